@@ -1,0 +1,234 @@
+//! Who is who: nodes, their starts, their addresses.
+//!
+//! A *node* is a process with a data directory, an *origin* is one start of it. The origin writes
+//! slots, the node is a member of the cluster, the address is where both answer.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Random 64 bits that name a node for as long as it keeps its data directory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(pub u64);
+
+/// Random 64 bits that name one start of a node. The only writer of its own slots; never reused,
+/// so that neither a lost tail nor an old backup can hide new increments behind old ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OriginId(pub u64);
+
+/// The number of a batch of one origin's changes: 1, 2, 3, … Zero means "nothing yet".
+pub type Version = u64;
+
+macro_rules! hex_display {
+    ($type:ty) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+hex_display!(NodeId);
+hex_display!(OriginId);
+
+/// Longest host name that DNS allows (RFC 1035, section 2.3.4), in bytes.
+const HOST_BYTES_MAX: usize = 253;
+
+/// A `host:port` at which a node answers: HTTP and links on TCP, membership on UDP.
+///
+/// The host may be a name, an IPv4 address or a bracketed IPv6 address.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address(Arc<str>);
+
+/// Why a text is not a `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing before the port, or nothing at all.
+    #[error("expected host:port, found {0:?} without a host")]
+    NoHost(String),
+    /// The part after the last colon is not a port.
+    #[error("expected a port between 1 and 65535 after the host, found {0:?}")]
+    BadPort(String),
+    /// More than 253 bytes of host.
+    #[error("expected a host of at most {HOST_BYTES_MAX} bytes, found {0}")]
+    TooLong(usize),
+    /// A character that no host name or address has.
+    #[error("expected a host of letters, digits, '.', '-', '_' and ':', found {0:?}")]
+    BadCharacter(char),
+}
+
+impl Address {
+    /// Reads `host:port`; a text without a port gets `default_port`.
+    ///
+    /// # Errors
+    /// See [`AddressError`].
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
+        let unported_v6 = text.starts_with('[') && text.ends_with(']');
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !unported_v6 => {
+                let port: u16 = port
+                    .parse()
+                    .ok()
+                    .filter(|p| *p != 0)
+                    .ok_or_else(|| AddressError::BadPort(shortened(port)))?;
+                (host, port)
+            }
+            _ => (text, default_port),
+        };
+        if host.is_empty() {
+            return Err(AddressError::NoHost(shortened(text)));
+        }
+        if host.len() > HOST_BYTES_MAX {
+            return Err(AddressError::TooLong(host.len()));
+        }
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let allowed = |c: char| {
+            c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') || (bracketed && c == ':')
+        };
+        let inner = if bracketed { &host[1..host.len() - 1] } else { host };
+        if let Some(bad) = inner.chars().find(|c| !allowed(*c)) {
+            return Err(AddressError::BadCharacter(bad));
+        }
+        Ok(Address(format!("{host}:{port}").into()))
+    }
+
+    /// The whole, `host:port`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part before the port.
+    pub fn host(&self) -> &str {
+        self.0.rsplit_once(':').map_or("", |(host, _)| host)
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.0.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
+    }
+
+    /// The socket address, if the host is an IP address and not a name.
+    pub fn ip(&self) -> Option<SocketAddr> {
+        self.0.parse().ok()
+    }
+}
+
+/// As much of a client's text as an error may repeat.
+fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+impl From<SocketAddr> for Address {
+    fn from(socket: SocketAddr) -> Self {
+        Address(socket.to_string().into())
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        if !text.contains(':') {
+            return Err(AddressError::BadPort(String::new()));
+        }
+        Address::parse(&text, 1)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> String {
+        address.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a node is known by among the members: its id, where it answers, and which of its lives
+/// this is.
+///
+/// Two identities of one NodeId are ordered by (epoch, boot, origin); the later one is the node's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The node.
+    pub node: NodeId,
+    /// Where it answers.
+    pub address: Address,
+    /// How often it was taken back after a removal: the registration's epoch.
+    pub epoch: u64,
+    /// Grows with every start and every return: milliseconds of a wall clock, or the last one + 1.
+    pub boot: u64,
+    /// The origin it counts under.
+    pub origin: OriginId,
+}
+
+impl Identity {
+    /// The order in which identities of one node follow each other.
+    pub fn order(&self) -> (u64, u64, OriginId) {
+        (self.epoch, self.boot, self.origin)
+    }
+}
+
+impl foca::Identity for Identity {
+    type Addr = NodeId;
+
+    /// Never: an automatic renewal of a removed node floods the cluster. `peers` decides.
+    fn renew(&self) -> Option<Self> {
+        None
+    }
+
+    fn addr(&self) -> NodeId {
+        self.node
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        self.order() > adversary.order()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_port_gets_the_default_one() {
+        assert_eq!(Address::parse("test-peer", 8088).unwrap().as_str(), "test-peer:8088");
+        assert_eq!(Address::parse("[::1]", 8088).unwrap().as_str(), "[::1]:8088");
+        assert_eq!(Address::parse("10.0.0.1:9", 8088).unwrap().as_str(), "10.0.0.1:9");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", "without a host"),
+            (":8088", "without a host"),
+            ("a:0", "port"),
+            ("a:65536", "port"),
+            ("a:b", "port"),
+            ("::1", "letters"),
+            ("a b:1", "letters"),
+            ("http://a:1", "letters"),
+        ] {
+            let error = Address::parse(text, 8088).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+        assert!(Address::parse(&"a".repeat(300), 1).is_err());
+    }
+}

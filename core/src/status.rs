@@ -1,0 +1,157 @@
+//! What a node tells of itself and of its peers.
+
+use std::time::Duration;
+
+use crate::identity::{Address, Identity, NodeId, Version};
+
+/// A peer as this node sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// Registered by hand or rumoured, and has not answered yet.
+    Joining,
+    /// Answers.
+    Alive,
+    /// Failed to answer a probe and has some two seconds to prove that it lives.
+    Suspect,
+    /// Does not answer. Taken back without anyone's help as soon as it does.
+    Down,
+    /// Removed by an operator. Stays out until it is registered again.
+    Removed,
+}
+
+impl PeerState {
+    /// The word for it in answers and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PeerState::Joining => "joining",
+            PeerState::Alive => "alive",
+            PeerState::Suspect => "suspect",
+            PeerState::Down => "down",
+            PeerState::Removed => "removed",
+        }
+    }
+}
+
+/// One row of a node's table of peers.
+#[derive(Clone, Debug)]
+pub struct PeerStatus {
+    /// As it was given by hand, or where it answers.
+    pub address: String,
+    /// Unknown until it has answered.
+    pub node: Option<NodeId>,
+    /// How it is.
+    pub state: PeerState,
+    /// What its link knows, if one stands.
+    pub link: Option<LinkStatus>,
+    /// Whether `GET /peers` lists it: registered by hand, alive or suspect.
+    pub listed: bool,
+}
+
+/// How far a peer has confirmed our own changes.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkStatus {
+    /// How many of our batches it has not confirmed as synced.
+    pub lag_versions: Version,
+    /// How long the oldest of them has been on its way.
+    pub lag: Duration,
+    /// How many bytes were pushed to it and are not confirmed yet.
+    pub unconfirmed_bytes: usize,
+    /// Whether it is so far behind that it is sent nothing until it asks.
+    pub behind: bool,
+}
+
+/// What a node tells of itself.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Who it is.
+    pub identity: Identity,
+    /// How many batches of its own it has closed.
+    pub version: Version,
+    /// How many counters it holds.
+    pub counters: usize,
+    /// How many origins it has heard of, itself included.
+    pub origins: usize,
+    /// Whether the cluster has removed it.
+    pub removed: bool,
+    /// Its peers, by address.
+    pub peers: Vec<PeerStatus>,
+}
+
+impl Status {
+    /// The peers that `GET /peers` lists, by address, each once.
+    pub fn listed_peers(&self) -> impl Iterator<Item = &str> {
+        self.peers.iter().filter(|peer| peer.listed).map(|peer| peer.address.as_str())
+    }
+
+    /// Where this node answers.
+    pub fn address(&self) -> &Address {
+        &self.identity.address
+    }
+}
+
+/// Totals since the start; each only grows, but for the ones said to be a level.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Operations that added or subtracted.
+    pub increments: u64,
+    /// Operations that raised.
+    pub raises: u64,
+    /// Operations that read.
+    pub reads: u64,
+    /// Operations refused because the value would have left i64.
+    pub refused_overflow: u64,
+    /// Raises refused because this node was known to be behind.
+    pub refused_behind: u64,
+    /// Operations refused because the table was full.
+    pub refused_full: u64,
+    /// Own batches closed.
+    pub batches: u64,
+    /// Counters that they changed; divided by `batches`, the mean size of one.
+    pub batch_entries: u64,
+    /// Deltas pushed, counted once for each link.
+    pub deltas_sent: u64,
+    /// Deltas received by push.
+    pub deltas_received: u64,
+    /// Bytes of frames sent on links, with their lengths.
+    pub link_bytes_sent: u64,
+    /// Bytes of frames received on links, with their lengths.
+    pub link_bytes_received: u64,
+    /// Pushes left out because a link was too far behind.
+    pub pushes_withheld: u64,
+    /// Deltas that arrived beyond a gap.
+    pub gaps: u64,
+    /// Times that a peer was asked for what we lack.
+    pub catch_ups_asked: u64,
+    /// Times that a peer asked us.
+    pub catch_ups_served: u64,
+    /// Slots sent to peers that asked.
+    pub catch_up_slots_sent: u64,
+    /// Slots received because we asked.
+    pub catch_up_slots_received: u64,
+    /// Repairs: equal versions with different fingerprints, all slots asked for.
+    pub repairs: u64,
+    /// Links established.
+    pub links_established: u64,
+    /// Frames that ended a link because they broke the protocol.
+    pub bad_frames: u64,
+    /// Hellos refused.
+    pub hellos_refused: u64,
+    /// Peers' claims of changes of our own origin that we never made.
+    pub foreign_writes: u64,
+    /// Datagrams that were none of ours: wrong magic, length or version.
+    pub datagrams_malformed: u64,
+    /// Datagrams with a wrong or missing MAC, or of another cluster.
+    pub datagrams_foreign: u64,
+    /// Datagrams of removed nodes.
+    pub datagrams_removed: u64,
+    /// Beacons over the rate that is looked at.
+    pub beacons_limited: u64,
+    /// Beacons sent.
+    pub beacons_sent: u64,
+    /// Beacons heard from others, replays and echoes not counted.
+    pub beacons_heard: u64,
+    /// Membership messages sent.
+    pub swim_sent: u64,
+    /// Membership messages received.
+    pub swim_received: u64,
+}
