@@ -1,0 +1,69 @@
+# Each line below is one command that could be typed by hand. The cluster's nodes run in containers
+# where a Docker engine answers, as local processes where none does (or with QUIPU_LOCAL=1).
+
+.PHONY: all stop restart clean logs add-node build image bench help \
+	test test-full test-health test-increment test-count test-sync test-all-peers test-peers \
+	test-discovery test-remove-existing-peer
+
+all: ## Stop what ran, build, start three nodes, return when they have found each other
+	@scripts/cluster up
+
+stop: ## Stop every node
+	@scripts/cluster stop
+
+restart: ## Restart the nodes one after the other, so that the count survives
+	@scripts/cluster restart
+
+clean: ## Stop, and delete what make made: image, network, volumes, .run
+	@scripts/cluster clean
+
+logs: ## Show the nodes' logs; at a terminal, follow them
+	@scripts/cluster logs
+
+add-node: ## Start one more node, and return when all know it
+	@scripts/cluster add
+
+build: ## Build the program, optimised
+	cargo build --release --package quipu
+
+image: ## Build the container image around a static binary
+	@scripts/image
+
+test: ## Style, lints, and every test that brings its own nodes
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/test
+	cargo test --workspace --doc
+
+test-health: ## Every node answers /health
+	@scripts/check/health
+
+test-increment: ## An increment on node 1 is seen on every node
+	@scripts/check/increment
+
+test-count: ## The counts of all nodes, equal
+	@scripts/check/count
+
+test-sync: ## /sync with a higher value raises every node; with a lower one changes nothing
+	@scripts/check/sync
+
+test-all-peers: ## The peer list of every node, complete
+	@scripts/check/all-peers
+
+test-peers: ## A peer registered by hand is listed, and forgotten when it never answers
+	@scripts/check/peers
+
+test-discovery: ## A node started without a list is found, has the count, and leaves
+	@scripts/check/discovery
+
+test-remove-existing-peer: ## A removed node stays away until it is registered again
+	@scripts/check/remove-existing-peer
+
+test-full: ## All test-… targets in turn
+	@scripts/check/full
+
+bench: ## Measure this machine
+	@scripts/bench
+
+help: ## This list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1	\2/p' Makefile | while IFS='	' read -r target what; do printf '%-26s %s\n' "$$target" "$$what"; done

@@ -1,0 +1,93 @@
+# The nodes as processes of this machine, on 127.0.0.1:9088 and up, for where there is no Docker.
+#
+# They find each other by broadcast on the loopback network, as containers do on theirs. Each has a
+# pid and a log under .run/.
+
+# At twenty looks a second, five seconds, as Docker gives them.
+readonly stop_grace_looks=100
+
+local_binary() { echo "${CARGO_TARGET_DIR:-target}/release/quipu"; }
+
+local_build() { cargo build --release --package quipu; }
+
+local_start_three() {
+    local number
+    rm -f .run/node*.log
+    for number in 1 2 3; do
+        local_start_node "$number"
+    done
+}
+
+# local_start_node NUMBER: without a list of the others. PORT and PEERS may be set here for some
+# other purpose, and would be obeyed. A session of its own, so that a Ctrl-C at this terminal is not
+# the node's.
+local_start_node() {
+    mkdir -p .run
+    env --unset=PORT --unset=PEERS setsid "$(local_binary)" --http "127.0.0.1:$((9087 + $1))" \
+        </dev/null >>".run/node$1.log" 2>&1 &
+    echo $! >".run/node$1.pid"
+    disown
+}
+
+# local_runs NUMBER: whether that node's process is there. Its pid alone does not tell: it may
+# belong to another program by now, or to a dead process that nobody has collected, which has no
+# command line.
+local_runs() {
+    local pid program
+    [[ -r .run/node$1.pid ]] || return 1
+    pid=$(<".run/node$1.pid")
+    { read -r -d '' program <"/proc/$pid/cmdline"; } 2>/dev/null || return 1
+    [[ ${program##*/} == quipu ]]
+}
+
+local_stop_node() {
+    local pid look
+    if local_runs "$1"; then
+        pid=$(<".run/node$1.pid")
+        kill -TERM "$pid"
+        for ((look = 0; look < stop_grace_looks; look++)); do
+            local_runs "$1" || break
+            sleep 0.05
+        done
+        if local_runs "$1"; then
+            echo "node$1 (pid $pid) did not stop when it was asked to, and was killed" >&2
+            kill -KILL "$pid"
+        fi
+    fi
+    rm -f ".run/node$1.pid"
+}
+
+local_restart_node() {
+    local_stop_node "$1"
+    local_start_node "$1"
+}
+
+# The numbers of the nodes that have a pid file.
+local_numbers() {
+    local file
+    for file in .run/node*.pid; do
+        [[ -e $file ]] || continue
+        file=${file#.run/node}
+        echo "${file%.pid}"
+    done | sort --numeric-sort
+}
+
+# One line for each node that runs: its name and its port.
+local_nodes() {
+    local number
+    for number in $(local_numbers); do
+        if local_runs "$number"; then
+            echo "node$number $((9087 + number))"
+        fi
+    done
+}
+
+local_stop() {
+    local number
+    for number in $(local_numbers); do
+        local_stop_node "$number"
+    done
+}
+
+# local_logs [--follow]
+local_logs() { tail --lines=+1 "$@" .run/node*.log; }

@@ -1,0 +1,64 @@
+# The stage is where the nodes run: `docker` or `local`, two files with the same functions. What is
+# asked of the nodes is the same on either.
+
+# shellcheck source=scripts/lib/docker.sh
+source scripts/lib/docker.sh
+# shellcheck source=scripts/lib/local.sh
+source scripts/lib/local.sh
+
+# on STAGE FUNCTION…: that stage's own way of doing it.
+on() {
+    local stage=$1 what=$2
+    shift 2
+    "${stage}_$what" "$@"
+}
+
+# Where a cluster is to be started. Leaves in `stage_reason` why it is not in containers.
+stage_reason=
+choose_stage() {
+    if [[ ${QUIPU_LOCAL:-} == 1 ]]; then
+        stage_reason="QUIPU_LOCAL=1"
+    else
+        stage_reason=$(docker_lacks)
+    fi
+    if [[ -n $stage_reason ]]; then
+        stage=local
+    else
+        stage=docker
+    fi
+}
+
+# Where a cluster runs. Asked of what runs, so that it is right whoever started it.
+find_stage() {
+    for stage in local docker; do
+        if [[ -n $(on "$stage" nodes) ]]; then
+            return
+        fi
+    done
+    echo "no node runs here; start three with: make" >&2
+    return 1
+}
+
+# Leaves the running nodes' names in `nodes`, in order, and where each answers in `url`.
+declare -a nodes
+declare -A url
+find_nodes() {
+    local name port
+    nodes=()
+    url=()
+    while read -r name port; do
+        nodes+=("$name")
+        url[$name]=http://127.0.0.1:$port
+    done < <(on "$stage" nodes)
+}
+
+# The first number from 4 up that no node has, and whose port on this machine is free.
+free_number() {
+    local number=4
+    while [[ -n ${url[node$number]:-} ]] || port_answers $((9087 + number)); do
+        number=$((number + 1))
+    done
+    echo "$number"
+}
+
+port_answers() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
