@@ -56,8 +56,11 @@ docker_stop_node() {
 
 docker_restart_node() { docker restart --time "$stop_grace_s" "node$1" >/dev/null; }
 
-# One line for each node that can be reached from here: its name and its port on this machine.
-docker_nodes() {
+# docker_has_node NUMBER: whether its name is taken, be it by a container that stopped.
+docker_has_node() { docker container inspect "node$1" >/dev/null 2>&1; }
+
+# One line for each running node that can be reached from here: its name and its port on this machine.
+docker_running() {
     timeout 5 docker ps "${ours[@]}" --format '{{.Names}} {{.Ports}}' 2>/dev/null |
         sed -nE 's/^(node[0-9]+) .*:([0-9]+)->[0-9]+\/tcp.*/\1 \2/p' | sort --version-sort
 }
@@ -90,6 +93,6 @@ docker_logs() {
     local name
     while read -r name _; do
         docker logs "$@" "$name" 2>&1 | sed --unbuffered "s/^/$name | /" &
-    done < <(docker_nodes)
+    done < <(docker_running)
     wait
 }

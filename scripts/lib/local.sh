@@ -72,8 +72,10 @@ local_numbers() {
     done | sort --numeric-sort
 }
 
-# One line for each node that runs: its name and its port.
-local_nodes() {
+local_has_node() { local_runs "$1"; }
+
+# One line for each running node: its name and its port on this machine.
+local_running() {
     local number
     for number in $(local_numbers); do
         if local_runs "$number"; then

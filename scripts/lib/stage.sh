@@ -31,7 +31,7 @@ choose_stage() {
 # Where a cluster runs. Asked of what runs, so that it is right whoever started it.
 find_stage() {
     for stage in local docker; do
-        if [[ -n $(on "$stage" nodes) ]]; then
+        if [[ -n $(on "$stage" running) ]]; then
             return
         fi
     done
@@ -39,23 +39,25 @@ find_stage() {
     return 1
 }
 
-# Leaves the running nodes' names in `nodes`, in order, and where each answers in `url`.
+# Leaves the nodes' names in `nodes`, in order, and where each answers in `url`. The first three
+# belong to the cluster whether they run or not: a check must fail when one of them does not. Others
+# come and go.
 declare -a nodes
 declare -A url
 find_nodes() {
     local name port
-    nodes=()
-    url=()
+    nodes=(node1 node2 node3)
+    url=([node1]=http://127.0.0.1:9088 [node2]=http://127.0.0.1:9089 [node3]=http://127.0.0.1:9090)
     while read -r name port; do
-        nodes+=("$name")
+        [[ -n ${url[$name]:-} ]] || nodes+=("$name")
         url[$name]=http://127.0.0.1:$port
-    done < <(on "$stage" nodes)
+    done < <(on "$stage" running)
 }
 
 # The first number from 4 up that no node has, and whose port on this machine is free.
 free_number() {
     local number=4
-    while [[ -n ${url[node$number]:-} ]] || port_answers $((9087 + number)); do
+    while on "$stage" has_node "$number" || port_answers $((9087 + number)); do
         number=$((number + 1))
     done
     echo "$number"
