@@ -69,9 +69,11 @@ docker_stop() {
     local containers
     containers=$(docker ps --all --quiet "${ours[@]}")
     if [[ -n $containers ]]; then
-        # --volumes takes the nameless ones; those that compose.yaml names outlive a stop.
-        xargs docker stop --time "$stop_grace_s" <<<"$containers" >/dev/null
-        xargs docker rm --force --volumes <<<"$containers" >/dev/null
+        # A container that was started with --rm goes by itself between these two, and Docker
+        # complains of that. What they fail to end keeps its network from being removed below, and
+        # is named there. --volumes takes the nameless ones; compose.yaml's outlive a stop.
+        xargs docker stop --time "$stop_grace_s" <<<"$containers" >/dev/null 2>&1 || true
+        xargs docker rm --force --volumes <<<"$containers" >/dev/null 2>&1 || true
     fi
     if docker network inspect "$network" >/dev/null 2>&1; then
         docker network rm "$network" >/dev/null
