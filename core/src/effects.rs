@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::codec::Foreign;
 use crate::identity::{Address, Identity, NodeId};
 use crate::name::CounterName;
 use crate::registry::Standing;
@@ -306,7 +307,7 @@ pub enum Event {
         /// Where it called from.
         from: String,
         /// What it lacks.
-        reason: &'static str,
+        reason: Foreign,
     },
 }
 

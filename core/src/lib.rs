@@ -8,10 +8,27 @@
 #![warn(missing_docs)]
 
 pub mod auth;
+mod catchup;
+pub mod codec;
+pub mod counter;
+pub mod counters;
+pub mod delta;
+pub mod discovery;
 pub mod effects;
+mod exchange;
+pub mod fingerprint;
+mod gather;
 pub mod identity;
+mod limit;
+mod links;
 pub mod name;
 pub mod node;
+pub mod peers;
+mod ranges;
 pub mod registry;
+mod replication;
+pub mod scan;
 pub mod status;
+mod swim_packet;
 pub mod time;
+mod window;

@@ -1,15 +1,61 @@
 //! The whole protocol as one value: inputs in, effects out.
+//!
+//! A node owns its counters, its peers, its links and their replication, and is the only one that
+//! knows them all. It is handed what happens together with the time, and hands out what shall be
+//! done, in two parts: what may leave at once, and what must wait until the batch that was open
+//! when it was read is synced.
+//!
+//! The caller's loop:
+//!
+//! ```text
+//! handle(now, input, &mut effects)      for everything that waits
+//! close_batch(now, &mut effects)        does what is due, ends the batch
+//! carry out effects.at_once
+//! append effects.journal, sync          meanwhile the next batch may gather
+//! carry out effects.after_sync
+//! handle(now, Input::Synced{batch}, …)
+//! ```
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 
 use crate::auth::Secret;
-use crate::effects::{Effects, Input};
+use crate::codec::{self, CodecError, Datagram, Envelope, Goodbye, Message, Record};
+use crate::counters::{Counters, MergeError, OwnBatch};
+use crate::delta::Delta;
+use crate::discovery::{Discovery, Heard};
+use crate::effects::{
+    Behind, Destination, Effect, Effects, Event, Input, LinkId, Op, Refusal, Token, Value,
+};
 use crate::identity::{Address, Identity, NodeId, OriginId};
-use crate::status::{Status, Totals};
+use crate::limit::RateLimit;
+use crate::links::{Context, FRAME_LENGTH_BYTES, Links, Outcome};
+use crate::peers::{Change, Peers, SwimError};
+use crate::registry::Standing;
+use crate::replication::Replication;
+use crate::status::{PeerStatus, Status, Totals};
 use crate::time::Time;
 
 /// Most operations that one request may hold: as many as `POST /batch` takes.
 pub const REQUEST_OPS_MAX: usize = 10_000;
+
+/// How long a raise may wait for this node to catch up.
+const RAISE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Raises that wait; more are refused at once.
+const PARKED_MAX: usize = 1024;
+
+/// How long after its start a node that looks for others holds itself for behind: the time in
+/// which its first calls are answered.
+const SETTLING: Duration = Duration::from_millis(1000);
+
+/// Records in one frame: a quarter of a megabyte of them at most.
+const STANDINGS_A_FRAME: usize = 512;
 
 /// What a node is told when it starts.
 #[derive(Clone, Debug)]
@@ -22,7 +68,8 @@ pub struct Config {
     pub address: Address,
     /// Milliseconds of a wall clock, or the last start's number + 1, whichever is greater.
     pub boot: u64,
-    /// The cluster's name: nodes of another name are not heard. At most 64 bytes.
+    /// The cluster's name: nodes of another name are not heard. At most
+    /// [`codec::CLUSTER_BYTES_MAX`] bytes.
     pub cluster: String,
     /// The cluster's secret, if it has one.
     pub secret: Option<Secret>,
@@ -35,40 +82,580 @@ pub struct Config {
     pub chance: [u8; 32],
 }
 
+/// A request with a raise that waits until this node is not known to be behind.
+#[derive(Debug)]
+struct Parked {
+    token: Token,
+    ops: Vec<Op>,
+    until: Time,
+}
+
 /// One node of a cluster.
 #[derive(Debug)]
-pub struct Node {}
+pub struct Node {
+    cluster: String,
+    envelope: Envelope,
+    chance: ChaCha8Rng,
+    started: Time,
+    counters: Counters,
+    discovery: Discovery,
+    peers: Peers,
+    links: Links,
+    replication: Replication,
+    totals: Totals,
+    /// Own batches closed since the last call of `close_batch`.
+    closed: Vec<OwnBatch>,
+    /// Own batches that wait for their sync, by the number of the caller's batch.
+    unsynced: VecDeque<(u64, Vec<OwnBatch>)>,
+    batch: u64,
+    parked: VecDeque<Parked>,
+    strangers: RateLimit,
+}
+
+/// What the links need, out of a node's parts.
+macro_rules! context {
+    ($node:ident, $now:expr, $effects:expr) => {
+        &mut Context {
+            now: $now,
+            cluster: &$node.cluster,
+            secret: $node.envelope.secret(),
+            peers: &mut $node.peers,
+            chance: &mut $node.chance,
+            totals: &mut $node.totals,
+            out: &mut $effects.at_once,
+        }
+    };
+}
 
 impl Node {
     /// A node that has just started and knows nobody.
     pub fn new(config: Config, now: Time) -> Self {
-        todo!()
+        let mut chance = ChaCha8Rng::from_seed(config.chance);
+        let envelope = Envelope::new(&config.cluster, config.secret);
+        let me = Identity {
+            node: config.node,
+            address: config.address,
+            epoch: 0,
+            boot: config.boot,
+            origin: config.origin,
+        };
+        let mut seed = [0; 32];
+        chance.fill_bytes(&mut seed);
+        let peers =
+            Peers::new(me, envelope.clone(), &config.seeds, ChaCha8Rng::from_seed(seed), now);
+        Node {
+            cluster: config.cluster,
+            envelope,
+            started: now,
+            counters: Counters::new(config.origin, chance.next_u64()),
+            chance,
+            discovery: Discovery::new(config.discovery, now),
+            peers,
+            links: Links::default(),
+            replication: Replication::default(),
+            totals: Totals::default(),
+            closed: Vec::new(),
+            unsynced: VecDeque::new(),
+            batch: 0,
+            parked: VecDeque::new(),
+            strangers: RateLimit::new(1, 2, now),
+        }
     }
 
     /// Applies one input. What it causes is added to `effects`.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
-        todo!()
+        match input {
+            Input::Request { token, ops } => self.request(now, token, ops, effects),
+            Input::Register { token, peer } => {
+                let out = &mut effects.at_once;
+                let news = self.peers.register(now, &peer, &mut self.totals, out);
+                self.tell_standings(now, &news, effects);
+                effects.after_sync.push(Effect::Reply { token, results: Vec::new() });
+            }
+            Input::Remove { token, peer } => {
+                let out = &mut effects.at_once;
+                let news = self.peers.remove(now, &peer, &mut self.totals, out);
+                self.tell_standings(now, &news, effects);
+                effects.after_sync.push(Effect::Reply { token, results: Vec::new() });
+            }
+            Input::Datagram { from, bytes } => self.datagram(now, from, &bytes, effects),
+            Input::LinkOpened { link, dialed } => {
+                self.links.opened(link, dialed, context!(self, now, effects));
+            }
+            Input::LinkFrame { link, frame } => self.frame(now, link, &frame, effects),
+            Input::LinkClosed { link } => {
+                let outcome = self.links.closed(link, context!(self, now, effects));
+                self.settle(now, outcome, effects);
+            }
+            Input::DialFailed { node } => self.links.dial_failed(node, now),
+            Input::Synced { batch } => self.synced(now, batch, effects),
+            Input::Tick => {}
+            Input::Leave => self.leave(now, effects),
+        }
     }
 
-    /// Ends the batch that the inputs since the last call make up: `effects.journal` then holds
-    /// what it changed, and [`Input::Synced`] with the number returned here must follow once that
-    /// is synced and `after_sync` has been carried out. Numbers go up by one.
+    /// Does what is due, and ends the batch that the inputs since the last call make up:
+    /// `effects.journal` then holds what it changed, and [`Input::Synced`] with the number
+    /// returned here must follow once that is synced and `after_sync` has been carried out.
+    /// Numbers go up by one.
     pub fn close_batch(&mut self, now: Time, effects: &mut Effects) -> u64 {
-        todo!()
+        self.do_due(now, effects);
+        self.close_version(effects);
+        self.batch += 1;
+        if !self.closed.is_empty() {
+            self.unsynced.push_back((self.batch, std::mem::take(&mut self.closed)));
+        }
+        self.batch
     }
 
     /// When [`Input::Tick`] is due next, if nothing else happens before.
     pub fn next_deadline(&self) -> Time {
-        todo!()
+        let parked = self.parked.front().map(|parked| {
+            let settled = self.started + SETTLING;
+            if settled > parked.until { parked.until } else { parked.until.min(settled) }
+        });
+        [
+            self.discovery.next_deadline(),
+            self.links.next_deadline(),
+            self.replication.next_deadline(),
+            parked,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.peers.next_deadline(), Time::min)
     }
 
     /// What the node tells of itself.
     pub fn status(&self, now: Time) -> Status {
-        todo!()
+        let ours = self.counters.our_version();
+        let peers = self
+            .peers
+            .list()
+            .into_iter()
+            .map(|listed| PeerStatus {
+                link: listed
+                    .identity
+                    .as_ref()
+                    .and_then(|identity| self.links.to_peer(identity.node))
+                    .and_then(|link| self.replication.status(link, now, ours)),
+                address: listed.address,
+                node: listed.identity.map(|identity| identity.node),
+                state: listed.state,
+                listed: listed.is_listed,
+            })
+            .collect();
+        Status {
+            identity: self.peers.me().clone(),
+            version: ours,
+            counters: self.counters.len(),
+            origins: self.counters.origins(),
+            removed: self.peers.am_removed(),
+            peers,
+        }
     }
 
     /// What it has counted of its own work.
     pub fn totals(&self) -> &Totals {
-        todo!()
+        &self.totals
     }
+
+    /// The table, for those who look at a node from outside of the protocol.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Plants a bug.
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&mut self, bug: Bug) {
+        self.counters.bug = Some(bug);
+        self.replication.bug = Some(bug);
+    }
+
+    fn request(&mut self, now: Time, token: Token, ops: Vec<Op>, effects: &mut Effects) {
+        let raises = ops.iter().any(|op| matches!(op, Op::Raise { .. }));
+        if raises && let Some(behind) = self.behind(now) {
+            if self.parked.len() < PARKED_MAX {
+                self.parked.push_back(Parked { token, ops, until: now + RAISE_PATIENCE });
+            } else {
+                self.apply(token, &ops, Some(behind), effects);
+            }
+            return;
+        }
+        self.apply(token, &ops, None, effects);
+    }
+
+    fn apply(&mut self, token: Token, ops: &[Op], behind: Option<Behind>, effects: &mut Effects) {
+        let mut results = Vec::with_capacity(ops.len());
+        for op in ops {
+            let result = self.apply_one(op, behind);
+            match result {
+                Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
+                Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
+                Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
+                Ok(_) => {}
+            }
+            results.push(result);
+            if self.counters.is_open_batch_full() {
+                self.close_version(effects);
+            }
+        }
+        effects.after_sync.push(Effect::Reply { token, results });
+    }
+
+    fn apply_one(&mut self, op: &Op, behind: Option<Behind>) -> Result<Value, Refusal> {
+        match op {
+            Op::Add { name, by } => {
+                self.totals.increments += 1;
+                self.counters.add(name.as_str(), *by)
+            }
+            Op::Get { name } => {
+                self.totals.reads += 1;
+                Ok(self.counters.value(name.as_str()))
+            }
+            Op::Raise { name, to } => {
+                self.totals.raises += 1;
+                match behind {
+                    Some(behind) => Err(Refusal::Behind(behind)),
+                    None => self.counters.raise(name.as_str(), *to),
+                }
+            }
+        }
+    }
+
+    /// In what way this node is known to be behind its peers (rule 22).
+    fn behind(&self, now: Time) -> Option<Behind> {
+        if self.peers.am_removed() {
+            return None;
+        }
+        let mut up = self.peers.up().peekable();
+        let looks_for_others = self.discovery.next_deadline().is_some() || self.peers.has_seeds();
+        if up.peek().is_none() && looks_for_others && now < self.started + SETTLING {
+            return Some(Behind::Starting);
+        }
+        up.find(|peer| self.links.to_peer(peer.node).is_none())
+            .map(|peer| Behind::NotCompared(peer.node))
+            .or_else(|| self.replication.behind(&self.counters))
+    }
+
+    fn do_due(&mut self, now: Time, effects: &mut Effects) {
+        if self.peers.next_deadline() <= now {
+            self.peers.tick(now, &mut self.totals, &mut effects.at_once);
+            for address in self.peers.due_asks(now) {
+                let beacon = self.discovery.ask(self.peers.me());
+                self.peers.asked(&address, beacon.sequence);
+                self.totals.beacons_sent += 1;
+                let bytes = self.envelope.seal(&Datagram::Beacon(beacon));
+                let to = Destination::Address(address);
+                effects.at_once.push(Effect::Datagram { to, bytes });
+            }
+        }
+        if let Some(beacon) = self.discovery.due(now, self.peers.me(), &mut self.chance) {
+            self.totals.beacons_sent += 1;
+            let bytes = self.envelope.seal(&Datagram::Beacon(beacon));
+            effects.at_once.push(Effect::Broadcast { bytes });
+        }
+        let has_news = self.settle_changes(now, effects);
+        if has_news || self.links.next_deadline().is_some_and(|at| at <= now) {
+            for outcome in self.links.tick(context!(self, now, effects)) {
+                self.settle(now, outcome, effects);
+            }
+        }
+        if self.replication.next_deadline().is_some_and(|at| at <= now) {
+            self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
+            self.replication.tick(now, &self.counters, &mut self.totals, effects);
+        }
+        if !self.parked.is_empty() {
+            self.retry_parked(now, effects);
+        }
+    }
+
+    fn retry_parked(&mut self, now: Time, effects: &mut Effects) {
+        let behind = self.behind(now);
+        while let Some(first) = self.parked.front()
+            && (behind.is_none() || first.until <= now)
+            && let Some(parked) = self.parked.pop_front()
+        {
+            self.apply(parked.token, &parked.ops, behind, effects);
+        }
+    }
+
+    /// Ends a version of our own: what changed since the last one becomes a delta.
+    fn close_version(&mut self, effects: &mut Effects) {
+        let Some(batch) = self.counters.close() else { return };
+        self.totals.batches += 1;
+        self.totals.batch_entries += batch.entries.len() as u64;
+        let delta = self.counters.delta_of(&batch);
+        codec::append_record(&mut effects.journal, &Record::Delta(delta));
+        self.closed.push(batch);
+    }
+
+    fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {
+        while self.unsynced.front().is_some_and(|(number, _)| *number <= batch)
+            && let Some((_, batches)) = self.unsynced.pop_front()
+        {
+            self.replication.synced(batches.into_iter(), &self.counters);
+        }
+        self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
+    }
+
+    fn datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8], effects: &mut Effects) {
+        let envelope = self.envelope.clone();
+        match envelope.open(bytes) {
+            Ok(Datagram::Beacon(beacon)) => {
+                match self.discovery.hear(now, from, &beacon, self.peers.me()) {
+                    Heard::Nothing => {}
+                    Heard::Limited => self.totals.beacons_limited += 1,
+                    Heard::Rumour { answer } => {
+                        self.totals.beacons_heard += 1;
+                        if let Some(answer) = answer
+                            && !self.peers.registry().is_removed(&beacon.identity)
+                        {
+                            self.totals.beacons_sent += 1;
+                            let bytes = envelope.seal(&Datagram::Beacon(answer));
+                            let to = Destination::Socket(from);
+                            effects.at_once.push(Effect::Datagram { to, bytes });
+                        }
+                        let out = &mut effects.at_once;
+                        self.peers.rumour(now, beacon.identity, &mut self.totals, out);
+                    }
+                    Heard::Answer(sequence) => {
+                        self.totals.beacons_heard += 1;
+                        let out = &mut effects.at_once;
+                        let identity = beacon.identity;
+                        let totals = &mut self.totals;
+                        let news = self.peers.answered(now, sequence, identity, totals, out);
+                        self.tell_standings(now, &news, effects);
+                    }
+                }
+            }
+            Ok(Datagram::Swim(packet)) => {
+                self.totals.swim_received += 1;
+                let out = &mut effects.at_once;
+                match self.peers.handle_swim(now, packet, from, &mut self.totals, out) {
+                    Ok(()) => {}
+                    Err(SwimError::Malformed) => self.totals.datagrams_malformed += 1,
+                    Err(SwimError::Removed) => self.totals.datagrams_removed += 1,
+                }
+            }
+            Ok(Datagram::Standing(standings)) => {
+                self.merge_standings(now, &standings, effects);
+            }
+            Err(CodecError::Foreign(foreign)) => {
+                self.totals.datagrams_foreign += 1;
+                if self.strangers.allow(now) {
+                    let event = Event::Stranger { from: from.to_string(), reason: foreign };
+                    effects.at_once.push(Effect::Event(event));
+                }
+            }
+            Err(_) => self.totals.datagrams_malformed += 1,
+        }
+        self.settle_changes(now, effects);
+    }
+
+    fn frame(&mut self, now: Time, link: LinkId, frame: &Bytes, effects: &mut Effects) {
+        let Some(is_established) = self.links.heard(link, now) else { return };
+        self.totals.link_bytes_received += frame.len() as u64 + FRAME_LENGTH_BYTES;
+        let message = match codec::decode(frame) {
+            Ok(message) => message,
+            Err(error) => {
+                let cx = context!(self, now, effects);
+                let outcome = self.links.protocol_error(link, error.to_string(), cx);
+                return self.settle(now, outcome, effects);
+            }
+        };
+        if !is_established || matches!(message, Message::Goodbye(_)) {
+            let outcome = self.links.handshake(link, frame, &message, context!(self, now, effects));
+            return self.settle(now, outcome, effects);
+        }
+        self.message(now, link, frame, message, effects);
+    }
+
+    fn message(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        frame: &Bytes,
+        message: Message<'_>,
+        effects: &mut Effects,
+    ) {
+        match message {
+            Message::Push { after, batches, entries } => {
+                let Some(origin) = self.replication.pusher(link) else { return };
+                self.totals.deltas_received += 1;
+                let delta = Delta { origin, after, upto: after + batches, entries };
+                self.merge(now, link, &delta, effects);
+                self.replication.pushed(link);
+            }
+            Message::Confirm(version) => {
+                if version > self.counters.our_version() {
+                    return self.foreign_writer(now, link, effects);
+                }
+                self.replication.confirmed(link, version);
+            }
+            Message::DigestHash(hash) => self.replication.hear_hash(link, hash),
+            Message::DigestPart { first, last, rows } => {
+                let (counters, totals) = (&self.counters, &mut self.totals);
+                self.replication.hear_digest(
+                    now,
+                    link,
+                    (first, last),
+                    &rows,
+                    counters,
+                    totals,
+                    effects,
+                );
+            }
+            Message::Ask { request, wants } => {
+                self.replication.asked(link, request, &wants, &self.counters, &mut self.totals);
+            }
+            Message::Part { request, index, last, deltas } => {
+                let slots = deltas.iter().map(|delta| delta.entries.len()).sum();
+                let part = (request, index, last);
+                let may_claim =
+                    self.replication.part_came(now, link, part, slots, &mut self.totals, effects);
+                for mut delta in deltas {
+                    if !may_claim {
+                        delta.after = delta.upto;
+                    }
+                    self.merge(now, link, &delta, effects);
+                }
+            }
+            Message::PartTaken { request, index } => {
+                self.replication.part_taken(link, request, index);
+            }
+            Message::Membership(standings) => self.merge_standings(now, &standings, effects),
+            Message::Ping => self.links.send(link, &Message::Pong, context!(self, now, effects)),
+            Message::Pong => {}
+            Message::Hello(_) | Message::Proof(_) | Message::Welcome | Message::Goodbye(_) => {
+                let outcome =
+                    self.links.handshake(link, frame, &message, context!(self, now, effects));
+                self.settle(now, outcome, effects);
+            }
+        }
+    }
+
+    fn merge(&mut self, now: Time, link: LinkId, delta: &Delta<'_>, effects: &mut Effects) {
+        match self.counters.merge(delta) {
+            Ok(merged) => {
+                self.totals.gaps += u64::from(merged.gap);
+                if merged.news {
+                    codec::append_record(&mut effects.journal, &Record::Delta(delta.clone()));
+                }
+            }
+            Err(MergeError::Full) => self.totals.refused_full += 1,
+            Err(MergeError::ForeignWriter) => self.foreign_writer(now, link, effects),
+        }
+    }
+
+    fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
+        self.totals.foreign_writes += 1;
+        if let Some(peer) = self.links.peer_of(link).map(|peer| peer.node) {
+            effects.at_once.push(Effect::Event(Event::ForeignWriter { peer }));
+        }
+        let reason = MergeError::ForeignWriter.to_string();
+        let outcome = self.links.protocol_error(link, reason, context!(self, now, effects));
+        self.settle(now, outcome, effects);
+    }
+
+    fn merge_standings(&mut self, now: Time, standings: &[Standing], effects: &mut Effects) {
+        let out = &mut effects.at_once;
+        let news = self.peers.merge_standings(now, standings, &mut self.totals, out);
+        self.tell_standings(now, &news, effects);
+    }
+
+    /// Journals records that are new here and passes them on to every peer.
+    fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
+        for standing in news {
+            codec::append_record(&mut effects.journal, &Record::Standing(standing.clone()));
+        }
+        let links = self.links.established();
+        self.send_standings(&links, news, effects);
+        self.settle_changes(now, effects);
+    }
+
+    fn send_standings(&mut self, links: &[LinkId], all: &[Standing], effects: &mut Effects) {
+        if links.is_empty() {
+            return;
+        }
+        for standings in all.chunks(STANDINGS_A_FRAME) {
+            let bytes = codec::encode(&Message::Membership(standings.to_vec()));
+            let length = bytes.len() as u64 + FRAME_LENGTH_BYTES;
+            self.totals.link_bytes_sent += length * links.len() as u64;
+            effects.after_sync.push(Effect::Frame { links: links.to_vec(), bytes });
+        }
+    }
+
+    /// Carries over to links what has changed about peers; tells whether something has.
+    fn settle_changes(&mut self, now: Time, effects: &mut Effects) -> bool {
+        let changes = self.peers.take_changes();
+        for change in &changes {
+            if let Change::Removed(node, standings) = change
+                && let Some(link) = self.links.to_peer(*node)
+            {
+                let goodbye = Goodbye::Removed(standings.clone());
+                let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
+                self.settle(now, outcome, effects);
+            }
+        }
+        if !changes.is_empty() {
+            self.links.look_again(now);
+        }
+        !changes.is_empty()
+    }
+
+    /// Carries over to replication and peers what has become of a link.
+    fn settle(&mut self, now: Time, outcome: Outcome, effects: &mut Effects) {
+        for link in self.links.take_replaced() {
+            self.replication.link_down(link);
+        }
+        match outcome {
+            Outcome::None => {}
+            Outcome::Established(link, peer) => {
+                self.replication.link_up(now, link, peer.node, peer.origin);
+                let all: Vec<Standing> = self.peers.registry().records().collect();
+                self.send_standings(&[link], &all, effects);
+            }
+            Outcome::Ended(link) => self.replication.link_down(link),
+            Outcome::OurIdIsInUse(link) => {
+                self.replication.link_down(link);
+                for link in self.links.established() {
+                    let goodbye = Goodbye::NotAMember;
+                    let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
+                    self.settle(now, outcome, effects);
+                }
+                self.peers.take_fresh_id(now, &mut effects.at_once);
+            }
+            Outcome::PeerLeaves(link, peer) => {
+                self.replication.link_down(link);
+                self.peers.left(now, &peer, &mut self.totals, &mut effects.at_once);
+            }
+            Outcome::WeAreRemoved(link, standings) => {
+                self.replication.link_down(link);
+                self.merge_standings(now, &standings, effects);
+            }
+        }
+    }
+
+    fn leave(&mut self, now: Time, effects: &mut Effects) {
+        // What is synced and still gathers shall reach the peers before the links end.
+        let soon = now + Duration::from_secs(1);
+        self.replication.push(soon, &self.counters, &mut self.totals, &mut effects.at_once);
+        for link in self.links.established() {
+            let outcome = self.links.leave(link, Goodbye::Leaving, context!(self, now, effects));
+            self.settle(now, outcome, effects);
+        }
+        self.peers.leave(now, &mut self.totals, &mut effects.at_once);
+    }
+}
+
+/// A bug that the simulator must find. Test builds plant one to prove that it does.
+#[cfg(feature = "planted-bugs")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Merging adds numbers instead of taking the larger.
+    AddOnMerge,
+    /// The digest advances over a gap.
+    DigestOverGap,
+    /// Different fingerprints at equal versions are not repaired.
+    FingerprintsIgnored,
 }

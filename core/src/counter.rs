@@ -1,0 +1,246 @@
+//! One counter: the slots of all origins, and the value that they add up to.
+//!
+//! A slot is what one origin has done to the counter. Only that origin writes it and each of its
+//! numbers only grows, so two copies of a slot merge by maximum, number by number: a join
+//! semilattice, and the counter with it (Shapiro, Preguiça, Baquero, Zawirski: "A comprehensive
+//! study of Convergent and Commutative Replicated Data Types", INRIA RR-7506, 2011, section 3.1,
+//! the PN-Counter). To that we add `raise`, of which the largest counts and not the sum: two
+//! nodes that lift the counter to the same number at once must not add up.
+//!
+//! Rejected: one number merged by maximum, which loses increments as soon as two nodes count.
+
+use crate::effects::{Refusal, Value};
+use crate::identity::Version;
+
+/// What one origin has done to one counter. Each number only grows.
+///
+/// Merging is commutative, associative and idempotent, and never lowers a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// The sum of all that was added.
+    pub plus: u64,
+    /// The sum of all that was subtracted.
+    pub minus: u64,
+    /// By how much the counter was lifted above the sums that the raiser saw.
+    pub raise: u64,
+}
+
+impl Slot {
+    /// Takes the larger of each number.
+    pub fn merge(&mut self, other: &Slot) {
+        self.plus = self.plus.max(other.plus);
+        self.minus = self.minus.max(other.minus);
+        self.raise = self.raise.max(other.raise);
+    }
+
+    /// Whether no number here exceeds the other's.
+    pub fn is_within(&self, other: &Slot) -> bool {
+        self.plus <= other.plus && self.minus <= other.minus && self.raise <= other.raise
+    }
+}
+
+/// The place of an origin in the table of origins: a slot names its writer in four bytes.
+pub(crate) type OriginIndex = u32;
+
+/// The place of this process's own origin.
+pub(crate) const OURS: OriginIndex = 0;
+
+/// A slot as one node holds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldSlot {
+    pub(crate) origin: OriginIndex,
+    /// Not below the batch of `origin` that last changed the slot; it may be above (rule 2).
+    pub(crate) version: Version,
+    pub(crate) slot: Slot,
+}
+
+/// One counter as one node holds it.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    pub(crate) name: Box<str>,
+    /// The name's part of every fingerprint, so that a change hashes numbers only.
+    pub(crate) name_hash: u64,
+    /// Σ plus − Σ minus over all slots, kept so that an increment does not read them all.
+    sum: i128,
+    /// The largest raise of all slots.
+    raise: u64,
+    /// Ours comes first, if there is one.
+    slots: Vec<HeldSlot>,
+}
+
+impl Counter {
+    pub(crate) fn new(name: &str, name_hash: u64) -> Self {
+        Counter { name: name.into(), name_hash, sum: 0, raise: 0, slots: Vec::new() }
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        Value(self.sum + i128::from(self.raise))
+    }
+
+    pub(crate) fn slots(&self) -> &[HeldSlot] {
+        &self.slots
+    }
+
+    pub(crate) fn slot_of(&self, origin: OriginIndex) -> Option<&HeldSlot> {
+        if origin == OURS {
+            return self.slots.first().filter(|held| held.origin == OURS);
+        }
+        self.slots.iter().find(|held| held.origin == origin)
+    }
+
+    /// What our slot becomes by adding `by`.
+    ///
+    /// # Errors
+    /// If the value seen here would leave i64, or a number of our slot u64.
+    pub(crate) fn added(&self, by: i64) -> Result<Slot, Refusal> {
+        let value = self.value().0 + i128::from(by);
+        // A value that merging took out of range may be led back, not further away.
+        let leaves = i64::try_from(value).is_err()
+            && (by.is_negative() == value.is_negative() || !self.value().is_out_of_range());
+        if leaves {
+            return Err(Refusal::Overflow);
+        }
+        let mut slot = self.our_slot();
+        let number = if by < 0 { &mut slot.minus } else { &mut slot.plus };
+        *number = number.checked_add(by.unsigned_abs()).ok_or(Refusal::Overflow)?;
+        Ok(slot)
+    }
+
+    /// What our slot becomes by raising the value to `to`; `None` if it is there already.
+    ///
+    /// # Errors
+    /// If the lift does not fit a slot's number.
+    pub(crate) fn raised(&self, to: i64) -> Result<Option<Slot>, Refusal> {
+        if self.value().0 >= i128::from(to) {
+            return Ok(None);
+        }
+        // Above the largest raise known, since the value is the sum plus that.
+        let lift = u64::try_from(i128::from(to) - self.sum).map_err(|_| Refusal::Overflow)?;
+        Ok(Some(Slot { raise: lift, ..self.our_slot() }))
+    }
+
+    fn our_slot(&self) -> Slot {
+        self.slot_of(OURS).map_or(Slot::default(), |held| held.slot)
+    }
+
+    /// Merges a copy of `origin`'s slot and lifts its version to at least `version`, whether or
+    /// not a number changed (rule 2). Tells what the slot was and what it is now.
+    pub(crate) fn merge(
+        &mut self,
+        origin: OriginIndex,
+        slot: &Slot,
+        version: Version,
+    ) -> (Slot, Slot) {
+        let held = match self.slots.iter().position(|held| held.origin == origin) {
+            Some(at) => &mut self.slots[at],
+            None => self.insert(origin),
+        };
+        let before = held.slot;
+        held.slot.merge(slot);
+        held.version = held.version.max(version);
+        let after = held.slot;
+        self.sum += i128::from(after.plus) - i128::from(before.plus);
+        self.sum -= i128::from(after.minus) - i128::from(before.minus);
+        self.raise = self.raise.max(after.raise);
+        (before, after)
+    }
+
+    /// Adds a copy of a slot's numbers instead of taking the larger ones: the bug that the
+    /// simulator must find.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn merge_by_adding(&self, origin: OriginIndex, slot: &Slot) -> Slot {
+        let held = self.slot_of(origin).map_or(Slot::default(), |held| held.slot);
+        Slot { plus: held.plus.saturating_add(slot.plus), ..*slot }
+    }
+
+    fn insert(&mut self, origin: OriginIndex) -> &mut HeldSlot {
+        // Most counters have as many slots as the cluster has nodes and never get another one, so
+        // room is made for exactly one: a table of millions of counters wastes none.
+        self.slots.reserve_exact(1);
+        self.slots.push(HeldSlot { origin, version: 0, slot: Slot::default() });
+        let at = self.slots.len() - 1;
+        if origin == OURS {
+            self.slots.swap(0, at);
+            return &mut self.slots[0];
+        }
+        &mut self.slots[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter(slots: &[Slot]) -> Counter {
+        let mut counter = Counter::new("c", 0);
+        for (index, slot) in slots.iter().enumerate() {
+            counter.merge(u32::try_from(index).unwrap(), slot, 1);
+        }
+        counter
+    }
+
+    fn apply(counter: &mut Counter, slot: &Slot) {
+        counter.merge(OURS, slot, 1);
+    }
+
+    #[test]
+    fn the_value_is_the_sums_plus_the_largest_raise() {
+        let counter = counter(&[
+            Slot { plus: 10, minus: 3, raise: 5 },
+            Slot { plus: 1, minus: 0, raise: 7 },
+            Slot { plus: 0, minus: 4, raise: 0 },
+        ]);
+        assert_eq!(counter.value(), Value(10 - 3 + 1 - 4 + 7));
+    }
+
+    #[test]
+    fn a_raise_brings_the_value_to_its_target_and_a_lower_one_changes_nothing() {
+        let mut counter = counter(&[Slot { plus: 10, minus: 0, raise: 0 }]);
+        let slot = counter.raised(17).unwrap().unwrap();
+        apply(&mut counter, &slot);
+        assert_eq!(counter.value(), Value(17));
+        assert_eq!(counter.raised(17), Ok(None));
+        assert_eq!(counter.raised(3), Ok(None));
+        let slot = counter.raised(20).unwrap().unwrap();
+        apply(&mut counter, &slot);
+        assert_eq!(counter.value(), Value(20));
+    }
+
+    #[test]
+    fn a_negative_counter_can_be_raised_over_its_whole_range() {
+        let mut counter = counter(&[Slot { plus: 0, minus: 1 << 63, raise: 0 }]);
+        assert_eq!(counter.value(), Value(i128::from(i64::MIN)));
+        let slot = counter.raised(i64::MAX).unwrap().unwrap();
+        apply(&mut counter, &slot);
+        assert_eq!(counter.value(), Value(i128::from(i64::MAX)));
+    }
+
+    #[test]
+    fn an_operation_that_would_leave_the_range_is_refused() {
+        let mut counter = counter(&[Slot { plus: i64::MAX as u64, minus: 0, raise: 0 }]);
+        assert_eq!(counter.added(1), Err(Refusal::Overflow));
+        assert_eq!(counter.added(0).unwrap().plus, i64::MAX as u64);
+        let slot = counter.added(i64::MIN).unwrap();
+        apply(&mut counter, &slot);
+        assert_eq!(counter.value(), Value(-1));
+        assert_eq!(counter.added(i64::MIN), Err(Refusal::Overflow));
+    }
+
+    #[test]
+    fn a_value_that_merging_took_out_of_range_can_only_be_led_back() {
+        let big = Slot { plus: i64::MAX as u64, minus: 0, raise: 0 };
+        let counter = counter(&[Slot::default(), big, big]);
+        assert!(counter.value().is_out_of_range());
+        assert_eq!(counter.value().clamped(), i64::MAX);
+        assert_eq!(counter.added(1), Err(Refusal::Overflow));
+        assert_eq!(counter.added(-1).unwrap().minus, 1);
+    }
+
+    #[test]
+    fn a_slot_number_never_wraps() {
+        let counter = counter(&[Slot { plus: u64::MAX, minus: u64::MAX, raise: 0 }]);
+        assert_eq!(counter.value(), Value(0));
+        assert_eq!(counter.added(1), Err(Refusal::Overflow));
+        assert_eq!(counter.added(-1), Err(Refusal::Overflow));
+    }
+}

@@ -1,0 +1,385 @@
+//! The Counter Service: every counter by name, and what is known of every origin.
+//!
+//! Counters stand in a list that only grows, and a hash table maps names to places in it. A scan
+//! walks the list in steps while the node serves; walking the table would skip slots at a rehash
+//! (rule 5). Origins stand in a list of their own, ours first, so that a slot names its writer in
+//! four bytes.
+
+use foldhash::quality::FixedState;
+use hashbrown::{HashMap, HashTable};
+use std::hash::BuildHasher;
+
+use crate::counter::{Counter, HeldSlot, OURS, OriginIndex, Slot};
+use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
+use crate::effects::{Refusal, Value};
+use crate::fingerprint;
+use crate::identity::{OriginId, Version};
+use crate::ranges::Ranges;
+
+/// How many counters one node holds at most: at some 200 bytes each, 20 GB.
+pub const COUNTERS_MAX: u32 = 100_000_000;
+
+/// How many origins one node knows at most: one for each start of each node, ever. A hundred
+/// nodes restarted daily take 28 years. Beyond it, deltas of new origins are refused.
+pub const ORIGINS_MAX: u32 = 1 << 20;
+
+/// When the changes of the open batch take this many bytes, it is closed in the middle of an
+/// input: a delta must fit a frame, whatever a client sends at once (rule 5).
+const OPEN_BYTES_MAX: usize = crate::codec::FRAME_BYTES_MAX / 4;
+
+/// What a node knows of an origin: a row of its digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Everything up to this version is here, without a gap.
+    pub version: Version,
+    /// Of all slots of the origin that are here; see [`crate::fingerprint`].
+    pub fingerprint: u64,
+}
+
+#[derive(Debug)]
+struct Origin {
+    id: OriginId,
+    known: Known,
+    beyond: Ranges,
+}
+
+/// The batch of our own changes that is being gathered.
+#[derive(Debug, Default)]
+struct Open {
+    /// Places of the counters that it changed.
+    dirty: Vec<u32>,
+    /// At most what its delta will take.
+    bytes: usize,
+    /// What the changed slots contributed to the fingerprint before it.
+    outdated: u64,
+}
+
+/// Our own changes of one version, as they were when it closed.
+#[derive(Clone, Debug)]
+pub struct OwnBatch {
+    /// The version.
+    pub version: Version,
+    /// The place of each changed counter, and our slot of it.
+    pub entries: Vec<(u32, Slot)>,
+}
+
+/// What merging a delta did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Whether the delta lies beyond a gap, so that the digest waits.
+    pub gap: bool,
+    /// Whether anything here is different now, be it only a slot's version.
+    pub news: bool,
+}
+
+/// Why a delta was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// It claims changes of our own origin that we never made (rule 9).
+    #[error("changes of this node's own origin that it never made")]
+    ForeignWriter,
+    /// A new counter or origin would exceed a bound. What fits was merged; nothing is claimed.
+    #[error("this node's table is full")]
+    Full,
+}
+
+/// One slot, as the outside may look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotView<'a> {
+    /// The counter.
+    pub name: &'a str,
+    /// Who wrote it.
+    pub origin: OriginId,
+    /// Not below the version that last changed it.
+    pub version: Version,
+    /// The numbers.
+    pub slot: Slot,
+}
+
+/// Every counter that a node holds.
+#[derive(Debug)]
+pub struct Counters {
+    hasher: FixedState,
+    places: HashTable<u32>,
+    list: Vec<Counter>,
+    origins: Vec<Origin>,
+    origin_places: HashMap<OriginId, OriginIndex, FixedState>,
+    open: Open,
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) bug: Option<crate::node::Bug>,
+}
+
+impl Counters {
+    /// An empty table, written by `ours`. `seed` keeps clients from choosing names that collide.
+    pub fn new(ours: OriginId, seed: u64) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        let mut counters = Counters {
+            hasher: hasher.clone(),
+            places: HashTable::new(),
+            list: Vec::new(),
+            origins: Vec::new(),
+            origin_places: HashMap::with_hasher(hasher),
+            open: Open::default(),
+            #[cfg(feature = "planted-bugs")]
+            bug: None,
+        };
+        counters.origin_index(ours);
+        counters
+    }
+
+    /// The origin that this process writes under.
+    pub fn our_origin(&self) -> OriginId {
+        self.origins[OURS as usize].id
+    }
+
+    /// The last version of our own that has closed.
+    pub fn our_version(&self) -> Version {
+        self.origins[OURS as usize].known.version
+    }
+
+    /// How many counters there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many origins are known, ours included.
+    pub fn origins(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// The value of a counter; 0 if nobody touched it.
+    pub fn value(&self, name: &str) -> Value {
+        self.find(name).map_or(Value(0), |place| self.list[place as usize].value())
+    }
+
+    /// Adds `by` and tells the value after it.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
+    pub fn add(&mut self, name: &str, by: i64) -> Result<Value, Refusal> {
+        if by == 0 {
+            return Ok(self.value(name));
+        }
+        let place = self.find_or_insert(name)?;
+        let slot = self.list[place as usize].added(by)?;
+        Ok(self.write(place, &slot))
+    }
+
+    /// Brings the value to `to` if it is below, and tells the value after it.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
+    pub fn raise(&mut self, name: &str, to: i64) -> Result<Value, Refusal> {
+        if self.value(name).0 >= i128::from(to) {
+            return Ok(self.value(name));
+        }
+        let place = self.find_or_insert(name)?;
+        match self.list[place as usize].raised(to)? {
+            Some(slot) => Ok(self.write(place, &slot)),
+            None => Ok(self.list[place as usize].value()),
+        }
+    }
+
+    fn write(&mut self, place: u32, slot: &Slot) -> Value {
+        let open_version = self.our_version() + 1;
+        let counter = &mut self.list[place as usize];
+        let held = counter.slot_of(OURS);
+        if held.is_none_or(|held| held.version < open_version) {
+            let before = held.map_or(Slot::default(), |held| held.slot);
+            self.open.outdated =
+                self.open.outdated.wrapping_add(fingerprint::of_slot(counter.name_hash, &before));
+            self.open.bytes += counter.name.len() + ENTRY_BYTES_MAX;
+            self.open.dirty.push(place);
+        }
+        counter.merge(OURS, slot, open_version);
+        counter.value()
+    }
+
+    /// Whether the open batch must be closed before another operation.
+    pub fn is_open_batch_full(&self) -> bool {
+        self.open.bytes >= OPEN_BYTES_MAX
+    }
+
+    /// Closes the batch of our own changes; `None` if there are none.
+    pub fn close(&mut self) -> Option<OwnBatch> {
+        if self.open.dirty.is_empty() {
+            return None;
+        }
+        let known = &mut self.origins[OURS as usize].known;
+        known.version += 1;
+        known.fingerprint = known.fingerprint.wrapping_sub(self.open.outdated);
+        let mut entries = Vec::with_capacity(self.open.dirty.len());
+        for &place in &self.open.dirty {
+            let counter = &self.list[place as usize];
+            if let Some(held) = counter.slot_of(OURS) {
+                let summand = fingerprint::of_slot(counter.name_hash, &held.slot);
+                known.fingerprint = known.fingerprint.wrapping_add(summand);
+                entries.push((place, held.slot));
+            }
+        }
+        self.open.dirty.clear();
+        self.open.bytes = 0;
+        self.open.outdated = 0;
+        Some(OwnBatch { version: known.version, entries })
+    }
+
+    /// A closed batch as the value that goes into the journal.
+    pub fn delta_of(&self, batch: &OwnBatch) -> Delta<'_> {
+        let entry = |&(place, slot): &(u32, Slot)| Entry::new(self.name_at(place), slot);
+        Delta {
+            origin: self.our_origin(),
+            after: batch.version - 1,
+            upto: batch.version,
+            entries: batch.entries.iter().map(entry).collect(),
+        }
+    }
+
+    /// Merges what another node told, whoever's changes it holds.
+    ///
+    /// # Errors
+    /// See [`MergeError`].
+    pub fn merge(&mut self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
+        if delta.origin == self.our_origin() {
+            return self.check_echo(delta);
+        }
+        let origin = self.origin_index(delta.origin).ok_or(MergeError::Full)?;
+        let mut news = false;
+        let mut full = false;
+        for entry in &delta.entries {
+            let Ok(place) = self.find_or_insert(entry.name) else {
+                full = true;
+                continue;
+            };
+            news |= self.merge_slot(place, origin, &entry.slot(), delta.upto);
+        }
+        if full {
+            return Err(MergeError::Full);
+        }
+        let row = &mut self.origins[origin as usize];
+        let before = row.known.version;
+        let gap = delta.after > before;
+        #[cfg(feature = "planted-bugs")]
+        let gap = gap && self.bug != Some(crate::node::Bug::DigestOverGap);
+        if gap {
+            if delta.upto > delta.after {
+                row.beyond.insert(delta.after, delta.upto);
+            }
+        } else if delta.upto > delta.after {
+            row.known.version = row.beyond.join(before.max(delta.upto));
+        }
+        news |= row.known.version > before;
+        Ok(Merged { gap, news })
+    }
+
+    fn merge_slot(&mut self, place: u32, origin: OriginIndex, slot: &Slot, upto: Version) -> bool {
+        let counter = &mut self.list[place as usize];
+        #[cfg(feature = "planted-bugs")]
+        let slot = &match self.bug {
+            Some(crate::node::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
+            _ => *slot,
+        };
+        let version = counter.slot_of(origin).map(|held| held.version);
+        let (before, after) = counter.merge(origin, slot, upto);
+        if before == after {
+            return version.is_none_or(|version| version < upto);
+        }
+        let known = &mut self.origins[origin as usize].known;
+        known.fingerprint = known
+            .fingerprint
+            .wrapping_sub(fingerprint::of_slot(counter.name_hash, &before))
+            .wrapping_add(fingerprint::of_slot(counter.name_hash, &after));
+        true
+    }
+
+    /// What others tell of our own origin can only be what they have from us.
+    fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
+        let known = |entry: &Entry<'_>| {
+            self.find(entry.name)
+                .and_then(|place| self.list[place as usize].slot_of(OURS))
+                .is_some_and(|held| entry.slot().is_within(&held.slot))
+        };
+        if delta.upto > self.our_version() || !delta.entries.iter().all(known) {
+            return Err(MergeError::ForeignWriter);
+        }
+        Ok(Merged { gap: false, news: false })
+    }
+
+    /// What is known of an origin; zeros if nothing is.
+    pub fn known(&self, origin: OriginId) -> Known {
+        self.origin_places
+            .get(&origin)
+            .map_or(Known::default(), |&index| self.origins[index as usize].known)
+    }
+
+    /// The digest: what is known of each origin that has ever changed anything, in no order.
+    pub fn digest(&self) -> impl Iterator<Item = (OriginId, Known)> + '_ {
+        self.origins
+            .iter()
+            .filter(|origin| origin.known != Known::default())
+            .map(|origin| (origin.id, origin.known))
+    }
+
+    /// Every slot of every counter.
+    pub fn iter(&self) -> impl Iterator<Item = SlotView<'_>> + '_ {
+        self.list.iter().flat_map(move |counter| {
+            counter.slots().iter().map(move |held| SlotView {
+                name: &counter.name,
+                origin: self.origins[held.origin as usize].id,
+                version: held.version,
+                slot: held.slot,
+            })
+        })
+    }
+
+    /// The name of the counter at a place.
+    pub(crate) fn name_at(&self, place: u32) -> &str {
+        &self.list[place as usize].name
+    }
+
+    /// The name and the slots of the counter at a place; `None` beyond the list's end.
+    pub(crate) fn slots_at(&self, place: usize) -> Option<(&str, &[HeldSlot])> {
+        self.list.get(place).map(|counter| (&*counter.name, counter.slots()))
+    }
+
+    /// The place of an origin, if it is known.
+    pub(crate) fn index_of(&self, origin: OriginId) -> Option<OriginIndex> {
+        self.origin_places.get(&origin).copied()
+    }
+
+    fn origin_index(&mut self, id: OriginId) -> Option<OriginIndex> {
+        if let Some(&index) = self.origin_places.get(&id) {
+            return Some(index);
+        }
+        let index = u32::try_from(self.origins.len()).ok().filter(|n| *n < ORIGINS_MAX)?;
+        self.origins.push(Origin { id, known: Known::default(), beyond: Ranges::default() });
+        self.origin_places.insert(id, index);
+        Some(index)
+    }
+
+    fn find(&self, name: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        self.places.find(hash, |&place| &*self.list[place as usize].name == name).copied()
+    }
+
+    fn find_or_insert(&mut self, name: &str) -> Result<u32, Refusal> {
+        let hash = self.hasher.hash_one(name);
+        let list = &self.list;
+        if let Some(&place) = self.places.find(hash, |&place| &*list[place as usize].name == name) {
+            return Ok(place);
+        }
+        let place = u32::try_from(self.list.len())
+            .ok()
+            .filter(|place| *place < COUNTERS_MAX)
+            .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
+        self.list.push(Counter::new(name, fingerprint::of_name(name)));
+        let (list, hasher) = (&self.list, &self.hasher);
+        self.places
+            .insert_unique(hash, place, |&place| hasher.hash_one(&*list[place as usize].name));
+        Ok(place)
+    }
+}

@@ -1,0 +1,173 @@
+//! The gathering push: our own synced batches on their way to every peer.
+//!
+//! A push for each batch would burn the peers, since under some tens of connections a batch holds
+//! one or two increments. So what is synced gathers and leaves as one delta: at once if none left
+//! in the last millisecond, else when that millisecond ends. A lone increment waits for nothing; a
+//! busy counter costs a thousand small frames a second, whatever its rate.
+//!
+//! It is built from the batches themselves, never from the table, which may hold what is not
+//! synced yet (rule 12).
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use foldhash::fast::FixedState;
+
+use crate::codec::FRAME_BYTES_MAX;
+use crate::counter::Slot;
+use crate::counters::{Counters, OwnBatch};
+use crate::delta::{ENTRY_BYTES_MAX, Entry};
+use crate::identity::Version;
+use crate::time::Time;
+
+/// The time between pushes.
+const PUSH_EVERY: Duration = Duration::from_millis(1);
+
+/// A push of so many bytes leaves without waiting for its time, so that it fits a frame together
+/// with the batch that made it so large (which is a quarter of a frame at most).
+const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+
+/// Up to how many entries looking through them all is quicker than hashing.
+const SMALL: usize = 8;
+
+/// What has been synced since the last push.
+#[derive(Debug, Default)]
+pub(crate) struct Gather {
+    after: Version,
+    upto: Version,
+    entries: Vec<(u32, Slot)>,
+    places: HashMap<u32, usize, FixedState>,
+    bytes: usize,
+    left: Option<Time>,
+}
+
+/// One push.
+#[derive(Debug)]
+pub(crate) struct Push<'a> {
+    pub(crate) after: Version,
+    pub(crate) batches: u64,
+    pub(crate) entries: Vec<Entry<'a>>,
+}
+
+impl Push<'_> {
+    pub(crate) fn upto(&self) -> Version {
+        self.after + self.batches
+    }
+}
+
+impl Gather {
+    /// Adds a synced batch. Batches come in the order of their versions.
+    pub(crate) fn add(&mut self, batch: &OwnBatch, counters: &Counters) {
+        self.upto = batch.version;
+        for &(place, slot) in &batch.entries {
+            match self.find(place) {
+                Some(at) => self.entries[at].1 = slot,
+                None => {
+                    self.places_insert(place);
+                    self.entries.push((place, slot));
+                    self.bytes += counters.name_at(place).len() + ENTRY_BYTES_MAX;
+                }
+            }
+        }
+    }
+
+    /// When the next push leaves; `None` if there is nothing to push.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        if self.upto == self.after {
+            return None;
+        }
+        if self.bytes >= PUSH_BYTES_MAX {
+            return Some(Time::ZERO);
+        }
+        Some(self.left.map_or(Time::ZERO, |left| left + PUSH_EVERY))
+    }
+
+    /// The push that leaves now, if it is time.
+    pub(crate) fn take<'a>(&mut self, now: Time, counters: &'a Counters) -> Option<Push<'a>> {
+        if self.next_deadline()? > now {
+            return None;
+        }
+        let entries = self
+            .entries
+            .drain(..)
+            .map(|(place, slot)| Entry::new(counters.name_at(place), slot))
+            .collect();
+        let push = Push { after: self.after, batches: self.upto - self.after, entries };
+        self.after = self.upto;
+        self.places.clear();
+        self.bytes = 0;
+        self.left = Some(now);
+        Some(push)
+    }
+
+    fn find(&self, place: u32) -> Option<usize> {
+        if self.entries.len() <= SMALL {
+            return self.entries.iter().position(|(other, _)| *other == place);
+        }
+        self.places.get(&place).copied()
+    }
+
+    fn places_insert(&mut self, place: u32) {
+        if self.entries.len() == SMALL {
+            self.places = self.entries.iter().enumerate().map(|(at, (p, _))| (*p, at)).collect();
+        }
+        if self.entries.len() >= SMALL {
+            self.places.insert(place, self.entries.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::OriginId;
+
+    fn ms(ms: u64) -> Time {
+        Time::from_micros(1000 * ms)
+    }
+
+    fn batch(counters: &mut Counters, name: &str) -> OwnBatch {
+        counters.add(name, 1).unwrap();
+        counters.close().unwrap()
+    }
+
+    #[test]
+    fn the_first_push_leaves_at_once_and_the_next_ones_once_a_millisecond() {
+        let mut counters = Counters::new(OriginId(1), 0);
+        let mut gather = Gather::default();
+        assert_eq!(gather.next_deadline(), None);
+        let first = batch(&mut counters, "a");
+        gather.add(&first, &counters);
+        let push = gather.take(ms(5), &counters).unwrap();
+        assert_eq!((push.after, push.batches, push.entries.len()), (0, 1, 1));
+        for name in ["a", "b", "a"] {
+            let batch = batch(&mut counters, name);
+            gather.add(&batch, &counters);
+            assert!(gather.take(ms(5), &counters).is_none());
+        }
+        assert_eq!(gather.next_deadline(), Some(ms(6)));
+        let push = gather.take(ms(6), &counters).unwrap();
+        assert_eq!((push.after, push.batches), (1, 3));
+        let plus: Vec<(&str, u64)> = push.entries.iter().map(|e| (e.name, e.plus)).collect();
+        assert_eq!(plus, [("a", 3), ("b", 1)], "each counter once, with its latest numbers");
+        assert_eq!(gather.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_large_push_leaves_before_it_outgrows_a_frame() {
+        let mut counters = Counters::new(OriginId(1), 0);
+        let mut gather = Gather::default();
+        let mut largest = 0;
+        for n in 0..20_000 {
+            let batch = batch(&mut counters, &format!("{n:0200}"));
+            gather.add(&batch, &counters);
+            if let Some(push) = gather.take(Time::ZERO, &counters) {
+                let bytes: usize =
+                    push.entries.iter().map(|e| e.name.len() + ENTRY_BYTES_MAX).sum();
+                largest = largest.max(bytes);
+            }
+        }
+        assert!(largest > PUSH_BYTES_MAX / 2 && largest <= FRAME_BYTES_MAX * 3 / 4, "{largest}");
+    }
+}

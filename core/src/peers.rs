@@ -1,0 +1,851 @@
+//! The Peers Manager: who is a member, who answers, who is out.
+//!
+//! Failure detection and its gossip are SWIM (Das, Gupta, Motivala: "SWIM: Scalable
+//! Weakly-consistent Infection-style Process Group Membership Protocol", DSN 2002), by the crate
+//! foca. This room decides what foca leaves open: whom to announce to and how often, what becomes
+//! of a node that the others took for dead, and that a removed node is met by nobody: its messages
+//! and the gossip about it are refused before foca sees them.
+//!
+//! Rejected: foca's own renewal of identities. A removed node would renew itself for ever.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::time::Duration;
+
+use foca::{AccumulatingRuntime, Foca, Member, OwnedNotification, PostcardCodec, State, Timer};
+use rand_chacha::ChaCha8Rng;
+use rand_core::Rng;
+
+use crate::codec::{DATAGRAM_BYTES_MAX, Datagram, ENVELOPE_BYTES, Envelope};
+use crate::effects::{Destination, Effect, Event, PeerName};
+use crate::identity::{Address, Identity, NodeId};
+use crate::limit::RateLimit;
+use crate::registry::{Key, Registry, Standing};
+use crate::status::{PeerState, Totals};
+use crate::swim_packet;
+use crate::time::Time;
+
+/// How long a peer that was registered by hand may take to answer.
+const REGISTERED_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time between asks of an address that was registered by hand, or of a seed while alone.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// The time between asks of a seed while not alone: its name may resolve to new nodes.
+const ASK_SEEDS_EVERY: Duration = Duration::from_secs(15);
+
+/// The time between announcements to a member that is down. A partition may heal after hours and
+/// shall be healed within seconds, so this never grows.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
+
+/// Announcements to down members at one time; the others' turns come later.
+const ANNOUNCE_AT_ONCE: usize = 16;
+
+/// How often a rumour is announced to before it is forgotten, and the time between.
+const RUMOUR_TRIES: u32 = 4;
+const RUMOUR_EVERY: Duration = Duration::from_millis(250);
+
+/// Rumours at one time. They come from beacons and hellos, whose number strangers choose.
+const RUMOURS_MAX: usize = 256;
+
+/// Members that are down and remembered; beyond it the one that is down longest is forgotten.
+const DOWN_MAX: usize = 256;
+
+/// Addresses that are being asked because of seeds or registrations.
+const ASKS_MAX: usize = 256;
+
+/// How long to wait before coming back after the others took us for dead, and what it grows to
+/// when that happens again and again.
+const REJOIN_MIN: Duration = Duration::from_millis(100);
+const REJOIN_MAX: Duration = Duration::from_secs(5);
+
+/// Notices to removed nodes in a second.
+const NOTICES_PER_SECOND: u32 = 10;
+
+fn config() -> foca::Config {
+    // A crash is seen by its first failed probe, at most two periods and a bit later at three
+    // nodes, and declared when the suspicion ends: some 4 s. (foca's own LAN settings: 6 to 12 s.)
+    let one = NonZeroUsize::MIN;
+    let three = one.saturating_add(2);
+    foca::Config {
+        probe_period: Duration::from_millis(700),
+        probe_rtt: Duration::from_millis(250),
+        num_indirect_probes: three,
+        max_transmissions: NonZeroU8::MIN.saturating_add(9),
+        suspect_to_down_after: Duration::from_secs(2),
+        // Never forgotten by time; `forget_longest_down` bounds their number.
+        remove_down_after: None,
+        max_packet_size: one.saturating_add(DATAGRAM_BYTES_MAX - ENVELOPE_BYTES - 8 - 1),
+        notify_down_members: true,
+        periodic_announce: Some(foca::PeriodicParams {
+            frequency: Duration::from_secs(5),
+            num_members: one,
+        }),
+        periodic_announce_to_down_members: None,
+        periodic_gossip: Some(foca::PeriodicParams {
+            frequency: Duration::from_millis(200),
+            num_members: three,
+        }),
+    }
+}
+
+type Swim = Foca<Identity, PostcardCodec, ChaCha8Rng, foca::NoCustomBroadcast>;
+
+/// What has changed about a peer, for those who keep links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It answers.
+    Up(NodeId),
+    /// It was removed; any link to it must end.
+    Removed(NodeId, Vec<Standing>),
+}
+
+/// A row of the table of peers.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// As it was given by hand, or where it answers.
+    pub address: String,
+    /// Unknown until it has answered.
+    pub identity: Option<Identity>,
+    /// How it is.
+    pub state: PeerState,
+    /// Whether `GET /peers` lists it.
+    pub is_listed: bool,
+}
+
+#[derive(Debug)]
+struct Peer {
+    identity: Identity,
+    is_up: bool,
+    since: Time,
+    announced: Time,
+    /// Another node answers at its address: nobody is there to announce to.
+    is_superseded: bool,
+}
+
+#[derive(Debug)]
+struct Rumour {
+    identity: Identity,
+    tries: u32,
+    next: Time,
+}
+
+/// An address that is asked for its identity.
+#[derive(Debug)]
+struct Ask {
+    given: String,
+    address: Address,
+    next: Time,
+    /// Sequence numbers of the last beacons that were sent there.
+    sequences: [u64; 4],
+    /// A registration by hand ends here; a seed is asked for ever.
+    until: Option<Time>,
+}
+
+/// Everyone that this node has been told of.
+pub struct Peers {
+    me: Identity,
+    envelope: Envelope,
+    swim: Swim,
+    chance: ChaCha8Rng,
+    runtime: AccumulatingRuntime<Identity>,
+    timers: BTreeMap<(Time, u64), Timer<Identity>>,
+    timers_ever: u64,
+    peers: BTreeMap<NodeId, Peer>,
+    rumours: BTreeMap<NodeId, Rumour>,
+    asks: Vec<Ask>,
+    /// Names under which peers were registered.
+    aliases: BTreeMap<String, NodeId>,
+    registry: Registry,
+    next_announce: Time,
+    rejoin: Option<Time>,
+    rejoin_wait: Duration,
+    rejoined: Time,
+    notices: RateLimit,
+    has_left: bool,
+    changes: Vec<Change>,
+}
+
+impl std::fmt::Debug for Peers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peers").field("me", &self.me).field("peers", &self.peers).finish()
+    }
+}
+
+impl Peers {
+    /// A node that knows only its seeds.
+    pub fn new(
+        me: Identity,
+        envelope: Envelope,
+        seeds: &[Address],
+        mut chance: ChaCha8Rng,
+        now: Time,
+    ) -> Self {
+        let asks = seeds
+            .iter()
+            .take(ASKS_MAX)
+            .filter(|seed| **seed != me.address)
+            .map(|seed| Ask {
+                given: seed.as_str().to_owned(),
+                address: seed.clone(),
+                next: now,
+                sequences: [0; 4],
+                until: None,
+            })
+            .collect();
+        let swim = new_swim(&me, &mut chance);
+        Peers {
+            me,
+            envelope,
+            swim,
+            chance,
+            runtime: AccumulatingRuntime::new(),
+            timers: BTreeMap::new(),
+            timers_ever: 0,
+            peers: BTreeMap::new(),
+            rumours: BTreeMap::new(),
+            asks,
+            aliases: BTreeMap::new(),
+            registry: Registry::default(),
+            next_announce: now,
+            rejoin: None,
+            rejoin_wait: REJOIN_MIN,
+            rejoined: now,
+            notices: RateLimit::new(NOTICES_PER_SECOND, NOTICES_PER_SECOND, now),
+            has_left: false,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Who this node is.
+    pub fn me(&self) -> &Identity {
+        &self.me
+    }
+
+    /// Removals and registrations.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Whether the cluster has removed this node.
+    pub fn am_removed(&self) -> bool {
+        self.registry.is_removed(&self.me)
+    }
+
+    /// Whether there are addresses to ask.
+    pub fn has_seeds(&self) -> bool {
+        !self.asks.is_empty()
+    }
+
+    /// The members that answer, in the order of their ids.
+    pub fn up(&self) -> impl Iterator<Item = &Identity> {
+        let removed = self.am_removed();
+        self.peers.values().filter(move |peer| peer.is_up && !removed).map(|peer| &peer.identity)
+    }
+
+    /// The member with this id, if it answers.
+    pub fn up_member(&self, node: NodeId) -> Option<&Identity> {
+        let removed = self.am_removed();
+        self.peers.get(&node).filter(|peer| peer.is_up && !removed).map(|peer| &peer.identity)
+    }
+
+    /// What has changed since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// When [`Peers::tick`] has something to do.
+    pub fn next_deadline(&self) -> Time {
+        let timers = self.timers.keys().next().map(|(at, _)| *at);
+        let rumours = self.rumours.values().map(|rumour| rumour.next).min();
+        let asks = self.asks.iter().map(|ask| ask.next).min();
+        [timers, rumours, asks, self.rejoin]
+            .into_iter()
+            .flatten()
+            .fold(self.next_announce, Time::min)
+    }
+
+    /// Does what is due but for the asks.
+    pub fn tick(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
+        while let Some(entry) = self.timers.first_entry()
+            && entry.key().0 <= now
+        {
+            let timer = entry.remove();
+            // An error here tells of a timer that is no longer wanted; foca goes on by itself.
+            let _ = self.swim.handle_timer(timer, &mut self.runtime);
+            self.flush(now, totals, out);
+        }
+        if self.rejoin.is_some_and(|at| at <= now) {
+            self.rejoin = None;
+            self.take_next_boot(now, 0, totals, out);
+        }
+        self.announce_rumours(now, totals, out);
+        if self.next_announce <= now {
+            self.next_announce = now + ANNOUNCE_EVERY;
+            self.announce_to_down(now, totals, out);
+        }
+        self.give_up_asks(now, out);
+    }
+
+    /// The addresses that are to be asked now.
+    pub fn due_asks(&mut self, now: Time) -> Vec<Address> {
+        let every = if self.swim.num_members() == 0 { ASK_EVERY } else { ASK_SEEDS_EVERY };
+        let mut due = Vec::new();
+        for ask in self.asks.iter_mut().filter(|ask| ask.next <= now) {
+            ask.next = now + if ask.until.is_some() { ASK_EVERY } else { every };
+            due.push(ask.address.clone());
+        }
+        due
+    }
+
+    /// Notes the beacon with which an address was asked.
+    pub fn asked(&mut self, address: &Address, sequence: u64) {
+        for ask in self.asks.iter_mut().filter(|ask| ask.address == *address) {
+            ask.sequences.rotate_right(1);
+            ask.sequences[0] = sequence;
+        }
+    }
+
+    /// Someone answered the beacon with this sequence number.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        sequence: u64,
+        identity: Identity,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        let registered = self
+            .asks
+            .iter()
+            .position(|ask| ask.until.is_some() && ask.sequences.contains(&sequence));
+        let mut lifted = Vec::new();
+        if let Some(at) = registered {
+            let ask = self.asks.swap_remove(at);
+            if self.aliases.len() < ASKS_MAX {
+                self.aliases.insert(ask.given, identity.node);
+            }
+            if self.registry.is_removed(&identity) {
+                // It has moved since it was removed: the operator registered it where it is now.
+                lifted = self.registry.register(&[Key::Node(identity.node)]);
+                self.notify(now, &identity, Destination::Address(ask.address), out);
+            }
+        }
+        self.rumour(now, identity, totals, out);
+        lifted
+    }
+
+    /// Someone is said to be there: announces us to it, unless it is known to answer.
+    pub fn rumour(
+        &mut self,
+        now: Time,
+        identity: Identity,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) {
+        if identity.node == self.me.node || self.has_left {
+            return;
+        }
+        if self.registry.is_removed(&identity) {
+            let to = Destination::Address(identity.address.clone());
+            self.notify(now, &identity, to, out);
+            return;
+        }
+        let known = self.peers.get(&identity.node);
+        if known.is_some_and(|peer| peer.is_up && peer.identity.origin == identity.origin) {
+            return;
+        }
+        if !self.rumours.contains_key(&identity.node) && self.rumours.len() < RUMOURS_MAX {
+            let node = identity.node;
+            self.rumours.insert(node, Rumour { identity, tries: 0, next: now });
+            self.announce_rumours(now, totals, out);
+        }
+    }
+
+    /// A message of the membership protocol has arrived.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn handle_swim(
+        &mut self,
+        now: Time,
+        packet: &[u8],
+        from: std::net::SocketAddr,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), SwimError> {
+        if self.has_left {
+            return Ok(());
+        }
+        let parsed = swim_packet::parse(packet).ok_or(SwimError::Malformed)?;
+        let sender = parsed.sender();
+        if self.registry.is_removed(sender) {
+            self.notify(now, &sender.clone(), Destination::Socket(from), out);
+            return Err(SwimError::Removed);
+        }
+        if let Some(boot) = parsed.later_boot_of(&self.me) {
+            self.take_next_boot(now, boot, totals, out);
+        }
+        let registry = &self.registry;
+        let admitted = match parsed.without(|identity| registry.is_removed(identity)) {
+            Some(packet) => packet,
+            None => return Err(SwimError::Removed),
+        };
+        // Errors are the sender's: packets for an identity that we no longer have, and the like.
+        let _ = self.swim.handle_data(&admitted, &mut self.runtime);
+        self.flush(now, totals, out);
+        Ok(())
+    }
+
+    /// An operator takes a peer in: the records that must be journaled and told to others.
+    pub fn register(
+        &mut self,
+        now: Time,
+        name: &PeerName,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        if self.is_me(name) {
+            return Vec::new();
+        }
+        let mut keys = vec![Key::Address(name.address.clone())];
+        keys.extend(name.resolved.iter().map(|socket| Key::Address((*socket).into())));
+        let known: Vec<(NodeId, bool)> =
+            self.found(name).map(|peer| (peer.identity.node, peer.is_up)).collect();
+        keys.extend(known.iter().map(|(node, _)| Key::Node(*node)));
+        let lifted = self.registry.register(&keys);
+        for standing in &lifted {
+            out.push(Effect::Event(Event::PeerRegistered(standing.clone())));
+        }
+        if let Some((node, _)) = known.iter().find(|(_, is_up)| *is_up)
+            && lifted.is_empty()
+        {
+            if self.aliases.len() < ASKS_MAX {
+                self.aliases.insert(name.given.clone(), *node);
+            }
+            return lifted;
+        }
+        if !lifted.is_empty() {
+            let bytes = self.envelope.seal(&Datagram::Standing(lifted.clone()));
+            out.push(Effect::Datagram { to: Destination::Address(name.address.clone()), bytes });
+        }
+        let is_asked = self.asks.iter().any(|ask| ask.until.is_some() && ask.given == name.given);
+        if !is_asked && self.asks.len() < ASKS_MAX {
+            self.asks.push(Ask {
+                given: name.given.clone(),
+                address: name.address.clone(),
+                next: now,
+                sequences: [0; 4],
+                until: Some(now + REGISTERED_PATIENCE),
+            });
+        }
+        self.flush(now, totals, out);
+        lifted
+    }
+
+    /// An operator removes a peer: the records that must be journaled and told to others.
+    pub fn remove(
+        &mut self,
+        now: Time,
+        name: &PeerName,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        if self.is_me(name) {
+            return Vec::new();
+        }
+        self.asks.retain(|ask| ask.until.is_none() || ask.given != name.given);
+        let found: Vec<Identity> = self
+            .found(name)
+            .filter(|peer| !self.registry.is_removed(&peer.identity))
+            .map(|peer| peer.identity.clone())
+            .collect();
+        let mut records = Vec::new();
+        for identity in found {
+            records.extend(self.registry.remove(identity.node, &identity.address));
+        }
+        self.drop_removed(now, totals, out);
+        records
+    }
+
+    /// Merges records that others hold; those that were new here must be journaled and passed on.
+    pub fn merge_standings(
+        &mut self,
+        now: Time,
+        records: &[Standing],
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        let was_removed = self.am_removed();
+        let news: Vec<Standing> =
+            records.iter().filter(|record| self.registry.merge(record)).cloned().collect();
+        if news.is_empty() {
+            return news;
+        }
+        self.drop_removed(now, totals, out);
+        let mine = |standing: &&Standing| match &standing.key {
+            Key::Node(node) => *node == self.me.node,
+            Key::Address(address) => *address == self.me.address,
+        };
+        if self.am_removed()
+            && !was_removed
+            && let Some(standing) = news.iter().find(mine)
+        {
+            out.push(Effect::Event(Event::RemovedOurselves(standing.clone())));
+        }
+        let epoch = self.registry.epoch_of(self.me.node, &self.me.address);
+        if !self.am_removed() && self.me.epoch < epoch {
+            self.take_next_boot(now, 0, totals, out);
+        }
+        news
+    }
+
+    /// The peer said over its link that it leaves.
+    pub fn left(
+        &mut self,
+        now: Time,
+        identity: &Identity,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) {
+        self.declare_down(identity.clone());
+        self.flush(now, totals, out);
+    }
+
+    /// Tells the others that this node goes.
+    pub fn leave(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
+        let _ = self.swim.leave_cluster(&mut self.runtime);
+        self.flush(now, totals, out);
+        self.has_left = true;
+        self.rejoin = None;
+        self.asks.clear();
+        self.rumours.clear();
+    }
+
+    /// Another process answers under our NodeId: starts over under a fresh one.
+    pub fn take_fresh_id(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let old = self.me.node;
+        self.me.node = NodeId(self.chance.next_u64());
+        // A new instance: changing the identity of this one would declare the other process down.
+        self.swim = new_swim(&self.me, &mut self.chance);
+        self.timers.clear();
+        let known: Vec<Identity> = self.peers.values().map(|peer| peer.identity.clone()).collect();
+        self.peers.clear();
+        for identity in known {
+            self.rumours.insert(identity.node, Rumour { identity, tries: 0, next: now });
+        }
+        out.push(Effect::Event(Event::NodeIdTaken { old, new: self.me.node }));
+    }
+
+    /// Every peer with its state, and whether `GET /peers` lists it.
+    pub fn list(&self) -> Vec<Listed> {
+        let suspects: Vec<NodeId> = self
+            .swim
+            .iter_members()
+            .filter(|member| member.state() == State::Suspect)
+            .map(|member| member.id().node)
+            .collect();
+        let removed = self.am_removed();
+        let asked = self.asks.iter().filter(|ask| ask.until.is_some()).map(|ask| Listed {
+            address: ask.given.clone(),
+            identity: None,
+            state: PeerState::Joining,
+            is_listed: true,
+        });
+        let unknown = |rumour: &&Rumour| !self.peers.contains_key(&rumour.identity.node);
+        let rumoured = self.rumours.values().filter(unknown).map(|rumour| Listed {
+            address: rumour.identity.address.to_string(),
+            identity: Some(rumour.identity.clone()),
+            state: PeerState::Joining,
+            is_listed: false,
+        });
+        let members = self.peers.values().filter(|peer| !peer.is_superseded).map(|peer| {
+            let identity = &peer.identity;
+            let state = if self.registry.is_removed(identity) {
+                PeerState::Removed
+            } else if !peer.is_up {
+                PeerState::Down
+            } else if suspects.contains(&identity.node) {
+                PeerState::Suspect
+            } else {
+                PeerState::Alive
+            };
+            Listed {
+                address: identity.address.to_string(),
+                identity: Some(identity.clone()),
+                state,
+                is_listed: matches!(state, PeerState::Alive | PeerState::Suspect) && !removed,
+            }
+        });
+        let mut list: Vec<Listed> = asked.chain(rumoured).chain(members).collect();
+        list.sort_by(|a, b| a.address.cmp(&b.address));
+        list
+    }
+
+    fn is_me(&self, name: &PeerName) -> bool {
+        name.address == self.me.address
+            || name.resolved.iter().any(|socket| Address::from(*socket) == self.me.address)
+    }
+
+    fn found<'a>(&'a self, name: &'a PeerName) -> impl Iterator<Item = &'a Peer> {
+        let alias = self.aliases.get(&name.given).copied();
+        self.peers.values().filter(move |peer| {
+            let address = &peer.identity.address;
+            *address == name.address
+                || alias == Some(peer.identity.node)
+                || address.ip().is_some_and(|socket| name.resolved.contains(&socket))
+        })
+    }
+
+    /// Ends the membership of whoever the registry now holds for removed.
+    fn drop_removed(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
+        let removed: Vec<Identity> = self
+            .peers
+            .values()
+            .filter(|peer| peer.is_up && self.registry.is_removed(&peer.identity))
+            .map(|peer| peer.identity.clone())
+            .collect();
+        for identity in removed {
+            let standings = self.standings_of(&identity);
+            out.push(Effect::Event(Event::PeerRemoved(standings[0].clone())));
+            let to = Destination::Address(identity.address.clone());
+            self.notify(now, &identity, to, out);
+            self.declare_down(identity.clone());
+            self.changes.push(Change::Removed(identity.node, standings));
+        }
+        self.rumours.retain(|_, rumour| !self.registry.is_removed(&rumour.identity));
+        self.flush(now, totals, out);
+    }
+
+    fn standings_of(&self, identity: &Identity) -> Vec<Standing> {
+        vec![
+            self.registry.of(&Key::Node(identity.node)),
+            self.registry.of(&Key::Address(identity.address.clone())),
+        ]
+    }
+
+    /// Tells a node how it stands, so that it knows why nobody talks to it, or that it may return.
+    fn notify(&mut self, now: Time, identity: &Identity, to: Destination, out: &mut Vec<Effect>) {
+        if self.notices.allow(now) {
+            let notice = Datagram::Standing(self.standings_of(identity));
+            out.push(Effect::Datagram { to, bytes: self.envelope.seal(&notice) });
+        }
+    }
+
+    fn declare_down(&mut self, identity: Identity) {
+        let down = std::iter::once(Member::down(identity));
+        let _ = self.swim.apply_many(down, true, &mut self.runtime);
+    }
+
+    /// Takes the identity that comes after ours and after `boot`, and tells everyone.
+    fn take_next_boot(&mut self, now: Time, boot: u64, totals: &mut Totals, out: &mut Vec<Effect>) {
+        if self.am_removed() || self.has_left {
+            return;
+        }
+        self.me.boot = self.me.boot.max(boot).saturating_add(1);
+        self.me.epoch = self.me.epoch.max(self.registry.epoch_of(self.me.node, &self.me.address));
+        self.rejoined = now;
+        let _ = self.swim.change_identity(self.me.clone(), &mut self.runtime);
+        // foca is not connected until somebody writes to the new identity, and would probe nobody
+        // until then; an empty update makes it look at the members that it has.
+        let _ = self.swim.apply_many(std::iter::empty(), false, &mut self.runtime);
+        let members: Vec<Identity> = self
+            .peers
+            .values()
+            .filter(|peer| !peer.is_superseded && !self.registry.is_removed(&peer.identity))
+            .map(|peer| peer.identity.clone())
+            .take(RUMOURS_MAX)
+            .collect();
+        for identity in members {
+            let _ = self.swim.announce(identity, &mut self.runtime);
+        }
+        self.flush(now, totals, out);
+    }
+
+    fn announce_rumours(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
+        let mut due = Vec::new();
+        self.rumours.retain(|_, rumour| {
+            if rumour.next > now {
+                return true;
+            }
+            if rumour.tries >= RUMOUR_TRIES {
+                return false;
+            }
+            rumour.tries += 1;
+            rumour.next = now + RUMOUR_EVERY * rumour.tries;
+            due.push(rumour.identity.clone());
+            true
+        });
+        for identity in due {
+            let _ = self.swim.announce(identity, &mut self.runtime);
+        }
+        self.flush(now, totals, out);
+    }
+
+    fn announce_to_down(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
+        if self.am_removed() {
+            return;
+        }
+        let mut down: Vec<&mut Peer> = self
+            .peers
+            .values_mut()
+            .filter(|peer| !peer.is_up && !peer.is_superseded)
+            .filter(|peer| !self.registry.is_removed(&peer.identity))
+            .collect();
+        down.sort_by_key(|peer| peer.announced);
+        for peer in down.into_iter().take(ANNOUNCE_AT_ONCE) {
+            peer.announced = now;
+            let _ = self.swim.announce(peer.identity.clone(), &mut self.runtime);
+        }
+        self.flush(now, totals, out);
+    }
+
+    fn give_up_asks(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.asks.retain(|ask| {
+            let is_over = ask.until.is_some_and(|until| until <= now);
+            if is_over {
+                out.push(Effect::Event(Event::PeerNeverAnswered(ask.given.clone())));
+            }
+            !is_over
+        });
+    }
+
+    /// Carries out what foca wants done.
+    fn flush(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
+        loop {
+            while let Some((after, timer)) = self.runtime.to_schedule() {
+                self.timers_ever += 1;
+                self.timers.insert((now + after, self.timers_ever), timer);
+            }
+            while let Some((to, packet)) = self.runtime.to_send() {
+                totals.swim_sent += 1;
+                let bytes = self.envelope.seal(&Datagram::Swim(&packet));
+                out.push(Effect::Datagram { to: Destination::Address(to.address), bytes });
+            }
+            match self.runtime.to_notify() {
+                Some(note) => self.note(now, note, out),
+                None if self.runtime.backlog() == 0 => break,
+                None => {}
+            }
+        }
+        self.forget_longest_down();
+    }
+
+    fn note(&mut self, now: Time, note: OwnedNotification<Identity>, out: &mut Vec<Effect>) {
+        match note {
+            OwnedNotification::MemberUp(identity) => self.is_up(now, identity, out),
+            OwnedNotification::MemberDown(identity) => {
+                self.rumours.remove(&identity.node);
+                if let Some(peer) = self.peers.get_mut(&identity.node) {
+                    if peer.is_up && !peer.is_superseded {
+                        out.push(Effect::Event(Event::PeerDown(identity.clone())));
+                    }
+                    peer.is_up = false;
+                    peer.since = now;
+                    peer.identity = identity;
+                }
+            }
+            OwnedNotification::Rename(_, identity) => {
+                if let Some(peer) = self.peers.get_mut(&identity.node) {
+                    peer.identity = identity;
+                }
+            }
+            OwnedNotification::Defunct => self.plan_rejoin(now),
+            OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Rejoin(_) => {}
+        }
+    }
+
+    fn is_up(&mut self, now: Time, identity: Identity, out: &mut Vec<Effect>) {
+        self.rumours.remove(&identity.node);
+        // An answer from an address settles who lives there: of two nodes, the later start.
+        if identity.address == self.me.address && identity.boot <= self.me.boot {
+            self.declare_down(identity);
+            return;
+        }
+        let rivals: Vec<Identity> = self
+            .peers
+            .values()
+            .filter(|peer| peer.identity.address == identity.address)
+            .filter(|peer| peer.identity.node != identity.node && !peer.is_superseded)
+            .map(|peer| peer.identity.clone())
+            .collect();
+        let is_late =
+            |rival: &Identity| rival.boot > identity.boot && self.is_member_up(rival.node);
+        if rivals.iter().any(is_late) {
+            self.insert_up(now, identity.clone(), true);
+            self.declare_down(identity);
+            return;
+        }
+        for rival in rivals {
+            if let Some(peer) = self.peers.get_mut(&rival.node) {
+                peer.is_superseded = true;
+                if peer.is_up {
+                    out.push(Effect::Event(Event::PeerDown(rival.clone())));
+                    self.declare_down(rival);
+                }
+            }
+        }
+        out.push(Effect::Event(Event::PeerUp(identity.clone())));
+        self.changes.push(Change::Up(identity.node));
+        self.insert_up(now, identity, false);
+    }
+
+    fn insert_up(&mut self, now: Time, identity: Identity, is_superseded: bool) {
+        let node = identity.node;
+        let peer = Peer { identity, is_up: true, since: now, announced: now, is_superseded };
+        self.peers.insert(node, peer);
+    }
+
+    fn is_member_up(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.is_up)
+    }
+
+    fn plan_rejoin(&mut self, now: Time) {
+        if self.has_left {
+            return;
+        }
+        let quiet = now.since(self.rejoined) > 2 * REJOIN_MAX;
+        self.rejoin_wait = if quiet { REJOIN_MIN } else { (2 * self.rejoin_wait).min(REJOIN_MAX) };
+        // Half of the wait is chance, so that two sides that declared each other down do not
+        // return in step.
+        let wait_ms = u32::try_from(self.rejoin_wait.as_millis()).unwrap_or(u32::MAX);
+        let jitter = self.chance.next_u32() % wait_ms.max(1);
+        self.rejoin =
+            Some(now + self.rejoin_wait / 2 + Duration::from_millis(u64::from(jitter / 2)));
+    }
+
+    fn forget_longest_down(&mut self) {
+        let down = self.peers.values().filter(|peer| !peer.is_up).count();
+        if down <= DOWN_MAX {
+            return;
+        }
+        let longest = self
+            .peers
+            .values()
+            .filter(|peer| !peer.is_up)
+            .min_by_key(|peer| peer.since)
+            .map(|peer| peer.identity.clone());
+        if let Some(identity) = longest {
+            self.peers.remove(&identity.node);
+            let _ = self.swim.handle_timer(Timer::RemoveDown(identity), &mut self.runtime);
+        }
+    }
+}
+
+/// Why a message of the membership protocol was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SwimError {
+    /// It is none.
+    #[error("malformed membership message")]
+    Malformed,
+    /// Its sender, or whom it is about, was removed.
+    #[error("from or about a removed node")]
+    Removed,
+}
+
+fn new_swim(me: &Identity, chance: &mut ChaCha8Rng) -> Swim {
+    use rand_core::SeedableRng;
+    let mut seed = [0; 32];
+    chance.fill_bytes(&mut seed);
+    Foca::new(me.clone(), config(), ChaCha8Rng::from_seed(seed), PostcardCodec)
+}

@@ -1,0 +1,313 @@
+//! Who gets which delta when: pushing, confirming, exchanging digests, catching up.
+//!
+//! This room knows links by their names and the table by its digest; it knows nothing of how a
+//! link came to be. What it sends is of two kinds: pushes, made of synced batches, leave at once;
+//! everything that is read from the table waits for the sync of the batch that is open (rule 11).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::catchup::{Asking, Serving};
+use crate::codec::{self, Message, Row, WANTS_MAX};
+use crate::counters::{Counters, OwnBatch};
+use crate::effects::{Behind, Effect, Effects, Event, LinkId};
+use crate::exchange::Exchange;
+use crate::gather::Gather;
+use crate::identity::{NodeId, OriginId, Version};
+use crate::links::FRAME_LENGTH_BYTES;
+use crate::scan::Want;
+use crate::status::{LinkStatus, Totals};
+use crate::time::Time;
+use crate::window::Window;
+
+/// The time between confirmations on one link.
+const CONFIRM_EVERY: Duration = Duration::from_millis(1);
+
+/// What replication knows of one link.
+#[derive(Debug)]
+struct Session {
+    peer: NodeId,
+    peer_origin: OriginId,
+    exchange: Exchange,
+    window: Window,
+    /// Whether the peer has pushed something that we have not confirmed.
+    owes_confirm: bool,
+    confirmed: Option<Time>,
+    asking: Option<Asking>,
+    serving: Option<Serving>,
+}
+
+/// The replication of one node with all its links.
+#[derive(Debug, Default)]
+pub(crate) struct Replication {
+    sessions: BTreeMap<LinkId, Session>,
+    gather: Gather,
+    requests: u32,
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) bug: Option<crate::node::Bug>,
+}
+
+impl Replication {
+    /// A link stands: digests are exchanged at once, and pushes go there from now on.
+    pub(crate) fn link_up(&mut self, now: Time, link: LinkId, peer: NodeId, origin: OriginId) {
+        self.sessions.insert(
+            link,
+            Session {
+                peer,
+                peer_origin: origin,
+                exchange: Exchange::new(now),
+                window: Window::default(),
+                owes_confirm: false,
+                confirmed: None,
+                asking: None,
+                serving: None,
+            },
+        );
+    }
+
+    /// A link is gone, and all that was half said on it.
+    pub(crate) fn link_down(&mut self, link: LinkId) {
+        self.sessions.remove(&link);
+    }
+
+    /// How far the peer of a link is behind us.
+    pub(crate) fn status(&self, link: LinkId, now: Time, ours: Version) -> Option<LinkStatus> {
+        self.sessions.get(&link).map(|session| session.window.status(now, ours))
+    }
+
+    /// In what way this node is known to be behind one of its links' peers.
+    pub(crate) fn behind(&self, counters: &Counters) -> Option<Behind> {
+        self.sessions.values().find_map(|session| {
+            if !session.exchange.is_first_over() {
+                Some(Behind::NotCompared(session.peer))
+            } else if session.exchange.shows_lack(counters) {
+                Some(Behind::Lacking(session.peer))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// When [`Replication::tick`] or [`Replication::push`] has something to do.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        let sessions = self.sessions.values().flat_map(|session| {
+            let confirm = session
+                .owes_confirm
+                .then(|| session.confirmed.map_or(Time::ZERO, |at| at + CONFIRM_EVERY));
+            let asking = session.asking.as_ref().map(Asking::next_deadline);
+            let serving = session.serving.as_ref().filter(|s| s.is_ready()).map(|_| Time::ZERO);
+            [Some(session.exchange.next_deadline()), confirm, asking, serving]
+        });
+        sessions.flatten().chain(self.gather.next_deadline()).min()
+    }
+
+    /// Batches of our own have been synced.
+    pub(crate) fn synced(&mut self, batches: impl Iterator<Item = OwnBatch>, counters: &Counters) {
+        for batch in batches {
+            self.gather.add(&batch, counters);
+        }
+    }
+
+    /// Sends the gathered push, if it is time.
+    pub(crate) fn push(
+        &mut self,
+        now: Time,
+        counters: &Counters,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(push) = self.gather.take(now, counters) else { return };
+        if self.sessions.is_empty() {
+            return;
+        }
+        let upto = push.upto();
+        let bytes = codec::encode(&Message::Push {
+            after: push.after,
+            batches: push.batches,
+            entries: push.entries,
+        });
+        let mut links = Vec::with_capacity(self.sessions.len());
+        for (&link, session) in &mut self.sessions {
+            if session.window.is_open() {
+                session.window.push(now, upto, bytes.len());
+                links.push(link);
+            } else {
+                totals.pushes_withheld += 1;
+            }
+        }
+        totals.deltas_sent += links.len() as u64;
+        totals.link_bytes_sent += (bytes.len() as u64 + FRAME_LENGTH_BYTES) * links.len() as u64;
+        if !links.is_empty() {
+            out.push(Effect::Frame { links, bytes });
+        }
+    }
+
+    /// Does what is due on every link.
+    pub(crate) fn tick(
+        &mut self,
+        now: Time,
+        counters: &Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        for (&link, session) in &mut self.sessions {
+            let mut say = |message: &Message<'_>| send(link, message, totals, effects);
+            if session.owes_confirm && session.confirmed.is_none_or(|at| at + CONFIRM_EVERY <= now)
+            {
+                session.owes_confirm = false;
+                session.confirmed = Some(now);
+                say(&Message::Confirm(counters.known(session.peer_origin).version));
+            }
+            for message in session.exchange.due(now, counters) {
+                say(&message);
+            }
+            if session.asking.as_ref().is_some_and(|asking| asking.next_deadline() <= now) {
+                session.asking = None;
+            }
+            if let Some(serving) = &mut session.serving
+                && serving.is_ready()
+            {
+                if let Some((part, slots)) = serving.step(counters) {
+                    totals.catch_up_slots_sent += slots;
+                    send(link, &part, totals, effects);
+                }
+                if serving.is_over() {
+                    session.serving = None;
+                }
+            }
+        }
+    }
+
+    /// The peer has synced our changes up to a version.
+    pub(crate) fn confirmed(&mut self, link: LinkId, version: Version) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.window.confirm(version);
+        }
+    }
+
+    /// The peer pushed: it is owed a confirmation.
+    pub(crate) fn pushed(&mut self, link: LinkId) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.owes_confirm = true;
+        }
+    }
+
+    /// Whose changes a push on this link holds.
+    pub(crate) fn pusher(&self, link: LinkId) -> Option<OriginId> {
+        self.sessions.get(&link).map(|session| session.peer_origin)
+    }
+
+    /// The hash of the peer's digest.
+    pub(crate) fn hear_hash(&mut self, link: LinkId, hash: u64) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.exchange.hear_hash(hash);
+        }
+    }
+
+    /// A part of the peer's digest: asks for what it shows to be lacking or different.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn hear_digest(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        range: (OriginId, OriginId),
+        rows: &[Row],
+        counters: &Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        let judgement = session.exchange.judge(range.0, range.1, rows, counters);
+        if let Some(ours) = judgement.ours {
+            session.window.confirm(ours.version);
+        }
+        let peer = session.peer;
+        let mut wants = judgement.wants;
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::node::Bug::FingerprintsIgnored) {
+            wants.retain(|want| want.after.is_some());
+        }
+        let is_asked = |want: &Want| {
+            self.sessions
+                .values()
+                .filter_map(|session| session.asking.as_ref())
+                .any(|asking| asking.origins.contains(&want.origin))
+        };
+        wants.retain(|want| !is_asked(want));
+        wants.truncate(WANTS_MAX);
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        if wants.is_empty() || session.asking.is_some() {
+            return;
+        }
+        for want in wants.iter().filter(|want| want.after.is_none()) {
+            totals.repairs += 1;
+            let event = Event::RepairStarted { peer, origin: want.origin };
+            effects.at_once.push(Effect::Event(event));
+        }
+        totals.catch_ups_asked += 1;
+        self.requests = self.requests.wrapping_add(1);
+        session.asking = Some(Asking::new(self.requests, &wants, now));
+        send(link, &Message::Ask { request: self.requests, wants }, totals, effects);
+    }
+
+    /// The peer asks for what it lacks. A second ask takes the place of the first.
+    pub(crate) fn asked(
+        &mut self,
+        link: LinkId,
+        request: u32,
+        wants: &[Want],
+        counters: &Counters,
+        totals: &mut Totals,
+    ) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            totals.catch_ups_served += 1;
+            session.serving = Some(Serving::new(request, wants, counters));
+        }
+    }
+
+    /// The peer has synced a part of what it asked for.
+    pub(crate) fn part_taken(&mut self, link: LinkId, request: u32, index: u32) {
+        if let Some(serving) =
+            self.sessions.get_mut(&link).and_then(|session| session.serving.as_mut())
+        {
+            serving.taken(request, index);
+        }
+    }
+
+    /// A part of what we asked for has come. Tells whether its deltas may claim their ranges.
+    pub(crate) fn part_came(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        part: (u32, u32, bool),
+        slots: usize,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) -> bool {
+        let (request, index, last) = part;
+        totals.catch_up_slots_received += slots as u64;
+        send(link, &Message::PartTaken { request, index }, totals, effects);
+        let Some(session) = self.sessions.get_mut(&link) else { return false };
+        let Some(asking) = session.asking.as_mut().filter(|a| a.request == request) else {
+            return false;
+        };
+        if !asking.take(index, slots, now) {
+            session.asking = None;
+            return false;
+        }
+        if last {
+            let (slots, took) = (asking.slots, now.since(asking.began));
+            let event = Event::CaughtUp { peer: session.peer, slots, took };
+            effects.at_once.push(Effect::Event(event));
+            session.asking = None;
+        }
+        true
+    }
+}
+
+/// Sends what was read from the table: it waits for the sync of the batch that is open.
+fn send(link: LinkId, message: &Message<'_>, totals: &mut Totals, effects: &mut Effects) {
+    let bytes = codec::encode(message);
+    totals.link_bytes_sent += bytes.len() as u64 + FRAME_LENGTH_BYTES;
+    effects.after_sync.push(Effect::Frame { links: vec![link], bytes });
+}

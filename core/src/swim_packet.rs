@@ -1,0 +1,85 @@
+//! What a message of the membership protocol says, before foca sees it.
+//!
+//! foca knows nothing of removals. So its packets are read here first: who sends, whom the gossip
+//! is about. What concerns removed nodes is taken out, and the rest written anew.
+//!
+//! ```text
+//! packet  header (postcard) | number of updates u16 BE | updates (postcard)
+//! ```
+
+use std::borrow::Cow;
+
+use foca::{Header, Member, Message};
+
+use crate::identity::Identity;
+
+/// A packet, read.
+pub(crate) struct SwimPacket<'a> {
+    bytes: &'a [u8],
+    header: Header<Identity>,
+    /// Where the updates begin, if there are any.
+    body: Option<usize>,
+    updates: Vec<Member<Identity>>,
+}
+
+/// Reads a packet; `None` if it is none.
+pub(crate) fn parse(bytes: &[u8]) -> Option<SwimPacket<'_>> {
+    let (header, rest) = postcard::take_from_bytes::<Header<Identity>>(bytes).ok()?;
+    let at = bytes.len() - rest.len();
+    if rest.is_empty() {
+        return Some(SwimPacket { bytes, header, body: None, updates: Vec::new() });
+    }
+    let (count, mut rest) = rest.split_at_checked(2)?;
+    let count = u16::from_be_bytes([count[0], count[1]]);
+    let mut updates = Vec::new();
+    for _ in 0..count {
+        let (member, after) = postcard::take_from_bytes::<Member<Identity>>(rest).ok()?;
+        updates.push(member);
+        rest = after;
+    }
+    rest.is_empty().then_some(SwimPacket { bytes, header, body: Some(at), updates })
+}
+
+impl<'a> SwimPacket<'a> {
+    /// Who sent it.
+    pub(crate) fn sender(&self) -> &Identity {
+        &self.header.src
+    }
+
+    /// The boot of a later life of `me` that the sender knows of.
+    pub(crate) fn later_boot_of(&self, me: &Identity) -> Option<u64> {
+        self.updates
+            .iter()
+            .map(Member::id)
+            .chain([&self.header.dst])
+            .filter(|id| id.node == me.node && id.order() > me.order())
+            .map(|id| id.boot)
+            .max()
+    }
+
+    /// The packet without gossip about removed nodes; `None` if it is about one altogether.
+    pub(crate) fn without(&self, is_removed: impl Fn(&Identity) -> bool) -> Option<Cow<'a, [u8]>> {
+        let about = match &self.header.message {
+            Message::PingReq { target, .. } | Message::IndirectAck { target, .. } => Some(target),
+            Message::IndirectPing { origin, .. } | Message::ForwardedAck { origin, .. } => {
+                Some(origin)
+            }
+            _ => None,
+        };
+        if about.is_some_and(&is_removed) {
+            return None;
+        }
+        let Some(body) = self.body.filter(|_| self.updates.iter().any(|m| is_removed(m.id())))
+        else {
+            return Some(Cow::Borrowed(self.bytes));
+        };
+        let kept: Vec<&Member<Identity>> =
+            self.updates.iter().filter(|member| !is_removed(member.id())).collect();
+        let mut packet = self.bytes[..body].to_vec();
+        packet.extend_from_slice(&u16::try_from(kept.len()).ok()?.to_be_bytes());
+        for member in kept {
+            packet = postcard::to_extend(member, packet).ok()?;
+        }
+        Some(Cow::Owned(packet))
+    }
+}
