@@ -1,0 +1,255 @@
+//! Takes connections, and keeps their number, memory and time in bounds.
+//!
+//! A loop of our own over hyper, since `axum::serve` sets no timer and so leaves hyper's header
+//! timeout off: half a request held open would be held for ever. What is bounded here is what a
+//! stranger can take without sending one whole request; bodies are bounded where they are read.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower::Service;
+
+use super::app::App;
+use super::routes::{Route, router};
+use super::traffic::Traffic;
+use crate::handle::Handle;
+
+/// Most connections at a time. An idle one costs some 12 KiB, so all of them 120 MiB; and more
+/// clients than that would wait for the processor, not for a connection.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// File descriptors that connections leave free however many strangers hold one, so that links,
+/// dials, files and the other front ends still get theirs.
+const DESCRIPTORS_RESERVED: usize = 256;
+
+/// How long a request's head may take to arrive, from the connection's start or the last answer on.
+/// So it also ends connections on which nothing is said. 75 s is what nginx gives an idle
+/// connection: longer than the intervals at which clients like to come back (10, 15, 30, 60 s),
+/// which would otherwise meet the closing of their connection. A shorter limit for half a head
+/// would protect nothing, since whoever holds that can as well hold an idle connection.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(75);
+
+/// Longest head of a request, in bytes, and the most that a connection buffers of pipelined ones:
+/// a path of a counter's name with every byte percent-encoded is below 1 KiB, cookies and proxies
+/// add some.
+const BUFFER_BYTES_MAX: usize = 16 << 10;
+
+/// How long the other side may leave our bytes unread before the system ends the connection. A
+/// client that only asks and never reads would otherwise hold it for ever.
+#[cfg(target_os = "linux")]
+const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long requests that are under way may take to end when the node stops. The longest wait in
+/// any of them is `/sync`'s, 2 s.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Rest after the system could not hand out a connection: long enough not to spin, too short for a
+/// client to notice.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// The shortest time between two log lines about that.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The whole answer to a connection beyond the bound.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/json\r\n\
+    content-length: 47\r\n\
+    retry-after: 1\r\n\
+    connection: close\r\n\
+    \r\n\
+    {\"error\":\"too many connections are open already\"}";
+
+/// Serves the API on `listener` until `stop` ends; then takes no more connections, lets requests
+/// that are under way end, and returns.
+pub(crate) async fn serve(listener: TcpListener, handle: Handle, stop: impl Future<Output = ()>) {
+    let connections_max = connections_max();
+    let app = Arc::new(App::new(handle));
+    let (stopping, stopped) = watch::channel(());
+    let mut server = Server {
+        router: router(Arc::clone(&app)),
+        app,
+        slots: Arc::new(Semaphore::new(connections_max)),
+        stopped,
+        complained: None,
+    };
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => server.take(stream),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                server.complain(&error);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    drop(stopping);
+    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+    if tokio::time::timeout(DRAIN_TIME_MAX, server.slots.acquire_many(all)).await.is_err() {
+        let open = connections_max - server.slots.available_permits();
+        tracing::warn!("{open} connections were still open {DRAIN_TIME_MAX:?} after the stop");
+    }
+}
+
+/// As many connections as this process may have and still have descriptors for itself. Asks the
+/// system for more descriptors first: the usual limit of 1,024 stems from `select`, which nothing
+/// here uses, and a thousand half requests would fill it.
+fn connections_max() -> usize {
+    let wanted = (CONNECTIONS_MAX + DESCRIPTORS_RESERVED) as u64;
+    let limit = getrlimit(Resource::Nofile);
+    let mut current = limit.current.unwrap_or(u64::MAX);
+    if current < wanted {
+        let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
+        match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limit }) {
+            Ok(()) => current = raised,
+            Err(error) => tracing::debug!(%error, "the limit of {current} descriptors stays"),
+        }
+    }
+    let current = usize::try_from(current).unwrap_or(usize::MAX);
+    current.saturating_sub(DESCRIPTORS_RESERVED).clamp(current / 2, CONNECTIONS_MAX)
+}
+
+/// Whether an error of `accept` is that of the connection that was to be taken, which its other
+/// side may have given up meanwhile, and says nothing of the next.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+struct Server {
+    app: Arc<App>,
+    router: Router,
+    slots: Arc<Semaphore>,
+    /// Ends when the server stops.
+    stopped: watch::Receiver<()>,
+    /// When it was last logged that connections could not be taken.
+    complained: Option<Instant>,
+}
+
+impl Server {
+    fn take(&self, stream: TcpStream) {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            self.app.traffic.refused.add_one();
+            // If not even this fits the socket's empty buffer, closing it says enough.
+            let _ = stream.try_write(FULL);
+            return;
+        };
+        self.app.traffic.accepted.add_one();
+        set_options(&stream);
+        let connection = Connection {
+            app: Arc::clone(&self.app),
+            router: self.router.clone(),
+            stopped: self.stopped.clone(),
+            _slot: slot,
+        };
+        tokio::spawn(connection.run(stream));
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        self.app.traffic.accept_errors.add_one();
+        let now = Instant::now();
+        if self.complained.is_none_or(|last| now - last >= ACCEPT_LOG_INTERVAL) {
+            self.complained = Some(now);
+            tracing::warn!("cannot take connections for now: {error}");
+        }
+    }
+}
+
+/// Best effort: a socket that refuses an option is about to fail anyway, or works without it.
+fn set_options(stream: &TcpStream) {
+    // An answer leaves in one write; waiting for more to send with it would only delay it.
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
+}
+
+struct Connection {
+    app: Arc<App>,
+    router: Router,
+    stopped: watch::Receiver<()>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run(mut self, stream: TcpStream) {
+        let traffic = &self.app.traffic;
+        let service = service_fn(|request| answer(self.router.clone(), traffic, request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            _ = self.stopped.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            traffic.broken.add_one();
+            tracing::debug!(%error, "a connection broke");
+        }
+        traffic.ended.add_one();
+    }
+}
+
+async fn answer(
+    mut router: Router,
+    traffic: &Traffic,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let route = Route::of(request.uri().path());
+    poll_fn(|cx| Service::<Request<Incoming>>::poll_ready(&mut router, cx)).await?;
+    let response = router.call(request.map(Body::new)).await?;
+    traffic.count(route, response.status());
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_a_connection_too_many_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+    }
+
+    #[test]
+    fn connections_never_take_all_descriptors() {
+        let max = connections_max();
+        assert!(max > 0 && max <= CONNECTIONS_MAX);
+    }
+}

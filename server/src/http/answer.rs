@@ -1,0 +1,74 @@
+//! How a counter's value is put into JSON.
+//!
+//! A value that merging took out of i64 reads clamped, so that every client can hold it, with its
+//! digits beside it as text. Only then is there an `exact` key.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use quipu_core::effects::Value;
+use serde::Serialize;
+
+/// The one counter of the calls that name none.
+#[derive(Serialize)]
+struct Count<'a> {
+    count: i64,
+    node_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact: Option<String>,
+}
+
+/// A counter with its name.
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    value: i64,
+    node_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact: Option<String>,
+}
+
+pub(super) fn count(value: Value, node_id: &str) -> Response {
+    Json(Count { count: value.clamped(), node_id, exact: exact(value) }).into_response()
+}
+
+pub(super) fn named(name: &str, value: Value, node_id: &str) -> Response {
+    Json(Named { name, value: value.clamped(), node_id, exact: exact(value) }).into_response()
+}
+
+fn exact(value: Value) -> Option<String> {
+    value.is_out_of_range().then(|| value.0.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn keys_stand_in_the_order_that_clients_know() {
+        let count = text(count(Value(3), "127.0.0.1:8088")).await;
+        assert_eq!(count, r#"{"count":3,"node_id":"127.0.0.1:8088"}"#);
+        let named = text(named("a\"b", Value(-1), "n:1")).await;
+        assert_eq!(named, r#"{"name":"a\"b","value":-1,"node_id":"n:1"}"#);
+    }
+
+    #[tokio::test]
+    async fn a_value_out_of_range_is_clamped_and_its_digits_stand_beside_it() {
+        let beyond = Value(i128::from(i64::MAX) + 2);
+        assert_eq!(
+            text(count(beyond, "n:1")).await,
+            r#"{"count":9223372036854775807,"node_id":"n:1","exact":"9223372036854775809"}"#
+        );
+        let below = Value(i128::from(i64::MIN) - 1);
+        assert_eq!(
+            text(named("c", below, "n:1")).await,
+            r#"{"name":"c","value":-9223372036854775808,"node_id":"n:1","exact":"-9223372036854775809"}"#
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! `GET /link`: where a peer's connection stops being HTTP and becomes a link.
+//!
+//! An HTTP/1.1 Upgrade (RFC 9110, section 7.8) lets a node have one TCP port, one address and one
+//! hole in the firewall. A port of its own for links was rejected for that. The number behind the
+//! name is the framing's; what is said in frames has versions of its own, in the link's hello.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::TokioIo;
+
+use super::app::Shared;
+use super::errors::Problem;
+
+const PROTOCOL: &str = "quipu/1";
+
+/// `GET /link`
+pub(super) async fn upgrade(State(app): Shared, mut request: Request) -> Response {
+    if let Err(problem) = asks_for_link(request.headers()) {
+        return (upgrade_headers(), problem).into_response();
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(connection) => app.handle.accept_link(TokioIo::new(connection)),
+            Err(error) => tracing::debug!(%error, "a peer went away while its link was taken"),
+        }
+    });
+    (StatusCode::SWITCHING_PROTOCOLS, upgrade_headers()).into_response()
+}
+
+fn upgrade_headers() -> [(HeaderName, HeaderValue); 2] {
+    [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static(PROTOCOL)),
+    ]
+}
+
+fn asks_for_link(headers: &HeaderMap) -> Result<(), Problem> {
+    if lists(headers, header::CONNECTION, "upgrade") && lists(headers, header::UPGRADE, PROTOCOL) {
+        return Ok(());
+    }
+    let found = match headers.get(header::UPGRADE) {
+        Some(value) => format!("Upgrade: {}", String::from_utf8_lossy(value.as_bytes())),
+        None => "no Upgrade".to_owned(),
+    };
+    Err(Problem::new(
+        StatusCode::UPGRADE_REQUIRED,
+        format!("expected Connection: Upgrade and Upgrade: {PROTOCOL}, found {found}"),
+    ))
+}
+
+/// Whether a header's comma-separated values hold this one, in any case.
+fn lists(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case(wanted))
+}

@@ -1,0 +1,239 @@
+//! `GET /metrics`, for Prometheus.
+//!
+//! Nothing is kept for it: the driver and the front end count for themselves as they work, and a
+//! scrape puts what they have counted into a registry that lives as long as the answer. No label
+//! carries a counter's name: clients choose those, and a time series for each would be without
+//! bound.
+
+use std::time::UNIX_EPOCH;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use quipu_core::status::{PeerState, Status, Totals};
+
+use super::app::{App, Shared};
+use super::errors::Problem;
+use super::traffic::Traffic;
+use crate::handle::Report;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(app): Shared) -> Result<Response, Problem> {
+    let report = app.handle.report().await?;
+    let mut text = String::new();
+    encode(&mut text, &registry(&app, &report)).map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write metrics: {error}"))
+    })?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+fn registry(app: &App, report: &Report) -> Registry {
+    let mut registry = Registry::default();
+    let started = app.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    registry.register_with_unit(
+        "process_start_time",
+        "Start of the process, in seconds since the Unix epoch",
+        Unit::Seconds,
+        ConstGauge::new(started.as_secs_f64()),
+    );
+    let ours = registry.sub_registry_with_prefix("quipu");
+    ours.register(
+        "build",
+        "The program that runs",
+        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+    );
+    totals(ours, &report.totals);
+    levels(ours, &report.status);
+    replication(ours, &report.status);
+    http(ours, &app.traffic);
+    registry
+}
+
+/// What the node has counted of its own work.
+fn totals(registry: &mut Registry, totals: &Totals) {
+    for (name, help, total) in [
+        ("increments", "Operations that added or subtracted", totals.increments),
+        ("raises", "Operations that raised", totals.raises),
+        ("reads", "Operations that read", totals.reads),
+        ("batches", "Batches of own changes closed", totals.batches),
+        ("batch_entries", "Counters changed by own batches", totals.batch_entries),
+        ("link_deltas_sent", "Deltas pushed, once for each link", totals.deltas_sent),
+        ("link_deltas_received", "Deltas received by push", totals.deltas_received),
+        (
+            "link_pushes_withheld",
+            "Pushes left out because a link was too far behind",
+            totals.pushes_withheld,
+        ),
+        ("link_gaps", "Deltas received beyond a gap", totals.gaps),
+        ("links_established", "Links established", totals.links_established),
+        ("catch_ups_asked", "Times that a peer was asked for what is lacking", totals.catch_ups_asked),
+        ("catch_ups_served", "Times that a peer asked for what it lacked", totals.catch_ups_served),
+        ("catch_up_slots_sent", "Slots sent to peers that asked", totals.catch_up_slots_sent),
+        ("catch_up_slots_received", "Slots received on asking", totals.catch_up_slots_received),
+        (
+            "repairs",
+            "Times that counts differed from a peer's at the same version, and all were asked for",
+            totals.repairs,
+        ),
+        ("beacons_sent", "Discovery beacons sent", totals.beacons_sent),
+        ("beacons_heard", "Discovery beacons heard from others", totals.beacons_heard),
+        ("swim_sent", "Membership messages sent", totals.swim_sent),
+        ("swim_received", "Membership messages received", totals.swim_received),
+    ] {
+        registry.register(name, help, ConstCounter::new(total));
+    }
+    for (name, help, total) in [
+        ("link_sent", "Frames sent on links, with their lengths", totals.link_bytes_sent),
+        ("link_received", "Frames received on links, with their lengths", totals.link_bytes_received),
+    ] {
+        registry.register_with_unit(name, help, Unit::Bytes, ConstCounter::new(total));
+    }
+    by_reason(
+        registry,
+        "refusals",
+        "Operations refused with nothing changed",
+        &[
+            ("overflow", totals.refused_overflow),
+            ("behind", totals.refused_behind),
+            ("full", totals.refused_full),
+        ],
+    );
+    by_reason(
+        registry,
+        "link_refusals",
+        "Links refused or dropped for what the other side sent",
+        &[
+            ("bad_frame", totals.bad_frames),
+            ("hello", totals.hellos_refused),
+            ("foreign_write", totals.foreign_writes),
+        ],
+    );
+    by_reason(
+        registry,
+        "datagrams_dropped",
+        "Datagrams received and not used",
+        &[
+            ("malformed", totals.datagrams_malformed),
+            ("foreign", totals.datagrams_foreign),
+            ("removed", totals.datagrams_removed),
+            ("rate", totals.beacons_limited),
+        ],
+    );
+}
+
+/// How things stand now.
+fn levels(registry: &mut Registry, status: &Status) {
+    for (name, help, level) in [
+        ("counters", "Counters held", status.counters as u64),
+        ("origins", "Origins heard of, this one included", status.origins as u64),
+        ("version", "Batches of own changes that others may know of", status.version),
+        ("removed", "1 if the cluster has removed this node, else 0", status.removed.into()),
+    ] {
+        registry.register(name, help, ConstGauge::new(level));
+    }
+    let peers = Family::<[(&str, &str); 1], Gauge>::default();
+    for state in [
+        PeerState::Joining,
+        PeerState::Alive,
+        PeerState::Suspect,
+        PeerState::Down,
+        PeerState::Removed,
+    ] {
+        let count = status.peers.iter().filter(|peer| peer.state == state).count();
+        peers.get_or_create(&[("state", state.as_str())]).set(count as i64);
+    }
+    registry.register("peers", "Peers known, by state", peers);
+}
+
+/// How far each peer that has a link has confirmed this node's changes. As many series as links.
+fn replication(registry: &mut Registry, status: &Status) {
+    type ByPeer<N, A> = Family<[(&'static str, String); 1], Gauge<N, A>>;
+    let versions = ByPeer::<i64, std::sync::atomic::AtomicI64>::default();
+    let seconds = ByPeer::<f64, std::sync::atomic::AtomicU64>::default();
+    let unconfirmed = ByPeer::<i64, std::sync::atomic::AtomicI64>::default();
+    for peer in &status.peers {
+        let Some(link) = &peer.link else { continue };
+        let label = [("peer", peer.address.clone())];
+        versions.get_or_create(&label).set(signed(link.lag_versions));
+        seconds.get_or_create(&label).set(link.lag.as_secs_f64());
+        unconfirmed.get_or_create(&label).set(signed(link.unconfirmed_bytes as u64));
+    }
+    registry.register(
+        "replication_lag_versions",
+        "Batches of own changes that a peer has not confirmed",
+        versions,
+    );
+    registry.register_with_unit(
+        "replication_lag",
+        "Age of the oldest own change that a peer has not confirmed",
+        Unit::Seconds,
+        seconds,
+    );
+    registry.register_with_unit(
+        "replication_unconfirmed",
+        "Pushed to a peer and not confirmed yet",
+        Unit::Bytes,
+        unconfirmed,
+    );
+}
+
+/// The HTTP front end's own numbers.
+fn http(registry: &mut Registry, traffic: &Traffic) {
+    let open = traffic.accepted.get().saturating_sub(traffic.ended.get());
+    registry.register(
+        "http_connections",
+        "HTTP connections open now, links not counted",
+        ConstGauge::new(open),
+    );
+    for (name, help, total) in [
+        ("http_connections_accepted", "HTTP connections taken", &traffic.accepted),
+        (
+            "http_connections_refused",
+            "HTTP connections turned away because too many were open",
+            &traffic.refused,
+        ),
+        (
+            "http_connections_broken",
+            "HTTP connections that ended with an error: rubbish, a reset, a timeout",
+            &traffic.broken,
+        ),
+        (
+            "http_accept_errors",
+            "Times that the system could not hand out a connection",
+            &traffic.accept_errors,
+        ),
+    ] {
+        registry.register(name, help, ConstCounter::new(total.get()));
+    }
+    let requests = Family::<[(&str, &str); 2], Counter>::default();
+    for (route, status, total) in traffic.requests() {
+        requests.get_or_create(&[("route", route), ("status", status)]).inc_by(total);
+    }
+    registry.register("http_requests", "HTTP requests answered, by route and status", requests);
+}
+
+fn by_reason(
+    registry: &mut Registry,
+    name: &'static str,
+    help: &'static str,
+    totals: &[(&'static str, u64)],
+) {
+    let family = Family::<[(&str, &str); 1], Counter>::default();
+    for (reason, total) in totals {
+        family.get_or_create(&[("reason", reason)]).inc_by(*total);
+    }
+    registry.register(name, help, family);
+}
+
+/// Gauges are signed; what they show here never comes near the end of their range.
+fn signed(level: u64) -> i64 {
+    i64::try_from(level).unwrap_or(i64::MAX)
+}

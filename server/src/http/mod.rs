@@ -1,0 +1,20 @@
+//! The HTTP API: requests become operations on the [`Handle`](crate::handle::Handle), results
+//! become JSON.
+//!
+//! `accept` takes connections and keeps their number and manners in bounds, `routes` names every
+//! call, and each theme of calls has a file of its own. Nothing here decides anything about a count.
+
+mod accept;
+mod answer;
+mod app;
+mod counters;
+mod errors;
+mod extract;
+mod link;
+mod metrics;
+mod original;
+mod routes;
+mod status;
+mod traffic;
+
+pub(crate) use accept::serve;

@@ -1,0 +1,174 @@
+//! Every call by name: what the router is built from, what a lost client is told, and the label
+//! under which a request is counted.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::routing::{MethodRouter, get, post};
+
+use super::app::App;
+use super::errors::Problem;
+use super::{counters, link, metrics, original, status};
+
+/// A path, or a family of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Health,
+    Count,
+    Increment,
+    Sync,
+    Peers,
+    Register,
+    RemovePeer,
+    Discovery,
+    Counter,
+    CounterIncrement,
+    Status,
+    Metrics,
+    Link,
+}
+
+impl Route {
+    /// All, in the order of their numbers.
+    pub(super) const ALL: [Route; 13] = [
+        Route::Health,
+        Route::Count,
+        Route::Increment,
+        Route::Sync,
+        Route::Peers,
+        Route::Register,
+        Route::RemovePeer,
+        Route::Discovery,
+        Route::Counter,
+        Route::CounterIncrement,
+        Route::Status,
+        Route::Metrics,
+        Route::Link,
+    ];
+
+    /// Its method and path.
+    const fn call(self) -> (&'static str, &'static str) {
+        match self {
+            Route::Health => ("GET", "/health"),
+            Route::Count => ("GET", "/count"),
+            Route::Increment => ("POST", "/increment"),
+            Route::Sync => ("POST", "/sync"),
+            Route::Peers => ("GET", "/peers"),
+            Route::Register => ("POST", "/register"),
+            Route::RemovePeer => ("POST", "/remove-peer"),
+            Route::Discovery => ("GET", "/discovery"),
+            Route::Counter => ("GET", "/counters/{name}"),
+            Route::CounterIncrement => ("POST", "/counters/{name}/increment"),
+            Route::Status => ("GET", "/status"),
+            Route::Metrics => ("GET", "/metrics"),
+            Route::Link => ("GET", "/link"),
+        }
+    }
+
+    /// Its path, with the name of what varies in braces.
+    pub(super) const fn pattern(self) -> &'static str {
+        self.call().1
+    }
+
+    /// The one that a path belongs to, if any.
+    ///
+    /// axum knows it too, but tells it only to those who let it put the pattern into every
+    /// request's extensions, which costs two allocations on the path of an increment.
+    pub(super) fn of(path: &str) -> Option<Route> {
+        Some(match path {
+            "/health" => Route::Health,
+            "/count" => Route::Count,
+            "/increment" => Route::Increment,
+            "/sync" => Route::Sync,
+            "/peers" => Route::Peers,
+            "/register" => Route::Register,
+            "/remove-peer" => Route::RemovePeer,
+            "/discovery" => Route::Discovery,
+            "/status" => Route::Status,
+            "/metrics" => Route::Metrics,
+            "/link" => Route::Link,
+            _ => match path.strip_prefix("/counters/").map(|rest| rest.split_once('/')) {
+                Some(None) => Route::Counter,
+                Some(Some((_, "increment"))) => Route::CounterIncrement,
+                _ => return None,
+            },
+        })
+    }
+
+    fn handler(self) -> MethodRouter<Arc<App>> {
+        match self {
+            Route::Health => get(original::health),
+            Route::Count => get(original::count),
+            Route::Increment => post(original::increment),
+            Route::Sync => post(original::sync),
+            Route::Peers => get(original::peers),
+            Route::Register => post(original::register),
+            Route::RemovePeer => post(original::remove_peer),
+            Route::Discovery => get(original::discovery),
+            Route::Counter => get(counters::get),
+            Route::CounterIncrement => post(counters::increment),
+            Route::Status => get(status::status),
+            Route::Metrics => get(metrics::metrics),
+            Route::Link => get(link::upgrade),
+        }
+    }
+}
+
+pub(super) fn router(app: Arc<App>) -> Router {
+    Route::ALL
+        .into_iter()
+        .fold(Router::new(), |router, route| router.route(route.pattern(), route.handler()))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(app)
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    let calls: Vec<String> = Route::ALL
+        .iter()
+        .map(|route| {
+            let (method, path) = route.call();
+            format!("{method} {path}")
+        })
+        .collect();
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("expected one of {}; found {}", calls.join(", "), shortened(uri.path())),
+    )
+}
+
+/// The `Allow` header is axum's own.
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let expected = Route::of(uri.path()).map_or("another method", |route| route.call().0);
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("expected {expected}, found {method}"))
+}
+
+/// As much of a client's text as an answer repeats.
+fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_again_by_its_pattern_and_stands_at_its_own_number() {
+        for (number, route) in Route::ALL.into_iter().enumerate() {
+            assert_eq!(Route::of(route.pattern()), Some(route));
+            assert_eq!(route as usize, number);
+        }
+    }
+
+    #[test]
+    fn paths_that_only_resemble_a_route_are_unknown() {
+        for path in ["", "/", "/count/", "/counters", "/counters/a/b", "/counters/a/increment/b"] {
+            assert_eq!(Route::of(path), None, "{path}");
+        }
+    }
+}

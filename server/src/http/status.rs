@@ -1,0 +1,93 @@
+//! `GET /status`: what an operator wants to know of a node at a glance.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use quipu_core::status::PeerStatus;
+use serde::Serialize;
+
+use super::app::Shared;
+use super::errors::Problem;
+use crate::handle::Report;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    node_id: &'a str,
+    node: String,
+    origin: String,
+    uptime_ms: u128,
+    fsync: &'static str,
+    /// How many counters there are.
+    counters: usize,
+    /// How many origins have been heard of, this one included.
+    origins: usize,
+    /// How many batches of changes this origin has closed.
+    batches: u64,
+    /// Whether the cluster has removed this node.
+    removed: bool,
+    peers: Vec<Peer<'a>>,
+}
+
+#[derive(Serialize)]
+struct Peer<'a> {
+    address: &'a str,
+    /// Null until the peer has answered.
+    node: Option<String>,
+    state: &'static str,
+    /// Whether `GET /peers` names it.
+    listed: bool,
+    /// Null while there is none.
+    link: Option<Link>,
+}
+
+/// How far a peer has confirmed our own changes.
+#[derive(Serialize)]
+struct Link {
+    lag_versions: u64,
+    lag_ms: f64,
+    unconfirmed_bytes: usize,
+    behind: bool,
+}
+
+/// `GET /status`
+pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
+    let report = app.handle.report().await?;
+    Ok(Json(Status::from(&report)).into_response())
+}
+
+impl<'a> From<&'a Report> for Status<'a> {
+    fn from(report: &'a Report) -> Self {
+        let status = &report.status;
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            node_id: status.address().as_str(),
+            node: status.identity.node.to_string(),
+            origin: status.identity.origin.to_string(),
+            uptime_ms: report.uptime.as_millis(),
+            fsync: "in-memory",
+            counters: status.counters,
+            origins: status.origins,
+            batches: status.version,
+            removed: status.removed,
+            peers: status.peers.iter().map(Peer::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a PeerStatus> for Peer<'a> {
+    fn from(peer: &'a PeerStatus) -> Self {
+        Peer {
+            address: &peer.address,
+            node: peer.node.map(|node| node.to_string()),
+            state: peer.state.as_str(),
+            listed: peer.listed,
+            link: peer.link.as_ref().map(|link| Link {
+                lag_versions: link.lag_versions,
+                lag_ms: link.lag.as_secs_f64() * 1e3,
+                unconfirmed_bytes: link.unconfirmed_bytes,
+                behind: link.behind,
+            }),
+        }
+    }
+}
