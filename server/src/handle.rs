@@ -1,16 +1,37 @@
 //! What front ends may ask of the node; the only door to the driver.
+//!
+//! A front end parses a request into operations and hands them in here as one message; the answer
+//! comes back when what it tells is durable. The queue behind the door is bounded: when the driver
+//! is busy, callers wait at the door, and so do the connections that they serve. That is the
+//! back-pressure of the whole program, and why nothing in here ever answers "try again".
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu_core::effects::{Op, Results};
+use quipu_core::effects::{Op, PeerName, Results};
 use quipu_core::identity::Address;
 use quipu_core::status::{Status, Totals};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::DEFAULT_PORT;
+use crate::inbox::{Arrival, Command, Depths};
+use crate::network::Counts;
+use crate::network::connection::Connection;
+use crate::network::resolve::Resolver;
 
 /// A door to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
-    // a bounded queue to the driver, and what never changes while the process runs
+    commands: mpsc::Sender<Command>,
+    arrivals: mpsc::Sender<Arrival>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    address: Address,
+    resolver: Arc<Resolver>,
+    counts: Arc<Counts>,
 }
 
 /// Why the driver gave no answer.
@@ -21,24 +42,86 @@ pub(crate) enum Unavailable {
 }
 
 /// What the driver tells of itself and its node in one go.
+#[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) status: Status,
     pub(crate) totals: Totals,
     pub(crate) uptime: Duration,
-    // queue depths, datagrams dropped, links and bytes as the network sees them, …
+    /// How full its queues are.
+    pub(crate) depths: Depths,
+    /// What the network has counted.
+    pub(crate) network: Arc<Counts>,
 }
 
 impl Handle {
+    /// A door to the driver that reads the other ends of these queues.
+    pub(crate) fn new(
+        commands: mpsc::Sender<Command>,
+        arrivals: mpsc::Sender<Arrival>,
+        address: Address,
+        resolver: Arc<Resolver>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Handle { commands, arrivals, shared: Arc::new(Shared { address, resolver, counts }) }
+    }
+
     /// Applies operations in order, as one message; answers when they are durable.
-    pub(crate) async fn request(&self, ops: Vec<Op>) -> Result<Results, Unavailable> { todo!() }
-    /// Takes a peer in. `given` is a host or host:port; resolves it first.
-    pub(crate) async fn register(&self, given: String, address: Address) -> Result<(), Unavailable> { todo!() }
-    pub(crate) async fn remove(&self, given: String, address: Address) -> Result<(), Unavailable> { todo!() }
-    pub(crate) async fn report(&self) -> Result<Report, Unavailable> { todo!() }
+    pub(crate) async fn request(&self, ops: Vec<Op>) -> Result<Results, Unavailable> {
+        self.ask(|reply| Command::Request { ops, reply }).await
+    }
+
+    /// Takes a peer in. `given` is a host or host:port, `address` the same with its port.
+    pub(crate) async fn register(
+        &self,
+        given: String,
+        address: Address,
+    ) -> Result<(), Unavailable> {
+        let peer = self.peer(given, address).await;
+        self.ask(|reply| Command::Register { peer, reply }).await.map(drop)
+    }
+
+    /// Removes a peer from the cluster, until somebody registers it again.
+    pub(crate) async fn remove(&self, given: String, address: Address) -> Result<(), Unavailable> {
+        let peer = self.peer(given, address).await;
+        self.ask(|reply| Command::Remove { peer, reply }).await.map(drop)
+    }
+
+    /// How the node is and what it has done, as of one moment.
+    pub(crate) async fn report(&self) -> Result<Report, Unavailable> {
+        self.ask(|reply| Command::Report { reply }).await
+    }
+
     /// host:port at which others reach this node.
-    pub(crate) fn address(&self) -> &Address { todo!() }
+    pub(crate) fn address(&self) -> &Address {
+        &self.shared.address
+    }
+
     /// The default port that is meant where a peer is named without one.
-    pub(crate) fn default_port(&self) -> u16 { 8088 }
+    pub(crate) fn default_port(&self) -> u16 {
+        DEFAULT_PORT
+    }
+
     /// Takes over an upgraded connection as an incoming link.
-    pub(crate) fn accept_link(&self, connection: hyper_util::rt::TokioIo<hyper::upgrade::Upgraded>) { todo!() }
+    ///
+    /// Does not wait: strangers open these too, and while the driver has more than it can take,
+    /// the connection is closed. A peer dials again within a second.
+    pub(crate) fn accept_link(&self, connection: Connection) {
+        if self.arrivals.try_send(Arrival::Accepted(connection)).is_err() {
+            self.shared.counts.links_refused.add(1);
+        }
+    }
+
+    async fn peer(&self, given: String, address: Address) -> PeerName {
+        let resolved = self.shared.resolver.resolve(&address).await;
+        PeerName { given, address, resolved }
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Unavailable::Stopping)?;
+        answer.await.map_err(|_| Unavailable::Stopping)
+    }
 }

@@ -1,1 +1,6 @@
+mod config;
+mod handle;
+mod http;
+mod inbox;
+mod network;
 fn main() {}

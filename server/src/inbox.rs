@@ -1,0 +1,100 @@
+//! What waits for the driver: three bounded queues, one for each way in.
+//!
+//! They are apart because they must not stand in each other's way. Datagrams carry the proof that
+//! this node lives, so they are read first and never wait behind load; when they come faster than
+//! they are read they are dropped, as datagrams are. What links bring is read next and makes its
+//! sender wait, down to the peer's own socket. Commands are read last and make clients wait.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use quipu_core::effects::{LinkId, Op, PeerName, Results};
+use quipu_core::identity::NodeId;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::handle::Report;
+use crate::network::connection::Connection;
+
+/// Datagrams that wait: half a second of what the busiest cluster sends to one node. At most 2 KiB
+/// each, so 1 MiB in all.
+const DATAGRAMS_MAX: usize = 512;
+
+/// Arrivals on links that wait. How many *bytes* of frames wait is bounded where they are read.
+const ARRIVALS_MAX: usize = 512;
+
+/// Commands that wait: as many as connections are usefully served at a time. Beyond it their
+/// senders wait, which costs them no more memory than waiting for the answer does.
+const COMMANDS_MAX: usize = 4096;
+
+/// What a front end wants, and where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Apply these operations.
+    Request { ops: Vec<Op>, reply: oneshot::Sender<Results> },
+    /// Take a peer in.
+    Register { peer: PeerName, reply: oneshot::Sender<Results> },
+    /// Remove a peer.
+    Remove { peer: PeerName, reply: oneshot::Sender<Results> },
+    /// Tell how things stand.
+    Report { reply: oneshot::Sender<Report> },
+}
+
+/// What the network brings that must not be lost.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A peer, or a stranger, has opened a connection for a link.
+    Accepted(Connection),
+    /// A connection for a link that the node had asked for stands.
+    Dialed { node: NodeId, connection: Connection },
+    /// It does not.
+    DialFailed { node: NodeId },
+    /// A frame; the permit is its share of the memory that waiting frames may take.
+    Frame { link: LinkId, frame: Bytes, share: OwnedSemaphorePermit },
+    /// A connection has ended.
+    Closed { link: LinkId },
+}
+
+/// A datagram, on whichever socket it was heard.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) from: SocketAddr,
+    pub(crate) bytes: Bytes,
+}
+
+/// How many inputs wait for the driver, and how much of its work waits for the disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Depths {
+    pub(crate) datagrams: usize,
+    pub(crate) arrivals: usize,
+    pub(crate) commands: usize,
+    /// Batches whose effects wait for the disk.
+    pub(crate) batches: usize,
+    /// Requests taken and not answered yet.
+    pub(crate) replies: usize,
+}
+
+/// The ends that the driver reads.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) datagrams: mpsc::Receiver<Received>,
+    pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+}
+
+/// The ends that everybody else writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Outside {
+    pub(crate) datagrams: mpsc::Sender<Received>,
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+/// Three empty queues.
+pub(crate) fn inbox() -> (Outside, Inbox) {
+    let (to_datagrams, datagrams) = mpsc::channel(DATAGRAMS_MAX);
+    let (to_arrivals, arrivals) = mpsc::channel(ARRIVALS_MAX);
+    let (to_commands, commands) = mpsc::channel(COMMANDS_MAX);
+    let outside =
+        Outside { datagrams: to_datagrams, arrivals: to_arrivals, commands: to_commands };
+    (outside, Inbox { datagrams, arrivals, commands })
+}

@@ -1,0 +1,43 @@
+//! What the network has sent, received, dropped and refused since the start.
+//!
+//! Read only by `/metrics`, so nothing has to agree with anything and `Relaxed` is enough.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) datagrams_received: Count,
+    pub(crate) datagrams_sent: Count,
+    /// Dropped because the driver had not yet read those before.
+    pub(crate) datagrams_overrun: Count,
+    /// Dropped because they were longer than any that a node sends.
+    pub(crate) datagrams_too_long: Count,
+    /// Not sent: no route, a full socket, a name that nobody knows.
+    pub(crate) datagrams_unsent: Count,
+    /// Connections for links opened, by either side.
+    pub(crate) links_opened: Count,
+    /// Connections for links that have ended.
+    pub(crate) links_ended: Count,
+    /// Connections for links that were turned away or cut short because there were too many.
+    pub(crate) links_refused: Count,
+    /// Links ended because the other side left too much unread.
+    pub(crate) links_overflowed: Count,
+    /// Links ended because of a frame longer than allowed.
+    pub(crate) frames_too_long: Count,
+    pub(crate) dials_failed: Count,
+}
