@@ -103,7 +103,8 @@ fn the_content_type_of_a_request_is_not_looked_at() {
 fn a_wrong_method_is_refused_and_the_right_one_named() {
     let node = Node::start(&[]);
     for (method, path) in CALLS {
-        for wrong in ["GET", "POST", "PUT", "DELETE", "PATCH"].into_iter().filter(|w| *w != method) {
+        for wrong in ["GET", "POST", "PUT", "DELETE", "PATCH"].into_iter().filter(|w| *w != method)
+        {
             let answer = node.request(wrong, path, "");
             assert_eq!(answer.status, 405, "{wrong} {path}: {answer:?}");
             let allowed = answer.header("allow").unwrap_or_default();
@@ -209,7 +210,8 @@ fn a_body_beyond_the_bound_is_refused_whether_or_not_its_length_is_told() {
     let large = "x".repeat((64 << 10) + 1);
     let mut told = Connection::open(node.address()).unwrap();
     // Only the length is sent: it is refused before any of the body is read.
-    told.send(b"POST /increment HTTP/1.1\r\nHost: t\r\nContent-Length: 99999999999\r\n\r\n").unwrap();
+    told.send(b"POST /increment HTTP/1.1\r\nHost: t\r\nContent-Length: 99999999999\r\n\r\n")
+        .unwrap();
     assert_eq!(told.answer().unwrap().status, 413);
     let mut untold = Connection::open(node.address()).unwrap();
     let head = "POST /increment HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -217,7 +219,11 @@ fn a_body_beyond_the_bound_is_refused_whether_or_not_its_length_is_told() {
     let answer = untold.answer().unwrap();
     assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
     assert_eq!(node.count(), 0);
-    assert_eq!(node.post("/increment", &"x".repeat(64 << 10)).status, 200, "ignored, within bounds");
+    assert_eq!(
+        node.post("/increment", &"x".repeat(64 << 10)).status,
+        200,
+        "ignored, within bounds"
+    );
     assert_eq!(node.count(), 1);
 }
 
@@ -235,7 +241,9 @@ fn a_head_beyond_the_bound_is_refused() {
 #[test]
 fn rubbish_is_answered_with_400_and_the_connection_closed() {
     let node = Node::start(&[]);
-    for rubbish in ["\0\u{1}\u{2}\r\n\r\n", "GET\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0", "a b c\r\n\r\n"] {
+    for rubbish in
+        ["\0\u{1}\u{2}\r\n\r\n", "GET\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0", "a b c\r\n\r\n"]
+    {
         let mut connection = Connection::open(node.address()).unwrap();
         connection.send(rubbish.as_bytes()).unwrap();
         let said = connection.rest().unwrap();

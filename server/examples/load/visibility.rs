@@ -38,7 +38,8 @@ struct Count {
 impl Visibility {
     pub(crate) async fn run(&self) -> Result<String, String> {
         let connect = |error| format!("cannot connect: {error}");
-        let mut writer = Client::connect(&self.write, "POST", "/increment").await.map_err(connect)?;
+        let mut writer =
+            Client::connect(&self.write, "POST", "/increment").await.map_err(connect)?;
         let mut reader = Client::connect(&self.read, "GET", "/count").await.map_err(connect)?;
         let mut latencies = Latencies::new();
         for number in 1..=self.tries {

@@ -69,7 +69,7 @@ const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// The whole answer to a connection beyond the bound.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/json\r\n\
-    content-length: 47\r\n\
+    content-length: 49\r\n\
     retry-after: 1\r\n\
     connection: close\r\n\
     \r\n\

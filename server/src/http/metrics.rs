@@ -22,6 +22,8 @@ use super::app::{App, Shared};
 use super::errors::Problem;
 use super::traffic::Traffic;
 use crate::handle::Report;
+use crate::inbox::Depths;
+use crate::network::Counts;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -51,7 +53,9 @@ fn registry(app: &App, report: &Report) -> Registry {
         Info::new([("version", env!("CARGO_PKG_VERSION"))]),
     );
     totals(ours, &report.totals);
+    network(ours, &report.totals, &report.network);
     levels(ours, &report.status);
+    queues(ours, &report.depths);
     replication(ours, &report.status);
     http(ours, &app.traffic);
     registry
@@ -74,7 +78,11 @@ fn totals(registry: &mut Registry, totals: &Totals) {
         ),
         ("link_gaps", "Deltas received beyond a gap", totals.gaps),
         ("links_established", "Links established", totals.links_established),
-        ("catch_ups_asked", "Times that a peer was asked for what is lacking", totals.catch_ups_asked),
+        (
+            "catch_ups_asked",
+            "Times that a peer was asked for what is lacking",
+            totals.catch_ups_asked,
+        ),
         ("catch_ups_served", "Times that a peer asked for what it lacked", totals.catch_ups_served),
         ("catch_up_slots_sent", "Slots sent to peers that asked", totals.catch_up_slots_sent),
         ("catch_up_slots_received", "Slots received on asking", totals.catch_up_slots_received),
@@ -92,7 +100,11 @@ fn totals(registry: &mut Registry, totals: &Totals) {
     }
     for (name, help, total) in [
         ("link_sent", "Frames sent on links, with their lengths", totals.link_bytes_sent),
-        ("link_received", "Frames received on links, with their lengths", totals.link_bytes_received),
+        (
+            "link_received",
+            "Frames received on links, with their lengths",
+            totals.link_bytes_received,
+        ),
     ] {
         registry.register_with_unit(name, help, Unit::Bytes, ConstCounter::new(total));
     }
@@ -106,14 +118,36 @@ fn totals(registry: &mut Registry, totals: &Totals) {
             ("full", totals.refused_full),
         ],
     );
+}
+
+/// What came and went, and what of it was not used: the node drops what is wrong, the network what
+/// is too much.
+fn network(registry: &mut Registry, totals: &Totals, counts: &Counts) {
+    for (name, help, total) in [
+        ("datagrams_received", "Datagrams received", &counts.datagrams_received),
+        ("datagrams_sent", "Datagrams sent", &counts.datagrams_sent),
+        (
+            "datagrams_unsent",
+            "Datagrams that could not be sent: no route, a full socket, an unknown name",
+            &counts.datagrams_unsent,
+        ),
+        ("link_connections_opened", "Connections for links, by either side", &counts.links_opened),
+        ("link_connections_ended", "Connections for links that have ended", &counts.links_ended),
+        ("link_dials_failed", "Connections for links that came to nothing", &counts.dials_failed),
+    ] {
+        registry.register(name, help, ConstCounter::new(total.get()));
+    }
     by_reason(
         registry,
         "link_refusals",
-        "Links refused or dropped for what the other side sent",
+        "Links refused or ended for what the other side did",
         &[
             ("bad_frame", totals.bad_frames),
+            ("frame_too_long", counts.frames_too_long.get()),
             ("hello", totals.hellos_refused),
             ("foreign_write", totals.foreign_writes),
+            ("too_many", counts.links_refused.get()),
+            ("unread", counts.links_overflowed.get()),
         ],
     );
     by_reason(
@@ -122,9 +156,11 @@ fn totals(registry: &mut Registry, totals: &Totals) {
         "Datagrams received and not used",
         &[
             ("malformed", totals.datagrams_malformed),
+            ("too_long", counts.datagrams_too_long.get()),
             ("foreign", totals.datagrams_foreign),
             ("removed", totals.datagrams_removed),
             ("rate", totals.beacons_limited),
+            ("overrun", counts.datagrams_overrun.get()),
         ],
     );
 }
@@ -148,9 +184,23 @@ fn levels(registry: &mut Registry, status: &Status) {
         PeerState::Removed,
     ] {
         let count = status.peers.iter().filter(|peer| peer.state == state).count();
-        peers.get_or_create(&[("state", state.as_str())]).set(count as i64);
+        peers.get_or_create(&[("state", state.as_str())]).set(signed(count as u64));
     }
     registry.register("peers", "Peers known, by state", peers);
+}
+
+fn queues(registry: &mut Registry, depths: &Depths) {
+    let family = Family::<[(&str, &str); 1], Gauge>::default();
+    for (queue, depth) in [
+        ("datagrams", depths.datagrams),
+        ("arrivals", depths.arrivals),
+        ("commands", depths.commands),
+        ("batches", depths.batches),
+        ("replies", depths.replies),
+    ] {
+        family.get_or_create(&[("queue", queue)]).set(signed(depth as u64));
+    }
+    registry.register("queue_depth", "What waits for the driver, and behind it, by queue", family);
 }
 
 /// How far each peer that has a link has confirmed this node's changes. As many series as links.

@@ -75,11 +75,10 @@ impl Connection {
     /// Reads one answer whole.
     pub fn answer(&mut self) -> io::Result<Answer> {
         let status_line = self.line()?;
-        let status = status_line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .ok_or_else(|| io::Error::other(format!("expected a status, found {status_line:?}")))?;
+        let status =
+            status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(
+                || io::Error::other(format!("expected a status, found {status_line:?}")),
+            )?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
