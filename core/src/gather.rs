@@ -72,12 +72,17 @@ impl Gather {
         }
     }
 
+    /// Whether another batch might not fit: the push has to leave before it is added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= PUSH_BYTES_MAX
+    }
+
     /// When the next push leaves; `None` if there is nothing to push.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         if self.upto == self.after {
             return None;
         }
-        if self.bytes >= PUSH_BYTES_MAX {
+        if self.is_full() {
             return Some(Time::ZERO);
         }
         Some(self.left.map_or(Time::ZERO, |left| left + PUSH_EVERY))

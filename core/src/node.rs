@@ -393,7 +393,10 @@ impl Node {
         while self.unsynced.front().is_some_and(|(number, _)| *number <= batch)
             && let Some((_, batches)) = self.unsynced.pop_front()
         {
-            self.replication.synced(batches.into_iter(), &self.counters);
+            for batch in &batches {
+                let (totals, out) = (&mut self.totals, &mut effects.at_once);
+                self.replication.synced(now, batch, &self.counters, totals, out);
+            }
         }
         self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
     }

@@ -101,10 +101,19 @@ impl Replication {
         sessions.flatten().chain(self.gather.next_deadline()).min()
     }
 
-    /// Batches of our own have been synced.
-    pub(crate) fn synced(&mut self, batches: impl Iterator<Item = OwnBatch>, counters: &Counters) {
-        for batch in batches {
-            self.gather.add(&batch, counters);
+    /// A batch of our own has been synced. One sync may cover many; whenever what they gather to
+    /// fills a push, it leaves.
+    pub(crate) fn synced(
+        &mut self,
+        now: Time,
+        batch: &OwnBatch,
+        counters: &Counters,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) {
+        self.gather.add(batch, counters);
+        if self.gather.is_full() {
+            self.push(now, counters, totals, out);
         }
     }
 
