@@ -277,6 +277,30 @@ fn half_requests_held_open_keep_nobody_else_waiting_and_count_nothing() {
 }
 
 #[test]
+fn connections_beyond_the_bound_are_told_so_and_room_is_made_by_those_that_leave() {
+    // Half of so few descriptors are for connections.
+    let node = Node::start_with_descriptors(200, &["--disable-discovery"]);
+    let mut held: Vec<_> = (0..100)
+        .map(|_| {
+            let mut connection = Connection::open(node.address()).unwrap();
+            connection.send(b"GET /count HTTP/1.1\r\n").unwrap();
+            connection
+        })
+        .collect();
+    let mut refused = Connection::open(node.address()).unwrap();
+    let answer = refused.answer().unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+    assert!(answer.json()["error"].is_string());
+    held.pop();
+    wait_until(
+        "there is room again",
+        Duration::from_secs(5),
+        || request(node.address(), "GET", "/count", "").map(|answer| answer.status),
+        |status| matches!(status, Ok(200)),
+    );
+}
+
+#[test]
 fn requests_sent_together_are_answered_in_order() {
     let node = Node::start(&[]);
     let mut connection = Connection::open(node.address()).unwrap();

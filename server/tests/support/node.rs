@@ -50,8 +50,20 @@ impl Node {
     /// Starts a node with exactly these arguments behind `--http`.
     #[track_caller]
     pub fn start_with(args: &[&str]) -> Node {
+        Node::start_as(&[env!("CARGO_BIN_EXE_quipu")], args)
+    }
+
+    /// Starts a node that may have only so many files and sockets open at a time.
+    #[track_caller]
+    pub fn start_with_descriptors(max: u32, args: &[&str]) -> Node {
+        let script = format!("ulimit -n {max} && exec \"$0\" \"$@\"");
+        Node::start_as(&["sh", "-c", &script, env!("CARGO_BIN_EXE_quipu")], args)
+    }
+
+    #[track_caller]
+    fn start_as(program: &[&str], args: &[&str]) -> Node {
         for _ in 1..STARTS_MAX {
-            let mut node = Node::spawn(free_port(), args);
+            let mut node = Node::spawn(program, free_port(), args);
             if node.answers_or_ended() {
                 return node;
             }
@@ -59,33 +71,39 @@ impl Node {
                 break;
             }
         }
-        Node::start_at(free_port(), args)
+        Node::spawn(program, free_port(), args).answering()
     }
 
     /// Starts a node at a port that another one had.
     #[track_caller]
     pub fn start_at(port: u16, args: &[&str]) -> Node {
-        let mut node = Node::spawn(port, args);
-        assert!(node.answers_or_ended(), "the node ended at once: {}", node.log());
-        node
+        Node::spawn(&[env!("CARGO_BIN_EXE_quipu")], port, args).answering()
     }
 
-    fn spawn(port: u16, args: &[&str]) -> Node {
+    fn spawn(program: &[&str], port: u16, args: &[&str]) -> Node {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("node-{}-{port}.log", std::process::id()));
         let output = File::create(&log).expect("a log file can be made");
-        let child = Command::new(env!("CARGO_BIN_EXE_quipu"))
+        let child = Command::new(program[0])
+            .args(&program[1..])
             .args(["--http", &address.to_string()])
             .args(args)
-            // Whoever runs the tests may have set PORT or PEERS for something else.
-            .env_clear()
+            // Whoever runs the tests may have set these for something else.
+            .env_remove("PORT")
+            .env_remove("PEERS")
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file can be shared"))
             .stderr(output)
             .spawn()
             .expect("the node's binary can be started");
         Node { child, address, log }
+    }
+
+    #[track_caller]
+    fn answering(mut self) -> Node {
+        assert!(self.answers_or_ended(), "the node ended at once: {}", self.log());
+        self
     }
 
     /// Waits until the node answers (true) or has ended (false).
