@@ -497,6 +497,10 @@ impl Node {
             }
             Message::DigestHash(hash) => self.replication.hear_hash(link, hash),
             Message::DigestPart { first, last, rows } => {
+                let (ours, version) = (self.counters.our_origin(), self.counters.our_version());
+                if rows.iter().any(|row| row.origin == ours && row.version > version) {
+                    return self.foreign_writer(now, link, effects);
+                }
                 let (counters, totals) = (&self.counters, &mut self.totals);
                 self.replication.hear_digest(
                     now,
