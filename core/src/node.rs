@@ -109,6 +109,8 @@ pub struct Node {
     unsynced: VecDeque<(u64, Vec<OwnBatch>)>,
     batch: u64,
     parked: VecDeque<Parked>,
+    /// When what is parked is to be looked at because the node has settled; `None` since then.
+    settles: Option<Time>,
     strangers: RateLimit,
 }
 
@@ -158,6 +160,7 @@ impl Node {
             unsynced: VecDeque::new(),
             batch: 0,
             parked: VecDeque::new(),
+            settles: Some(now + SETTLING),
             strangers: RateLimit::new(1, 2, now),
         }
     }
@@ -210,9 +213,9 @@ impl Node {
 
     /// When [`Input::Tick`] is due next, if nothing else happens before.
     pub fn next_deadline(&self) -> Time {
-        let parked = self.parked.front().map(|parked| {
-            let settled = self.started + SETTLING;
-            if settled > parked.until { parked.until } else { parked.until.min(settled) }
+        let parked = self.parked.front().map(|parked| match self.settles {
+            Some(settles) => parked.until.min(settles),
+            None => parked.until,
         });
         [
             self.discovery.next_deadline(),
@@ -370,6 +373,7 @@ impl Node {
     }
 
     fn retry_parked(&mut self, now: Time, effects: &mut Effects) {
+        self.settles = self.settles.filter(|settles| *settles > now);
         let behind = self.behind(now);
         while let Some(first) = self.parked.front()
             && (behind.is_none() || first.until <= now)

@@ -309,6 +309,9 @@ impl Replication {
             let event = Event::CaughtUp { peer: session.peer, slots, took };
             effects.at_once.push(Effect::Event(event));
             session.asking = None;
+            // What was withheld from us has come this way: the peer need not wait for our next
+            // digest to know it.
+            session.owes_confirm = true;
         }
         true
     }
