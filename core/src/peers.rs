@@ -383,6 +383,11 @@ impl Peers {
             self.notify(now, &sender.clone(), Destination::Socket(from), out);
             return Err(SwimError::Removed);
         }
+        if parsed.is_obituary() && self.rejoin.is_some() {
+            // We know, and are about to return. foca would answer a sender that it holds for down
+            // with the same message, and two nodes that do so never stop.
+            return Ok(());
+        }
         if let Some(boot) = parsed.later_boot_of(&self.me) {
             self.take_next_boot(now, boot, totals, out);
         }
@@ -801,7 +806,7 @@ impl Peers {
     }
 
     fn plan_rejoin(&mut self, now: Time) {
-        if self.has_left {
+        if self.has_left || self.rejoin.is_some() {
             return;
         }
         let quiet = now.since(self.rejoined) > 2 * REJOIN_MAX;

@@ -46,6 +46,11 @@ impl<'a> SwimPacket<'a> {
         &self.header.src
     }
 
+    /// Whether it says no more than that its sender holds the receiver for down.
+    pub(crate) fn is_obituary(&self) -> bool {
+        matches!(self.header.message, Message::TurnUndead)
+    }
+
     /// The boot of a later life of `me` that the sender knows of.
     pub(crate) fn later_boot_of(&self, me: &Identity) -> Option<u64> {
         self.updates
