@@ -1,0 +1,806 @@
+//! A few real nodes in virtual time, under a test's control.
+//!
+//! Everything takes [`LATENCY`] and nothing is left to chance, so a test reads as what it does:
+//! start, add, hold, cut, crash, run until. Each node is driven as the server drives it: handle,
+//! close the batch, let go what may leave at once, sync, let go the rest; where a test holds a
+//! node's syncs, the rest waits.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quipu_core::codec::{self, Message};
+use quipu_core::effects::{
+    Destination, Effect, Effects, Event, Input, LinkId, Op, PeerName, Results, Token,
+};
+use quipu_core::identity::{Address, NodeId, OriginId, Version};
+use quipu_core::name::CounterName;
+use quipu_core::node::{Config, Node};
+use quipu_core::status::{LinkStatus, PeerState};
+use quipu_core::time::Time;
+
+use crate::network::{End, Item, Network, Place};
+use crate::watch::{self, Left};
+
+/// The first four nodes.
+pub(crate) const A: Place = 0;
+pub(crate) const B: Place = 1;
+pub(crate) const C: Place = 2;
+pub(crate) const D: Place = 3;
+
+/// How long everything that is sent takes to arrive.
+pub(crate) const LATENCY: Duration = Duration::from_micros(50);
+
+/// How long a dial to where nobody answers takes to fail, as the server sets it.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// Inputs that one node may ask for in one instant: more means that it never stops asking.
+const SPINS_MAX: u32 = 20_000;
+
+/// Datagrams that wait for a paused node, as in a kernel's buffer.
+const INBOX_MAX: usize = 256;
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// The first life of the node at a place: it calls by broadcast, has no seeds and no secret.
+pub(crate) fn config(place: Place) -> Config {
+    let n = u8::try_from(place + 1).expect("few nodes");
+    Config {
+        node: NodeId(n.into()),
+        origin: OriginId(100 * u64::from(n)),
+        address: Address::parse(&format!("10.0.0.{n}:8088"), 1).expect("an address"),
+        boot: 1,
+        cluster: "traces".to_owned(),
+        secret: None,
+        seeds: Vec::new(),
+        discovery: true,
+        chance: [n; 32],
+    }
+}
+
+/// The life that follows, as a restart from the same data directory makes it.
+pub(crate) fn next_life(config: &Config) -> Config {
+    let mut chance = config.chance;
+    chance[0] = chance[0].wrapping_add(100);
+    Config {
+        origin: OriginId(config.origin.0 + 1),
+        boot: config.boot + 1,
+        chance,
+        ..config.clone()
+    }
+}
+
+pub(crate) fn name(text: &str) -> CounterName {
+    CounterName::new(text.to_owned()).expect("a counter's name")
+}
+
+pub(crate) fn add(counter: &str, by: i64) -> Op {
+    Op::Add { name: name(counter), by }
+}
+
+pub(crate) fn get(counter: &str) -> Op {
+    Op::Get { name: name(counter) }
+}
+
+pub(crate) fn raise(counter: &str, to: i64) -> Op {
+    Op::Raise { name: name(counter), to }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Runs,
+    /// Stopped by a signal: its sockets stand, and nobody reads them.
+    Paused,
+    /// Its sockets are closed.
+    Stopped,
+    /// Gone without a word, as at a power cut: its peers' sockets still seem to stand.
+    Vanished,
+}
+
+/// A closed batch on its way to the disk.
+#[derive(Debug)]
+struct Syncing {
+    batch: u64,
+    version: Version,
+    after: Vec<Effect>,
+}
+
+#[derive(Debug)]
+struct Machine {
+    config: Config,
+    socket: SocketAddr,
+    node: Node,
+    condition: Condition,
+    wake: Time,
+    holds_syncs: bool,
+    syncing: VecDeque<Syncing>,
+    synced: Version,
+    established: BTreeSet<LinkId>,
+    inbox: Vec<(SocketAddr, Bytes)>,
+    spins: (Time, u32),
+}
+
+#[derive(Debug)]
+enum Arrival {
+    Datagram { from: SocketAddr, to: Place, bytes: Bytes },
+    Pipe(LinkId),
+    Dial { from: Place, node: NodeId, address: Address },
+    DialFailed { from: Place, node: NodeId },
+}
+
+/// A frame that left a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) at: Time,
+    pub(crate) from: Place,
+    pub(crate) to: Option<End>,
+    /// To how many links these same bytes went.
+    pub(crate) shared_by: usize,
+    pub(crate) bytes: Bytes,
+}
+
+impl Sent {
+    pub(crate) fn message(&self) -> Message<'_> {
+        codec::decode(&self.bytes).expect("it was watched when it left")
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) at: Time,
+    pub(crate) results: Results,
+}
+
+/// What a stranger has heard on its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) frames: Vec<Bytes>,
+    pub(crate) is_closed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    now: Time,
+    machines: Vec<Machine>,
+    network: Network,
+    arrivals: BTreeMap<(Time, u64), Arrival>,
+    arrivals_ever: u64,
+    names: BTreeMap<String, Place>,
+    tokens: Token,
+    replies: BTreeMap<Token, Reply>,
+    strangers: BTreeMap<LinkId, Heard>,
+    datagrams_to_lose: usize,
+    datagrams_sent: Vec<(Time, Place)>,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) events: Vec<(Time, Place, Event)>,
+}
+
+impl Cluster {
+    /// No nodes yet.
+    pub(crate) fn new() -> Self {
+        Cluster {
+            now: Time::from_micros(1_000_000),
+            machines: Vec::new(),
+            network: Network::default(),
+            arrivals: BTreeMap::new(),
+            arrivals_ever: 0,
+            names: BTreeMap::new(),
+            tokens: 0,
+            replies: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            datagrams_to_lose: 0,
+            datagrams_sent: Vec::new(),
+            sent: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// So many nodes, each linked to each, their first digests exchanged.
+    pub(crate) fn of(nodes: usize) -> Self {
+        let mut cluster = Cluster::new();
+        for place in 0..nodes {
+            cluster.start(config(place));
+        }
+        cluster.run_until("all are linked", secs(3), Cluster::all_linked);
+        cluster.run(ms(1500));
+        cluster
+    }
+
+    // --- nodes -------------------------------------------------------------------------------
+
+    /// Starts another node.
+    pub(crate) fn start(&mut self, config: Config) -> Place {
+        let place = self.machines.len();
+        let machine = self.machine(place, config);
+        self.machines.push(machine);
+        self.step(place, Input::Tick);
+        place
+    }
+
+    /// Starts a node again, with an empty table, at the place where one has ended.
+    pub(crate) fn restart(&mut self, place: Place, config: Config) {
+        assert!(!self.is_running(place), "node {place} still runs");
+        self.machines[place] = self.machine(place, config);
+        self.step(place, Input::Tick);
+    }
+
+    fn machine(&mut self, place: Place, config: Config) -> Machine {
+        let own = SocketAddr::from((
+            [10, 0, 0, u8::try_from(place + 1).expect("few nodes")],
+            config.address.port(),
+        ));
+        self.names.insert(config.address.host().to_owned(), place);
+        Machine {
+            socket: config.address.ip().unwrap_or(own),
+            node: Node::new(config.clone(), self.now),
+            config,
+            condition: Condition::Runs,
+            wake: self.now,
+            holds_syncs: false,
+            syncing: VecDeque::new(),
+            synced: 0,
+            established: BTreeSet::new(),
+            inbox: Vec::new(),
+            spins: (self.now, 0),
+        }
+    }
+
+    /// Ends a node as kill -9 does: its sockets close.
+    pub(crate) fn crash(&mut self, place: Place) {
+        for link in self.network.links_of(place) {
+            self.put(link, Item::End);
+            self.network.close(link);
+        }
+        self.machines[place].condition = Condition::Stopped;
+    }
+
+    /// Ends a node as a power cut does: nobody is told.
+    pub(crate) fn vanish(&mut self, place: Place) {
+        for link in self.network.links_of(place) {
+            self.network.close(link);
+        }
+        self.machines[place].condition = Condition::Vanished;
+    }
+
+    /// Stops a node for a while, its sockets standing.
+    pub(crate) fn pause(&mut self, place: Place) {
+        self.machines[place].condition = Condition::Paused;
+    }
+
+    /// Lets a paused node go on with all that has come meanwhile.
+    pub(crate) fn resume(&mut self, place: Place) {
+        self.machines[place].condition = Condition::Runs;
+        for (from, bytes) in std::mem::take(&mut self.machines[place].inbox) {
+            self.step(place, Input::Datagram { from, bytes });
+        }
+        self.look_at_pipes();
+    }
+
+    pub(crate) fn node(&self, place: Place) -> &Node {
+        &self.machines[place].node
+    }
+
+    pub(crate) fn config_of(&self, place: Place) -> &Config {
+        &self.machines[place].config
+    }
+
+    pub(crate) fn origin_of(&self, place: Place) -> OriginId {
+        self.machines[place].config.origin
+    }
+
+    /// The NodeId that a node has now.
+    pub(crate) fn id_of(&self, place: Place) -> NodeId {
+        self.machines[place].node.status(self.now).identity.node
+    }
+
+    pub(crate) fn address_of(&self, place: Place) -> String {
+        self.machines[place].config.address.to_string()
+    }
+
+    fn is_running(&self, place: Place) -> bool {
+        self.machines[place].condition == Condition::Runs
+    }
+
+    fn running(&self) -> impl Iterator<Item = Place> + '_ {
+        (0..self.machines.len()).filter(|place| self.is_running(*place))
+    }
+
+    // --- disks -------------------------------------------------------------------------------
+
+    /// From now on no batch of this node is synced.
+    pub(crate) fn hold_syncs(&mut self, place: Place) {
+        self.machines[place].holds_syncs = true;
+    }
+
+    /// Syncs all that waits, and from now on everything at once.
+    pub(crate) fn release_syncs(&mut self, place: Place) {
+        self.machines[place].holds_syncs = false;
+        self.step(place, Input::Tick);
+    }
+
+    // --- the network -------------------------------------------------------------------------
+
+    /// Nothing passes between the two in either direction.
+    pub(crate) fn cut(&mut self, one: Place, other: Place) {
+        self.cut_one_way(one, other);
+        self.cut_one_way(other, one);
+    }
+
+    /// Nothing passes from the one to the other.
+    pub(crate) fn cut_one_way(&mut self, from: Place, to: Place) {
+        self.network.cut(from, to);
+    }
+
+    /// Undoes [`Cluster::cut`]; what waited in connections comes out.
+    pub(crate) fn mend(&mut self, one: Place, other: Place) {
+        self.network.mend(one, other);
+        self.network.mend(other, one);
+        self.look_at_pipes();
+    }
+
+    /// Frames from the one to the other wait; datagrams pass.
+    pub(crate) fn hold_frames(&mut self, from: Place, to: Place) {
+        self.network.hold(from, to);
+    }
+
+    pub(crate) fn release_frames(&mut self, from: Place, to: Place) {
+        self.network.release(from, to);
+        self.look_at_pipes();
+    }
+
+    /// The one cannot open connections to the other.
+    pub(crate) fn forbid_dial(&mut self, from: Place, to: Place) {
+        self.network.forbid_dial(from, to);
+    }
+
+    pub(crate) fn allow_dial(&mut self, from: Place, to: Place) {
+        self.network.allow_dial(from, to);
+    }
+
+    /// Breaks every connection between the two: what is on its way is gone, both learn of it.
+    pub(crate) fn break_links(&mut self, one: Place, other: Place) {
+        self.lose_link(one, other);
+        self.lose_link(other, one);
+    }
+
+    /// The one loses its connections to the other, which learns of it only if it is told.
+    pub(crate) fn lose_link(&mut self, place: Place, other: Place) {
+        for link in self.network.links(place, other) {
+            self.network.close(link);
+            self.step(place, Input::LinkClosed { link });
+        }
+    }
+
+    /// The next datagrams, whosever, are lost.
+    pub(crate) fn lose_datagrams(&mut self, datagrams: usize) {
+        self.datagrams_to_lose = datagrams;
+    }
+
+    /// A name under which a node can be found.
+    pub(crate) fn give_name(&mut self, name: &str, place: Place) {
+        self.names.insert(name.to_owned(), place);
+    }
+
+    /// Datagrams that a node has sent since a time.
+    pub(crate) fn datagrams_since(&self, since: Time, place: Place) -> usize {
+        self.datagrams_sent.iter().filter(|(at, from)| *at >= since && *from == place).count()
+    }
+
+    /// A frame arrives at `to` as if `from` had sent it on their link.
+    pub(crate) fn inject(&mut self, from: Place, to: Place, message: &Message<'_>) {
+        let link = self.network.links(from, to).pop().expect("a link between the two");
+        self.put(link, Item::Frame(codec::encode(message)));
+    }
+
+    /// A datagram arrives that none of the nodes sent.
+    pub(crate) fn inject_datagram(&mut self, from: SocketAddr, to: Place, bytes: Bytes) {
+        self.arrive(LATENCY, Arrival::Datagram { from, to, bytes });
+    }
+
+    /// A connection that no node has dialed.
+    pub(crate) fn call_as_stranger(&mut self, to: Place) -> LinkId {
+        let (stranger, link) = self.network.connect(End::Stranger, End::Node(to));
+        self.strangers.insert(stranger, Heard::default());
+        self.step(to, Input::LinkOpened { link, dialed: None });
+        stranger
+    }
+
+    /// The stranger says something.
+    pub(crate) fn say(&mut self, stranger: LinkId, bytes: Bytes) {
+        self.put(stranger, Item::Frame(bytes));
+    }
+
+    pub(crate) fn heard(&self, stranger: LinkId) -> &Heard {
+        &self.strangers[&stranger]
+    }
+
+    // --- clients -----------------------------------------------------------------------------
+
+    /// A client's request; see [`Cluster::reply`].
+    pub(crate) fn request(&mut self, place: Place, ops: Vec<Op>) -> Token {
+        let token = self.token();
+        self.step(place, Input::Request { token, ops });
+        token
+    }
+
+    pub(crate) fn reply(&self, token: Token) -> Option<&Reply> {
+        self.replies.get(&token)
+    }
+
+    /// A client's request and its reply.
+    pub(crate) fn ask(&mut self, place: Place, ops: Vec<Op>) -> Results {
+        let token = self.request(place, ops);
+        self.run_until("the reply", secs(5), |cluster| cluster.reply(token).is_some());
+        self.replies.remove(&token).expect("it was awaited").results
+    }
+
+    /// Adds to a counter: the value after it.
+    pub(crate) fn add(&mut self, place: Place, counter: &str, by: i64) -> i128 {
+        self.ask(place, vec![add(counter, by)])[0].expect("an increment in range").0
+    }
+
+    pub(crate) fn register(&mut self, place: Place, given: &str) {
+        let (token, peer) = (self.token(), self.peer_name(given));
+        self.step(place, Input::Register { token, peer });
+    }
+
+    pub(crate) fn remove(&mut self, place: Place, given: &str) {
+        let (token, peer) = (self.token(), self.peer_name(given));
+        self.step(place, Input::Remove { token, peer });
+    }
+
+    pub(crate) fn leave(&mut self, place: Place) {
+        self.step(place, Input::Leave);
+    }
+
+    fn token(&mut self) -> Token {
+        self.tokens += 1;
+        self.tokens
+    }
+
+    fn peer_name(&self, given: &str) -> PeerName {
+        let address = Address::parse(given, 8088).expect("host:port");
+        let named = self.names.get(address.host()).map(|place| self.machines[*place].socket);
+        let resolved = address.ip().or(named).into_iter().collect();
+        PeerName { given: given.to_owned(), address, resolved }
+    }
+
+    // --- looking -----------------------------------------------------------------------------
+
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// A counter's value in a node's table, asked of nobody.
+    pub(crate) fn value(&self, place: Place, counter: &str) -> i128 {
+        self.machines[place].node.counters().value(counter).0
+    }
+
+    /// Up to which version of `of`'s own the node `at` has everything.
+    pub(crate) fn known(&self, at: Place, of: Place) -> Version {
+        self.machines[at].node.counters().known(self.origin_of(of)).version
+    }
+
+    /// What `GET /peers` would answer.
+    pub(crate) fn listed(&self, place: Place) -> Vec<String> {
+        let status = self.machines[place].node.status(self.now);
+        status.listed_peers().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn lists(&self, place: Place, other: Place) -> bool {
+        self.listed(place).contains(&self.address_of(other))
+    }
+
+    pub(crate) fn state(&self, place: Place, other: Place) -> Option<PeerState> {
+        let address = self.address_of(other);
+        let status = self.machines[place].node.status(self.now);
+        status.peers.iter().find(|peer| peer.address == address).map(|peer| peer.state)
+    }
+
+    /// What `place` knows of its link to `other`.
+    pub(crate) fn link(&self, place: Place, other: Place) -> Option<LinkStatus> {
+        let id = self.id_of(other);
+        let status = self.machines[place].node.status(self.now);
+        status.peers.iter().find(|peer| peer.node == Some(id)).and_then(|peer| peer.link)
+    }
+
+    pub(crate) fn are_linked(&self, one: Place, other: Place) -> bool {
+        self.link(one, other).is_some() && self.link(other, one).is_some()
+    }
+
+    /// How many connections stand between two nodes.
+    pub(crate) fn connections(&self, one: Place, other: Place) -> usize {
+        self.network.links(one, other).len()
+    }
+
+    pub(crate) fn all_linked(&self) -> bool {
+        self.running()
+            .all(|one| self.running().all(|other| one == other || self.are_linked(one, other)))
+    }
+
+    /// Whether all running nodes hold the same slots.
+    pub(crate) fn agree(&self) -> bool {
+        let mut tables = self.running().map(|place| {
+            let views = self.machines[place].node.counters().iter();
+            let mut slots: Vec<_> = views
+                .filter(|view| view.slot != Default::default())
+                .map(|view| {
+                    (view.name, view.origin, view.slot.plus, view.slot.minus, view.slot.raise)
+                })
+                .collect();
+            slots.sort_unstable();
+            slots
+        });
+        let first = tables.next();
+        tables.all(|table| Some(&table) == first.as_ref())
+    }
+
+    /// Frames that left `from` for `to` since a time.
+    pub(crate) fn frames(
+        &self,
+        since: Time,
+        from: Place,
+        to: Place,
+    ) -> impl Iterator<Item = &Sent> + '_ {
+        self.sent
+            .iter()
+            .filter(move |sent| sent.at >= since && sent.from == from)
+            .filter(move |sent| sent.to == Some(End::Node(to)))
+    }
+
+    /// Whether a node has told of something since a time.
+    pub(crate) fn told(&self, since: Time, place: Place, what: impl Fn(&Event) -> bool) -> bool {
+        self.events.iter().any(|(at, by, event)| *at >= since && *by == place && what(event))
+    }
+
+    // --- time --------------------------------------------------------------------------------
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.advance(end) {}
+    }
+
+    /// Lets time pass until something is so; tells how long it took.
+    pub(crate) fn run_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        is_so: impl Fn(&Cluster) -> bool,
+    ) -> Duration {
+        let began = self.now;
+        let end = began + limit;
+        while !is_so(self) {
+            if !self.advance(end) {
+                let events: Vec<String> =
+                    self.events.iter().map(|(at, n, e)| format!("{at:?} {n}: {e}")).collect();
+                panic!("not within {limit:?}: {what}\n{}", events.join("\n"));
+            }
+        }
+        self.now.since(began)
+    }
+
+    /// Does the next thing, if it happens before `end`.
+    fn advance(&mut self, end: Time) -> bool {
+        let arrival = self.arrivals.first_key_value().map(|((at, _), _)| *at);
+        let wake = self.running().map(|place| (self.machines[place].wake, place)).min();
+        match (arrival, wake) {
+            (Some(at), wake) if at <= end && wake.is_none_or(|(wake, _)| at <= wake) => {
+                self.now = self.now.max(at);
+                let (_, arrival) = self.arrivals.pop_first().expect("it was looked at");
+                self.deliver(arrival);
+                true
+            }
+            (_, Some((wake, place))) if wake <= end => {
+                self.now = self.now.max(wake);
+                self.step(place, Input::Tick);
+                true
+            }
+            _ => {
+                self.now = end;
+                false
+            }
+        }
+    }
+
+    fn arrive(&mut self, after: Duration, arrival: Arrival) {
+        self.arrivals_ever += 1;
+        self.arrivals.insert((self.now + after, self.arrivals_ever), arrival);
+    }
+
+    fn put(&mut self, link: LinkId, item: Item) {
+        if let Some(pipe) = self.network.put(link, item) {
+            self.arrive(LATENCY, Arrival::Pipe(pipe));
+        }
+    }
+
+    fn look_at_pipes(&mut self) {
+        for pipe in self.network.waiting() {
+            self.arrive(Duration::ZERO, Arrival::Pipe(pipe));
+        }
+    }
+
+    fn deliver(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Datagram { from, to, bytes } => {
+                let machine = &mut self.machines[to];
+                match machine.condition {
+                    Condition::Runs => self.step(to, Input::Datagram { from, bytes }),
+                    Condition::Paused if machine.inbox.len() < INBOX_MAX => {
+                        machine.inbox.push((from, bytes));
+                    }
+                    _ => {}
+                }
+            }
+            Arrival::Pipe(link) => self.deliver_from(link),
+            Arrival::Dial { from, node, address } => self.dial(from, node, &address),
+            Arrival::DialFailed { from, node } => self.step(from, Input::DialFailed { node }),
+        }
+    }
+
+    fn deliver_from(&mut self, link: LinkId) {
+        let reads = |end| matches!(end, Some(End::Node(to)) if !self.is_running(to));
+        if reads(self.network.end(link)) {
+            return;
+        }
+        match self.network.take(link) {
+            Some((End::Node(to), Item::Frame(frame))) => {
+                self.step(to, Input::LinkFrame { link, frame });
+            }
+            Some((End::Node(to), Item::End)) => self.step(to, Input::LinkClosed { link }),
+            Some((End::Stranger, Item::Frame(frame))) => {
+                self.strangers.entry(link).or_default().frames.push(frame);
+            }
+            Some((End::Stranger, Item::End)) => {
+                self.strangers.entry(link).or_default().is_closed = true;
+            }
+            None => {}
+        }
+    }
+
+    fn dial(&mut self, from: Place, node: NodeId, address: &Address) {
+        let to = self.resolve(&Destination::Address(address.clone())).first().copied();
+        let condition = to.map(|to| self.machines[to].condition);
+        match (to, condition) {
+            (Some(to), Some(Condition::Runs)) if self.network.can_dial(from, to) => {
+                let (dialer, acceptor) = self.network.connect(End::Node(from), End::Node(to));
+                self.step(to, Input::LinkOpened { link: acceptor, dialed: None });
+                self.step(from, Input::LinkOpened { link: dialer, dialed: Some(node) });
+            }
+            (_, Some(Condition::Stopped)) | (None, _) => {
+                self.step(from, Input::DialFailed { node });
+            }
+            _ => self.arrive(CONNECT_MAX, Arrival::DialFailed { from, node }),
+        }
+    }
+
+    fn resolve(&self, to: &Destination) -> Vec<Place> {
+        let by_socket = |socket: SocketAddr| -> Vec<Place> {
+            (0..self.machines.len()).filter(|at| self.machines[*at].socket == socket).collect()
+        };
+        match to {
+            Destination::Socket(socket) => by_socket(*socket),
+            Destination::Address(address) => match address.ip() {
+                Some(socket) => by_socket(socket),
+                None => self.names.get(address.host()).copied().into_iter().collect(),
+            },
+        }
+    }
+
+    // --- driving a node ----------------------------------------------------------------------
+
+    fn step(&mut self, place: Place, input: Input) {
+        if !self.is_running(place) {
+            return;
+        }
+        let mut effects = Effects::default();
+        let now = self.now;
+        self.machines[place].node.handle(now, input, &mut effects);
+        loop {
+            self.note_spin(place);
+            let machine = &mut self.machines[place];
+            let batch = machine.node.close_batch(now, &mut effects);
+            let version = machine.node.counters().our_version();
+            let done = std::mem::take(&mut effects);
+            if done.at_once.is_empty() && done.journal.is_empty() && done.after_sync.is_empty() {
+                if machine.holds_syncs || machine.syncing.is_empty() {
+                    break;
+                }
+            } else {
+                machine.syncing.push_back(Syncing { batch, version, after: done.after_sync });
+                self.carry_out(place, Left::AtOnce, done.at_once);
+            }
+            self.sync(place, &mut effects);
+        }
+        let machine = &mut self.machines[place];
+        machine.wake = machine.node.next_deadline();
+    }
+
+    fn sync(&mut self, place: Place, effects: &mut Effects) {
+        while !self.machines[place].holds_syncs
+            && let Some(Syncing { batch, version, after }) =
+                self.machines[place].syncing.pop_front()
+        {
+            self.machines[place].synced = version;
+            self.carry_out(place, Left::Synced, after);
+            let now = self.now;
+            self.machines[place].node.handle(now, Input::Synced { batch }, effects);
+        }
+    }
+
+    fn note_spin(&mut self, place: Place) {
+        let (at, spins) = &mut self.machines[place].spins;
+        *spins = if *at == self.now { *spins + 1 } else { 0 };
+        *at = self.now;
+        assert!(*spins < SPINS_MAX, "node {place} never stops asking for the time");
+    }
+
+    fn carry_out(&mut self, from: Place, left: Left, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply { token, results } => {
+                    self.replies.insert(token, Reply { at: self.now, results });
+                }
+                Effect::Datagram { to, bytes } => {
+                    for place in self.resolve(&to) {
+                        self.send_datagram(from, place, bytes.clone());
+                    }
+                }
+                Effect::Broadcast { bytes } => {
+                    for place in 0..self.machines.len() {
+                        self.send_datagram(from, place, bytes.clone());
+                    }
+                }
+                Effect::Dial { node, address } => {
+                    self.arrive(LATENCY, Arrival::Dial { from, node, address });
+                }
+                Effect::Frame { links, bytes } => {
+                    for link in &links {
+                        self.send_frame(from, left, *link, links.len(), bytes.clone());
+                    }
+                }
+                Effect::LinkEstablished { link } => {
+                    self.machines[from].established.insert(link);
+                }
+                Effect::CloseLink { link } => {
+                    self.put(link, Item::End);
+                    self.network.close(link);
+                }
+                Effect::Event(event) => self.events.push((self.now, from, event)),
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, from: Place, to: Place, bytes: Bytes) {
+        watch::datagram(&bytes);
+        self.datagrams_sent.push((self.now, from));
+        if self.datagrams_to_lose > 0 {
+            self.datagrams_to_lose -= 1;
+        } else if self.network.can_send(from, to) {
+            let from = self.machines[from].socket;
+            self.arrive(LATENCY, Arrival::Datagram { from, to, bytes });
+        }
+    }
+
+    fn send_frame(
+        &mut self,
+        from: Place,
+        left: Left,
+        link: LinkId,
+        shared_by: usize,
+        bytes: Bytes,
+    ) {
+        let machine = &self.machines[from];
+        watch::frame(left, &bytes, machine.synced, machine.established.contains(&link));
+        let to = self.network.reader_of(link);
+        self.sent.push(Sent { at: self.now, from, to, shared_by, bytes: bytes.clone() });
+        self.put(link, Item::Frame(bytes));
+    }
+}

@@ -1,0 +1,300 @@
+//! Rules 27 and 28: who dials whom, which of two links stays, what ends one, whose a NodeId is.
+
+use quipu_core::auth::PROOF_BYTES;
+use quipu_core::codec::{self, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
+use quipu_core::effects::{Event, LinkEnd, LinkId};
+use quipu_core::identity::{Address, Identity, NodeId, OriginId};
+use quipu_core::node::Config;
+use quipu_core::time::Time;
+
+use crate::cluster::{A, B, C, Cluster, add, config, ms, next_life, secs};
+use crate::network::Place;
+
+/// Who opened connections so far, by who said hello first: the dialer does.
+fn dialers(cluster: &Cluster, one: Place, other: Place) -> Vec<Place> {
+    let mut seen = Vec::new();
+    let mut hellos: Vec<(Time, Place)> = [(one, other), (other, one)]
+        .into_iter()
+        .flat_map(|(from, to)| {
+            cluster
+                .frames(Time::ZERO, from, to)
+                .filter(|sent| matches!(sent.message(), Message::Hello(_)))
+                .map(move |sent| (sent.at, from))
+        })
+        .collect();
+    hellos.sort_unstable();
+    for pair in hellos.chunks(2) {
+        seen.push(pair[0].1);
+    }
+    seen
+}
+
+fn link_down(reason: LinkEnd) -> impl Fn(&Event) -> bool {
+    move |event| matches!(event, Event::LinkDown { reason: found, .. } if *found == reason)
+}
+
+#[test]
+fn rule_28_the_smaller_node_id_dials_and_one_link_stands() {
+    for (first, second) in [(A, B), (B, A)] {
+        let mut cluster = Cluster::new();
+        let config_of = |place| Config { node: NodeId(place as u64 + 1), ..config(place) };
+        // Started in either order, so that either hears of the other first.
+        let (node_a, node_b) = (config_of(first), config_of(second));
+        cluster.start(Config { node: node_a.node, ..config(A) });
+        cluster.start(Config { node: node_b.node, ..config(B) });
+        cluster.run(secs(5));
+        let smaller = if node_a.node < node_b.node { A } else { B };
+        assert_eq!(dialers(&cluster, A, B), [smaller]);
+        assert_eq!(cluster.connections(A, B), 1);
+        assert!(cluster.are_linked(A, B));
+    }
+}
+
+#[test]
+fn rule_28_the_larger_dials_when_the_smaller_has_not_for_two_seconds() {
+    let mut cluster = Cluster::new();
+    cluster.forbid_dial(A, B);
+    cluster.start(config(A));
+    cluster.start(config(B));
+    cluster.run_until("both know each other", secs(1), |c| c.lists(A, B) && c.lists(B, A));
+    let took = cluster.run_until("they are linked", secs(4), |c| c.are_linked(A, B));
+    assert!(took >= ms(1900) && took <= ms(2200), "{took:?}");
+    assert_eq!(dialers(&cluster, A, B), [B]);
+}
+
+#[test]
+fn rule_28_dials_that_fail_are_repeated_and_no_more_than_once_a_second() {
+    let mut cluster = Cluster::new();
+    cluster.forbid_dial(A, B);
+    cluster.forbid_dial(B, A);
+    cluster.start(config(A));
+    cluster.start(config(B));
+    cluster.run(secs(30));
+    cluster.allow_dial(A, B);
+    let took = cluster.run_until("they are linked", secs(3), |c| c.are_linked(A, B));
+    assert!(
+        took <= ms(2200),
+        "a dial takes a second to fail, and is followed by another: {took:?}"
+    );
+}
+
+#[test]
+fn rule_28_a_silent_link_is_closed_after_three_seconds_and_dialed_again() {
+    let mut cluster = Cluster::of(2);
+    cluster.hold_frames(A, B);
+    cluster.hold_frames(B, A);
+    let began = cluster.now();
+    cluster.run_until("B gives it up", secs(4), |c| c.told(began, B, link_down(LinkEnd::Silent)));
+    assert!(cluster.now().since(began) >= ms(2000));
+    assert!(cluster.lists(A, B), "datagrams still pass, so nobody is down");
+    cluster.request(A, vec![add("x", 1)]);
+    cluster.run(secs(5));
+    cluster.release_frames(A, B);
+    cluster.release_frames(B, A);
+    cluster.run_until("they are linked again", secs(2), |c| c.are_linked(A, B));
+    cluster.run_until("B has it", secs(1), |c| c.value(B, "x") == 1);
+    cluster.run(secs(5));
+    assert_eq!(cluster.connections(A, B), 1, "and of the old connections none is left");
+}
+
+#[test]
+fn rule_28_a_link_that_carries_nothing_else_is_kept_by_signs_of_life() {
+    let mut cluster = Cluster::of(2);
+    let began = cluster.now();
+    cluster.hold_syncs(A);
+    cluster.hold_syncs(B);
+    cluster.run(secs(20));
+    let ended = |event: &Event| matches!(event, Event::LinkDown { .. });
+    assert!(!cluster.told(began, A, ended) && !cluster.told(began, B, ended));
+}
+
+#[test]
+fn rule_28_of_two_links_the_one_that_the_smaller_dialed_stays_on_both_sides() {
+    let mut cluster = Cluster::new();
+    cluster.forbid_dial(A, B);
+    cluster.start(config(A));
+    cluster.start(config(B));
+    cluster.run_until("the larger has dialed", secs(5), |c| c.are_linked(A, B));
+    // B's link breaks on A's side only: A dials while B still holds its own link for sound.
+    cluster.allow_dial(A, B);
+    cluster.lose_link(A, B);
+    cluster.run(secs(5));
+    assert_eq!(cluster.connections(A, B), 1);
+    assert!(cluster.are_linked(A, B));
+    assert_eq!(dialers(&cluster, A, B), [B, A]);
+    cluster.add(A, "x", 1);
+    cluster.add(B, "x", 1);
+    cluster.run(ms(10));
+    assert!(cluster.agree());
+    assert_eq!(cluster.value(A, "x"), 2);
+}
+
+#[test]
+fn rule_28_a_link_outlives_the_suspicion_of_its_peer() {
+    let mut cluster = Cluster::of(2);
+    let began = cluster.now();
+    // Datagrams get lost, frames pass: SWIM declares down what the link knows to be alive.
+    cluster.lose_datagrams(usize::MAX);
+    cluster.run_until("B is down for A", secs(10), |c| !c.lists(A, B));
+    cluster.add(A, "x", 1);
+    cluster.run(ms(1));
+    assert_eq!(cluster.value(B, "x"), 1, "the link still carries");
+    assert!(!cluster.told(began, A, |event| matches!(event, Event::LinkDown { .. })));
+    cluster.lose_datagrams(0);
+    cluster.run_until("B is back", secs(5), |c| c.lists(A, B) && c.lists(B, A));
+}
+
+#[test]
+fn rule_27_a_quick_restart_replaces_a_half_open_link() {
+    let mut cluster = Cluster::of(3);
+    cluster.add(C, "x", 5);
+    cluster.run(ms(10));
+    cluster.vanish(C);
+    cluster.run(ms(200));
+    assert!(cluster.link(A, C).is_some(), "A's connection still seems to stand");
+    let config = next_life(cluster.config_of(C));
+    let old = cluster.config_of(C).node;
+    cluster.restart(C, config);
+    let took = cluster.run_until("C is linked again", secs(5), |c| {
+        c.are_linked(A, C) && c.are_linked(B, C) && c.value(C, "x") == 5
+    });
+    assert!(took < secs(4), "{took:?}");
+    assert_eq!(cluster.id_of(C), old, "it keeps its id");
+    cluster.run(secs(5));
+    cluster.add(C, "x", 1);
+    cluster.run(ms(10));
+    assert_eq!(cluster.value(A, "x"), 6);
+}
+
+#[test]
+fn rule_27_a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
+    let mut cluster = Cluster::of(3);
+    cluster.add(B, "x", 5);
+    cluster.run(ms(10));
+    let began = cluster.now();
+    // B's data directory, copied to another machine and started there.
+    let address = Address::parse("10.0.0.4:8088", 1).unwrap();
+    let copy = Config { address, chance: [44; 32], ..next_life(cluster.config_of(B)) };
+    let copy = cluster.start(copy);
+    cluster.run_until("one of the two has a fresh id", secs(15), |c| c.id_of(copy) != c.id_of(B));
+    cluster.run_until("all four are linked", secs(10), Cluster::all_linked);
+    cluster.run(secs(10));
+    assert!(cluster.all_linked(), "and stay so");
+    let taken = |event: &Event| matches!(event, Event::NodeIdTaken { .. });
+    assert!(cluster.told(began, copy, taken) && !cluster.told(began, B, taken));
+    cluster.add(B, "x", 1);
+    cluster.add(copy, "x", 10);
+    cluster.run(ms(10));
+    assert!(cluster.agree());
+    assert_eq!(cluster.value(A, "x"), 16);
+}
+
+// --- what a stranger can say ---------------------------------------------------------------------
+
+/// A hello that nobody could object to, but that nobody knows its sender.
+fn hello(identity: Identity) -> Hello<'static> {
+    Hello {
+        versions: PROTOCOL_VERSIONS,
+        cluster: "traces",
+        identity,
+        nonce: [7; 16],
+        has_secret: false,
+    }
+}
+
+fn unknown() -> Identity {
+    Identity {
+        node: NodeId(4711),
+        address: Address::parse("10.0.0.99:8088", 1).unwrap(),
+        epoch: 0,
+        boot: 1,
+        origin: OriginId(4711),
+    }
+}
+
+/// Why the stranger was sent away, if it was.
+fn goodbye(cluster: &Cluster, stranger: LinkId) -> Option<Goodbye> {
+    let heard = cluster.heard(stranger);
+    let goodbye = heard.frames.iter().find_map(|frame| match codec::decode(frame) {
+        Ok(Message::Goodbye(goodbye)) => Some(goodbye),
+        _ => None,
+    });
+    goodbye.filter(|_| heard.is_closed)
+}
+
+/// Says a hello, and tells why it was refused.
+fn refusal_of(hello: Hello<'_>) -> Option<Goodbye> {
+    let mut cluster = Cluster::of(2);
+    let stranger = cluster.call_as_stranger(A);
+    cluster.say(stranger, codec::encode(&Message::Hello(hello)));
+    cluster.run(ms(1));
+    if goodbye(&cluster, stranger).is_none() {
+        cluster.say(stranger, codec::encode(&Message::Proof([0; PROOF_BYTES])));
+        cluster.run(ms(1));
+    }
+    goodbye(&cluster, stranger)
+}
+
+#[test]
+fn a_hello_is_refused_with_the_reason() {
+    let me = Identity { origin: OriginId(100), node: NodeId(1), ..unknown() };
+    let (lowest, highest) = PROTOCOL_VERSIONS;
+    for (hello, reason) in [
+        (Hello { cluster: "another", ..hello(unknown()) }, Goodbye::OtherCluster),
+        (Hello { has_secret: true, ..hello(unknown()) }, Goodbye::WrongSecret),
+        (Hello { versions: (90, 99), ..hello(unknown()) }, Goodbye::Versions(lowest, highest)),
+        (hello(me), Goodbye::Itself),
+        (hello(unknown()), Goodbye::NotAMember),
+    ] {
+        assert_eq!(refusal_of(hello), Some(reason));
+    }
+}
+
+#[test]
+fn a_hello_that_speaks_older_and_newer_versions_too_is_not_refused_for_them() {
+    let hello = Hello { versions: (0, 99), ..hello(unknown()) };
+    assert_eq!(refusal_of(hello), Some(Goodbye::NotAMember), "but for another reason");
+}
+
+#[test]
+fn whoever_speaks_out_of_turn_is_cut_off_and_nothing_changes() {
+    let push = Message::Push { after: 0, batches: 1, entries: Vec::new() };
+    for message in [push, Message::Welcome, Message::Proof([0; PROOF_BYTES]), Message::Ping] {
+        let mut cluster = Cluster::of(2);
+        let listed = cluster.listed(A);
+        let stranger = cluster.call_as_stranger(A);
+        cluster.say(stranger, codec::encode(&message));
+        cluster.run(ms(1));
+        assert!(cluster.heard(stranger).is_closed, "{message:?}");
+        assert!(cluster.heard(stranger).frames.is_empty(), "{message:?} is answered");
+        assert_eq!(cluster.listed(A), listed);
+        assert!(cluster.node(A).counters().is_empty());
+    }
+}
+
+#[test]
+fn a_stranger_that_says_nothing_is_cut_off_and_only_so_many_are_let_in_at_a_time() {
+    let mut cluster = Cluster::of(2);
+    let strangers: Vec<LinkId> = (0..1000).map(|_| cluster.call_as_stranger(A)).collect();
+    cluster.run(ms(10));
+    let open = strangers.iter().filter(|link| !cluster.heard(**link).is_closed).count();
+    assert!(open <= 128, "{open} are waited for");
+    cluster.run(secs(4));
+    assert!(strangers.iter().all(|link| cluster.heard(*link).is_closed));
+    assert!(cluster.are_linked(A, B));
+}
+
+#[test]
+fn a_word_of_removal_or_of_a_taken_id_counts_only_from_who_has_proved_itself() {
+    for goodbye in [Goodbye::NodeIdInUse(NodeId(1)), Goodbye::Leaving, Goodbye::Removed(Vec::new())]
+    {
+        let mut cluster = Cluster::of(2);
+        let stranger = cluster.call_as_stranger(A);
+        let known = cluster.node(B).status(cluster.now()).identity;
+        cluster.say(stranger, codec::encode(&Message::Hello(hello(known))));
+        cluster.say(stranger, codec::encode(&Message::Goodbye(goodbye)));
+        cluster.run(secs(1));
+        assert_eq!(cluster.id_of(A), NodeId(1));
+        assert!(cluster.are_linked(A, B) && cluster.lists(A, B));
+    }
+}

@@ -1,0 +1,182 @@
+//! Rule 25: removed stays removed, until someone registers it again.
+
+use quipu_core::effects::Event;
+use quipu_core::identity::{Address, NodeId};
+use quipu_core::node::Config;
+use quipu_core::status::PeerState;
+
+use crate::cluster::{A, B, C, Cluster, config, next_life, secs};
+
+const ADDRESS_C: &str = "10.0.0.3:8088";
+
+/// Three nodes, of which A has removed C.
+fn without_c() -> Cluster {
+    let mut cluster = Cluster::of(3);
+    cluster.add(C, "x", 1);
+    cluster.run(secs(1));
+    cluster.remove(A, ADDRESS_C);
+    cluster
+}
+
+fn is_out(cluster: &Cluster) -> bool {
+    !cluster.lists(A, C)
+        && !cluster.lists(B, C)
+        && cluster.listed(C).is_empty()
+        && cluster.link(A, C).is_none()
+        && cluster.link(B, C).is_none()
+}
+
+/// Lets half a minute pass, in which C must not come back for an instant.
+fn assert_stays_out(cluster: &mut Cluster) {
+    let began = cluster.now();
+    cluster.run(secs(30));
+    assert!(is_out(cluster));
+    let comes_up = |event: &Event| match event {
+        Event::PeerUp(identity) => identity.address.as_str() == ADDRESS_C,
+        Event::LinkUp { address, .. } => address.as_str() == ADDRESS_C,
+        _ => false,
+    };
+    assert!(!cluster.told(began, A, comes_up) && !cluster.told(began, B, comes_up));
+}
+
+#[test]
+fn a_removed_node_leaves_all_lists_at_once_is_told_so_and_stays_out() {
+    let mut cluster = without_c();
+    let began = cluster.now();
+    assert!(!cluster.lists(A, C), "on the node that was asked, at once");
+    cluster.run_until("C is out", secs(1), is_out);
+    assert_eq!(cluster.state(A, C), Some(PeerState::Removed));
+    assert!(cluster.node(C).status(cluster.now()).removed);
+    assert!(cluster.told(began, C, |event| matches!(event, Event::RemovedOurselves(_))));
+    assert_stays_out(&mut cluster);
+}
+
+#[test]
+fn a_removed_node_serves_its_own_clients_and_is_counted_when_it_is_back() {
+    let mut cluster = without_c();
+    cluster.run_until("C is out", secs(1), is_out);
+    assert_eq!(cluster.add(A, "x", 10), 11);
+    assert_eq!(cluster.add(C, "x", 100), 101);
+    cluster.run(secs(5));
+    assert_eq!((cluster.value(B, "x"), cluster.value(C, "x")), (11, 101));
+    cluster.register(B, ADDRESS_C);
+    cluster.run_until("all count together", secs(5), |c| c.all_linked() && c.agree());
+    assert_eq!(cluster.value(A, "x"), 111);
+    assert!(cluster.lists(A, C) && cluster.lists(B, C) && cluster.lists(C, A));
+}
+
+#[test]
+fn a_restart_does_not_lift_a_removal() {
+    let mut cluster = without_c();
+    cluster.run(secs(1));
+    cluster.crash(C);
+    let config = next_life(cluster.config_of(C));
+    cluster.restart(C, config);
+    cluster.run(secs(1));
+    assert_stays_out(&mut cluster);
+}
+
+#[test]
+fn an_empty_disk_does_not_lift_a_removal() {
+    let mut cluster = without_c();
+    cluster.run(secs(1));
+    cluster.crash(C);
+    let config = Config { node: NodeId(333), ..next_life(cluster.config_of(C)) };
+    cluster.restart(C, config);
+    cluster.run(secs(1));
+    assert_stays_out(&mut cluster);
+}
+
+#[test]
+fn a_new_address_does_not_lift_a_removal() {
+    let mut cluster = without_c();
+    cluster.run(secs(1));
+    cluster.crash(C);
+    let address = Address::parse("10.0.0.33:8088", 1).unwrap();
+    let config = Config { address, ..next_life(cluster.config_of(C)) };
+    cluster.restart(C, config);
+    cluster.run(secs(30));
+    assert_eq!(cluster.listed(A), ["10.0.0.2:8088"]);
+    assert!(cluster.link(B, C).is_none());
+    // Registered where it is now, it is back.
+    cluster.register(A, "10.0.0.33:8088");
+    cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+}
+
+#[test]
+fn a_removal_reaches_a_member_that_was_away_when_it_was_made() {
+    let mut cluster = Cluster::of(3);
+    cluster.pause(B);
+    cluster.run_until("B is down", secs(6), |c| !c.lists(A, B));
+    cluster.remove(A, ADDRESS_C);
+    cluster.run(secs(10));
+    cluster.resume(B);
+    cluster.run_until("C is out everywhere", secs(10), |c| is_out(c) && c.are_linked(A, B));
+    assert_stays_out(&mut cluster);
+}
+
+#[test]
+fn a_removed_node_that_was_away_learns_of_it_when_it_calls() {
+    let mut cluster = Cluster::of(3);
+    cluster.pause(C);
+    cluster.run_until("C is down", secs(6), |c| !c.lists(A, C) && !c.lists(B, C));
+    cluster.remove(A, ADDRESS_C);
+    cluster.run(secs(10));
+    cluster.resume(C);
+    let knows = |c: &Cluster| c.node(C).status(c.now()).removed;
+    cluster.run_until("C knows", secs(10), knows);
+    assert_stays_out(&mut cluster);
+}
+
+#[test]
+fn registering_lifts_a_removal_while_the_node_is_away_and_it_comes_back_by_itself() {
+    let mut cluster = without_c();
+    cluster.run(secs(1));
+    cluster.crash(C);
+    cluster.run(secs(10));
+    cluster.register(A, ADDRESS_C);
+    cluster.run(secs(20));
+    let config = next_life(cluster.config_of(C));
+    cluster.restart(C, config);
+    cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+    cluster.run_until("and agree", secs(2), Cluster::agree);
+}
+
+#[test]
+fn removing_and_registering_again_and_again_ends_as_the_last_word_says() {
+    let mut cluster = Cluster::of(3);
+    for turn in 0..5 {
+        cluster.remove(A, ADDRESS_C);
+        cluster.run_until("C is out", secs(2), is_out);
+        cluster.register(if turn % 2 == 0 { A } else { B }, ADDRESS_C);
+        cluster.run_until("C is back", secs(5), |c| {
+            c.all_linked() && c.lists(A, C) && c.lists(B, C) && c.lists(C, B)
+        });
+    }
+    cluster.remove(B, ADDRESS_C);
+    cluster.run_until("C is out", secs(2), is_out);
+    assert_stays_out(&mut cluster);
+}
+
+#[test]
+fn a_removed_node_and_its_cluster_do_not_flood_each_other() {
+    let mut cluster = without_c();
+    cluster.run(secs(2));
+    let began = cluster.now();
+    cluster.run(secs(20));
+    for place in [A, B, C] {
+        let datagrams = cluster.datagrams_since(began, place);
+        assert!(datagrams < 600, "{datagrams} datagrams of node {place} in twenty seconds");
+    }
+}
+
+#[test]
+fn removing_an_unknown_peer_or_oneself_changes_nothing() {
+    let mut cluster = Cluster::of(3);
+    cluster.remove(A, "10.9.9.9:8088");
+    cluster.remove(A, "10.0.0.1:8088");
+    cluster.run(secs(5));
+    assert!(cluster.all_linked());
+    let joiner = cluster.start(config(3));
+    cluster.run_until("a joiner is let in", secs(3), |c| c.are_linked(A, joiner));
+}

@@ -1,0 +1,159 @@
+//! Rules 6 and 9: equal versions are not equal states, and nobody else writes our slots.
+
+use quipu_core::codec::{Message, Row};
+use quipu_core::counter::Slot;
+use quipu_core::delta::{Delta, Entry};
+use quipu_core::effects::{Event, LinkEnd};
+
+use crate::cluster::{A, B, C, Cluster, add, config, ms, secs};
+
+fn entry(name: &str, plus: u64) -> Entry<'_> {
+    Entry::new(name, Slot { plus, minus: 0, raise: 0 })
+}
+
+fn repairs(cluster: &Cluster) -> u64 {
+    [B, C].iter().map(|place| cluster.node(*place).totals().repairs).sum()
+}
+
+#[test]
+fn rule_6_what_a_dead_node_pushed_beyond_a_gap_to_one_peer_reaches_the_other() {
+    let mut cluster = Cluster::of(3);
+    // A closes v1 and v2; only the push of v2 reaches B before A dies for ever.
+    cluster.inject(A, B, &Message::Push { after: 1, batches: 1, entries: vec![entry("x", 5)] });
+    cluster.run(ms(1));
+    cluster.crash(A);
+    assert_eq!((cluster.value(B, "x"), cluster.value(C, "x")), (5, 0));
+    assert_eq!((cluster.known(B, A), cluster.known(C, A)), (0, 0), "equal versions");
+    let began = cluster.now();
+    cluster.run_until("C has it too", secs(5), |c| c.value(C, "x") == 5);
+    assert!(cluster.agree());
+    assert!(repairs(&cluster) > 0);
+    let is_repair = |event: &Event| matches!(event, Event::RepairStarted { .. });
+    assert!(cluster.told(began, C, is_repair), "and it is told");
+    // Once equal, nobody asks again.
+    let after = repairs(&cluster);
+    cluster.run(secs(10));
+    assert!(repairs(&cluster) <= after + 1, "{after} repairs, then {}", repairs(&cluster));
+}
+
+#[test]
+fn rule_6_half_of_a_catch_up_reaches_the_others_when_its_sender_dies() {
+    let mut cluster = Cluster::of(1);
+    for chunk in 0..20 {
+        cluster.request(A, (0..1000).map(|n| add(&format!("{chunk:0>100} {n:0>20}"), 1)).collect());
+        cluster.run(ms(2));
+    }
+    cluster.start(config(B));
+    cluster.start(config(C));
+    cluster.cut(A, C);
+    cluster.run_until("a part has come", secs(3), |c| !c.node(B).counters().is_empty());
+    cluster.crash(A);
+    let some = cluster.node(B).counters().len();
+    assert!(some < 20_000, "{some}");
+    assert!(cluster.node(C).counters().is_empty());
+    cluster.run_until("B and C hold the same", secs(10), |c| {
+        c.agree() && c.node(C).counters().len() >= some
+    });
+}
+
+#[test]
+fn rule_6_a_repair_sends_slots_however_old_they_are() {
+    let mut cluster = Cluster::of(3);
+    for n in 0..5 {
+        cluster.add(A, "x", 1);
+        cluster.add(A, &format!("y{n}"), 1);
+    }
+    cluster.run(secs(3));
+    let version = cluster.known(C, A);
+    assert_eq!(cluster.known(B, A), version);
+    // B holds a slot that C lacks, and both claim the same version of A.
+    let origin = cluster.origin_of(A);
+    cluster.crash(A);
+    let deltas = vec![Delta { origin, after: 1, upto: 1, entries: vec![entry("z", 9)] }];
+    cluster.inject(C, B, &Message::Part { request: 1000, index: 0, last: false, deltas });
+    cluster.run_until("C has z", secs(5), |c| c.value(C, "z") == 9);
+    assert_eq!(cluster.known(C, A), version);
+    assert!(cluster.agree());
+}
+
+#[test]
+fn rule_6_load_alone_never_starts_a_repair() {
+    let mut cluster = Cluster::of(3);
+    for tick in 0..5000u64 {
+        cluster.request(A, vec![add("x", 1)]);
+        if tick % 3 == 0 {
+            cluster.request(B, vec![add("x", 2), add("y", -1)]);
+        }
+        if tick == 2000 {
+            cluster.break_links(A, C);
+        }
+        cluster.run(ms(1));
+    }
+    cluster.run(secs(3));
+    assert_eq!(repairs(&cluster), 0);
+    assert!(cluster.agree());
+}
+
+/// Plays a message as A's to B, and expects B to drop the link and change nothing.
+fn assert_refused(message: &Message<'_>, cluster: &mut Cluster) {
+    let before = cluster.value(B, "x");
+    let began = cluster.now();
+    cluster.inject(A, B, message);
+    cluster.run(ms(1));
+    assert_eq!(cluster.value(B, "x"), before, "{message:?}");
+    assert!(cluster.told(began, B, |event| matches!(event, Event::ForeignWriter { .. })));
+    assert!(cluster.told(began, B, |event| matches!(
+        event,
+        Event::LinkDown { reason: LinkEnd::Protocol(_), .. }
+    )));
+    cluster.run_until("they are linked again", secs(5), |c| c.are_linked(A, B));
+    cluster.run_until("and agree", secs(3), Cluster::agree);
+}
+
+#[test]
+fn rule_9_whoever_claims_changes_of_ours_that_we_never_made_loses_the_link() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(B, "x", 5);
+    cluster.run(secs(2));
+    let ours = cluster.origin_of(B);
+    let version = cluster.known(B, B);
+    let part = |after, upto, entries| Message::Part {
+        request: 1000,
+        index: 0,
+        last: false,
+        deltas: vec![Delta { origin: ours, after, upto, entries }],
+    };
+    assert_refused(&part(0, version, vec![entry("x", 6)]), &mut cluster);
+    assert_refused(&part(0, version, vec![entry("never counted", 1)]), &mut cluster);
+    assert_refused(&part(0, version + 1, vec![entry("x", 5)]), &mut cluster);
+    assert_refused(&Message::Confirm(version + 1), &mut cluster);
+}
+
+#[test]
+fn rule_9_a_digest_that_claims_versions_of_ours_that_never_closed_loses_the_link() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(B, "x", 5);
+    cluster.run(secs(2));
+    let origin = cluster.origin_of(B);
+    let version = cluster.known(B, B) + 1;
+    let rows = vec![Row { origin, version, fingerprint: 1 }];
+    assert_refused(&Message::DigestPart { first: origin, last: origin, rows }, &mut cluster);
+}
+
+#[test]
+fn rule_9_what_others_wrote_anyone_may_relay_and_what_we_wrote_may_be_repeated_to_us() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(B, "x", 5);
+    cluster.run(secs(2));
+    let (ours, others) = (cluster.origin_of(B), quipu_core::identity::OriginId(4711));
+    let deltas = vec![
+        Delta { origin: ours, after: 0, upto: 1, entries: vec![entry("x", 3)] },
+        Delta { origin: others, after: 0, upto: 7, entries: vec![entry("x", 100)] },
+    ];
+    let began = cluster.now();
+    cluster.inject(A, B, &Message::Part { request: 1000, index: 0, last: false, deltas });
+    cluster.run(ms(1));
+    assert_eq!(cluster.value(B, "x"), 105);
+    assert!(!cluster.told(began, B, |event| matches!(event, Event::ForeignWriter { .. })));
+    assert!(cluster.are_linked(A, B));
+}
