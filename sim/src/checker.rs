@@ -1,0 +1,399 @@
+//! The promises, held against every step of every node.
+//!
+//! The simulator hands every operation to a node and sees every answer, so it knows what each
+//! origin may have counted: at least what it acknowledged, at most what it was asked for. It also
+//! records each origin's slots at every version, so it knows what another node may hold (nothing
+//! that the origin had not synced) and what a digest's claim must be backed by. A gap in the
+//! protocol is thus found where it opens, not when the counts differ at the end.
+
+use std::collections::BTreeMap;
+
+use quipu_core::counter::Slot;
+use quipu_core::counters::Counters;
+use quipu_core::effects::{Op, Refusal, Results, Token};
+use quipu_core::identity::{OriginId, Version};
+use quipu_core::time::Time;
+
+use crate::host::HostId;
+use crate::violation::Violation;
+use crate::workload::{may_overflow, only_grows};
+
+/// A table of more slots than this is looked at by sweeps only, not at every step.
+pub const SLOTS_AT_EVERY_STEP_MAX: usize = 256;
+
+/// Sums of what was added and of what was subtracted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    // Wider than a slot's numbers: what was asked for may be more than a slot can hold.
+    plus: u128,
+    minus: u128,
+}
+
+impl Sums {
+    fn add(&mut self, by: i64) {
+        let number = if by < 0 { &mut self.minus } else { &mut self.plus };
+        *number += u128::from(by.unsigned_abs());
+    }
+
+    fn remove(&mut self, by: i64) {
+        let number = if by < 0 { &mut self.minus } else { &mut self.plus };
+        *number -= u128::from(by.unsigned_abs());
+    }
+}
+
+/// What is known of one origin.
+#[derive(Debug)]
+struct Book {
+    host: HostId,
+    runs: bool,
+    /// By counter, its own slot after each version that changed it.
+    history: BTreeMap<String, Vec<(Version, Slot)>>,
+    version: Version,
+    synced: Version,
+    acknowledged: BTreeMap<String, Sums>,
+    asked: BTreeMap<String, Sums>,
+    /// By counter that only grows, what its readers last saw.
+    read: BTreeMap<String, i128>,
+    /// Others' slots as this process was last seen to hold them.
+    held: BTreeMap<(OriginId, String), Slot>,
+    /// Changes whenever what it holds of others does.
+    looked_at: u64,
+}
+
+impl Book {
+    fn slot_at(&self, name: &str, version: Version) -> Slot {
+        let Some(states) = self.history.get(name) else { return Slot::default() };
+        let later = states.partition_point(|(changed, _)| *changed <= version);
+        later.checked_sub(1).map_or(Slot::default(), |at| states[at].1)
+    }
+}
+
+#[derive(Debug)]
+struct Asked {
+    origin: OriginId,
+    at: Time,
+    ops: Vec<Op>,
+}
+
+/// What has been counted, for the summary.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Increments that were acknowledged.
+    pub acknowledged: u64,
+    /// Increments whose node died before it answered.
+    pub unanswered: u64,
+    /// Operations that were refused, as they may be.
+    pub refused: u64,
+}
+
+/// The checker of one run.
+#[derive(Debug, Default)]
+pub struct Checker {
+    books: BTreeMap<OriginId, Book>,
+    asked: BTreeMap<Token, Asked>,
+    tally: Tally,
+}
+
+impl Checker {
+    /// A process has started.
+    pub fn started(&mut self, origin: OriginId, host: HostId) {
+        self.books.insert(
+            origin,
+            Book {
+                host,
+                runs: true,
+                history: BTreeMap::new(),
+                version: 0,
+                synced: 0,
+                acknowledged: BTreeMap::new(),
+                asked: BTreeMap::new(),
+                read: BTreeMap::new(),
+                held: BTreeMap::new(),
+                looked_at: 0,
+            },
+        );
+    }
+
+    /// A process has ended; what it has not answered it never will.
+    pub fn ended(&mut self, origin: OriginId) {
+        if let Some(book) = self.books.get_mut(&origin) {
+            book.runs = false;
+            book.held.clear();
+        }
+        let tally = &mut self.tally;
+        self.asked.retain(|_, asked| {
+            if asked.origin == origin {
+                tally.unanswered += adds(&asked.ops).count() as u64;
+            }
+            asked.origin != origin
+        });
+    }
+
+    /// A request has reached a process.
+    pub fn asked(&mut self, now: Time, token: Token, origin: OriginId, ops: &[Op]) {
+        if let Some(book) = self.books.get_mut(&origin) {
+            for (name, by) in adds(ops) {
+                book.asked.entry(name.to_owned()).or_default().add(by);
+            }
+        }
+        self.asked.insert(token, Asked { origin, at: now, ops: ops.to_vec() });
+    }
+
+    /// A reply has left a process.
+    ///
+    /// # Errors
+    /// If it says what it must not.
+    pub fn answered(&mut self, token: Token, results: &Results) -> Result<(), Violation> {
+        let Some(asked) = self.asked.remove(&token) else { return Ok(()) };
+        let Some(book) = self.books.get_mut(&asked.origin) else { return Ok(()) };
+        let host = book.host;
+        if results.len() != asked.ops.len() {
+            let (found, expected) = (results.len(), asked.ops.len());
+            return Err(Violation::StrangeReply { host, token, found, expected });
+        }
+        let raises = asked.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
+        for (op, result) in asked.ops.iter().zip(results) {
+            let (Op::Add { name, .. } | Op::Get { name } | Op::Raise { name, .. }) = op;
+            let name = name.as_str();
+            let value = match result {
+                Ok(value) => value.0,
+                Err(refusal) => {
+                    let allowed = match refusal {
+                        Refusal::Overflow => may_overflow(name),
+                        Refusal::Behind(_) => raises,
+                        Refusal::TooManyCounters(_) => false,
+                    };
+                    if !allowed {
+                        let name = name.to_owned();
+                        return Err(Violation::Refused { host, name, refusal: *refusal });
+                    }
+                    if let Op::Add { by, .. } = op {
+                        book.asked.entry(name.to_owned()).or_default().remove(*by);
+                    }
+                    self.tally.refused += 1;
+                    continue;
+                }
+            };
+            let added = match op {
+                Op::Add { by, .. } => {
+                    self.tally.acknowledged += 1;
+                    book.acknowledged.entry(name.to_owned()).or_default().add(*by);
+                    i128::from(*by)
+                }
+                Op::Raise { to, .. } if value < i128::from(*to) => {
+                    let name = name.to_owned();
+                    return Err(Violation::RaiseFellShort { host, name, to: *to, value });
+                }
+                Op::Raise { .. } | Op::Get { .. } => 0,
+            };
+            if only_grows(name) {
+                let read = book.read.entry(name.to_owned()).or_default();
+                let (before, least) = (*read, *read + added);
+                if value < least {
+                    let name = name.to_owned();
+                    return Err(Violation::WentDown { host, name, before, least, after: value });
+                }
+                *read = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// A process has closed a batch.
+    ///
+    /// # Errors
+    /// If what it has counted of its own is not what it was asked for.
+    pub fn closed(&mut self, counters: &Counters) -> Result<(), Violation> {
+        let origin = counters.our_origin();
+        let Some(book) = self.books.get_mut(&origin) else { return Ok(()) };
+        let version = counters.our_version();
+        if version == book.version {
+            return Ok(());
+        }
+        // Only slots that changed since the last version seen can be news.
+        let before = book.version;
+        book.version = version;
+        for view in counters.iter().filter(|view| view.origin == origin && view.version > before) {
+            if book.slot_at(view.name, version) == view.slot {
+                continue;
+            }
+            book.history.entry(view.name.to_owned()).or_default().push((version, view.slot));
+            check_own(book, origin, view.name, &view.slot)?;
+        }
+        Ok(())
+    }
+
+    /// A process has synced its batches up to one that made it `version`.
+    pub fn synced(&mut self, origin: OriginId, version: Version) {
+        if let Some(book) = self.books.get_mut(&origin) {
+            book.synced = book.synced.max(version);
+        }
+    }
+
+    /// Looks at what a process holds of others, and claims of them. A step that changed nothing
+    /// costs no more than its digest.
+    ///
+    /// # Errors
+    /// If it holds what it cannot have, has lost what it had, or claims what it does not hold.
+    pub fn look_at(&mut self, counters: &Counters) -> Result<(), Violation> {
+        let ours = counters.our_origin();
+        let Some(book) = self.books.get(&ours) else { return Ok(()) };
+        let state = counters.digest().fold(1, |sum: u64, (_, known)| {
+            sum.wrapping_add(known.version).wrapping_add(known.fingerprint)
+        });
+        if state == book.looked_at {
+            return Ok(());
+        }
+        let host = book.host;
+        let mut held = BTreeMap::new();
+        for view in counters.iter().filter(|view| view.origin != ours) {
+            held.insert((view.origin, view.name.to_owned()), view.slot);
+        }
+        for ((origin, name), before) in &book.held {
+            let after = held.get(&(*origin, name.clone())).copied().unwrap_or_default();
+            if !before.is_within(&after) {
+                let (origin, name, before) = (*origin, name.clone(), *before);
+                return Err(Violation::SlotShrank { host, origin, name, before, after });
+            }
+        }
+        for ((origin, name), slot) in &held {
+            let (origin, held) = (*origin, *slot);
+            let Some(writer) = self.books.get(&origin) else {
+                return Err(Violation::UnknownOrigin { host, origin });
+            };
+            let synced = writer.slot_at(name, writer.synced);
+            if !held.is_within(&synced) {
+                let name = name.clone();
+                return Err(Violation::Invented { host, origin, name, held, synced });
+            }
+        }
+        for (origin, known) in counters.digest().filter(|(origin, _)| *origin != ours) {
+            let version = known.version;
+            let Some(writer) = self.books.get(&origin) else {
+                return Err(Violation::UnknownOrigin { host, origin });
+            };
+            if version > writer.synced {
+                let synced = writer.synced;
+                return Err(Violation::ClaimBeyondSync { host, origin, version, synced });
+            }
+            for name in writer.history.keys() {
+                let truth = writer.slot_at(name, version);
+                let held = held.get(&(origin, name.clone())).copied().unwrap_or_default();
+                if !truth.is_within(&held) {
+                    let name = name.clone();
+                    return Err(Violation::EmptyClaim { host, origin, version, name, truth, held });
+                }
+            }
+        }
+        if let Some(book) = self.books.get_mut(&ours) {
+            book.held = held;
+            book.looked_at = state;
+        }
+        Ok(())
+    }
+
+    /// The oldest request that a process has not answered, raises left out, and when it came.
+    pub fn oldest_unanswered(&self, origin: OriginId) -> Option<(Token, Time)> {
+        self.asked
+            .iter()
+            .filter(|(_, asked)| asked.origin == origin)
+            .filter(|(_, asked)| !asked.ops.iter().any(|op| matches!(op, Op::Raise { .. })))
+            .map(|(token, asked)| (*token, asked.at))
+            .min_by_key(|(_, at)| *at)
+    }
+
+    /// Whether every request was answered or its process is gone.
+    pub fn all_answered(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// In what two tables differ; `None` if they are the same in every slot.
+    pub fn difference(one: &Counters, other: &Counters) -> Option<String> {
+        let digest = |counters: &Counters| {
+            counters.digest().map(|(origin, known)| (origin, known)).collect::<BTreeMap<_, _>>()
+        };
+        let (ours, theirs) = (digest(one), digest(other));
+        if ours != theirs {
+            let all: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+            return all.into_iter().find(|origin| ours.get(origin) != theirs.get(origin)).map(
+                |origin| {
+                    let (a, b) = (ours.get(origin), theirs.get(origin));
+                    format!("origin {origin}: {a:?} against {b:?}")
+                },
+            );
+        }
+        let slots = |counters: &Counters| {
+            counters
+                .iter()
+                .filter(|view| view.slot != Slot::default())
+                .map(|view| ((view.name.to_owned(), view.origin), view.slot))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let (ours, theirs) = (slots(one), slots(other));
+        let different = ours.iter().find(|(key, slot)| theirs.get(key) != Some(slot));
+        let different =
+            different.or_else(|| theirs.iter().find(|(key, _)| !ours.contains_key(key)));
+        different.map(|(key, slot)| {
+            let (name, origin) = key;
+            format!("{name}, origin {origin}: {slot:?} against {:?}", theirs.get(key))
+        })
+    }
+
+    /// In a calm cluster that has answered everything: what every running origin counted is
+    /// exactly what it acknowledged.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn settle(&self, counters: &Counters) -> Result<(), Violation> {
+        let origin = counters.our_origin();
+        let Some(book) = self.books.get(&origin) else { return Ok(()) };
+        for name in book.acknowledged.keys() {
+            check_own(book, origin, name, &book.slot_at(name, book.version))?;
+            let value = counters.value(name).0;
+            let read = book.read.get(name).copied().unwrap_or(value);
+            if value < read {
+                let (host, name) = (book.host, name.clone());
+                let (before, least, after) = (read, read, value);
+                return Err(Violation::WentDown { host, name, before, least, after });
+            }
+        }
+        Ok(())
+    }
+
+    /// What was counted.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// How many origins there were, and how many of them still run.
+    pub fn origins(&self) -> (usize, usize) {
+        (self.books.len(), self.books.values().filter(|book| book.runs).count())
+    }
+}
+
+fn adds(ops: &[Op]) -> impl Iterator<Item = (&str, i64)> {
+    ops.iter().filter_map(|op| match op {
+        Op::Add { name, by } => Some((name.as_str(), *by)),
+        Op::Get { .. } | Op::Raise { .. } => None,
+    })
+}
+
+/// What an origin holds of its own lies between what it acknowledged and what it was asked for;
+/// once all is answered, the two are the same.
+fn check_own(book: &Book, origin: OriginId, name: &str, held: &Slot) -> Result<(), Violation> {
+    let sums = |of: &BTreeMap<String, Sums>| of.get(name).copied().unwrap_or_default();
+    let (least, most) = (sums(&book.acknowledged), sums(&book.asked));
+    let fits = (least.plus..=most.plus).contains(&u128::from(held.plus))
+        && (least.minus..=most.minus).contains(&u128::from(held.minus));
+    if fits {
+        return Ok(());
+    }
+    Err(Violation::Miscounted {
+        host: book.host,
+        origin,
+        name: name.to_owned(),
+        held: *held,
+        acknowledged: (least.plus, least.minus),
+        asked: (most.plus, most.minus),
+    })
+}

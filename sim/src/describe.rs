@@ -1,0 +1,106 @@
+//! Frames, datagrams and inputs in a few words, for the trace.
+
+use std::fmt::Write;
+
+use quipu_core::codec::{self, Datagram, Envelope, Message};
+use quipu_core::effects::Input;
+
+/// How many items of a list are worth reading in one line.
+const SHOWN: usize = 6;
+
+/// A frame in a few words.
+pub fn frame(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    let written = match codec::decode(bytes) {
+        Ok(message) => message_into(&message, &mut text),
+        Err(error) => write!(text, "unreadable frame of {} bytes: {error}", bytes.len()),
+    };
+    written.expect("a String takes any text");
+    text
+}
+
+fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
+    match message {
+        Message::Hello(hello) => write!(text, "hello of {}", hello.identity.node),
+        Message::Proof(_) => write!(text, "proof"),
+        Message::Push { after, batches, entries } => {
+            write!(text, "push ({after},{}]:", after + batches)?;
+            for entry in entries.iter().take(SHOWN) {
+                let name = short(entry.name);
+                write!(text, " {name} +{} -{} ^{}", entry.plus, entry.minus, entry.raise)?;
+            }
+            more(entries.len(), text)
+        }
+        Message::DigestHash(hash) => write!(text, "digest hash {hash:016x}"),
+        Message::DigestPart { rows, .. } => {
+            write!(text, "digest:")?;
+            for row in rows.iter().take(SHOWN) {
+                write!(text, " {}@{}", row.origin, row.version)?;
+            }
+            more(rows.len(), text)
+        }
+        Message::Ask { request, wants } => {
+            write!(text, "ask {request}:")?;
+            for want in wants.iter().take(SHOWN) {
+                match want.after {
+                    Some(after) => write!(text, " {} after {after}", want.origin)?,
+                    None => write!(text, " all of {}", want.origin)?,
+                }
+            }
+            more(wants.len(), text)
+        }
+        Message::Part { request, index, last, deltas } => {
+            write!(text, "part {index} of {request}{}:", if *last { ", the last" } else { "" })?;
+            for delta in deltas.iter().take(SHOWN) {
+                let (origin, entries) = (delta.origin, delta.entries.len());
+                write!(text, " {origin} ({},{}] {entries} slots;", delta.after, delta.upto)?;
+            }
+            more(deltas.len(), text)
+        }
+        Message::Membership(standings) => write!(text, "{} standings", standings.len()),
+        other => write!(text, "{other:?}"),
+    }
+}
+
+fn more(length: usize, text: &mut String) -> std::fmt::Result {
+    match length.checked_sub(SHOWN) {
+        None | Some(0) => Ok(()),
+        Some(rest) => write!(text, " and {rest} more"),
+    }
+}
+
+/// The wide workload's names end in what tells them apart.
+fn short(name: &str) -> &str {
+    name.trim_start_matches("wide/").trim_start_matches('0')
+}
+
+/// A datagram in a few words.
+pub fn datagram(envelope: &Envelope, bytes: &[u8]) -> String {
+    match envelope.open(bytes) {
+        Ok(Datagram::Beacon(beacon)) => format!("beacon {:?}", beacon.kind),
+        Ok(Datagram::Swim(bytes)) => format!("swim, {} bytes", bytes.len()),
+        Ok(Datagram::Standing(standings)) => format!("{} standings", standings.len()),
+        Err(error) => format!("unreadable datagram: {error}"),
+    }
+}
+
+/// An input in a few words; `None` for those that say nothing by themselves.
+pub fn input(envelope: &Envelope, input: &Input) -> Option<String> {
+    match input {
+        Input::Request { token, ops } => Some(format!("request {token}, {} ops", ops.len())),
+        Input::Register { peer, .. } => Some(format!("register {}", peer.given)),
+        Input::Remove { peer, .. } => Some(format!("remove {}", peer.given)),
+        Input::Datagram { from, bytes } => {
+            Some(format!("from {from}: {}", datagram(envelope, bytes)))
+        }
+        Input::LinkOpened { link, dialed } => match dialed {
+            Some(node) => Some(format!("link {link} to {node} opened")),
+            None => Some(format!("link {link} accepted")),
+        },
+        Input::LinkFrame { link, frame: bytes } => Some(format!("link {link}: {}", frame(bytes))),
+        Input::LinkClosed { link } => Some(format!("link {link} closed by the other side")),
+        Input::DialFailed { node } => Some(format!("dial to {node} failed")),
+        Input::Leave => Some("told to leave".to_owned()),
+        Input::Synced { .. } | Input::Tick => None,
+    }
+}

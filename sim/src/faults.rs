@@ -1,0 +1,263 @@
+//! What goes wrong, and when: a schedule drawn from the seed.
+//!
+//! Each seed uses only some kinds of faults, and those more often: a cluster that suffers
+//! everything at once gets to do so little that deep states are never reached (Groce, Zhang,
+//! Eide, Chen, Regehr: "Swarm testing", ISSTA 2012). Faults are values with a beginning and an
+//! end, so that a failing schedule can be made smaller by leaving some out.
+
+use std::fmt;
+use std::time::Duration;
+
+use quipu_core::time::Time;
+
+use crate::chance::Chance;
+use crate::host::HostId;
+
+/// How many machines a simulated cluster has at most: sets of them are the bits of one number.
+pub const HOSTS_MAX: usize = 16;
+
+/// A set of machines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HostSet(u16);
+
+impl HostSet {
+    /// The set of one machine.
+    pub fn one(host: HostId) -> Self {
+        HostSet(1 << host)
+    }
+
+    /// Whether a machine is in it.
+    pub fn contains(self, host: HostId) -> bool {
+        self.0 & (1 << host) != 0
+    }
+
+    /// Some of `hosts` machines, not none and not all. There must be two at least.
+    fn some(hosts: usize, chance: &mut Chance) -> Self {
+        let all = (1u64 << hosts) - 1;
+        HostSet(u16::try_from(chance.between(1, all - 1)).unwrap_or(1))
+    }
+}
+
+impl fmt::Debug for HostSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries((0..HOSTS_MAX).filter(|host| self.contains(*host))).finish()
+    }
+}
+
+/// A kind of fault and whom it befalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Nothing passes between these machines and the others.
+    Partition(HostSet),
+    /// Nothing passes from these machines to the others; the other way all does.
+    OneWay(HostSet),
+    /// Nothing passes between two machines.
+    Cut(HostId, HostId),
+    /// Nothing passes from the first machine to the second.
+    CutOneWay(HostId, HostId),
+    /// So many in a thousand of all packets are lost; links stall for retransmission.
+    Loss(u64),
+    /// Between two machines all is late and little passes.
+    Thin(HostId, HostId),
+    /// All connections between two machines are reset.
+    Break(HostId, HostId),
+    /// A process stands still and then handles in a burst what has come.
+    Pause(HostId),
+    /// A process is killed; its machine's kernel closes its connections. It starts again when the
+    /// fault ends.
+    Kill(HostId),
+    /// A machine loses power: nobody is told. It starts again when the fault ends.
+    PowerCut(HostId),
+    /// A process is asked to stop, and starts again when the fault ends.
+    Stop(HostId),
+    /// A machine's clock runs at so many parts per million of the true rate.
+    Clock(HostId, u64),
+    /// Syncs take long.
+    SlowDisk(HostId),
+    /// An operator at the second machine removes the first from the cluster, and registers it
+    /// again when the fault ends.
+    Remove(HostId, HostId),
+}
+
+/// How many kinds there are.
+pub const KINDS: usize = 14;
+
+impl FaultKind {
+    /// Its name in summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultKind::Partition(_) => "partitions",
+            FaultKind::OneWay(_) => "one-way partitions",
+            FaultKind::Cut(..) => "cuts",
+            FaultKind::CutOneWay(..) => "one-way cuts",
+            FaultKind::Loss(_) => "losses",
+            FaultKind::Thin(..) => "thin lines",
+            FaultKind::Break(..) => "link resets",
+            FaultKind::Pause(_) => "pauses",
+            FaultKind::Kill(_) => "kills",
+            FaultKind::PowerCut(_) => "power cuts",
+            FaultKind::Stop(_) => "stops",
+            FaultKind::Clock(..) => "clock drifts",
+            FaultKind::SlowDisk(_) => "slow disks",
+            FaultKind::Remove(..) => "removals",
+        }
+    }
+
+    /// The machine that this fault keeps from running as it should, if it is one machine's.
+    fn strikes(self) -> Option<HostId> {
+        match self {
+            FaultKind::Pause(host)
+            | FaultKind::Kill(host)
+            | FaultKind::PowerCut(host)
+            | FaultKind::Stop(host)
+            | FaultKind::Remove(host, _) => Some(host),
+            _ => None,
+        }
+    }
+
+    /// Whether it involves a machine beyond the first `hosts`.
+    pub fn is_beyond(self, hosts: usize) -> bool {
+        match self {
+            FaultKind::Loss(_) | FaultKind::Partition(_) | FaultKind::OneWay(_) => false,
+            FaultKind::Cut(a, b)
+            | FaultKind::CutOneWay(a, b)
+            | FaultKind::Thin(a, b)
+            | FaultKind::Break(a, b)
+            | FaultKind::Remove(a, b) => a.max(b) >= hosts,
+            FaultKind::Pause(host)
+            | FaultKind::Kill(host)
+            | FaultKind::PowerCut(host)
+            | FaultKind::Stop(host)
+            | FaultKind::Clock(host, _)
+            | FaultKind::SlowDisk(host) => host >= hosts,
+        }
+    }
+}
+
+/// Something that goes wrong for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When it begins.
+    pub at: Time,
+    /// When it ends; `None` for what is never mended.
+    pub until: Option<Time>,
+    /// What it is.
+    pub kind: FaultKind,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |time: Time| time.since(Time::ZERO).as_secs_f64();
+        write!(f, "{:8.3} s to ", seconds(self.at))?;
+        match self.until {
+            Some(until) => write!(f, "{:8.3} s", seconds(until))?,
+            None => f.write_str("the end   ")?,
+        }
+        write!(f, "  {:?}", self.kind)
+    }
+}
+
+/// Draws what goes wrong between `from` and `calm_at`, when all is mended.
+pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec<Fault> {
+    let span = calm_at.since(from);
+    let used: Vec<u64> = (0..KINDS as u64).filter(|_| chance.permille(400)).collect();
+    if used.is_empty() || hosts < 2 {
+        return Vec::new();
+    }
+    // One fault for every one to three seconds.
+    let seconds = span.as_secs().max(1);
+    let count = chance.between(seconds / 3, seconds);
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut dead_for_ever = 0;
+    for _ in 0..count {
+        let at = from + within(span, chance);
+        let length = match chance.below(10) {
+            0..5 => chance.millis(50, 2_000),
+            5..8 => chance.millis(2_000, 6_000),
+            _ => chance.millis(6_000, 15_000),
+        };
+        let kind = one(chance.pick(&used), hosts, chance);
+        let mut until = Some((at + length).min(calm_at));
+        let is_crash = matches!(kind, FaultKind::Kill(_) | FaultKind::PowerCut(_));
+        // Two machines stay, so that there is somebody to agree with.
+        if is_crash && chance.permille(150) && dead_for_ever + 2 < hosts {
+            dead_for_ever += 1;
+            until = None;
+        }
+        let fault = Fault { at, until, kind };
+        if !faults.iter().any(|other| collides(other, &fault)) {
+            faults.push(fault);
+        }
+    }
+    faults.sort_by_key(|fault| fault.at);
+    faults
+}
+
+fn within(span: Duration, chance: &mut Chance) -> Duration {
+    chance.micros(0, u64::try_from(span.as_micros()).unwrap_or(u64::MAX) - 1)
+}
+
+/// A machine suffers one fate at a time, and one removal is repaired before the next.
+fn collides(one: &Fault, other: &Fault) -> bool {
+    let same = match (one.kind, other.kind) {
+        (FaultKind::Remove(..), FaultKind::Remove(..)) => true,
+        _ => one.kind.strikes().is_some() && one.kind.strikes() == other.kind.strikes(),
+    };
+    let before = |a: &Fault, b: &Fault| a.until.is_some_and(|until| until < b.at);
+    same && !before(one, other) && !before(other, one)
+}
+
+fn one(kind: u64, hosts: usize, chance: &mut Chance) -> FaultKind {
+    let a = chance.index(hosts);
+    let b = (a + 1 + chance.index(hosts - 1)) % hosts;
+    match kind {
+        0 => FaultKind::Partition(HostSet::some(hosts, chance)),
+        1 => FaultKind::OneWay(HostSet::some(hosts, chance)),
+        2 => FaultKind::Cut(a, b),
+        3 => FaultKind::CutOneWay(a, b),
+        4 => FaultKind::Loss(chance.pick(&[50, 300, 300, 600])),
+        5 => FaultKind::Thin(a, b),
+        6 => FaultKind::Break(a, b),
+        7 => FaultKind::Pause(a),
+        8 => FaultKind::Kill(a),
+        9 => FaultKind::PowerCut(a),
+        10 => FaultKind::Stop(a),
+        11 => FaultKind::Clock(a, chance.between(900_000, 1_100_000)),
+        12 => FaultKind::SlowDisk(a),
+        _ => FaultKind::Remove(a, b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::Purpose;
+
+    #[test]
+    fn every_fault_ends_before_the_calm_unless_a_machine_dies_and_two_never_do() {
+        let calm_at = Time::from_micros(20_000_000);
+        for seed in 0..300 {
+            let hosts = 3 + usize::try_from(seed % 5).unwrap();
+            let mut chance = Chance::new(seed, Purpose::Faults);
+            let faults = draw(hosts, Time::from_micros(2_000_000), calm_at, &mut chance);
+            let dead = faults.iter().filter(|fault| fault.until.is_none()).count();
+            assert!(dead + 2 <= hosts, "seed {seed}: {faults:?}");
+            assert!(faults.iter().all(|f| f.until.is_none_or(|until| until <= calm_at)));
+            assert!(faults.iter().all(|f| !f.kind.is_beyond(hosts)));
+        }
+    }
+
+    #[test]
+    fn all_kinds_of_faults_are_drawn() {
+        let mut names: Vec<&str> = (0..100)
+            .flat_map(|seed| {
+                let mut chance = Chance::new(seed, Purpose::Faults);
+                draw(5, Time::ZERO, Time::from_micros(20_000_000), &mut chance)
+            })
+            .map(|fault| fault.kind.name())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KINDS, "{names:?}");
+    }
+}

@@ -1,0 +1,174 @@
+//! A machine: an address, a clock, a disk, and at most one running process.
+//!
+//! What arrives for the process waits in its inbox until the process wakes, takes all that is
+//! there as one batch (datagrams first, so that load does not look like death) and closes it: the
+//! loop of the server's driver, turn by turn.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use quipu_core::effects::{Input, LinkId};
+use quipu_core::identity::{Address, OriginId};
+use quipu_core::node::Node;
+use quipu_core::time::Time;
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+
+/// A machine, by its place in the plan.
+pub type HostId = usize;
+
+/// One start of a machine's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessId {
+    /// The machine.
+    pub host: HostId,
+    /// Which of its starts: 1, 2, 3, …
+    pub start: u32,
+}
+
+/// Where all nodes listen.
+const PORT: u16 = 8088;
+
+/// Datagrams that wait in a socket; more are lost. Some 200 KB of them, Linux's usual buffer.
+const DATAGRAMS_MAX: usize = 256;
+
+/// Inputs that one batch takes at most, as the driver does.
+pub const BATCH_INPUTS_MAX: usize = 256;
+
+/// A running process.
+#[derive(Debug)]
+pub struct Process {
+    /// Which start it is.
+    pub id: ProcessId,
+    /// The node that it runs.
+    pub node: Node,
+    /// What the node counts under.
+    pub origin: OriginId,
+    /// When it will wake, if it will.
+    pub wake_at: Option<Time>,
+    /// Whether it was told to leave.
+    pub leaving: bool,
+    datagrams: VecDeque<Input>,
+    inbox: VecDeque<Input>,
+}
+
+impl Process {
+    /// A process that has just started.
+    pub fn new(id: ProcessId, node: Node, origin: OriginId) -> Self {
+        Process {
+            id,
+            node,
+            origin,
+            wake_at: None,
+            leaving: false,
+            datagrams: VecDeque::new(),
+            inbox: VecDeque::new(),
+        }
+    }
+
+    /// Puts an input where the process will find it; tells whether there was room.
+    pub fn receive(&mut self, input: Input) -> bool {
+        if !matches!(input, Input::Datagram { .. }) {
+            self.inbox.push_back(input);
+            return true;
+        }
+        if self.datagrams.len() >= DATAGRAMS_MAX {
+            return false;
+        }
+        self.datagrams.push_back(input);
+        true
+    }
+
+    /// The next input of a batch.
+    pub fn take(&mut self) -> Option<Input> {
+        self.datagrams.pop_front().or_else(|| self.inbox.pop_front())
+    }
+
+    /// Whether anything waits.
+    pub fn has_mail(&self) -> bool {
+        !self.datagrams.is_empty() || !self.inbox.is_empty()
+    }
+}
+
+/// A machine.
+#[derive(Debug)]
+pub struct Host {
+    /// Where its node answers.
+    pub address: Address,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its disk.
+    pub disk: Disk,
+    /// Whether it has power.
+    pub powered: bool,
+    /// Whether its process stands still.
+    pub paused: bool,
+    /// What runs on it.
+    pub process: Option<Process>,
+    /// How often its process was started.
+    pub starts: u32,
+    /// When it last came out of trouble that slows down answers.
+    pub steady_since: Time,
+    links: LinkId,
+}
+
+impl Host {
+    /// A machine on which nothing runs yet.
+    pub fn new(host: HostId, clock: Clock) -> Self {
+        Host {
+            address: Address::from(socket_of(host)),
+            clock,
+            disk: Disk::default(),
+            powered: true,
+            paused: false,
+            process: None,
+            starts: 0,
+            steady_since: Time::ZERO,
+            // Ids of different machines differ, so that one used at the wrong end is noticed.
+            links: host as u64 * 1_000_000,
+        }
+    }
+
+    /// A name for a connection, never used before on this machine.
+    pub fn next_link(&mut self) -> LinkId {
+        self.links += 1;
+        self.links
+    }
+
+    /// The process, if it is this start's.
+    pub fn running(&mut self, id: ProcessId) -> Option<&mut Process> {
+        self.process.as_mut().filter(|process| process.id == id)
+    }
+}
+
+/// The socket address of a machine: 10.0.0.1 and so on.
+pub fn socket_of(host: HostId) -> SocketAddr {
+    let last = u8::try_from(host + 1).unwrap_or(u8::MAX);
+    SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), PORT))
+}
+
+/// The name under which the machine is found, too.
+pub fn name_of(host: HostId) -> Address {
+    Address::parse(&format!("node{}", host + 1), PORT).expect("a name of letters and digits")
+}
+
+/// The machine at an address, given as an IP address or a name; `None` if there is none.
+pub fn host_at(address: &Address, hosts: usize) -> Option<HostId> {
+    let ip = address.ip();
+    (0..hosts).find(|&host| ip == Some(socket_of(host)) || *address == name_of(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_found_by_its_address_and_by_its_name() {
+        for host in 0..3 {
+            assert_eq!(host_at(&Address::from(socket_of(host)), 3), Some(host));
+            assert_eq!(host_at(&name_of(host), 3), Some(host));
+        }
+        assert_eq!(host_at(&name_of(3), 3), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! Clusters of Quipu nodes in virtual time, with faults.
+//!
+//! The protocol is a value that is handed time, chance and events, so a whole cluster can be run
+//! in one thread from one seed: [`plan`] draws what will happen, [`world`] lets it happen,
+//! [`checker`] holds every step against the promises, [`shrink`] makes a failure small.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod args;
+pub mod chance;
+pub mod checker;
+pub mod clock;
+pub mod describe;
+pub mod disk;
+pub mod faults;
+pub mod host;
+pub mod links;
+pub mod network;
+pub mod plan;
+pub mod run;
+pub mod schedule;
+pub mod shrink;
+pub mod summary;
+pub mod trace;
+pub mod violation;
+pub mod workload;
+pub mod world;

@@ -1,0 +1,133 @@
+//! Everything that will happen to one cluster, drawn from one seed before it begins.
+//!
+//! A plan is a list, not a stream of decisions: a failing one is made smaller by crossing out.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use quipu_core::node::Bug;
+use quipu_core::time::Time;
+
+use crate::chance::{Chance, Purpose};
+use crate::faults::{self, Fault, HOSTS_MAX};
+use crate::workload::{self, ClientRequest, Load};
+
+/// What a plan is drawn within.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// How many nodes, from 2 to [`HOSTS_MAX`].
+    pub nodes: RangeInclusive<usize>,
+    /// How long faults go on.
+    pub troubled: Duration,
+    /// A bug planted in every node.
+    pub bug: Option<Bug>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { nodes: 3..=7, troubled: Duration::from_secs(20), bug: None }
+    }
+}
+
+/// How nodes find each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joining {
+    /// By calls on the broadcast port only.
+    Broadcast,
+    /// By a list of the others' addresses only, as where no broadcast passes.
+    Seeds,
+    /// By both.
+    Both,
+}
+
+/// What the network does to every packet when no fault is on.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// The shortest way from one machine to another, in microseconds.
+    pub delay_micros_min: u64,
+    /// The longest way.
+    pub delay_micros_max: u64,
+    /// How many datagrams in a thousand are lost, and frames sent again.
+    pub lost_permille: u64,
+    /// How many datagrams in a thousand arrive twice.
+    pub doubled_permille: u64,
+    /// How many datagrams in a thousand take up to 50 ms more and so change places.
+    pub late_permille: u64,
+    /// How much one link carries.
+    pub link_bytes_per_second: u64,
+}
+
+/// Everything that will happen.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where all of it comes from.
+    pub seed: u64,
+    /// How many machines there are.
+    pub hosts: usize,
+    /// How their nodes find each other.
+    pub joining: Joining,
+    /// Whether they share a secret.
+    pub has_secret: bool,
+    /// Whether their lists hold names instead of addresses.
+    pub by_name: bool,
+    /// When each starts.
+    pub starts: Vec<Time>,
+    /// What the network is like.
+    pub weather: Weather,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// What clients ask for.
+    pub requests: Vec<ClientRequest>,
+    /// When all that can be mended is mended and clients fall silent.
+    pub calm_at: Time,
+    /// A bug planted in every node.
+    pub bug: Option<Bug>,
+}
+
+impl Plan {
+    /// Draws the plan of a seed.
+    pub fn draw(seed: u64, bounds: &Bounds) -> Self {
+        let mut chance = Chance::new(seed, Purpose::Cluster);
+        let (fewest, most) = (*bounds.nodes.start() as u64, *bounds.nodes.end() as u64);
+        let hosts = usize::try_from(chance.between(fewest, most)).unwrap_or(2).clamp(2, HOSTS_MAX);
+        let calm_at = Time::ZERO + bounds.troubled;
+        let joining = chance.pick(&[Joining::Broadcast, Joining::Seeds, Joining::Both]);
+        // A far cluster, a near one, or one machine's loopback.
+        let delay_micros_max = chance.pick(&[200, 2_000, 30_000]);
+        let weather = Weather {
+            delay_micros_min: 20,
+            delay_micros_max,
+            lost_permille: chance.below(20),
+            doubled_permille: chance.below(50),
+            late_permille: chance.below(50),
+            link_bytes_per_second: chance.pick(&[200_000, 10_000_000, 100_000_000]),
+        };
+        let load = Load {
+            requests: chance.between(50, 600),
+            wide_counters: if chance.permille(100) { chance.between(1_000, 4_000) } else { 0 },
+            to_the_edge: chance.permille(200),
+        };
+        // Most clusters start together; some of their nodes come late.
+        let starts = (0..hosts)
+            .map(|_| match chance.permille(850) {
+                true => Time::ZERO + chance.millis(0, 1_500),
+                false => Time::ZERO + chance.micros(0, calm_at.as_micros() / 2),
+            })
+            .collect();
+        let mut faults_chance = Chance::new(seed, Purpose::Faults);
+        let mut workload_chance = Chance::new(seed, Purpose::Workload);
+        Plan {
+            seed,
+            hosts,
+            joining,
+            has_secret: chance.permille(300),
+            by_name: chance.permille(300),
+            starts,
+            weather,
+            faults: faults::draw(hosts, Time::ZERO, calm_at, &mut faults_chance),
+            requests: workload::draw(hosts, Time::ZERO, calm_at, &load, &mut workload_chance),
+            calm_at,
+            bug: bounds.bug,
+        }
+    }
+}

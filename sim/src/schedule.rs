@@ -1,0 +1,116 @@
+//! Virtual time: what happens next, and when.
+//!
+//! Time jumps from event to event, so a quiet minute costs nothing. Events of the same moment
+//! come in the order in which they were planned, which is what makes a run repeat exactly.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::BinaryHeap;
+
+use bytes::Bytes;
+use quipu_core::identity::NodeId;
+use quipu_core::time::Time;
+
+use crate::host::{HostId, ProcessId};
+use crate::links::{ConnectionId, Side};
+
+/// Something that will happen.
+#[derive(Debug)]
+pub enum Event {
+    /// A machine's process starts for the first time.
+    Start(HostId),
+    /// A process looks at what waits for it.
+    Wake(ProcessId),
+    /// The oldest batch in flight of a process may be synced by now.
+    Synced(ProcessId),
+    /// A datagram reaches a machine.
+    Datagram {
+        /// Which machine sent it.
+        from: HostId,
+        /// Which it reaches.
+        to: HostId,
+        /// All of it.
+        bytes: Bytes,
+    },
+    /// A connection attempt reaches a machine.
+    DialArrives {
+        /// Who dials.
+        dialer: ProcessId,
+        /// Whom it wants.
+        node: NodeId,
+        /// The machine at the address dialed.
+        to: HostId,
+    },
+    /// A connection attempt has failed.
+    DialFailed {
+        /// Who dialed.
+        dialer: ProcessId,
+        /// Whom it wanted.
+        node: NodeId,
+    },
+    /// A dialer has waited long enough for a connection to open.
+    DialTimeout(ConnectionId),
+    /// The next item sent by one side of a connection is due at the other.
+    LinkDue(ConnectionId, Side),
+    /// A fault of the plan begins; its place in the plan.
+    FaultBegins(usize),
+    /// A fault of the plan ends; its place in the plan.
+    FaultEnds(usize),
+    /// A client's request reaches a machine; its place in the plan.
+    Request(usize),
+    /// A process that was told to leave has had the time to.
+    Stopped(ProcessId),
+    /// Everything is looked at from outside.
+    Sweep,
+    /// An operator registers again whoever was removed.
+    RegisterRemoved,
+}
+
+/// The events to come.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    order: BinaryHeap<Reverse<(Time, u64)>>,
+    events: BTreeMap<u64, Event>,
+    planned: u64,
+}
+
+impl Schedule {
+    /// Plans an event.
+    pub fn at(&mut self, time: Time, event: Event) {
+        self.order.push(Reverse((time, self.planned)));
+        self.events.insert(self.planned, event);
+        self.planned += 1;
+    }
+
+    /// When the next event is.
+    pub fn peek(&self) -> Option<Time> {
+        self.order.peek().map(|Reverse((time, _))| *time)
+    }
+
+    /// The next event and its time.
+    pub fn next(&mut self) -> Option<(Time, Event)> {
+        let Reverse((time, number)) = self.order.pop()?;
+        self.events.remove(&number).map(|event| (time, event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_by_time_and_in_the_order_planned_within_a_moment() {
+        let mut schedule = Schedule::default();
+        for (micros, host) in [(5, 0), (3, 1), (5, 2), (3, 3)] {
+            schedule.at(Time::from_micros(micros), Event::Start(host));
+        }
+        let mut hosts = Vec::new();
+        while let Some((_, event)) = schedule.next() {
+            match event {
+                Event::Start(host) => hosts.push(host),
+                other => panic!("{other:?} was never planned"),
+            }
+        }
+        assert_eq!(hosts, [1, 3, 0, 2]);
+    }
+}

@@ -1,0 +1,171 @@
+//! What a run, or many, have done: a simulator that tests nothing would pass, too.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::checker::Tally;
+use crate::host::Process;
+
+/// The work of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// How much virtual time went by.
+    pub virtual_time: Duration,
+    /// What clients were told.
+    pub tally: Tally,
+    /// The names of the faults, in the order in which they befell.
+    pub faults: Vec<&'static str>,
+    /// Batches closed.
+    pub batches: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Datagrams that found a full socket.
+    pub datagrams_overflown: u64,
+    /// Frames sent.
+    pub frames: u64,
+    /// Bytes journaled.
+    pub journal_bytes: u64,
+    /// Starts of processes.
+    pub origins: usize,
+    /// How many of these still ran at the end.
+    pub origins_running: usize,
+    /// Repairs by fingerprint.
+    pub repairs: u64,
+    /// Deltas that came beyond a gap.
+    pub gaps: u64,
+    /// Catch-ups asked for.
+    pub catch_ups: u64,
+    /// Links established, counted at both ends.
+    pub links: u64,
+}
+
+impl Work {
+    /// Adds what a process counted of its own work.
+    pub fn add_totals(&mut self, process: Option<&Process>) {
+        if let Some(process) = process {
+            let totals = process.node.totals();
+            self.repairs += totals.repairs;
+            self.gaps += totals.gaps;
+            self.catch_ups += totals.catch_ups_asked;
+            self.links += totals.links_established;
+        }
+    }
+}
+
+/// How long a cluster took to come together once all was mended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Together {
+    /// Until all counts were equal.
+    pub counts: Duration,
+    /// Until all lists were complete as well.
+    pub lists: Duration,
+}
+
+/// The work of many runs.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    runs: u64,
+    total: Work,
+    faults: BTreeMap<&'static str, u64>,
+    counts: Vec<(Duration, u64)>,
+    lists: Vec<(Duration, u64)>,
+}
+
+impl Summary {
+    /// Adds a run that kept every promise.
+    pub fn add(&mut self, seed: u64, work: &Work, together: Together) {
+        self.runs += 1;
+        for fault in &work.faults {
+            *self.faults.entry(fault).or_default() += 1;
+        }
+        self.counts.push((together.counts, seed));
+        self.lists.push((together.lists, seed));
+        let total = &mut self.total;
+        total.virtual_time += work.virtual_time;
+        total.tally.acknowledged += work.tally.acknowledged;
+        total.tally.unanswered += work.tally.unanswered;
+        total.tally.refused += work.tally.refused;
+        total.batches += work.batches;
+        total.datagrams += work.datagrams;
+        total.datagrams_overflown += work.datagrams_overflown;
+        total.frames += work.frames;
+        total.journal_bytes += work.journal_bytes;
+        total.origins += work.origins;
+        total.origins_running += work.origins_running;
+        total.repairs += work.repairs;
+        total.gaps += work.gaps;
+        total.catch_ups += work.catch_ups;
+        total.links += work.links;
+    }
+
+    /// How many repairs by fingerprint there were.
+    pub fn repairs(&self) -> u64 {
+        self.total.repairs
+    }
+
+    /// How many deltas came beyond a gap.
+    pub fn gaps(&self) -> u64 {
+        self.total.gaps
+    }
+
+    /// How many increments were acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.total.tally.acknowledged
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = &self.total;
+        let tally = &total.tally;
+        writeln!(
+            f,
+            "{} runs kept every promise: {:.0} virtual seconds, {} starts of nodes, {} of which \
+             were ended",
+            self.runs,
+            total.virtual_time.as_secs_f64(),
+            total.origins,
+            total.origins - total.origins_running,
+        )?;
+        writeln!(
+            f,
+            "  increments      {} acknowledged, {} never answered, {} operations refused",
+            tally.acknowledged, tally.unanswered, tally.refused
+        )?;
+        writeln!(
+            f,
+            "  work            {} batches, {} journal bytes, {} datagrams ({} found a full \
+             socket), {} frames, {} link ends",
+            total.batches,
+            total.journal_bytes,
+            total.datagrams,
+            total.datagrams_overflown,
+            total.frames,
+            total.links
+        )?;
+        writeln!(
+            f,
+            "  mending         {} catch-ups, {} deltas beyond a gap, {} repairs by fingerprint",
+            total.catch_ups, total.gaps, total.repairs
+        )?;
+        let faults: Vec<String> =
+            self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        writeln!(f, "  faults          {}", faults.join(", "))?;
+        writeln!(f, "  counts equal    {}", spread(&self.counts))?;
+        write!(f, "  lists complete  {}", spread(&self.lists))
+    }
+}
+
+fn spread(times: &[(Duration, u64)]) -> String {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    let (Some(middle), Some((longest, seed))) = (times.get(times.len() / 2), times.last()) else {
+        return "never".to_owned();
+    };
+    format!(
+        "{:.1} s after the last fault (median), {:.1} s at most (seed {seed})",
+        middle.0.as_secs_f64(),
+        longest.as_secs_f64()
+    )
+}

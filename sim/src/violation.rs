@@ -1,0 +1,249 @@
+//! The ways in which a cluster can break its promises, in words that help to find out why.
+
+use quipu_core::counter::Slot;
+use quipu_core::effects::{LinkId, Refusal};
+use quipu_core::identity::{Address, OriginId, Version};
+
+use crate::host::HostId;
+
+/// A broken promise, or a broken rule of the protocol that would break one later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A node holds more of an origin's slot than that origin had synced.
+    #[error(
+        "n{host} holds {held:?} of origin {origin} in {name}; that origin had synced {synced:?} \
+         only: counted twice, invented, or shown before it was synced"
+    )]
+    Invented {
+        /// Who holds it.
+        host: HostId,
+        /// Whose slot.
+        origin: OriginId,
+        /// Of which counter.
+        name: String,
+        /// What is held.
+        held: Slot,
+        /// The most that may be held.
+        synced: Slot,
+    },
+    /// A node holds slots of an origin that nobody ever was.
+    #[error("n{host} holds slots of origin {origin}, which no process ever had")]
+    UnknownOrigin {
+        /// Who holds it.
+        host: HostId,
+        /// Whose.
+        origin: OriginId,
+    },
+    /// A number of a slot shrank while the process ran.
+    #[error("n{host} held {before:?} of origin {origin} in {name}, and now {after:?}")]
+    SlotShrank {
+        /// Who holds it.
+        host: HostId,
+        /// Whose slot.
+        origin: OriginId,
+        /// Of which counter.
+        name: String,
+        /// What was held.
+        before: Slot,
+        /// What is held now.
+        after: Slot,
+    },
+    /// A digest claims what is not there.
+    #[error(
+        "n{host} claims all of origin {origin} up to version {version}, by which {name} was \
+         {truth:?}, but holds {held:?}"
+    )]
+    EmptyClaim {
+        /// Who claims.
+        host: HostId,
+        /// Whose changes.
+        origin: OriginId,
+        /// Up to which version.
+        version: Version,
+        /// What is missing: the counter,
+        name: String,
+        /// what it was,
+        truth: Slot,
+        /// and what is held.
+        held: Slot,
+    },
+    /// A digest claims a version that the origin has not synced.
+    #[error("n{host} claims version {version} of origin {origin}, which had synced {synced}")]
+    ClaimBeyondSync {
+        /// Who claims.
+        host: HostId,
+        /// Whose changes.
+        origin: OriginId,
+        /// Up to which version.
+        version: Version,
+        /// How far the origin is.
+        synced: Version,
+    },
+    /// An origin's own slot does not add up to what it was asked to do.
+    #[error(
+        "origin {origin} on n{host} holds {held:?} of its own in {name}: it acknowledged +{} -{} \
+         and was asked for +{} -{}", .acknowledged.0, .acknowledged.1, .asked.0, .asked.1
+    )]
+    Miscounted {
+        /// Where.
+        host: HostId,
+        /// Which origin.
+        origin: OriginId,
+        /// Which counter.
+        name: String,
+        /// What it holds.
+        held: Slot,
+        /// The least that it may hold: plus and minus.
+        acknowledged: (u128, u128),
+        /// The most.
+        asked: (u128, u128),
+    },
+    /// A reader saw a counter that is only added to go down.
+    #[error(
+        "a reader of n{host} saw {name} at {before}, and later expected {least} and saw {after}"
+    )]
+    WentDown {
+        /// Where.
+        host: HostId,
+        /// Which counter.
+        name: String,
+        /// What it saw before.
+        before: i128,
+        /// The least that it may see.
+        least: i128,
+        /// What it saw.
+        after: i128,
+    },
+    /// A raise was acknowledged and the value is below what was asked.
+    #[error("n{host} acknowledged a raise of {name} to {to}, and the value is {value}")]
+    RaiseFellShort {
+        /// Where.
+        host: HostId,
+        /// Which counter.
+        name: String,
+        /// What was asked.
+        to: i64,
+        /// What it is.
+        value: i128,
+    },
+    /// A reply that does not fit its request.
+    #[error("n{host} answered request {token} with {found} results where {expected} were asked")]
+    StrangeReply {
+        /// Where.
+        host: HostId,
+        /// Which request.
+        token: u64,
+        /// How many results it has.
+        found: usize,
+        /// How many it must have.
+        expected: usize,
+    },
+    /// An operation was refused without a reason.
+    #[error("n{host} refused an operation on {name} that it must take: {refusal}")]
+    Refused {
+        /// Where.
+        host: HostId,
+        /// Which counter.
+        name: String,
+        /// What it said.
+        refusal: Refusal,
+    },
+    /// A running node did not answer.
+    #[error("n{host} has not answered request {token} after {millis} ms, though it runs")]
+    Unanswered {
+        /// Where.
+        host: HostId,
+        /// Which request.
+        token: u64,
+        /// For how long.
+        millis: u128,
+    },
+    /// The nodes did not come to the same counts.
+    #[error("{seconds} s after all was mended, counts differ: {difference}")]
+    Apart {
+        /// How long.
+        seconds: u64,
+        /// In what.
+        difference: String,
+    },
+    /// A node does not list the others.
+    #[error("{seconds} s after all was mended, n{host} lists {listed:?}, expected {expected:?}")]
+    Lists {
+        /// How long.
+        seconds: u64,
+        /// Who.
+        host: HostId,
+        /// What it lists.
+        listed: Vec<String>,
+        /// What it should.
+        expected: Vec<String>,
+    },
+    /// A calm cluster lost its agreement again.
+    #[error("the calm cluster had come together and fell apart again: {0}")]
+    FellApart(String),
+    /// In a calm cluster an increment took too long to be seen by all.
+    #[error("in calm, an increment on n{at} was not on n{missing} within {millis} ms")]
+    Slow {
+        /// Where it was made.
+        at: HostId,
+        /// Where it was not seen.
+        missing: HostId,
+        /// For how long.
+        millis: u128,
+    },
+    /// A node sent a frame that no receiver takes.
+    #[error("n{host} sent a frame of {bytes} bytes on link {link}, which takes {most} at most")]
+    FrameTooLong {
+        /// Who.
+        host: HostId,
+        /// On which link.
+        link: LinkId,
+        /// How long.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// A node sent a datagram that would be fragmented.
+    #[error("n{host} sent a datagram of {bytes} bytes, expected {most} at most")]
+    DatagramTooLong {
+        /// Who.
+        host: HostId,
+        /// How long.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// A node broke off a link because another, honest node broke the protocol.
+    #[error("n{host} ended a link to an honest node: {reason}")]
+    ProtocolBroken {
+        /// Who.
+        host: HostId,
+        /// Why.
+        reason: String,
+    },
+    /// A node dials where nobody is.
+    #[error("n{host} dials {address}, an address of no machine")]
+    StrangeDial {
+        /// Who.
+        host: HostId,
+        /// Where.
+        address: Address,
+    },
+    /// A node's deadline stays in the past.
+    #[error("n{host} woke {wakes} times in a second for nothing: its deadline does not advance")]
+    Spins {
+        /// Who.
+        host: HostId,
+        /// How often.
+        wakes: u64,
+    },
+    /// The nodes talk without end.
+    #[error("{events} events within one second: the nodes flood each other")]
+    Storm {
+        /// How many.
+        events: u64,
+    },
+    /// A node panicked.
+    #[error("panicked: {0}")]
+    Panicked(String),
+}
