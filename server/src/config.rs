@@ -1,2 +1,230 @@
-//! The port that is meant where none is given.
+//! What a node is told when it starts: the flags, checked once, so that nothing after this file
+//! has to doubt them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use quipu_core::auth::{Secret, SecretTooShort};
+use quipu_core::identity::{Address, AddressError};
+
+use crate::flags::{Flags, LogFormat, LogLevel};
+
+/// The port that is meant where none is given.
 pub(crate) const DEFAULT_PORT: u16 = 8088;
+
+/// Longest secret file, in bytes. A file that is longer was named by mistake, and may be a device
+/// that never ends.
+const SECRET_BYTES_MAX: u64 = 4096;
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    /// As it was given; a port that it lacks is the one that is listened on.
+    pub(crate) advertise: Option<String>,
+    pub(crate) seeds: Vec<Address>,
+    pub(crate) discovery: Option<DiscoveryConfig>,
+    pub(crate) cluster: String,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) log_level: LogLevel,
+    pub(crate) log_format: LogFormat,
+}
+
+/// How to call others.
+#[derive(Clone, Debug)]
+pub(crate) struct DiscoveryConfig {
+    pub(crate) port: u16,
+    /// Instead of the broadcast addresses, if there are any.
+    pub(crate) to: Vec<SocketAddr>,
+}
+
+/// Why there is no running with these flags.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{flag}: expected {expected}, found {found:?}")]
+    Unreadable { flag: &'static str, expected: &'static str, found: String },
+    #[error("{flag}: {error}")]
+    Address { flag: &'static str, error: AddressError },
+    #[error(
+        "--advertise: expected an address at which other nodes reach this one, found {0}, which \
+         is every address of whoever asks"
+    )]
+    AdvertisesNothing(IpAddr),
+    #[error("--secret-file: cannot read {0}: {1}; name a file that this user may read")]
+    SecretUnreadable(PathBuf, io::Error),
+    #[error("--secret-file: expected at most {SECRET_BYTES_MAX} bytes in {0}, found more")]
+    SecretTooLong(PathBuf),
+    #[error("--secret-file: {1} in {0}; make one with: head -c 32 /dev/urandom | base64 > {0}")]
+    SecretTooShort(PathBuf, SecretTooShort),
+}
+
+impl Config {
+    /// Checks the flags. `variable` reads the environment.
+    pub(crate) fn new(
+        flags: Flags,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let listen = listen_address(&flags.listening.http, &variable)?;
+        if let Some(advertise) = &flags.listening.advertise {
+            check_advertised(advertise)?;
+        }
+        let peers = variable("PEERS").unwrap_or_default();
+        let mut seeds = addresses("--join", flags.finding.join.iter().map(String::as_str))?;
+        seeds.extend(addresses("PEERS", peers.split(','))?);
+        let port = flags.finding.discovery_port;
+        let to = targets(&flags.finding.discovery_to, port)?;
+        Ok(Config {
+            listen,
+            advertise: flags.listening.advertise,
+            seeds,
+            discovery: (!flags.finding.disable_discovery).then_some(DiscoveryConfig { port, to }),
+            cluster: flags.cluster.cluster,
+            secret: flags.cluster.secret_file.as_deref().map(read_secret).transpose()?,
+            log_level: flags.logging.log_level,
+            log_format: flags.logging.log_format,
+        })
+    }
+}
+
+/// Where to listen: an IP address and a port, which `PORT` overrides.
+pub(crate) fn listen_address(
+    http: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<SocketAddr, ConfigError> {
+    let expected = "an IP address and a port, like 127.0.0.1:8088 or 0.0.0.0:8088";
+    let mut listen = socket(http, DEFAULT_PORT)
+        .ok_or_else(|| ConfigError::Unreadable { flag: "--http", expected, found: http.into() })?;
+    if let Some(port) = variable("PORT").filter(|port| !port.is_empty()) {
+        let expected = "a port between 0 and 65535";
+        listen.set_port(port.parse().map_err(|_| ConfigError::Unreadable {
+            flag: "PORT",
+            expected,
+            found: port,
+        })?);
+    }
+    Ok(listen)
+}
+
+/// An IP address with a port, or without one.
+fn socket(text: &str, default_port: u16) -> Option<SocketAddr> {
+    text.parse()
+        .or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, default_port)))
+        .ok()
+}
+
+fn check_advertised(text: &str) -> Result<(), ConfigError> {
+    let address = Address::parse(text, DEFAULT_PORT)
+        .map_err(|error| ConfigError::Address { flag: "--advertise", error })?;
+    match address.ip().map(|socket| socket.ip()) {
+        Some(ip) if ip.is_unspecified() => Err(ConfigError::AdvertisesNothing(ip)),
+        _ => Ok(()),
+    }
+}
+
+/// Empty entries are what a script leaves that had nothing to say, and are passed over.
+fn addresses<'a>(
+    flag: &'static str,
+    texts: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Address>, ConfigError> {
+    texts
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| Address::parse(text, DEFAULT_PORT))
+        .collect::<Result<_, _>>()
+        .map_err(|error| ConfigError::Address { flag, error })
+}
+
+fn targets(texts: &[String], port: u16) -> Result<Vec<SocketAddr>, ConfigError> {
+    let flag = "--discovery-to";
+    let expected = "IP addresses with or without a port, like 192.168.1.255";
+    texts
+        .iter()
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+        .map(|text| {
+            socket(text, port).filter(|target| target.port() != 0).ok_or_else(|| {
+                ConfigError::Unreadable { flag, expected, found: text.to_owned() }
+            })
+        })
+        .collect()
+}
+
+fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| ConfigError::SecretUnreadable(path.to_owned(), error))?;
+    if bytes.len() as u64 > SECRET_BYTES_MAX {
+        return Err(ConfigError::SecretTooLong(path.to_owned()));
+    }
+    Secret::new(&bytes).map_err(|error| ConfigError::SecretTooShort(path.to_owned(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let flags = Flags::try_parse_from([&["quipu"], flags].concat()).unwrap();
+        Config::new(flags, |name| {
+            variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn without_flags_a_node_listens_on_loopback_only_and_calls_on_port_7000() {
+        let config = config(&[], &[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8088");
+        assert_eq!(config.discovery.unwrap().port, 7000);
+        assert!(config.seeds.is_empty() && config.secret.is_none() && config.advertise.is_none());
+    }
+
+    #[test]
+    fn the_variable_port_overrides_the_port_and_nothing_else() {
+        let listen = |http: &str, port: &str| {
+            config(&["--http", http], &[("PORT", port)]).map(|config| config.listen.to_string())
+        };
+        assert_eq!(listen("0.0.0.0:1", "8091").unwrap(), "0.0.0.0:8091");
+        assert_eq!(listen("0.0.0.0", "").unwrap(), "0.0.0.0:8088");
+        assert_eq!(listen("[::1]:5", "0").unwrap(), "[::1]:0");
+        let error = listen("0.0.0.0:1", "http").unwrap_err().to_string();
+        assert_eq!(error, r#"PORT: expected a port between 0 and 65535, found "http""#);
+    }
+
+    #[test]
+    fn seeds_come_from_the_flag_and_from_peers_and_empty_entries_are_nobody() {
+        let config = config(&["--join", "a:1,,b"], &[("PEERS", " c:3 ,")]).unwrap();
+        let seeds: Vec<_> = config.seeds.iter().map(Address::as_str).collect();
+        assert_eq!(seeds, ["a:1", "b:8088", "c:3"]);
+    }
+
+    #[test]
+    fn targets_of_calls_get_the_discovery_port_unless_they_have_their_own() {
+        let flags = ["--discovery-port=7100", "--discovery-to", "10.0.0.255,10.1.0.255:9"];
+        let to = config(&flags, &[]).unwrap().discovery.unwrap().to;
+        assert_eq!(to, ["10.0.0.255:7100".parse().unwrap(), "10.1.0.255:9".parse().unwrap()]);
+        assert!(config(&["--disable-discovery"], &[]).unwrap().discovery.is_none());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_the_name_of_its_flag() {
+        for (flags, words) in [
+            (&["--http", "localhost:8088"][..], "--http: expected an IP address and a port"),
+            (&["--http", "127.0.0.1:99999"], "--http: expected"),
+            (&["--advertise", "0.0.0.0:1"], "--advertise: expected an address at which other"),
+            (&["--advertise", "http://a"], "--advertise: expected"),
+            (&["--join", "a:0"], "--join: expected a port"),
+            (&["--discovery-to", "example.com"], "--discovery-to: expected IP addresses"),
+            (&["--secret-file", "/nowhere"], "--secret-file: cannot read /nowhere: "),
+            (&["--secret-file", "/dev/zero"], "--secret-file: expected at most 4096 bytes"),
+            (&["--secret-file", "/dev/null"], "of at least 16 bytes, found 0 in /dev/null; make"),
+        ] {
+            let error = config(flags, &[]).unwrap_err().to_string();
+            assert!(error.contains(words), "{flags:?}: {error}");
+        }
+    }
+}

@@ -49,7 +49,7 @@ pub(crate) struct Report {
     pub(crate) uptime: Duration,
     /// How full its queues are.
     pub(crate) depths: Depths,
-    /// What the network has counted.
+    /// What the network has sent, received, dropped and refused.
     pub(crate) network: Arc<Counts>,
 }
 

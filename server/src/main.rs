@@ -1,6 +1,89 @@
+//! Quipu, a distributed counter: every node counts, every node agrees.
+//!
+//! A request's path: `http` → `handle` → `inbox` → `driver` → the crate `quipu_core`, and back by
+//! way of `disk`. A peer's: `network` → `inbox` → `driver` → the same.
+
+#![forbid(unsafe_code)]
+
 mod config;
+mod disk;
+mod driver;
+mod events;
+mod flags;
 mod handle;
+mod health;
 mod http;
 mod inbox;
+mod logging;
 mod network;
-fn main() {}
+mod run;
+
+use std::env;
+use std::process::ExitCode;
+
+use config::{Config, ConfigError};
+use flags::{Command, Flags, Said};
+
+/// Requests allocate on one thread and free on another, which this one is good at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A command line that is none to run; 1 is what is said of one that failed to.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let flags = match flags::parse() {
+        Ok(flags) => flags,
+        Err(Said::Text(text)) => {
+            // A reader that is gone, as of a pipe into head, has seen enough.
+            let _ = text.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(Said::Complaint(line)) => return complain(&line, USAGE),
+    };
+    match flags.command {
+        Some(Command::Health { ref node }) => health(node.as_deref(), &flags),
+        None => node(flags),
+    }
+}
+
+fn node(flags: Flags) -> ExitCode {
+    let config = match Config::new(flags, variable) {
+        Ok(config) => config,
+        Err(error) => return complain(&error.to_string(), USAGE),
+    };
+    logging::init(config.log_level, config.log_format);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("the system gives no threads: {error}"), 1),
+    };
+    let ended = runtime.block_on(run::run(config));
+    // Lookups of names may still hold threads, and nobody waits for their answers.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string(), 1),
+    }
+}
+
+fn health(node: Option<&str>, flags: &Flags) -> ExitCode {
+    let node = match node {
+        Some(node) => Ok(node.to_owned()),
+        None => config::listen_address(&flags.listening.http, variable)
+            .map(|listen| health::asked_at(listen).to_string()),
+    };
+    match node.map(|node| health::check(&node)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(unwell)) => complain(&unwell.to_string(), 1),
+        Err(error) => complain(&ConfigError::to_string(&error), USAGE),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+fn complain(line: &str, code: u8) -> ExitCode {
+    eprintln!("quipu: {line}");
+    ExitCode::from(code)
+}

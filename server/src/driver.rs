@@ -1,0 +1,307 @@
+//! The sole owner of the node: takes inputs in batches, has what they changed kept, then lets
+//! effects out.
+//!
+//! A task, not a thread: it never blocks, and on the thread of whoever woke it it finds its memory
+//! warm. What makes many increments cheap is that everything that waits becomes one batch, with one
+//! delta, one sync and one push. While a batch is being synced the next ones gather and are applied;
+//! their effects stand in line behind it and leave in order (protocol, rule 11).
+//!
+//! Rejected: a lock around the node instead of a queue before it. Then every request would be a
+//! batch of its own, and the membership's datagrams would wait for the lock like everyone else.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use quipu_core::effects::{Effect, Effects, Input, Results, Token};
+use quipu_core::node::Node;
+use quipu_core::time::Time;
+use slab::Slab;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use crate::disk::Disk;
+use crate::events::Events;
+use crate::handle::Report;
+use crate::inbox::{Arrival, Command, Depths, Inbox, Received};
+use crate::network::Network;
+
+/// Inputs of one way in that one batch takes: enough that a crowd shares a sync, few enough that a
+/// datagram that arrives meanwhile waits for less than a millisecond.
+const BATCH_INPUTS_MAX: usize = 256;
+
+/// Batches whose effects wait for the disk. Beyond it commands and frames wait in their queues;
+/// datagrams and timers go on, since they leave hardly anything to be kept and a slow disk must not
+/// look like death.
+const BATCHES_WAITING_MAX: usize = 64;
+
+/// Time as the node counts it: from the start of its driver.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    /// A clock that begins now.
+    pub(crate) fn start() -> Self {
+        Clock(Instant::now())
+    }
+
+    fn time(self, at: Instant) -> Time {
+        let micros = at.saturating_duration_since(self.0).as_micros();
+        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    fn instant(self, time: Time) -> Instant {
+        self.0 + Duration::from_micros(time.as_micros())
+    }
+}
+
+/// A batch that was appended and is not known to be safe.
+#[derive(Debug)]
+struct Waiting {
+    batch: u64,
+    effects: Vec<Effect>,
+}
+
+/// What ended the driver's wait.
+enum Wake {
+    Synced(io::Result<u64>),
+    Datagram(Received),
+    Arrival(Arrival),
+    Command(Command),
+    Due,
+    Leave,
+}
+
+/// See the file.
+pub(crate) struct Driver<D> {
+    node: Node,
+    clock: Clock,
+    disk: D,
+    network: Network,
+    inbox: Inbox,
+    effects: Effects,
+    waiting: VecDeque<Waiting>,
+    replies: Slab<oneshot::Sender<Results>>,
+    events: Events,
+    /// Whether the node was given something since the last batch was closed.
+    is_open: bool,
+}
+
+impl<D: Disk> Driver<D> {
+    pub(crate) fn new(node: Node, clock: Clock, disk: D, network: Network, inbox: Inbox) -> Self {
+        Driver {
+            node,
+            clock,
+            disk,
+            network,
+            inbox,
+            effects: Effects::default(),
+            waiting: VecDeque::new(),
+            replies: Slab::new(),
+            events: Events::new(Instant::now()),
+            is_open: false,
+        }
+    }
+
+    /// Runs until `leave` ends; then takes the node out of the cluster, lets out what is due, and
+    /// returns. An error of the disk ends it as well, and nothing that was not safe has left.
+    pub(crate) async fn run(mut self, leave: oneshot::Receiver<()>) -> io::Result<()> {
+        let mut leave = pin!(leave);
+        let mut alarm = pin!(sleep_until(Instant::now()));
+        loop {
+            let due = self.clock.instant(self.node.next_deadline());
+            // An alarm too early costs one look; setting it anew for every input would cost more.
+            if due < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(due);
+            }
+            let has_room = self.waiting.len() < BATCHES_WAITING_MAX;
+            let wake = tokio::select! {
+                biased;
+                synced = self.disk.synced(), if !self.waiting.is_empty() => Wake::Synced(synced),
+                Some(received) = self.inbox.datagrams.recv() => Wake::Datagram(received),
+                Some(arrival) = self.inbox.arrivals.recv(), if has_room => Wake::Arrival(arrival),
+                Some(command) = self.inbox.commands.recv(), if has_room => Wake::Command(command),
+                () = &mut alarm => Wake::Due,
+                _ = &mut leave => Wake::Leave,
+            };
+            let now = Instant::now();
+            let time = self.clock.time(now);
+            let is_leaving = matches!(wake, Wake::Leave);
+            match wake {
+                Wake::Synced(synced) => self.release(synced?, time),
+                Wake::Datagram(received) => self.datagram(received, time),
+                Wake::Arrival(arrival) => self.arrival(arrival, time),
+                Wake::Command(command) => self.command(command, time),
+                Wake::Due => {
+                    self.events.summarise(now);
+                    self.input(Input::Tick, time);
+                }
+                Wake::Leave => self.input(Input::Leave, time),
+            }
+            self.gather(time);
+            if self.is_open || self.node.next_deadline() <= time {
+                self.close(time);
+            }
+            if is_leaving {
+                return self.finish().await;
+            }
+        }
+    }
+
+    /// Takes what waits already.
+    fn gather(&mut self, time: Time) {
+        for _ in 0..BATCH_INPUTS_MAX {
+            let Ok(received) = self.inbox.datagrams.try_recv() else { break };
+            self.datagram(received, time);
+        }
+        if self.waiting.len() >= BATCHES_WAITING_MAX {
+            return;
+        }
+        for _ in 0..BATCH_INPUTS_MAX {
+            let Ok(arrival) = self.inbox.arrivals.try_recv() else { break };
+            self.arrival(arrival, time);
+        }
+        for _ in 0..BATCH_INPUTS_MAX {
+            let Ok(command) = self.inbox.commands.try_recv() else { break };
+            self.command(command, time);
+        }
+    }
+
+    fn datagram(&mut self, received: Received, time: Time) {
+        let Received { from, bytes } = received;
+        self.input(Input::Datagram { from, bytes }, time);
+    }
+
+    fn arrival(&mut self, arrival: Arrival, time: Time) {
+        let input = match arrival {
+            Arrival::Accepted(connection) => {
+                let Some(link) = self.network.accept_link(connection) else { return };
+                Input::LinkOpened { link, dialed: None }
+            }
+            Arrival::Dialed { node, connection } => match self.network.open_link(connection) {
+                Some(link) => Input::LinkOpened { link, dialed: Some(node) },
+                None => Input::DialFailed { node },
+            },
+            Arrival::DialFailed { node } => Input::DialFailed { node },
+            Arrival::Frame { link, frame, share } => {
+                // Taken: the memory may be used for the next one.
+                drop(share);
+                Input::LinkFrame { link, frame }
+            }
+            Arrival::Closed { link } => {
+                self.network.forget_link(link);
+                Input::LinkClosed { link }
+            }
+        };
+        self.input(input, time);
+    }
+
+    fn command(&mut self, command: Command, time: Time) {
+        let input = match command {
+            Command::Request { ops, reply } => Input::Request { token: self.token(reply), ops },
+            Command::Register { peer, reply } => {
+                Input::Register { token: self.token(reply), peer }
+            }
+            Command::Remove { peer, reply } => Input::Remove { token: self.token(reply), peer },
+            Command::Report { reply } => {
+                // Whoever asked may be gone.
+                let _ = reply.send(self.report(time));
+                return;
+            }
+        };
+        self.input(input, time);
+    }
+
+    fn token(&mut self, reply: oneshot::Sender<Results>) -> Token {
+        self.replies.insert(reply) as Token
+    }
+
+    fn report(&self, time: Time) -> Report {
+        Report {
+            status: self.node.status(time),
+            totals: self.node.totals().clone(),
+            uptime: time.since(Time::ZERO),
+            depths: Depths {
+                datagrams: self.inbox.datagrams.len(),
+                arrivals: self.inbox.arrivals.len(),
+                commands: self.inbox.commands.len(),
+                batches: self.waiting.len(),
+                replies: self.replies.len(),
+            },
+            network: self.network.counts(),
+        }
+    }
+
+    fn input(&mut self, input: Input, time: Time) {
+        self.node.handle(time, input, &mut self.effects);
+        self.is_open = true;
+    }
+
+    /// Ends the batch: what may leave leaves, what must be kept goes to the disk.
+    fn close(&mut self, time: Time) {
+        self.is_open = false;
+        let batch = self.node.close_batch(time, &mut self.effects);
+        self.let_go_at_once();
+        let records = std::mem::take(&mut self.effects.journal);
+        let effects = std::mem::take(&mut self.effects.after_sync);
+        // A batch that has nothing to keep and nothing to hold back is over.
+        if !records.is_empty() || !effects.is_empty() {
+            self.disk.append(batch, records);
+            self.waiting.push_back(Waiting { batch, effects });
+        }
+    }
+
+    /// Lets out what waited for batches up to and including this one.
+    fn release(&mut self, synced: u64, time: Time) {
+        while self.waiting.front().is_some_and(|waiting| waiting.batch <= synced)
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            for effect in waiting.effects {
+                self.carry_out(effect);
+            }
+            self.node.handle(time, Input::Synced { batch: waiting.batch }, &mut self.effects);
+        }
+        // A push need not wait for the next batch; should the node have read its table, it must.
+        self.let_go_at_once();
+        self.is_open |= !self.effects.after_sync.is_empty() || !self.effects.journal.is_empty();
+    }
+
+    fn let_go_at_once(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects.at_once);
+        for effect in effects.drain(..) {
+            self.carry_out(effect);
+        }
+        // Its memory serves again.
+        self.effects.at_once = effects;
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply { token, results } => {
+                let reply = usize::try_from(token).ok().and_then(|key| self.replies.try_remove(key));
+                if let Some(reply) = reply {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(results);
+                }
+            }
+            Effect::Datagram { to, bytes } => self.network.send_datagram(to, bytes),
+            Effect::Broadcast { bytes } => self.network.broadcast(&bytes),
+            Effect::Dial { node, address } => self.network.dial(node, address),
+            Effect::Frame { links, bytes } => self.network.send_frame(&links, &bytes),
+            Effect::LinkEstablished { link } => self.network.establish_link(link),
+            Effect::CloseLink { link } => self.network.close_link(link),
+            Effect::Event(event) => self.events.log(&event, Instant::now()),
+        }
+    }
+
+    /// Waits for the disk, and for the last words to be written.
+    async fn finish(mut self) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            let synced = self.disk.synced().await?;
+            self.release(synced, self.clock.time(Instant::now()));
+        }
+        self.network.drain().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! What can be typed on the command line, and what the environment may say instead.
+//!
+//! Nothing more than the words: [`Config`](crate::config::Config) is what they amount to. A flag
+//! wins over its variable, but for `PORT` and `PEERS`, which come from the system that this one
+//! replaces and are read where the configuration is made.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use quipu_core::codec::CLUSTER_BYTES_MAX;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Yellow.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  quipu
+      A node for this machine only, on 127.0.0.1:8088. Nodes on one machine find each other:
+      start a second one with PORT=8089 quipu, then
+      curl -X POST localhost:8088/increment; curl localhost:8089/count
+  quipu --http 0.0.0.0:8088 --secret-file /etc/quipu.secret --join counter.example.com
+      A node for the network. It takes in, and is taken in by, nodes that hold the same secret.";
+
+/// A distributed counter: every node counts, every node agrees.
+///
+/// Increments and reads are answered by the node that is asked, cut off from the others or not;
+/// nodes that reach each other come to the same counts within milliseconds.
+#[derive(Debug, Parser)]
+#[command(name = "quipu", version, styles = STYLES, after_help = EXAMPLES)]
+#[command(max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) listening: Listening,
+    #[command(flatten)]
+    pub(crate) finding: Finding,
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask a running node whether it is well: exit code 0 if it is, 1 if not
+    Health {
+        /// Which node [default: the one that this environment would start]
+        #[arg(long, value_name = "HOST:PORT")]
+        node: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where it answers")]
+pub(crate) struct Listening {
+    /// Address to listen on: HTTP and links on TCP, membership on UDP of the same number. PORT in
+    /// the environment overrides just the port; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", env = "QUIPU_HTTP", default_value = "127.0.0.1:8088")]
+    #[arg(hide_env_values = true)]
+    pub(crate) http: String,
+
+    /// Address at which other nodes reach this one [default: the one listened on; for 0.0.0.0 that
+    /// of the default route's interface]
+    #[arg(long, value_name = "HOST[:PORT]", env = "QUIPU_ADVERTISE", hide_env_values = true)]
+    pub(crate) advertise: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How it finds others")]
+pub(crate) struct Finding {
+    /// Nodes to ask for the cluster, by address or name; all addresses of a name are asked, again
+    /// and again while alone. PEERS in the environment adds to them
+    #[arg(long, value_name = "HOST[:PORT],…", env = "QUIPU_JOIN", hide_env_values = true)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) join: Vec<String>,
+
+    /// UDP port on which nodes call each other by broadcast
+    #[arg(long, value_name = "PORT", env = "QUIPU_DISCOVERY_PORT", default_value_t = 7000)]
+    #[arg(hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) discovery_port: u16,
+
+    /// Where to call [default: the broadcast addresses of the networks listened on]
+    #[arg(long, value_name = "IP[:PORT],…", env = "QUIPU_DISCOVERY_TO", hide_env_values = true)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) discovery_to: Vec<String>,
+
+    /// Neither call nor answer calls; --join and POST /register still work
+    #[arg(long)]
+    pub(crate) disable_discovery: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Whom it belongs with, and what it keeps")]
+pub(crate) struct Cluster {
+    /// Name of the cluster; nodes of another are not heard
+    #[arg(long, value_name = "NAME", env = "QUIPU_CLUSTER", default_value = "quipu")]
+    #[arg(hide_env_values = true, value_parser = cluster)]
+    pub(crate) cluster: String,
+
+    /// File with the secret that all nodes of the cluster share, 16 bytes or more. Without one,
+    /// whoever reaches this node can join and count
+    #[arg(long, value_name = "FILE", env = "QUIPU_SECRET_FILE", hide_env_values = true)]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// Keep counts in memory, so that a restarted node gets them from its peers. The only way so
+    /// far, and so the default
+    #[arg(long)]
+    pub(crate) in_memory: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What it says")]
+pub(crate) struct Logging {
+    /// Least important lines to log, to stderr
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LogLevel,
+
+    /// Lines for people or for machines
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What is left to be said when the command line is not one to run.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Help or version, asked for.
+    Text(clap::Error),
+    /// One line: what is wrong, and what to do.
+    Complaint(String),
+}
+
+/// Reads the command line and the variables that stand for its flags.
+pub(crate) fn parse() -> Result<Flags, Said> {
+    Flags::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Said::Text(error),
+        _ => Said::Complaint(one_line(&error.render().to_string())),
+    })
+}
+
+/// clap explains itself in paragraphs, which end with its usage; a log wants one line.
+fn one_line(paragraphs: &str) -> String {
+    let explanation = paragraphs
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .map(|line| line.strip_prefix("error: ").unwrap_or(line));
+    format!("{}; see quipu --help", explanation.collect::<Vec<_>>().join("; "))
+}
+
+fn cluster(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=CLUSTER_BYTES_MAX => Ok(text.to_owned()),
+        length => Err(format!("expected 1 to {CLUSTER_BYTES_MAX} bytes, found {length}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_complaint_is_one_line_with_what_to_do() {
+        let error = Flags::try_parse_from(["quipu", "--htttp", "x"]).unwrap_err();
+        let line = one_line(&error.render().to_string());
+        assert!(line.starts_with("unexpected argument '--htttp' found; tip: "), "{line}");
+        assert!(line.ends_with("'--http'; see quipu --help"), "{line}");
+    }
+
+    #[test]
+    fn a_cluster_name_has_a_length_that_fits_a_beacon() {
+        assert!(cluster("").is_err());
+        assert!(cluster(&"x".repeat(64)).is_ok());
+        assert!(cluster(&"x".repeat(65)).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! The task of one link: frames in, frames out, and an end that lets the last words through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quipu_core::effects::LinkId;
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::Counts;
+use super::connection::Connection;
+use super::frames::{FrameReader, Next};
+use super::outbox::{FrameWriter, Outbox, outbox};
+use crate::inbox::Arrival;
+
+/// How long a link may take to be established. The node has the same bound; this one holds even if
+/// the node is busy, for it is strangers who open links and say nothing.
+const PROVING_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long a link that is closed may take to write what is queued and hear the other side end.
+pub(super) const CLOSING_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How a link stands, as the driver says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The other side has not proved who it is.
+    Proving,
+    Established,
+    /// To be closed once all is written; the node has forgotten it already.
+    Closing,
+    /// To be ended at once, and the node to be told.
+    Cut,
+}
+
+/// A link as its owner sees it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) outbox: Outbox,
+    pub(super) phase: watch::Sender<Phase>,
+}
+
+/// What links share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) arrivals: mpsc::Sender<Arrival>,
+    /// The bytes that frames may take which wait for the driver.
+    pub(super) waiting_bytes: Arc<Semaphore>,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// Starts the task of a link, which keeps `place` for as long as it lives.
+pub(super) fn start(
+    link: LinkId,
+    connection: Connection,
+    place: OwnedSemaphorePermit,
+    shared: Shared,
+) -> Link {
+    let (reading, writing) = tokio::io::split(connection);
+    let (outbox, writer) = outbox(writing);
+    let (phase, seen) = watch::channel(Phase::Proving);
+    let task = Task { link, phase: seen, reader: FrameReader::new(reading), writer, shared };
+    tokio::spawn(async move {
+        task.run().await;
+        drop(place);
+    });
+    Link { outbox, phase }
+}
+
+struct Task<S> {
+    link: LinkId,
+    phase: watch::Receiver<Phase>,
+    reader: FrameReader<ReadHalf<S>>,
+    writer: FrameWriter<WriteHalf<S>>,
+    shared: Shared,
+}
+
+impl<S: AsyncRead + AsyncWrite> Task<S> {
+    async fn run(mut self) {
+        let mut phase = self.phase.clone();
+        let is_closing = tokio::select! {
+            biased;
+            is_closing = is_over(&mut phase) => is_closing,
+            () = read(self.link, &mut self.reader, &mut self.phase, &self.shared) => false,
+            // Whether the stream broke or the owner is gone.
+            _ = self.writer.run() => *phase.borrow() == Phase::Closing,
+        };
+        self.shared.counts.links_ended.add(1);
+        if is_closing {
+            let _ = timeout(CLOSING_TIME_MAX, self.close()).await;
+        } else {
+            // If the driver is gone there is nobody to tell.
+            let _ = self.shared.arrivals.send(Arrival::Closed { link: self.link }).await;
+        }
+    }
+
+    async fn close(&mut self) {
+        if self.writer.run().await.is_ok() && self.writer.shut_down().await.is_ok() {
+            self.reader.discard().await;
+        }
+    }
+}
+
+/// Waits until the owner wants an end, or the other side has not proved itself in time; whether
+/// what is queued shall still be written.
+async fn is_over(phase: &mut watch::Receiver<Phase>) -> bool {
+    let in_time = tokio::select! {
+        biased;
+        changed = phase.wait_for(|phase| *phase != Phase::Proving) => changed.map(|phase| *phase),
+        () = sleep(PROVING_TIME_MAX) => return false,
+    };
+    let ended = match in_time {
+        Ok(Phase::Established) => phase
+            .wait_for(|phase| matches!(phase, Phase::Closing | Phase::Cut))
+            .await
+            .map(|phase| *phase),
+        other => other,
+    };
+    // An owner that is gone has nothing against its last words being heard.
+    !matches!(ended, Ok(Phase::Cut))
+}
+
+/// Hands frames to the driver until there are no more. While the driver or the frames' memory is
+/// full it waits, and so, by TCP's own means, does the peer.
+async fn read<R: AsyncRead + Unpin>(
+    link: LinkId,
+    reader: &mut FrameReader<R>,
+    phase: &mut watch::Receiver<Phase>,
+    shared: &Shared,
+) {
+    loop {
+        match reader.next().await {
+            Ok(Next::Frame(frame)) => {
+                let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+                let waiting = Arc::clone(&shared.waiting_bytes);
+                let Ok(share) = waiting.acquire_many_owned(bytes).await else { return };
+                let arrival = Arrival::Frame { link, frame, share };
+                if shared.arrivals.send(arrival).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Next::TooLong) if *phase.borrow() == Phase::Proving => {
+                // Whatever comes, the task's own bound on this phase ends the wait.
+                let _ = phase.wait_for(|phase| *phase != Phase::Proving).await;
+            }
+            Ok(Next::TooLong) if reader.allow_full_size() => {}
+            Ok(Next::TooLong) => {
+                shared.counts.frames_too_long.add(1);
+                return;
+            }
+            Ok(Next::End) | Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Puts the parts of a node together, and takes them apart in order when it stops.
+//!
+//! The order of stopping is the reverse of what depends on what: first no new requests and an end
+//! to those under way, while the node is still a member and pushes what they count; then the node
+//! says goodbye; then the links write their last words.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use quipu_core::identity::{Address, AddressError, NodeId, OriginId};
+use quipu_core::node::{self, Node};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::disk::InMemory;
+use crate::driver::{Clock, Driver};
+use crate::handle::Handle;
+use crate::http;
+use crate::inbox::inbox;
+use crate::network::resolve::Resolver;
+use crate::network::{BindError, Counts, Network, Sockets, addresses};
+
+/// How long requests that are under way may delay the goodbye.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Why a node could not run, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("--advertise: {0}")]
+    Advertise(#[from] AddressError),
+    #[error("the system gives no random numbers: {0}")]
+    Chance(#[from] getrandom::Error),
+    #[error("the disk failed, and the node stopped so that nothing unsafe is told: {0}")]
+    Disk(io::Error),
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+    #[error("the driver ended before it was asked to; this is a bug")]
+    DriverLost,
+}
+
+/// Runs a node until it is told to stop.
+pub(crate) async fn run(config: Config) -> Result<(), RunError> {
+    let mut signals = Signals::new()?;
+    allow_all_descriptors();
+    let sockets = Sockets::bind(config.listen, config.discovery.as_ref()).await?;
+    let listen = sockets.listener.local_addr()?;
+    let address = advertised(&config, listen)?;
+    warn_if_open(&config, listen);
+
+    let clock = Clock::start();
+    let node = new_node(&config, address.clone())?;
+    let (outside, inbox) = inbox();
+    let resolver = Arc::new(Resolver::new());
+    let counts = Arc::new(Counts::default());
+    let Sockets { listener, own, calls } = sockets;
+    let network = Network::start(
+        own,
+        calls,
+        config.discovery,
+        &outside,
+        Arc::clone(&resolver),
+        Arc::clone(&counts),
+    )
+    .await?;
+    let handle = Handle::new(outside.commands, outside.arrivals, address.clone(), resolver, counts);
+    let (leave, leaving) = oneshot::channel();
+    let driver = Driver::new(node, clock, InMemory::default(), network, inbox);
+    let mut driver = tokio::spawn(driver.run(leaving));
+    let (stop, stopping) = oneshot::channel::<()>();
+    let serving = tokio::spawn(http::serve(listener, handle, async {
+        let _ = stopping.await;
+    }));
+    tracing::info!("quipu {} listens on {listen}, advertised as {address}", env!("CARGO_PKG_VERSION"));
+
+    tokio::select! {
+        name = signals.next() => tracing::info!("{name}: leaving the cluster"),
+        ended = &mut driver => return Err(ended_early(ended)),
+    }
+    let stopped = async {
+        drop(stop);
+        let _ = timeout(DRAIN_TIME_MAX, serving).await;
+        drop(leave);
+        driver.await
+    };
+    tokio::select! {
+        ended = stopped => match ended {
+            Ok(Ok(())) => Ok(()),
+            other => Err(ended_early(other)),
+        },
+        name = signals.next() => {
+            tracing::warn!("{name} again: stopping at once");
+            Ok(())
+        }
+    }
+}
+
+fn ended_early(ended: Result<io::Result<()>, tokio::task::JoinError>) -> RunError {
+    match ended {
+        Ok(Err(error)) => RunError::Disk(error),
+        Ok(Ok(())) | Err(_) => RunError::DriverLost,
+    }
+}
+
+fn new_node(config: &Config, address: Address) -> Result<Node, RunError> {
+    let mut chance = [0; 32];
+    getrandom::fill(&mut chance)?;
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let config = node::Config {
+        node: NodeId(getrandom::u64()?),
+        origin: OriginId(getrandom::u64()?),
+        address,
+        boot: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+        cluster: config.cluster.clone(),
+        secret: config.secret.clone(),
+        seeds: config.seeds.clone(),
+        discovery: config.discovery.is_some(),
+        chance,
+    };
+    Ok(Node::new(config, quipu_core::time::Time::ZERO))
+}
+
+/// At which address others are told to reach this node.
+fn advertised(config: &Config, listen: SocketAddr) -> Result<Address, AddressError> {
+    match &config.advertise {
+        Some(advertise) => Address::parse(advertise, listen.port()),
+        None if listen.ip().is_unspecified() => {
+            Ok(SocketAddr::new(addresses::reachable(), listen.port()).into())
+        }
+        None => Ok(listen.into()),
+    }
+}
+
+fn warn_if_open(config: &Config, listen: SocketAddr) {
+    if config.secret.is_none() && !listen.ip().is_loopback() {
+        tracing::warn!(
+            "no secret: whoever reaches {listen} can join this cluster and change its counts; give \
+             all its nodes one with --secret-file"
+        );
+    }
+}
+
+/// Connections and links each take a descriptor. The usual soft limit of 1,024 is for programs that
+/// use `select`, which nothing here does; a thousand strangers would exhaust it.
+fn allow_all_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
+}
+
+/// What asks a process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
