@@ -64,27 +64,42 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Violation> {
     world.calm();
     let together = come_together(plan, world)?;
     world.settle()?;
-    stay_together(world)?;
     for host in world.running() {
         see_an_increment(world, host)?;
     }
     Ok(together)
 }
 
+/// Waits until counts are equal and lists complete, and have stayed so. A suspicion from before
+/// the calm may still ripen and be withdrawn: lists may change once more, counts may not.
 fn come_together(plan: &Plan, world: &mut World<'_>) -> Result<Together, Violation> {
     let mut counts = None;
+    let mut lists: Option<Duration> = None;
     loop {
         world.run_until(world.now() + LOOK_EVERY)?;
         let passed = world.now().since(plan.calm_at);
-        let discord = world.discord();
-        if !matches!(discord, Some(Discord::Counts(_))) {
-            counts.get_or_insert(passed);
-        }
-        let Some(discord) = discord else {
-            return Ok(Together { counts: counts.unwrap_or(passed), lists: passed });
-        };
-        if passed >= TOGETHER_MAX {
-            return Err(into_violation(discord, passed.as_secs()));
+        match world.discord() {
+            Some(Discord::Counts(difference)) if counts.is_some() => {
+                return Err(Violation::FellApart(difference));
+            }
+            Some(discord @ Discord::Counts(_)) if passed >= TOGETHER_MAX => {
+                return Err(into_violation(discord, passed.as_secs()));
+            }
+            Some(Discord::Counts(_)) => {}
+            Some(discord) => {
+                if passed >= TOGETHER_MAX {
+                    return Err(into_violation(discord, passed.as_secs()));
+                }
+                counts.get_or_insert(passed);
+                lists = None;
+            }
+            None => {
+                let counts = *counts.get_or_insert(passed);
+                let lists = *lists.get_or_insert(passed);
+                if passed >= lists + STEADY {
+                    return Ok(Together { counts, lists });
+                }
+            }
         }
     }
 }
@@ -96,17 +111,6 @@ fn into_violation(discord: Discord, seconds: u64) -> Violation {
             Violation::Lists { seconds, host, listed, expected }
         }
     }
-}
-
-fn stay_together(world: &mut World<'_>) -> Result<(), Violation> {
-    let until = world.now() + STEADY;
-    while world.now() < until {
-        world.run_until(world.now() + LOOK_EVERY)?;
-        if let Some(discord) = world.discord() {
-            return Err(Violation::FellApart(format!("{discord:?}")));
-        }
-    }
-    Ok(())
 }
 
 fn see_an_increment(world: &mut World<'_>, at: usize) -> Result<(), Violation> {
