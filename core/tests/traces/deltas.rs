@@ -115,6 +115,19 @@ fn rule_2_merging_lifts_a_slots_version_even_where_no_number_changes() {
 }
 
 #[test]
+fn rule_2_a_lifted_version_alone_is_news_that_has_to_be_journaled() {
+    let (mut a, mut b) = (table(1), table(2));
+    let one = batch(&mut a, &["x"]);
+    merge_all(&mut b, &[a.delta_of(&one)]);
+    // A part of a later range: it claims nothing, and says that x is as of version 5.
+    let part = Delta { after: 5, upto: 5, ..a.delta_of(&one) };
+    assert!(b.merge(&part).unwrap().news);
+    assert_eq!(b.known(ORIGIN_A).version, 1);
+    assert_eq!(b.iter().find(|view| view.name == "x").unwrap().version, 5);
+    assert!(!b.merge(&part).unwrap().news);
+}
+
+#[test]
 fn rule_2_a_delta_that_is_merged_twice_is_no_news() {
     let (mut a, mut b) = (table(1), table(2));
     let one = batch(&mut a, &["x"]);

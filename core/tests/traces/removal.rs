@@ -143,6 +143,37 @@ fn registering_lifts_a_removal_while_the_node_is_away_and_it_comes_back_by_itsel
 }
 
 #[test]
+fn a_node_that_missed_the_notice_of_its_registration_is_told_again() {
+    let mut cluster = without_c();
+    cluster.run(secs(1));
+    cluster.cut_one_way(A, C);
+    cluster.cut_one_way(B, C);
+    cluster.register(A, ADDRESS_C);
+    cluster.run(secs(10));
+    assert!(cluster.node(C).status(cluster.now()).removed, "it could not hear of it");
+    cluster.mend(A, C);
+    cluster.mend(B, C);
+    cluster.run_until("all are linked", secs(8), Cluster::all_linked);
+}
+
+#[test]
+fn a_cluster_that_forgot_a_removal_hears_of_it_from_the_removed_node_and_can_lift_it() {
+    let mut cluster = without_c();
+    cluster.run(secs(1));
+    for place in [A, B] {
+        cluster.crash(place);
+    }
+    for place in [A, B] {
+        let config = next_life(cluster.config_of(place));
+        cluster.restart(place, config);
+    }
+    cluster.run(secs(3));
+    assert_stays_out(&mut cluster);
+    cluster.register(A, ADDRESS_C);
+    cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+}
+
+#[test]
 fn removing_and_registering_again_and_again_ends_as_the_last_word_says() {
     let mut cluster = Cluster::of(3);
     for turn in 0..5 {

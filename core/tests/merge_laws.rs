@@ -1,0 +1,502 @@
+//! The laws on which everything else stands.
+//!
+//! Slots, and tables of them, form a join semilattice: merging is commutative, associative and
+//! idempotent, and never lowers anything. So deltas may come in any order, twice or not at all;
+//! what is lost is asked for again, and in the end all tables are the same. That is shown here on
+//! bare tables, with schedules that no network would dare. A failure prints its seed and keeps it
+//! in a file beside this one, which is tried first from then on.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use quipu_core::counter::Slot;
+use quipu_core::counters::Counters;
+use quipu_core::delta::{Delta, Entry};
+use quipu_core::identity::{OriginId, Version};
+use quipu_core::scan::{Scan, Want};
+
+const NODES: usize = 3;
+const NAMES: [&str; 4] = ["w", "x", "y", "z"];
+
+fn laws(cases: u32) -> ProptestConfig {
+    let beside = FileFailurePersistence::WithSource("regressions");
+    ProptestConfig { cases, failure_persistence: Some(Box::new(beside)), ..Default::default() }
+}
+
+// --- slots ---------------------------------------------------------------------------------------
+
+fn number() -> impl Strategy<Value = u64> {
+    // Small ones, so that two are often equal, and the ends of the range.
+    prop_oneof![4 => 0..4u64, 1 => Just(u64::MAX), 1 => any::<u64>()]
+}
+
+fn slot() -> impl Strategy<Value = Slot> {
+    (number(), number(), number()).prop_map(|(plus, minus, raise)| Slot { plus, minus, raise })
+}
+
+fn merged(one: &Slot, other: &Slot) -> Slot {
+    let mut slot = *one;
+    slot.merge(other);
+    slot
+}
+
+proptest! {
+    #![proptest_config(laws(512))]
+
+    #[test]
+    fn merging_slots_is_commutative_associative_and_idempotent(
+        a in slot(), b in slot(), c in slot(),
+    ) {
+        prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+        prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+        prop_assert_eq!(merged(&a, &a), a);
+    }
+
+    #[test]
+    fn merging_slots_is_the_least_that_holds_both(a in slot(), b in slot(), c in slot()) {
+        let both = merged(&a, &b);
+        prop_assert!(a.is_within(&both) && b.is_within(&both));
+        if a.is_within(&c) && b.is_within(&c) {
+            prop_assert!(both.is_within(&c));
+        }
+    }
+}
+
+// --- tables --------------------------------------------------------------------------------------
+
+/// A delta that has left its table.
+#[derive(Clone, Debug)]
+struct Letter {
+    origin: OriginId,
+    after: Version,
+    upto: Version,
+    entries: Vec<(String, Slot)>,
+}
+
+impl Letter {
+    fn of(delta: &Delta<'_>) -> Self {
+        let entry = |entry: &Entry<'_>| (entry.name.to_owned(), entry.slot());
+        let entries = delta.entries.iter().map(entry).collect();
+        Letter { origin: delta.origin, after: delta.after, upto: delta.upto, entries }
+    }
+
+    fn read(&self) -> Delta<'_> {
+        let entries = self.entries.iter().map(|(name, slot)| Entry::new(name, *slot)).collect();
+        Delta { origin: self.origin, after: self.after, upto: self.upto, entries }
+    }
+}
+
+fn letter() -> impl Strategy<Value = Letter> {
+    // No real origin writes such a history: merging does not depend on anyone's good manners.
+    let entries = prop::collection::btree_map(prop::sample::select(&NAMES[..]), slot(), 0..4);
+    (1..4u64, 0..5u64, 0..3u64, entries).prop_map(|(origin, after, length, entries)| Letter {
+        origin: OriginId(origin),
+        after,
+        upto: after + length,
+        entries: entries.into_iter().map(|(name, slot)| (name.to_owned(), slot)).collect(),
+    })
+}
+
+/// Everything that can be told from a table, in an order of its own.
+fn state(table: &Counters) -> BTreeMap<(String, OriginId), (u64, u64, u64)> {
+    table
+        .iter()
+        .filter(|view| view.slot != Slot::default())
+        .map(|view| {
+            let Slot { plus, minus, raise } = view.slot;
+            ((view.name.to_owned(), view.origin), (plus, minus, raise))
+        })
+        .collect()
+}
+
+fn digest(table: &Counters) -> BTreeMap<OriginId, (Version, u64)> {
+    table.digest().map(|(origin, known)| (origin, (known.version, known.fingerprint))).collect()
+}
+
+fn values(table: &Counters) -> Vec<i128> {
+    NAMES.iter().map(|name| table.value(name).0).collect()
+}
+
+fn table_of<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> Counters {
+    let mut table = Counters::new(OriginId(1000), 0);
+    for letter in letters {
+        table.merge(&letter.read()).expect("nobody else's origin is ours");
+    }
+    table
+}
+
+proptest! {
+    #![proptest_config(laws(256))]
+
+    #[test]
+    fn tables_do_not_depend_on_the_order_of_deltas_nor_on_how_often_they_come(
+        letters in prop::collection::vec(letter(), 0..12),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+    ) {
+        let once = table_of(&letters);
+        let backwards = table_of(letters.iter().rev());
+        let again = letters.len().min(1) * order.len();
+        let shuffled = order.iter().take(again).map(|index| index.get(&letters));
+        let often = table_of(shuffled.chain(&letters));
+        for other in [&backwards, &often] {
+            prop_assert_eq!(state(&once), state(other));
+            prop_assert_eq!(digest(&once), digest(other));
+            prop_assert_eq!(values(&once), values(other));
+        }
+    }
+
+    #[test]
+    fn merging_never_lowers_a_slot_a_claim_or_a_version(
+        letters in prop::collection::vec(letter(), 1..12),
+    ) {
+        let mut table = table_of(&[]);
+        for letter in &letters {
+            let (slots, claims) = (state(&table), digest(&table));
+            let versions: BTreeMap<(String, OriginId), Version> =
+                table.iter().map(|v| ((v.name.to_owned(), v.origin), v.version)).collect();
+            table.merge(&letter.read()).unwrap();
+            let now = state(&table);
+            for (key, (plus, minus, raise)) in slots {
+                let (p, m, r) = now[&key];
+                prop_assert!(plus <= p && minus <= m && raise <= r);
+            }
+            for (origin, (version, _)) in claims {
+                prop_assert!(version <= table.known(origin).version);
+            }
+            for view in table.iter() {
+                let before = versions.get(&(view.name.to_owned(), view.origin));
+                prop_assert!(before.is_none_or(|before| *before <= view.version));
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_merge_of_the_same_delta_is_no_news(
+        letters in prop::collection::vec(letter(), 1..8),
+    ) {
+        let mut table = table_of(&letters);
+        for letter in &letters {
+            let before = digest(&table);
+            prop_assert!(!table.merge(&letter.read()).unwrap().news);
+            prop_assert_eq!(&before, &digest(&table));
+        }
+    }
+}
+
+// --- nodes that exchange deltas ------------------------------------------------------------------
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add {
+        node: usize,
+        name: usize,
+        by: i64,
+    },
+    Raise {
+        node: usize,
+        name: usize,
+        to: i64,
+    },
+    Close {
+        node: usize,
+    },
+    /// One of the deltas that have ever been on their way arrives, whether or not it has before.
+    Arrive {
+        letter: prop::sample::Index,
+        to: usize,
+    },
+    /// A catch-up begins; one that was under way between the two is lost.
+    Ask {
+        from: usize,
+        to: usize,
+        origin: usize,
+        all: bool,
+    },
+    /// One part of it is scanned, and arrives.
+    Part {
+        from: usize,
+        to: usize,
+        places: usize,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let node = || 0..NODES;
+    let name = || 0..NAMES.len();
+    prop_oneof![
+        4 => (node(), name(), -3..9i64).prop_map(|(node, name, by)| Step::Add { node, name, by }),
+        1 => (node(), name(), 0..20i64).prop_map(|(node, name, to)| Step::Raise { node, name, to }),
+        3 => node().prop_map(|node| Step::Close { node }),
+        6 => (any::<prop::sample::Index>(), node())
+            .prop_map(|(letter, to)| Step::Arrive { letter, to }),
+        2 => (node(), node(), node(), any::<bool>())
+            .prop_map(|(from, to, origin, all)| Step::Ask { from, to, origin, all }),
+        4 => (node(), node(), 1..3usize)
+            .prop_map(|(from, to, places)| Step::Part { from, to, places }),
+    ]
+}
+
+fn origin(node: usize) -> OriginId {
+    OriginId(node as u64 + 1)
+}
+
+/// Three tables, all that is on its way between them, and what really happened.
+struct World {
+    tables: Vec<Counters>,
+    letters: Vec<Letter>,
+    catch_ups: BTreeMap<(usize, usize), Scan>,
+    /// What each node's batches held: the truth against which claims are measured.
+    history: Vec<Vec<Letter>>,
+    /// By counter: everything that was added anywhere, and whether anyone raised it.
+    added: [i128; NAMES.len()],
+    raised: [bool; NAMES.len()],
+}
+
+impl World {
+    fn new() -> Self {
+        World {
+            tables: (0..NODES).map(|node| Counters::new(origin(node), node as u64)).collect(),
+            letters: Vec::new(),
+            catch_ups: BTreeMap::new(),
+            history: vec![Vec::new(); NODES],
+            added: [0; NAMES.len()],
+            raised: [false; NAMES.len()],
+        }
+    }
+
+    fn play(&mut self, step: &Step) {
+        match *step {
+            Step::Add { node, name, by } => {
+                self.tables[node].add(NAMES[name], by).expect("far from any bound");
+                self.added[name] += i128::from(by);
+            }
+            Step::Raise { node, name, to } => {
+                let before = self.tables[node].value(NAMES[name]).0;
+                let value = self.tables[node].raise(NAMES[name], to).expect("far from any bound").0;
+                assert_eq!(value, before.max(i128::from(to)));
+                self.raised[name] |= value > before;
+            }
+            Step::Close { node } => self.close(node),
+            Step::Arrive { letter, to } => {
+                if !self.letters.is_empty() {
+                    let letter = letter.get(&self.letters);
+                    self.tables[to].merge(&letter.read()).expect("nobody writes under our origin");
+                }
+            }
+            Step::Ask { from, to, origin: whose, all } => {
+                let after = self.tables[to].known(origin(whose)).version;
+                let want = Want { origin: origin(whose), after: (!all).then_some(after) };
+                if from != to && whose != to {
+                    self.catch_ups.insert((from, to), Scan::new(&self.tables[from], &[want]));
+                }
+            }
+            Step::Part { from, to, places } => self.part(from, to, places),
+        }
+    }
+
+    fn close(&mut self, node: usize) {
+        let Some(batch) = self.tables[node].close() else { return };
+        let letter = Letter::of(&self.tables[node].delta_of(&batch));
+        self.history[node].push(letter.clone());
+        self.letters.push(letter);
+    }
+
+    fn part(&mut self, from: usize, to: usize, places: usize) {
+        // A part leaves when the batch that is open while it is read has closed (rule 11).
+        let Some(scan) = self.catch_ups.get_mut(&(from, to)) else { return };
+        let (deltas, last) = scan.step(&self.tables[from], usize::MAX, places);
+        let letters: Vec<Letter> = deltas.iter().map(Letter::of).collect();
+        self.close(from);
+        for letter in &letters {
+            self.tables[to].merge(&letter.read()).expect("nobody writes under our origin");
+        }
+        if last {
+            self.catch_ups.remove(&(from, to));
+        }
+    }
+
+    /// What a digest claims is there, and will be relayed: for each batch up to the claimed
+    /// version, its slots' numbers, and versions that are not too low (rules 1 to 4).
+    fn assert_claims_hold(&self) {
+        for table in &self.tables {
+            let held: BTreeMap<(&str, OriginId), (Slot, Version)> = table
+                .iter()
+                .map(|view| ((view.name, view.origin), (view.slot, view.version)))
+                .collect();
+            for (node, batches) in self.history.iter().enumerate() {
+                let claimed = table.known(origin(node)).version;
+                for batch in batches.iter().filter(|batch| batch.upto <= claimed) {
+                    for (name, slot) in &batch.entries {
+                        let (found, version) = held[&(name.as_str(), origin(node))];
+                        assert!(slot.is_within(&found), "{name} of {} is missing", origin(node));
+                        assert!(version >= batch.upto, "{name} would be left out of relays");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What links do sooner or later: everyone asks everyone for what digests show to be lacking
+    /// or different.
+    fn repair(&mut self) {
+        for node in 0..NODES {
+            self.close(node);
+        }
+        for _ in 0..NODES {
+            for from in 0..NODES {
+                for to in 0..NODES {
+                    self.compare(from, to);
+                }
+            }
+        }
+    }
+
+    fn compare(&mut self, from: usize, to: usize) {
+        let mut letters = Vec::new();
+        for (origin, theirs) in self.tables[from].digest() {
+            let ours = self.tables[to].known(origin);
+            if origin == self.tables[to].our_origin() || ours == theirs {
+                continue;
+            }
+            let is_lacking = ours.version < theirs.version;
+            let after = is_lacking.then_some(ours.version);
+            let mut scan = Scan::new(&self.tables[from], &[Want { origin, after }]);
+            let (deltas, _) = scan.step(&self.tables[from], usize::MAX, usize::MAX);
+            letters.extend(deltas.iter().map(Letter::of));
+        }
+        for letter in &letters {
+            self.tables[to].merge(&letter.read()).expect("nobody writes under our origin");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(laws(512))]
+
+    #[test]
+    fn whatever_is_lost_doubled_or_reordered_all_come_to_the_same_once_it_is_repaired(
+        steps in prop::collection::vec(step(), 0..80),
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.play(step);
+            world.assert_claims_hold();
+        }
+        world.repair();
+        world.assert_claims_hold();
+        let first = &world.tables[0];
+        for other in &world.tables[1..] {
+            prop_assert_eq!(state(first), state(other));
+            prop_assert_eq!(digest(first), digest(other));
+            prop_assert_eq!(values(first), values(other));
+        }
+        for (name, value) in values(first).into_iter().enumerate() {
+            if world.raised[name] {
+                prop_assert!(value >= world.added[name], "a raise never takes anything away");
+            } else {
+                prop_assert_eq!(value, world.added[name], "each increment counts once");
+            }
+        }
+    }
+}
+
+// --- raise ---------------------------------------------------------------------------------------
+
+/// Two tables that hold the same.
+fn twins(adds: &[i64]) -> (Counters, Counters) {
+    let (mut one, mut other) = (Counters::new(OriginId(1), 0), Counters::new(OriginId(2), 0));
+    for by in adds {
+        one.add("x", *by).unwrap();
+    }
+    exchange(&mut one, &mut other);
+    (one, other)
+}
+
+fn exchange(one: &mut Counters, other: &mut Counters) {
+    one.close();
+    other.close();
+    tell(one, other);
+    tell(other, one);
+}
+
+fn tell(from: &Counters, to: &mut Counters) {
+    let wants: Vec<Want> = from
+        .digest()
+        .filter(|(origin, _)| *origin != to.our_origin())
+        .map(|(origin, _)| Want { origin, after: Some(to.known(origin).version) })
+        .collect();
+    let mut scan = Scan::new(from, &wants);
+    for delta in scan.step(from, usize::MAX, usize::MAX).0 {
+        to.merge(&delta).unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(laws(512))]
+
+    #[test]
+    fn a_raise_brings_the_value_to_its_target_and_never_lowers_it(
+        adds in prop::collection::vec(-50..50i64, 0..5),
+        raises in prop::collection::vec(-100..100i64, 1..5),
+    ) {
+        let (mut one, _) = twins(&adds);
+        for to in raises {
+            let before = one.value("x").0;
+            let after = one.raise("x", to).unwrap().0;
+            prop_assert_eq!(after, before.max(i128::from(to)));
+            prop_assert_eq!(after, one.value("x").0);
+        }
+    }
+
+    #[test]
+    fn raises_by_nodes_that_saw_the_same_do_not_add_up(
+        adds in prop::collection::vec(-50..50i64, 0..5),
+        first in -100..100i64,
+        second in -100..100i64,
+    ) {
+        let (mut one, mut other) = twins(&adds);
+        let before = one.value("x").0;
+        one.raise("x", first).unwrap();
+        other.raise("x", second).unwrap();
+        exchange(&mut one, &mut other);
+        let highest = before.max(first.into()).max(second.into());
+        prop_assert_eq!((one.value("x").0, other.value("x").0), (highest, highest));
+    }
+
+    #[test]
+    fn increments_that_the_raiser_had_not_seen_come_on_top(
+        adds in prop::collection::vec(-50..50i64, 0..5),
+        to in -100..100i64,
+        unseen in prop::collection::vec(-20..20i64, 0..5),
+    ) {
+        let (mut one, mut other) = twins(&adds);
+        let raised = one.raise("x", to).unwrap().0;
+        for by in &unseen {
+            other.add("x", *by).unwrap();
+        }
+        exchange(&mut one, &mut other);
+        let expected = raised + i128::from(unseen.iter().sum::<i64>());
+        prop_assert_eq!((one.value("x").0, other.value("x").0), (expected, expected));
+    }
+
+    #[test]
+    fn a_value_is_at_least_what_any_raise_asked_for_while_nobody_subtracts(
+        turns in prop::collection::vec((any::<bool>(), any::<bool>(), 0..60i64), 1..20),
+    ) {
+        let (mut one, mut other) = twins(&[]);
+        let mut highest = 0;
+        for (at_one, is_raise, number) in turns {
+            let table = if at_one { &mut one } else { &mut other };
+            if is_raise {
+                table.raise("x", number).unwrap();
+                highest = highest.max(i128::from(number));
+            } else {
+                table.add("x", number).unwrap();
+            }
+        }
+        exchange(&mut one, &mut other);
+        prop_assert!(one.value("x").0 >= highest);
+        prop_assert_eq!(one.value("x"), other.value("x"));
+    }
+}
