@@ -414,16 +414,19 @@ impl Node {
                     Heard::Limited => self.totals.beacons_limited += 1,
                     Heard::Rumour { answer } => {
                         self.totals.beacons_heard += 1;
+                        let is_removed = self.peers.registry().is_removed(&beacon.identity);
+                        let out = &mut effects.at_once;
+                        // Before the answer: if we were removed, who asks because an operator
+                        // registers us must know that there is something to lift.
+                        self.peers.rumour(now, beacon.identity, &mut self.totals, out);
                         if let Some(answer) = answer
-                            && !self.peers.registry().is_removed(&beacon.identity)
+                            && !is_removed
                         {
                             self.totals.beacons_sent += 1;
                             let bytes = envelope.seal(&Datagram::Beacon(answer));
                             let to = Destination::Socket(from);
                             effects.at_once.push(Effect::Datagram { to, bytes });
                         }
-                        let out = &mut effects.at_once;
-                        self.peers.rumour(now, beacon.identity, &mut self.totals, out);
                     }
                     Heard::Answer(sequence) => {
                         self.totals.beacons_heard += 1;

@@ -351,6 +351,8 @@ impl Peers {
             self.notify(now, &identity, to, out);
             return;
         }
+        let to = Destination::Address(identity.address.clone());
+        self.tell_what_it_missed(now, &identity, to, out);
         let known = self.peers.get(&identity.node);
         if known.is_some_and(|peer| peer.is_up && peer.identity.origin == identity.origin) {
             return;
@@ -383,6 +385,7 @@ impl Peers {
             self.notify(now, &sender.clone(), Destination::Socket(from), out);
             return Err(SwimError::Removed);
         }
+        self.tell_what_it_missed(now, &sender.clone(), Destination::Socket(from), out);
         if parsed.is_obituary() && self.rejoin.is_some() {
             // We know, and are about to return. foca would answer a sender that it holds for down
             // with the same message, and two nodes that do so never stop.
@@ -634,6 +637,25 @@ impl Peers {
         if self.notices.allow(now) {
             let notice = Datagram::Standing(self.standings_of(identity));
             out.push(Effect::Datagram { to, bytes: self.envelope.seal(&notice) });
+        }
+    }
+
+    /// Two things may have been said only once, and lost. A node that was registered again has not
+    /// heard of it: it would keep away for ever. Or we were removed, and those who knew are gone:
+    /// the others would talk to a node that refuses them, and find nothing to lift when it is
+    /// registered.
+    fn tell_what_it_missed(
+        &mut self,
+        now: Time,
+        identity: &Identity,
+        to: Destination,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.am_removed() {
+            let me = self.me.clone();
+            self.notify(now, &me, to, out);
+        } else if self.registry.epoch_of(identity.node, &identity.address) > identity.epoch {
+            self.notify(now, identity, to, out);
         }
     }
 
