@@ -5,7 +5,7 @@ use quipu_core::counter::Slot;
 use quipu_core::delta::{Delta, Entry};
 use quipu_core::effects::{Event, LinkEnd};
 
-use crate::cluster::{A, B, C, Cluster, add, config, ms, secs};
+use crate::cluster::{A, B, C, Cluster, LATENCY, add, config, ms, secs};
 
 fn entry(name: &str, plus: u64) -> Entry<'_> {
     Entry::new(name, Slot { plus, minus: 0, raise: 0 })
@@ -92,6 +92,30 @@ fn rule_6_load_alone_never_starts_a_repair() {
     cluster.run(secs(3));
     assert_eq!(repairs(&cluster), 0);
     assert!(cluster.agree());
+}
+
+#[test]
+fn rule_6_a_catch_up_under_way_differs_from_all_others_and_starts_no_repair() {
+    let mut cluster = Cluster::of(1);
+    for chunk in 0..30 {
+        cluster.request(A, (0..1000).map(|n| add(&format!("{chunk:0>100} {n:0>20}"), 1)).collect());
+        cluster.run(ms(2));
+    }
+    cluster.start(config(B));
+    cluster.start(config(C));
+    cluster.cut(A, C);
+    cluster.run_until("B has asked", secs(3), |c| c.node(B).totals().catch_ups_asked > 0);
+    // B's disk is slow, and B takes seconds for what C hears of at every exchange.
+    let began = cluster.now();
+    while cluster.known(B, A) == 0 {
+        cluster.hold_syncs(B);
+        cluster.run(ms(400));
+        cluster.release_syncs(B);
+        cluster.run(LATENCY + LATENCY / 5);
+    }
+    assert!(cluster.now().since(began) > secs(3), "{:?}", cluster.now().since(began));
+    cluster.run_until("C has it all from B", secs(5), Cluster::agree);
+    assert_eq!(repairs(&cluster), 0);
 }
 
 /// Plays a message as A's to B, and expects B to drop the link and change nothing.
