@@ -437,7 +437,8 @@ impl Peers {
             let bytes = self.envelope.seal(&Datagram::Standing(lifted.clone()));
             out.push(Effect::Datagram { to: Destination::Address(name.address.clone()), bytes });
         }
-        let is_asked = self.asks.iter().any(|ask| ask.until.is_some() && ask.given == name.given);
+        let is_asked =
+            self.asks.iter().any(|ask| ask.until.is_some() && ask.address == name.address);
         if !is_asked && self.asks.len() < ASKS_MAX {
             self.asks.push(Ask {
                 given: name.given.clone(),
@@ -462,7 +463,7 @@ impl Peers {
         if self.is_me(name) {
             return Vec::new();
         }
-        self.asks.retain(|ask| ask.until.is_none() || ask.given != name.given);
+        self.asks.retain(|ask| ask.until.is_none() || ask.address != name.address);
         let found: Vec<Identity> = self
             .found(name)
             .filter(|peer| !self.registry.is_removed(&peer.identity))
