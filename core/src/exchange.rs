@@ -38,6 +38,8 @@ pub(crate) struct Exchange {
     /// Differences at equal versions seen at the last exchange: what we and the peer had.
     differences: BTreeMap<OriginId, (Known, Known)>,
     peer_hash: Option<u64>,
+    /// Whether our digest has gone to the peer at all.
+    has_told: bool,
 }
 
 /// What a part of a digest shows.
@@ -57,6 +59,7 @@ impl Exchange {
             is_first_over: false,
             differences: BTreeMap::new(),
             peer_hash: None,
+            has_told: false,
         }
     }
 
@@ -82,8 +85,11 @@ impl Exchange {
         self.next = now + EXCHANGE_EVERY;
         let hash = hash(counters);
         let mut messages = vec![Message::DigestHash(hash)];
-        if self.peer_hash != Some(hash) {
+        // The first time the digest goes even if the peer's hash, already here, is the same: the
+        // peer takes itself to be behind until it has read one whole.
+        if self.peer_hash != Some(hash) || !self.has_told {
             messages.extend(parts(counters));
+            self.has_told = true;
         }
         messages
     }
@@ -171,4 +177,23 @@ fn hash(counters: &Counters) -> u64 {
     counters.digest().fold(0, |sum, (origin, known)| {
         sum.wrapping_add(fingerprint::of_row(origin, known.version, known.fingerprint))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_exchange_tells_the_digest_though_the_peers_hash_came_first_and_agrees() {
+        let counters = Counters::new(OriginId(1), 0);
+        let mut exchange = Exchange::new(Time::ZERO);
+        exchange.hear_hash(hash(&counters));
+        let [Message::DigestHash(_), Message::DigestPart { first: FIRST, last: LAST, .. }] =
+            exchange.due(Time::ZERO, &counters)[..]
+        else {
+            panic!("expected the hash and the whole digest in one part");
+        };
+        let calm = exchange.due(Time::ZERO + EXCHANGE_EVERY, &counters);
+        assert!(matches!(calm[..], [Message::DigestHash(_)]), "{calm:?}");
+    }
 }
