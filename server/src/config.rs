@@ -94,8 +94,11 @@ pub(crate) fn listen_address(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<SocketAddr, ConfigError> {
     let expected = "an IP address and a port, like 127.0.0.1:8088 or 0.0.0.0:8088";
-    let mut listen = socket(http, DEFAULT_PORT)
-        .ok_or_else(|| ConfigError::Unreadable { flag: "--http", expected, found: http.into() })?;
+    let mut listen = socket(http, DEFAULT_PORT).ok_or_else(|| ConfigError::Unreadable {
+        flag: "--http",
+        expected,
+        found: http.into(),
+    })?;
     if let Some(port) = variable("PORT").filter(|port| !port.is_empty()) {
         let expected = "a port between 0 and 65535";
         listen.set_port(port.parse().map_err(|_| ConfigError::Unreadable {
@@ -109,9 +112,7 @@ pub(crate) fn listen_address(
 
 /// An IP address with a port, or without one.
 fn socket(text: &str, default_port: u16) -> Option<SocketAddr> {
-    text.parse()
-        .or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, default_port)))
-        .ok()
+    text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, default_port))).ok()
 }
 
 fn check_advertised(text: &str) -> Result<(), ConfigError> {
@@ -144,9 +145,9 @@ fn targets(texts: &[String], port: u16) -> Result<Vec<SocketAddr>, ConfigError> 
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
         .map(|text| {
-            socket(text, port).filter(|target| target.port() != 0).ok_or_else(|| {
-                ConfigError::Unreadable { flag, expected, found: text.to_owned() }
-            })
+            socket(text, port)
+                .filter(|target| target.port() != 0)
+                .ok_or_else(|| ConfigError::Unreadable { flag, expected, found: text.to_owned() })
         })
         .collect()
 }

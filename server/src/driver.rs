@@ -31,10 +31,17 @@ use crate::network::Network;
 /// datagram that arrives meanwhile waits for less than a millisecond.
 const BATCH_INPUTS_MAX: usize = 256;
 
-/// Batches whose effects wait for the disk. Beyond it commands and frames wait in their queues;
-/// datagrams and timers go on, since they leave hardly anything to be kept and a slow disk must not
-/// look like death.
-const BATCHES_WAITING_MAX: usize = 64;
+/// Batches that wait for the disk beyond which commands wait in their queue. One sync serves them
+/// all, so more would not make anything quicker.
+const COMMANDS_WAIT_AT_BATCHES: usize = 64;
+
+/// The same for what links bring, which is bounded by the protocol's own windows as well. Peers are
+/// listened to for longer than clients, since a link that is not read for seconds looks dead.
+/// Datagrams and timers go on whatever waits: they leave hardly anything to be kept.
+const ARRIVALS_WAIT_AT_BATCHES: usize = 1024;
+
+/// The same in bytes of records, of which a peer that catches up brings many.
+const ARRIVALS_WAIT_AT_BYTES: usize = 64 << 20;
 
 /// Time as the node counts it: from the start of its driver.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +67,7 @@ impl Clock {
 #[derive(Debug)]
 struct Waiting {
     batch: u64,
+    record_bytes: usize,
     effects: Vec<Effect>,
 }
 
@@ -82,6 +90,8 @@ pub(crate) struct Driver<D> {
     inbox: Inbox,
     effects: Effects,
     waiting: VecDeque<Waiting>,
+    /// The records of all that is waiting.
+    waiting_bytes: usize,
     replies: Slab<oneshot::Sender<Results>>,
     events: Events,
     /// Whether the node was given something since the last batch was closed.
@@ -98,6 +108,7 @@ impl<D: Disk> Driver<D> {
             inbox,
             effects: Effects::default(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             replies: Slab::new(),
             events: Events::new(Instant::now()),
             is_open: false,
@@ -115,15 +126,16 @@ impl<D: Disk> Driver<D> {
             if due < alarm.deadline() || alarm.is_elapsed() {
                 alarm.as_mut().reset(due);
             }
-            let has_room = self.waiting.len() < BATCHES_WAITING_MAX;
+            let (arrivals, commands) = (self.takes_arrivals(), self.takes_commands());
             let wake = tokio::select! {
                 biased;
                 synced = self.disk.synced(), if !self.waiting.is_empty() => Wake::Synced(synced),
-                Some(received) = self.inbox.datagrams.recv() => Wake::Datagram(received),
-                Some(arrival) = self.inbox.arrivals.recv(), if has_room => Wake::Arrival(arrival),
-                Some(command) = self.inbox.commands.recv(), if has_room => Wake::Command(command),
-                () = &mut alarm => Wake::Due,
                 _ = &mut leave => Wake::Leave,
+                Some(received) = self.inbox.datagrams.recv() => Wake::Datagram(received),
+                Some(arrival) = self.inbox.arrivals.recv(), if arrivals => Wake::Arrival(arrival),
+                Some(command) = self.inbox.commands.recv(), if commands => Wake::Command(command),
+                // Last, since closing a batch does what is due however the batch came about.
+                () = &mut alarm => Wake::Due,
             };
             let now = Instant::now();
             let time = self.clock.time(now);
@@ -133,13 +145,11 @@ impl<D: Disk> Driver<D> {
                 Wake::Datagram(received) => self.datagram(received, time),
                 Wake::Arrival(arrival) => self.arrival(arrival, time),
                 Wake::Command(command) => self.command(command, time),
-                Wake::Due => {
-                    self.events.summarise(now);
-                    self.input(Input::Tick, time);
-                }
+                Wake::Due => self.input(Input::Tick, time),
                 Wake::Leave => self.input(Input::Leave, time),
             }
             self.gather(time);
+            self.events.summarise(now);
             if self.is_open || self.node.next_deadline() <= time {
                 self.close(time);
             }
@@ -155,17 +165,26 @@ impl<D: Disk> Driver<D> {
             let Ok(received) = self.inbox.datagrams.try_recv() else { break };
             self.datagram(received, time);
         }
-        if self.waiting.len() >= BATCHES_WAITING_MAX {
-            return;
+        if self.takes_arrivals() {
+            for _ in 0..BATCH_INPUTS_MAX {
+                let Ok(arrival) = self.inbox.arrivals.try_recv() else { break };
+                self.arrival(arrival, time);
+            }
         }
-        for _ in 0..BATCH_INPUTS_MAX {
-            let Ok(arrival) = self.inbox.arrivals.try_recv() else { break };
-            self.arrival(arrival, time);
+        if self.takes_commands() {
+            for _ in 0..BATCH_INPUTS_MAX {
+                let Ok(command) = self.inbox.commands.try_recv() else { break };
+                self.command(command, time);
+            }
         }
-        for _ in 0..BATCH_INPUTS_MAX {
-            let Ok(command) = self.inbox.commands.try_recv() else { break };
-            self.command(command, time);
-        }
+    }
+
+    fn takes_arrivals(&self) -> bool {
+        self.waiting.len() < ARRIVALS_WAIT_AT_BATCHES && self.waiting_bytes < ARRIVALS_WAIT_AT_BYTES
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.waiting.len() < COMMANDS_WAIT_AT_BATCHES
     }
 
     fn datagram(&mut self, received: Received, time: Time) {
@@ -200,9 +219,7 @@ impl<D: Disk> Driver<D> {
     fn command(&mut self, command: Command, time: Time) {
         let input = match command {
             Command::Request { ops, reply } => Input::Request { token: self.token(reply), ops },
-            Command::Register { peer, reply } => {
-                Input::Register { token: self.token(reply), peer }
-            }
+            Command::Register { peer, reply } => Input::Register { token: self.token(reply), peer },
             Command::Remove { peer, reply } => Input::Remove { token: self.token(reply), peer },
             Command::Report { reply } => {
                 // Whoever asked may be gone.
@@ -247,8 +264,10 @@ impl<D: Disk> Driver<D> {
         let effects = std::mem::take(&mut self.effects.after_sync);
         // A batch that has nothing to keep and nothing to hold back is over.
         if !records.is_empty() || !effects.is_empty() {
+            let record_bytes = records.len();
             self.disk.append(batch, records);
-            self.waiting.push_back(Waiting { batch, effects });
+            self.waiting_bytes += record_bytes;
+            self.waiting.push_back(Waiting { batch, record_bytes, effects });
         }
     }
 
@@ -257,6 +276,7 @@ impl<D: Disk> Driver<D> {
         while self.waiting.front().is_some_and(|waiting| waiting.batch <= synced)
             && let Some(waiting) = self.waiting.pop_front()
         {
+            self.waiting_bytes -= waiting.record_bytes;
             for effect in waiting.effects {
                 self.carry_out(effect);
             }
@@ -279,7 +299,8 @@ impl<D: Disk> Driver<D> {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { token, results } => {
-                let reply = usize::try_from(token).ok().and_then(|key| self.replies.try_remove(key));
+                let reply =
+                    usize::try_from(token).ok().and_then(|key| self.replies.try_remove(key));
                 if let Some(reply) = reply {
                     // Whoever asked may be gone.
                     let _ = reply.send(results);
@@ -303,5 +324,178 @@ impl<D: Disk> Driver<D> {
         }
         self.network.drain().await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use quipu_core::auth::Secret;
+    use quipu_core::effects::{Op, Value};
+    use quipu_core::identity::{Address, NodeId, OriginId};
+    use quipu_core::name::CounterName;
+    use quipu_core::node::Config;
+    use tokio::net::UdpSocket;
+    use tokio::sync::mpsc;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::handle::{Handle, Unavailable};
+    use crate::inbox::inbox;
+    use crate::network::Counts;
+    use crate::network::resolve::Resolver;
+
+    /// A disk that takes as long as the test likes.
+    struct SlowDisk {
+        appended: mpsc::UnboundedSender<u64>,
+        synced: mpsc::UnboundedReceiver<io::Result<u64>>,
+    }
+
+    impl Disk for SlowDisk {
+        fn append(&mut self, batch: u64, records: Vec<u8>) {
+            assert!(!records.is_empty(), "these tests only add");
+            let _ = self.appended.send(batch);
+        }
+
+        async fn synced(&mut self) -> io::Result<u64> {
+            self.synced.recv().await.expect("the test still runs")
+        }
+    }
+
+    /// A driver, and both ends of everything around it.
+    struct Stage {
+        handle: Handle,
+        appended: mpsc::UnboundedReceiver<u64>,
+        synced: mpsc::UnboundedSender<io::Result<u64>>,
+        leave: oneshot::Sender<()>,
+        driver: JoinHandle<io::Result<()>>,
+    }
+
+    impl Stage {
+        async fn new() -> Self {
+            let own = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let address = Address::from(own.local_addr().unwrap());
+            let (resolver, counts) = (Arc::new(Resolver::new()), Arc::new(Counts::default()));
+            let (outside, inbox) = inbox();
+            let doors = (Arc::clone(&resolver), Arc::clone(&counts));
+            let network = Network::start(own, None, None, &outside, doors.0, doors.1);
+            let network = network.await.unwrap();
+            let config = Config {
+                node: NodeId(1),
+                origin: OriginId(1),
+                address: address.clone(),
+                boot: 1,
+                cluster: "test".to_owned(),
+                secret: None::<Secret>,
+                seeds: Vec::new(),
+                discovery: false,
+                chance: [0; 32],
+            };
+            let node = Node::new(config, Time::ZERO);
+            let (to_appended, appended) = mpsc::unbounded_channel();
+            let (synced, from_synced) = mpsc::unbounded_channel();
+            let disk = SlowDisk { appended: to_appended, synced: from_synced };
+            let (leave, leaving) = oneshot::channel();
+            let driver = Driver::new(node, Clock::start(), disk, network, inbox);
+            let (commands, arrivals) = (outside.commands, outside.arrivals);
+            let handle = Handle::new(commands, arrivals, address, resolver, counts);
+            Stage { handle, appended, synced, leave, driver: tokio::spawn(driver.run(leaving)) }
+        }
+
+        /// Adds one, and waits until the disk has it: the answer to come, and the batch.
+        async fn add(&mut self) -> (JoinHandle<Result<Results, Unavailable>>, u64) {
+            let handle = self.handle.clone();
+            let op = Op::Add { name: CounterName::DEFAULT, by: 1 };
+            let answer = tokio::spawn(async move { handle.request(vec![op]).await });
+            (answer, self.appended.recv().await.unwrap())
+        }
+
+        fn sync(&self, batch: u64) {
+            self.synced.send(Ok(batch)).unwrap();
+        }
+
+        /// Waits until the driver has taken all that it will take for now.
+        async fn settle(&self) {
+            self.handle.report().await.unwrap();
+        }
+    }
+
+    fn value(answer: Result<Results, Unavailable>) -> i128 {
+        let [Ok(Value(value))] = answer.unwrap()[..] else { panic!("refused") };
+        value
+    }
+
+    #[tokio::test]
+    async fn an_answer_leaves_only_when_its_batch_is_synced() {
+        let mut stage = Stage::new().await;
+        let (answer, batch) = stage.add().await;
+        stage.settle().await;
+        assert!(!answer.is_finished());
+        stage.sync(batch);
+        assert_eq!(value(answer.await.unwrap()), 1);
+    }
+
+    #[tokio::test]
+    async fn batches_gather_while_others_are_synced_and_one_sync_serves_all() {
+        let mut stage = Stage::new().await;
+        let (one, first) = stage.add().await;
+        let (two, second) = stage.add().await;
+        let (three, third) = stage.add().await;
+        assert!(first < second && second < third);
+        stage.settle().await;
+        assert!(!one.is_finished() && !two.is_finished() && !three.is_finished());
+        stage.sync(second);
+        assert_eq!(value(one.await.unwrap()), 1);
+        assert_eq!(value(two.await.unwrap()), 2);
+        stage.settle().await;
+        assert!(!three.is_finished());
+        stage.sync(third);
+        assert_eq!(value(three.await.unwrap()), 3);
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_ends_the_driver_and_what_was_not_safe_is_never_told() {
+        let mut stage = Stage::new().await;
+        let (answer, _) = stage.add().await;
+        stage.synced.send(Err(io::Error::other("no space left"))).unwrap();
+        let error = stage.driver.await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "no space left");
+        assert!(matches!(answer.await.unwrap(), Err(Unavailable::Stopping)));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_keep_up_makes_commands_wait() {
+        let mut stage = Stage::new().await;
+        let mut answers = Vec::new();
+        for _ in 0..COMMANDS_WAIT_AT_BATCHES {
+            answers.push(stage.add().await);
+        }
+        let handle = stage.handle.clone();
+        let op = Op::Add { name: CounterName::DEFAULT, by: 1 };
+        let late = tokio::spawn(async move { handle.request(vec![op]).await });
+        // On one thread a yield lets every task that can go on do so.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(stage.appended.try_recv().is_err(), "taken though there was no room");
+        stage.sync(answers[0].1);
+        let batch = stage.appended.recv().await.unwrap();
+        stage.sync(batch);
+        assert_eq!(value(late.await.unwrap()), COMMANDS_WAIT_AT_BATCHES as i128 + 1);
+    }
+
+    #[tokio::test]
+    async fn leaving_waits_for_what_was_taken() {
+        let mut stage = Stage::new().await;
+        let (answer, batch) = stage.add().await;
+        drop(stage.leave);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!stage.driver.is_finished());
+        stage.synced.send(Ok(batch)).unwrap();
+        stage.driver.await.unwrap().unwrap();
+        assert_eq!(value(answer.await.unwrap()), 1);
     }
 }

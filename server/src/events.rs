@@ -95,7 +95,11 @@ impl Events {
         }
         self.summarised = now;
         for kind in self.kinds.iter_mut().filter(|kind| kind.left_out > 0) {
-            tracing::warn!("{} more lines like this one were left out: {}", kind.left_out, kind.example);
+            tracing::warn!(
+                "{} more lines like this one were left out: {}",
+                kind.left_out,
+                kind.example
+            );
             kind.left_out = 0;
         }
     }

@@ -94,7 +94,6 @@ pub(crate) fn inbox() -> (Outside, Inbox) {
     let (to_datagrams, datagrams) = mpsc::channel(DATAGRAMS_MAX);
     let (to_arrivals, arrivals) = mpsc::channel(ARRIVALS_MAX);
     let (to_commands, commands) = mpsc::channel(COMMANDS_MAX);
-    let outside =
-        Outside { datagrams: to_datagrams, arrivals: to_arrivals, commands: to_commands };
+    let outside = Outside { datagrams: to_datagrams, arrivals: to_arrivals, commands: to_commands };
     (outside, Inbox { datagrams, arrivals, commands })
 }

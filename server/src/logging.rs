@@ -15,9 +15,8 @@ use crate::flags::{LogFormat, LogLevel};
 pub(crate) fn init(level: LogLevel, format: LogFormat) {
     let ours = LevelFilter::from(level);
     let theirs = if level == LogLevel::Trace { LevelFilter::TRACE } else { LevelFilter::WARN };
-    let filter = Targets::new()
-        .with_target(env!("CARGO_CRATE_NAME"), ours)
-        .with_default(theirs.min(ours));
+    let filter =
+        Targets::new().with_target(env!("CARGO_CRATE_NAME"), ours).with_default(theirs.min(ours));
     let lines = fmt::layer().with_writer(stderr);
     let lines = match format {
         LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),

@@ -77,7 +77,10 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let serving = tokio::spawn(http::serve(listener, handle, async {
         let _ = stopping.await;
     }));
-    tracing::info!("quipu {} listens on {listen}, advertised as {address}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(
+        "quipu {} listens on {listen}, advertised as {address}",
+        env!("CARGO_PKG_VERSION")
+    );
 
     tokio::select! {
         name = signals.next() => tracing::info!("{name}: leaving the cluster"),

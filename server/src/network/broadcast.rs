@@ -89,14 +89,8 @@ mod tests {
 
     const ALL: [Interface; 4] = [
         Interface { ip: Ipv4Addr::LOCALHOST, broadcast: Some(LOOPBACK) },
-        Interface {
-            ip: Ipv4Addr::new(10, 0, 0, 5),
-            broadcast: Some(Ipv4Addr::new(10, 0, 0, 255)),
-        },
-        Interface {
-            ip: Ipv4Addr::new(10, 0, 0, 6),
-            broadcast: Some(Ipv4Addr::new(10, 0, 0, 255)),
-        },
+        Interface { ip: Ipv4Addr::new(10, 0, 0, 5), broadcast: Some(Ipv4Addr::new(10, 0, 0, 255)) },
+        Interface { ip: Ipv4Addr::new(10, 0, 0, 6), broadcast: Some(Ipv4Addr::new(10, 0, 0, 255)) },
         Interface { ip: Ipv4Addr::new(10, 9, 0, 1), broadcast: None },
     ];
 

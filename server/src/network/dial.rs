@@ -61,10 +61,8 @@ async fn connect(address: &Address, resolver: &Resolver) -> Result<TcpStream, Di
 }
 
 async fn upgrade(stream: TcpStream, address: &Address) -> Result<Connection, DialError> {
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await?;
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = hyper::Uri::from_static(PATH);
     let headers = request.headers_mut();
@@ -73,14 +71,15 @@ async fn upgrade(stream: TcpStream, address: &Address) -> Result<Connection, Dia
     }
     headers.insert(CONNECTION, hyper::header::HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, hyper::header::HeaderValue::from_static(PROTOCOL));
-    let asking = async {
+    // Takes the sender along: with it gone, a connection that was refused ends.
+    let asking = async move {
         let response = sender.send_request(request).await?;
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Ok(hyper::upgrade::on(response).await?),
             other => Err(DialError::Refused(other)),
         }
     };
-    // The connection has to be driven while it is asked on; once upgraded, or refused, it ends.
+    // The connection has to be driven while it is asked on.
     let (upgraded, driven) = tokio::join!(asking, connection.with_upgrades());
     let upgraded = upgraded?;
     driven?;
@@ -126,7 +125,8 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_does_not_agree_is_no_peer() {
-        let (_, refused) = dial_someone(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+        let (_, refused) =
+            dial_someone(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
         assert!(matches!(refused, Err(DialError::Refused(StatusCode::NOT_FOUND))), "{refused:?}");
         let (_, rubbish) = dial_someone(b"\x00\x01\x02rubbish\r\n\r\n").await;
         assert!(matches!(rubbish, Err(DialError::Http(_))), "{rubbish:?}");

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(resolver.answers.lock().unwrap()[&name].asked, asked);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_answer_is_forgotten_after_some_seconds_unless_it_is_still_awaited() {
         let asked = Instant::now();
         let (found, sockets) = watch::channel(None);

@@ -67,8 +67,9 @@ impl Sockets {
 async fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindError> {
     let mut tries = if listen.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
-        let listener =
-            TcpListener::bind(listen).await.map_err(|error| BindError::new(listen, "tcp", error))?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| BindError::new(listen, "tcp", error))?;
         let at = listener.local_addr().map_err(|error| BindError::new(listen, "tcp", error))?;
         match UdpSocket::bind(at).await {
             Ok(own) => return Ok((listener, own)),

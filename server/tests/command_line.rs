@@ -1,0 +1,210 @@
+//! What the program says when it is started wrongly, and how it stops.
+//!
+//! Each complaint is one line on stderr that names what is wrong and what to do, and an exit code
+//! that a script can tell apart: 2 for a command line that is none to run, 1 for one that failed.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_quipu");
+
+/// The program with these arguments and variables, and no others of this environment.
+fn quipu(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    quipu(arguments, &[]).output().expect("the program can be started")
+}
+
+/// The one line that was said with this exit code.
+fn complaint(output: &Output, code: i32) -> String {
+    let text = String::from_utf8(output.stderr.clone()).expect("text");
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(text.lines().count(), 1, "expected one line, found:\n{text}");
+    assert!(output.stdout.is_empty(), "nothing but answers belongs on stdout");
+    text.strip_prefix("quipu: ").expect("the program's name first").trim_end().to_owned()
+}
+
+/// A node that runs, and is killed at the latest when this goes.
+struct Node {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    /// The line with which it said that it is ready.
+    ready: String,
+}
+
+impl Node {
+    /// Starts one that nobody finds, on a port of the system's choice.
+    fn start(more: &[&str]) -> Self {
+        let arguments = [&["--http", "127.0.0.1:0", "--disable-discovery"], more].concat();
+        let mut child = quipu(&arguments, &[])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program can be started");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut ready = String::new();
+        while !ready.contains("listens on") {
+            ready.clear();
+            let length = log.read_line(&mut ready).expect("text");
+            assert!(length > 0, "the node ended before it was ready");
+        }
+        Node { child, log, ready }
+    }
+
+    fn address(&self) -> &str {
+        let (_, rest) = self.ready.split_once("listens on ").expect("where it listens");
+        rest.split_once(',').expect("and as what it is advertised").0
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the node runs");
+    }
+
+    /// Its exit code, and what else it said.
+    fn ended(&mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).expect("text");
+        (self.child.wait().expect("a child").code(), rest)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_a_way_out() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let line = complaint(&run(&["--http", &address, "--disable-discovery"]), 1);
+    assert!(line.starts_with(&format!("cannot listen on {address} (tcp): ")), "{line}");
+    assert!(line.ends_with("choose another port with --http or PORT"), "{line}");
+}
+
+#[test]
+fn an_address_of_another_machine_cannot_be_listened_on() {
+    let line = complaint(&run(&["--http", "192.0.2.1:8088", "--disable-discovery"]), 1);
+    assert!(line.contains("name one of its own with --http"), "{line}");
+}
+
+#[test]
+fn a_secret_that_cannot_be_used_is_named_with_its_file_and_what_to_do() {
+    let line = complaint(&run(&["--secret-file", "/nowhere/secret"]), 2);
+    assert!(line.starts_with("--secret-file: cannot read /nowhere/secret: "), "{line}");
+
+    let file = std::env::temp_dir().join(format!("quipu-short-secret-{}", std::process::id()));
+    fs::write(&file, "too short\n").expect("a temporary file");
+    let line = complaint(&run(&["--secret-file", file.to_str().expect("text")]), 2);
+    fs::remove_file(&file).expect("the temporary file");
+    assert!(line.contains("expected a secret of at least 16 bytes, found 9 in"), "{line}");
+    assert!(line.contains("make one with: head -c 32 /dev/urandom | base64 > "), "{line}");
+}
+
+#[test]
+fn nonsense_gets_one_line_that_says_what_was_expected() {
+    for (arguments, words) in [
+        (&["--no-such-flag"][..], "unexpected argument '--no-such-flag' found"),
+        (&["--htttp", "x"], "a similar argument exists: '--http'"),
+        (&["--http", "localhost"], "expected an IP address and a port, like 127.0.0.1:8088"),
+        (&["--http"], "a value is required for '--http <IP:PORT>'"),
+        (&["--advertise", "0.0.0.0"], "expected an address at which other nodes reach this one"),
+        (&["--join", "a:1,b:b"], "expected a port between 1 and 65535 after the host, found \"b\""),
+        (&["--discovery-port=0"], "0 is not in 1..=65535"),
+        (&["--discovery-to", "example.com"], "expected IP addresses"),
+        (&["--cluster", ""], "expected 1 to 64 bytes, found 0"),
+        (&["--log-level", "loud"], "possible values: error, warn, info, debug, trace"),
+        (&["no-such-command"], "unrecognized subcommand 'no-such-command'"),
+    ] {
+        let line = complaint(&run(arguments), 2);
+        assert!(line.contains(words), "{arguments:?}: {line}");
+    }
+}
+
+#[test]
+fn variables_are_checked_like_flags() {
+    for (variable, words) in [
+        (("PORT", "http"), "PORT: expected a port between 0 and 65535, found \"http\""),
+        (("PEERS", "a:1,b c"), "PEERS: expected a host of letters"),
+        (("QUIPU_HTTP", "nowhere"), "expected an IP address and a port"),
+        (("QUIPU_DISCOVERY_PORT", "0"), "0 is not in 1..=65535"),
+    ] {
+        let output = quipu(&[], &[variable]).output().expect("the program can be started");
+        let line = complaint(&output, 2);
+        assert!(line.contains(words), "{variable:?}: {line}");
+    }
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8(help.stdout).expect("text");
+    for word in ["Where it answers:", "QUIPU_JOIN", "[default: 7000]", "Examples:", "PORT"] {
+        assert!(text.contains(word), "{word} is missing in:\n{text}");
+    }
+    assert!(text.lines().all(|line| line.len() <= 100), "a line is too long");
+    let version = run(&["--version"]);
+    let expected = format!("quipu {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(version.stdout).expect("text"), expected);
+}
+
+#[test]
+fn a_node_is_well_while_it_runs_and_ends_with_zero_when_asked_to() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut node = Node::start(&["--in-memory"]);
+        let address = node.address().to_owned();
+        let health = run(&["health", "--node", &address]);
+        assert_eq!(health.status.code(), Some(0), "{health:?}");
+        assert!(health.stderr.is_empty() && health.stdout.is_empty(), "{health:?}");
+
+        node.signal(signal);
+        let (code, log) = node.ended();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("leaving the cluster"), "{log}");
+
+        let line = complaint(&run(&["health", "--node", &address]), 1);
+        assert!(line.starts_with(&format!("no node answers at {address}: ")), "{line}");
+    }
+}
+
+#[test]
+fn health_asks_the_node_that_its_environment_would_start() {
+    let node = Node::start(&[]);
+    let port = node.address().rsplit_once(':').expect("a port").1;
+    let variables = [("QUIPU_HTTP", "0.0.0.0:8088"), ("PORT", port)];
+    let health = quipu(&["health"], &variables).output().expect("the program can be started");
+    assert_eq!(health.status.code(), Some(0), "{health:?}");
+}
+
+#[test]
+fn a_log_for_machines_is_one_object_a_line() {
+    let mut node = Node::start(&["--log-format", "json"]);
+    node.signal(Signal::TERM);
+    let (code, rest) = node.ended();
+    assert_eq!(code, Some(0));
+    for line in rest.lines().chain([node.ready.as_str()]) {
+        let object: serde_json::Value = serde_json::from_str(line).expect(line);
+        for key in ["timestamp", "level", "message"] {
+            assert!(object[key].is_string(), "{key} is missing: {line}");
+        }
+    }
+}
+
+#[test]
+fn two_nodes_never_share_a_port() {
+    let node = Node::start(&[]);
+    let line = complaint(&run(&["--http", node.address(), "--disable-discovery"]), 1);
+    assert!(line.contains("another program has this port"), "{line}");
+}
