@@ -31,7 +31,8 @@ fn transcript(node: &Node, calls: &[(&str, &str, &str)]) -> String {
     for (method, path, body) in calls {
         let answer = node.request(method, path, body);
         let said = answer.body.replace(&node.id(), "[node_id]");
-        lines.push_str(&format!("{method} {path} {body}\n  {} {said}\n", answer.status));
+        let call = format!("{method} {path} {body}");
+        lines.push_str(&format!("{}\n  {} {said}\n", call.trim_end(), answer.status));
     }
     lines
 }
@@ -59,7 +60,38 @@ fn the_eight_original_calls_are_answered_as_recorded() {
             ("POST", "/remove-peer", r#"{"id":"127.0.0.2:1"}"#),
         ],
     );
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+    GET /health
+      200 {"status":"ok","node_id":"[node_id]"}
+    GET /count
+      200 {"count":0,"node_id":"[node_id]"}
+    POST /increment
+      200 {"count":1,"node_id":"[node_id]"}
+    POST /increment
+      200 {"count":2,"node_id":"[node_id]"}
+    POST /sync {"count":7}
+      200 {"count":7,"node_id":"[node_id]"}
+    POST /sync {"count":3}
+      200 {"count":7,"node_id":"[node_id]"}
+    GET /count
+      200 {"count":7,"node_id":"[node_id]"}
+    GET /peers
+      200 []
+    POST /register {"id":"127.0.0.2:1"}
+      200 {"status":"ok","node_id":"[node_id]"}
+    GET /peers
+      200 ["127.0.0.2:1"]
+    POST /register {"id":"127.0.0.2:1"}
+      200 {"status":"ok","node_id":"[node_id]"}
+    GET /peers
+      200 ["127.0.0.2:1"]
+    POST /remove-peer {"id":"127.0.0.2:1"}
+      200 {"status":"ok","node_id":"[node_id]"}
+    GET /peers
+      200 []
+    POST /remove-peer {"id":"127.0.0.2:1"}
+      200 {"status":"ok","node_id":"[node_id]"}
+    "#);
 }
 
 #[test]
@@ -171,7 +203,26 @@ fn counters_have_names_of_their_own() {
             ("GET", "/counters/default", ""),
         ],
     );
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+    GET /counters/visits
+      200 {"name":"visits","value":0,"node_id":"[node_id]"}
+    POST /counters/visits/increment
+      200 {"name":"visits","value":1,"node_id":"[node_id]"}
+    POST /counters/visits/increment {"by":41}
+      200 {"name":"visits","value":42,"node_id":"[node_id]"}
+    POST /counters/visits/increment {"by":-2}
+      200 {"name":"visits","value":40,"node_id":"[node_id]"}
+    POST /counters/visits/increment {}
+      200 {"name":"visits","value":41,"node_id":"[node_id]"}
+    POST /counters/a%2Fb%20%C3%A4/increment {"by":0}
+      200 {"name":"a/b ä","value":0,"node_id":"[node_id]"}
+    GET /counters/default
+      200 {"name":"default","value":0,"node_id":"[node_id]"}
+    POST /increment
+      200 {"count":1,"node_id":"[node_id]"}
+    GET /counters/default
+      200 {"name":"default","value":1,"node_id":"[node_id]"}
+    "#);
 }
 
 #[test]
@@ -295,8 +346,8 @@ fn connections_beyond_the_bound_are_told_so_and_room_is_made_by_those_that_leave
     wait_until(
         "there is room again",
         Duration::from_secs(5),
-        || request(node.address(), "GET", "/count", "").map(|answer| answer.status),
-        |status| matches!(status, Ok(200)),
+        || request(node.address(), "GET", "/count", "").is_ok_and(|answer| answer.status == 200),
+        |served| *served,
     );
 }
 
@@ -388,7 +439,7 @@ fn a_stopping_node_ends_in_order_though_connections_are_open() {
     wait_until(
         "its port is closed",
         Duration::from_secs(1),
-        || request(node.address(), "GET", "/health", ""),
-        Result::is_err,
+        || request(node.address(), "GET", "/health", "").is_err(),
+        |refused| *refused,
     );
 }

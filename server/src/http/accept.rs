@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -57,7 +57,7 @@ const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long requests that are under way may take to end when the node stops. The longest wait in
 /// any of them is `/sync`'s, 2 s.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Rest after the system could not hand out a connection: long enough not to spin, too short for a
 /// client to notice.
@@ -113,22 +113,11 @@ pub(crate) async fn serve(listener: TcpListener, handle: Handle, stop: impl Futu
     }
 }
 
-/// As many connections as this process may have and still have descriptors for itself. Asks the
-/// system for more descriptors first: the usual limit of 1,024 stems from `select`, which nothing
-/// here uses, and a thousand half requests would fill it.
+/// As many connections as this process may have and still have descriptors for itself.
 fn connections_max() -> usize {
-    let wanted = (CONNECTIONS_MAX + DESCRIPTORS_RESERVED) as u64;
-    let limit = getrlimit(Resource::Nofile);
-    let mut current = limit.current.unwrap_or(u64::MAX);
-    if current < wanted {
-        let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
-        match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limit }) {
-            Ok(()) => current = raised,
-            Err(error) => tracing::debug!(%error, "the limit of {current} descriptors stays"),
-        }
-    }
-    let current = usize::try_from(current).unwrap_or(usize::MAX);
-    current.saturating_sub(DESCRIPTORS_RESERVED).clamp(current / 2, CONNECTIONS_MAX)
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2).min(CONNECTIONS_MAX)
 }
 
 /// Whether an error of `accept` is that of the connection that was to be taken, which its other

@@ -1,8 +1,7 @@
 //! `GET /link`: where a peer's connection stops being HTTP and becomes a link.
 //!
 //! An HTTP/1.1 Upgrade (RFC 9110, section 7.8) lets a node have one TCP port, one address and one
-//! hole in the firewall. A port of its own for links was rejected for that. The number behind the
-//! name is the framing's; what is said in frames has versions of its own, in the link's hello.
+//! hole in the firewall. A port of its own for links was rejected for that.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -11,8 +10,7 @@ use hyper_util::rt::TokioIo;
 
 use super::app::Shared;
 use super::errors::Problem;
-
-const PROTOCOL: &str = "quipu/1";
+use crate::network::connection::PROTOCOL;
 
 /// `GET /link`
 pub(super) async fn upgrade(State(app): Shared, mut request: Request) -> Response {

@@ -10,6 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::app::App;
 use super::errors::Problem;
 use super::{counters, link, metrics, original, status};
+use crate::network::connection::PATH;
 
 /// A path, or a family of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Route {
             Route::CounterIncrement => ("POST", "/counters/{name}/increment"),
             Route::Status => ("GET", "/status"),
             Route::Metrics => ("GET", "/metrics"),
-            Route::Link => ("GET", "/link"),
+            Route::Link => ("GET", PATH),
         }
     }
 
@@ -87,7 +88,7 @@ impl Route {
             "/discovery" => Route::Discovery,
             "/status" => Route::Status,
             "/metrics" => Route::Metrics,
-            "/link" => Route::Link,
+            PATH => Route::Link,
             _ => match path.strip_prefix("/counters/").map(|rest| rest.split_once('/')) {
                 Some(None) => Route::Counter,
                 Some(Some((_, "increment"))) => Route::CounterIncrement,
