@@ -98,6 +98,8 @@ pub struct Host {
     pub address: Address,
     /// Its clock.
     pub clock: Clock,
+    /// Milliseconds that its wall clock shows when the world begins; no two agree.
+    pub wall_at_zero_millis: u64,
     /// Its disk.
     pub disk: Disk,
     /// Whether it has power.
@@ -115,10 +117,11 @@ pub struct Host {
 
 impl Host {
     /// A machine on which nothing runs yet.
-    pub fn new(host: HostId, clock: Clock) -> Self {
+    pub fn new(host: HostId, clock: Clock, wall_at_zero_millis: u64) -> Self {
         Host {
             address: Address::from(socket_of(host)),
             clock,
+            wall_at_zero_millis,
             disk: Disk::default(),
             powered: true,
             paused: false,

@@ -156,7 +156,8 @@ impl<'a> World<'a> {
             .map(|host| {
                 // Up for any time up to eleven days.
                 let local = Time::ZERO + machine_chance.millis(0, 1_000_000_000);
-                Host::new(host, Clock::new(local))
+                let wall = EPOCH_MILLIS + machine_chance.below(WALL_SKEW_MILLIS_MAX);
+                Host::new(host, Clock::new(local), wall)
             })
             .collect();
         let mut schedule = Schedule::default();
@@ -368,7 +369,6 @@ impl<'a> World<'a> {
         let plan = self.plan;
         let origin = OriginId(self.identity_chance.any());
         let node = NodeId(self.identity_chance.any());
-        let skew = self.identity_chance.below(WALL_SKEW_MILLIS_MAX);
         let address =
             |host| if plan.by_name { name_of(host) } else { Address::from(socket_of(host)) };
         let others = (0..plan.hosts).filter(|other| *other != host);
@@ -381,7 +381,7 @@ impl<'a> World<'a> {
             node,
             origin,
             address: machine.address.clone(),
-            boot: EPOCH_MILLIS + self.now.as_micros() / 1000 + skew,
+            boot: machine.wall_at_zero_millis + self.now.as_micros() / 1000,
             cluster: CLUSTER.to_owned(),
             secret: secret(plan),
             seeds: match plan.joining {
