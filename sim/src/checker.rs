@@ -143,13 +143,13 @@ impl Checker {
     ///
     /// # Errors
     /// If it says what it must not.
-    pub fn answered(&mut self, token: Token, results: &Results) -> Result<(), Violation> {
+    pub fn answered(&mut self, token: Token, results: &Results) -> Result<(), Box<Violation>> {
         let Some(asked) = self.asked.remove(&token) else { return Ok(()) };
         let Some(book) = self.books.get_mut(&asked.origin) else { return Ok(()) };
         let host = book.host;
         if results.len() != asked.ops.len() {
             let (found, expected) = (results.len(), asked.ops.len());
-            return Err(Violation::StrangeReply { host, token, found, expected });
+            return Err(Box::new(Violation::StrangeReply { host, token, found, expected }));
         }
         let raises = asked.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
         for (op, result) in asked.ops.iter().zip(results) {
@@ -165,7 +165,7 @@ impl Checker {
                     };
                     if !allowed {
                         let name = name.to_owned();
-                        return Err(Violation::Refused { host, name, refusal: *refusal });
+                        return Err(Box::new(Violation::Refused { host, name, refusal: *refusal }));
                     }
                     if let Op::Add { by, .. } = op {
                         book.asked.entry(name.to_owned()).or_default().remove(*by);
@@ -182,7 +182,7 @@ impl Checker {
                 }
                 Op::Raise { to, .. } if value < i128::from(*to) => {
                     let name = name.to_owned();
-                    return Err(Violation::RaiseFellShort { host, name, to: *to, value });
+                    return Err(Box::new(Violation::RaiseFellShort { host, name, to: *to, value }));
                 }
                 Op::Raise { .. } | Op::Get { .. } => 0,
             };
@@ -191,7 +191,13 @@ impl Checker {
                 let (before, least) = (*read, *read + added);
                 if value < least {
                     let name = name.to_owned();
-                    return Err(Violation::WentDown { host, name, before, least, after: value });
+                    return Err(Box::new(Violation::WentDown {
+                        host,
+                        name,
+                        before,
+                        least,
+                        after: value,
+                    }));
                 }
                 *read = value;
             }
@@ -203,7 +209,7 @@ impl Checker {
     ///
     /// # Errors
     /// If what it has counted of its own is not what it was asked for.
-    pub fn closed(&mut self, counters: &Counters) -> Result<(), Violation> {
+    pub fn closed(&mut self, counters: &Counters) -> Result<(), Box<Violation>> {
         let origin = counters.our_origin();
         let Some(book) = self.books.get_mut(&origin) else { return Ok(()) };
         let version = counters.our_version();
@@ -235,7 +241,7 @@ impl Checker {
     ///
     /// # Errors
     /// If it holds what it cannot have, has lost what it had, or claims what it does not hold.
-    pub fn look_at(&mut self, counters: &Counters) -> Result<(), Violation> {
+    pub fn look_at(&mut self, counters: &Counters) -> Result<(), Box<Violation>> {
         let ours = counters.our_origin();
         let Some(book) = self.books.get(&ours) else { return Ok(()) };
         let state = counters.digest().fold(1, |sum: u64, (_, known)| {
@@ -253,35 +259,42 @@ impl Checker {
             let after = held.get(&(*origin, name.clone())).copied().unwrap_or_default();
             if !before.is_within(&after) {
                 let (origin, name, before) = (*origin, name.clone(), *before);
-                return Err(Violation::SlotShrank { host, origin, name, before, after });
+                return Err(Box::new(Violation::SlotShrank { host, origin, name, before, after }));
             }
         }
         for ((origin, name), slot) in &held {
             let (origin, held) = (*origin, *slot);
             let Some(writer) = self.books.get(&origin) else {
-                return Err(Violation::UnknownOrigin { host, origin });
+                return Err(Box::new(Violation::UnknownOrigin { host, origin }));
             };
             let synced = writer.slot_at(name, writer.synced);
             if !held.is_within(&synced) {
                 let name = name.clone();
-                return Err(Violation::Invented { host, origin, name, held, synced });
+                return Err(Box::new(Violation::Invented { host, origin, name, held, synced }));
             }
         }
         for (origin, known) in counters.digest().filter(|(origin, _)| *origin != ours) {
             let version = known.version;
             let Some(writer) = self.books.get(&origin) else {
-                return Err(Violation::UnknownOrigin { host, origin });
+                return Err(Box::new(Violation::UnknownOrigin { host, origin }));
             };
             if version > writer.synced {
                 let synced = writer.synced;
-                return Err(Violation::ClaimBeyondSync { host, origin, version, synced });
+                return Err(Box::new(Violation::ClaimBeyondSync { host, origin, version, synced }));
             }
             for name in writer.history.keys() {
                 let truth = writer.slot_at(name, version);
                 let held = held.get(&(origin, name.clone())).copied().unwrap_or_default();
                 if !truth.is_within(&held) {
                     let name = name.clone();
-                    return Err(Violation::EmptyClaim { host, origin, version, name, truth, held });
+                    return Err(Box::new(Violation::EmptyClaim {
+                        host,
+                        origin,
+                        version,
+                        name,
+                        truth,
+                        held,
+                    }));
                 }
             }
         }
@@ -309,9 +322,7 @@ impl Checker {
 
     /// In what two tables differ; `None` if they are the same in every slot.
     pub fn difference(one: &Counters, other: &Counters) -> Option<String> {
-        let digest = |counters: &Counters| {
-            counters.digest().map(|(origin, known)| (origin, known)).collect::<BTreeMap<_, _>>()
-        };
+        let digest = |counters: &Counters| counters.digest().collect::<BTreeMap<_, _>>();
         let (ours, theirs) = (digest(one), digest(other));
         if ours != theirs {
             let all: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
@@ -344,7 +355,7 @@ impl Checker {
     ///
     /// # Errors
     /// If it is not.
-    pub fn settle(&self, counters: &Counters) -> Result<(), Violation> {
+    pub fn settle(&self, counters: &Counters) -> Result<(), Box<Violation>> {
         let origin = counters.our_origin();
         let Some(book) = self.books.get(&origin) else { return Ok(()) };
         for name in book.acknowledged.keys() {
@@ -354,7 +365,7 @@ impl Checker {
             if value < read {
                 let (host, name) = (book.host, name.clone());
                 let (before, least, after) = (read, read, value);
-                return Err(Violation::WentDown { host, name, before, least, after });
+                return Err(Box::new(Violation::WentDown { host, name, before, least, after }));
             }
         }
         Ok(())
@@ -380,7 +391,7 @@ fn adds(ops: &[Op]) -> impl Iterator<Item = (&str, i64)> {
 
 /// What an origin holds of its own lies between what it acknowledged and what it was asked for;
 /// once all is answered, the two are the same.
-fn check_own(book: &Book, origin: OriginId, name: &str, held: &Slot) -> Result<(), Violation> {
+fn check_own(book: &Book, origin: OriginId, name: &str, held: &Slot) -> Result<(), Box<Violation>> {
     let sums = |of: &BTreeMap<String, Sums>| of.get(name).copied().unwrap_or_default();
     let (least, most) = (sums(&book.acknowledged), sums(&book.asked));
     let fits = (least.plus..=most.plus).contains(&u128::from(held.plus))
@@ -388,12 +399,12 @@ fn check_own(book: &Book, origin: OriginId, name: &str, held: &Slot) -> Result<(
     if fits {
         return Ok(());
     }
-    Err(Violation::Miscounted {
+    Err(Box::new(Violation::Miscounted {
         host: book.host,
         origin,
         name: name.to_owned(),
         held: *held,
         acknowledged: (least.plus, least.minus),
         asked: (most.plus, most.minus),
-    })
+    }))
 }

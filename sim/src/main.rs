@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn report(args: &Args, plan: Plan, at: Time, violation: Violation) {
+fn report(args: &Args, plan: Plan, at: Time, violation: Box<Violation>) {
     let seed = plan.seed;
     println!("seed {seed} broke a promise after {}:", seconds(at));
     println!("  {violation}");

@@ -36,7 +36,7 @@ pub struct Outcome {
     /// What was done.
     pub work: Work,
     /// How long it took to come together, or the promise that was broken and when.
-    pub verdict: Result<Together, (Time, Violation)>,
+    pub verdict: Result<Together, (Time, Box<Violation>)>,
 }
 
 /// Runs a plan.
@@ -54,12 +54,12 @@ pub fn run(plan: &Plan, trace: &mut Trace) -> Outcome {
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "with something other than text".to_owned());
-        Err((Time::ZERO, Violation::Panicked(text)))
+        Err((Time::ZERO, Box::new(Violation::Panicked(text))))
     });
     Outcome { work, verdict }
 }
 
-fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Violation> {
+fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> {
     world.run_until(plan.calm_at)?;
     world.calm();
     let together = come_together(plan, world)?;
@@ -72,7 +72,7 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Violation> {
 
 /// Waits until counts are equal and lists complete, and have stayed so. A suspicion from before
 /// the calm may still ripen and be withdrawn: lists may change once more, counts may not.
-fn come_together(plan: &Plan, world: &mut World<'_>) -> Result<Together, Violation> {
+fn come_together(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> {
     let mut counts = None;
     let mut lists: Option<Duration> = None;
     loop {
@@ -80,7 +80,7 @@ fn come_together(plan: &Plan, world: &mut World<'_>) -> Result<Together, Violati
         let passed = world.now().since(plan.calm_at);
         match world.discord() {
             Some(Discord::Counts(difference)) if counts.is_some() => {
-                return Err(Violation::FellApart(difference));
+                return Err(Box::new(Violation::FellApart(difference)));
             }
             Some(discord @ Discord::Counts(_)) if passed >= TOGETHER_MAX => {
                 return Err(into_violation(discord, passed.as_secs()));
@@ -104,16 +104,16 @@ fn come_together(plan: &Plan, world: &mut World<'_>) -> Result<Together, Violati
     }
 }
 
-fn into_violation(discord: Discord, seconds: u64) -> Violation {
-    match discord {
+fn into_violation(discord: Discord, seconds: u64) -> Box<Violation> {
+    Box::new(match discord {
         Discord::Counts(difference) => Violation::Apart { seconds, difference },
         Discord::Lists { host, listed, expected } => {
             Violation::Lists { seconds, host, listed, expected }
         }
-    }
+    })
 }
 
-fn see_an_increment(world: &mut World<'_>, at: usize) -> Result<(), Violation> {
+fn see_an_increment(world: &mut World<'_>, at: usize) -> Result<(), Box<Violation>> {
     let counter = workload::probe();
     let before = world.value_at(at, counter.as_str()).unwrap_or_default();
     world.ask(at, vec![probe()]);
@@ -123,7 +123,9 @@ fn see_an_increment(world: &mut World<'_>, at: usize) -> Result<(), Violation> {
         .into_iter()
         .find(|host| world.value_at(*host, counter.as_str()) != Some(before + 1));
     match missing {
-        Some(missing) => Err(Violation::Slow { at, missing, millis: SEEN_MAX.as_millis() }),
+        Some(missing) => {
+            Err(Box::new(Violation::Slow { at, missing, millis: SEEN_MAX.as_millis() }))
+        }
         None => Ok(()),
     }
 }

@@ -82,14 +82,10 @@ impl Schedule {
         self.planned += 1;
     }
 
-    /// When the next event is.
-    pub fn peek(&self) -> Option<Time> {
-        self.order.peek().map(|Reverse((time, _))| *time)
-    }
-
-    /// The next event and its time.
-    pub fn next(&mut self) -> Option<(Time, Event)> {
-        let Reverse((time, number)) = self.order.pop()?;
+    /// Takes the next event, if it comes by `until`, and its time.
+    pub fn pop_until(&mut self, until: Time) -> Option<(Time, Event)> {
+        let Reverse((time, number)) = *self.order.peek().filter(|next| next.0.0 <= until)?;
+        self.order.pop();
         self.events.remove(&number).map(|event| (time, event))
     }
 }
@@ -101,11 +97,11 @@ mod tests {
     #[test]
     fn events_come_by_time_and_in_the_order_planned_within_a_moment() {
         let mut schedule = Schedule::default();
-        for (micros, host) in [(5, 0), (3, 1), (5, 2), (3, 3)] {
+        for (micros, host) in [(5, 0), (3, 1), (5, 2), (3, 3), (6, 4)] {
             schedule.at(Time::from_micros(micros), Event::Start(host));
         }
         let mut hosts = Vec::new();
-        while let Some((_, event)) = schedule.next() {
+        while let Some((_, event)) = schedule.pop_until(Time::from_micros(5)) {
             match event {
                 Event::Start(host) => hosts.push(host),
                 other => panic!("{other:?} was never planned"),

@@ -23,7 +23,7 @@ pub struct Shrunk {
     /// The plan.
     pub plan: Plan,
     /// How it fails.
-    pub violation: Violation,
+    pub violation: Box<Violation>,
     /// When.
     pub at: Time,
     /// How many variants were run to find it.
@@ -31,7 +31,7 @@ pub struct Shrunk {
 }
 
 /// Makes a plan that fails at `at` with `violation` smaller.
-pub fn shrink(plan: Plan, at: Time, violation: Violation) -> Shrunk {
+pub fn shrink(plan: Plan, at: Time, violation: Box<Violation>) -> Shrunk {
     let mut best = Shrunk { plan, violation, at, runs: 0 };
     best.forget_what_came_after();
     loop {
@@ -59,7 +59,7 @@ impl Shrunk {
         }
         self.runs += 1;
         match run(&plan, &mut Trace::hashed()).verdict {
-            Err((at, violation)) if discriminant(&violation) == discriminant(&self.violation) => {
+            Err((at, violation)) if discriminant(&*violation) == discriminant(&*self.violation) => {
                 self.plan = plan;
                 self.violation = violation;
                 self.at = at;

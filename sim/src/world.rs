@@ -132,7 +132,7 @@ pub struct World<'a> {
     idle_wakes: Vec<PerSecond>,
     events: PerSecond,
     work: Work,
-    violation: Option<Violation>,
+    violation: Option<Box<Violation>>,
 }
 
 /// Lends the links what they need.
@@ -223,13 +223,11 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// The first promise that is broken.
-    pub fn run_until(&mut self, until: Time) -> Result<(), Violation> {
-        while let Some(time) = self.schedule.peek().filter(|time| *time <= until) {
+    pub fn run_until(&mut self, until: Time) -> Result<(), Box<Violation>> {
+        while let Some((time, event)) = self.schedule.pop_until(until) {
             self.now = time;
-            if let Some((_, event)) = self.schedule.next() {
-                self.count_event();
-                self.happen(event);
-            }
+            self.count_event();
+            self.happen(event);
             if let Some(violation) = self.violation.take() {
                 self.trace.note(self.now, format_args!("VIOLATION {violation}"));
                 return Err(violation);
@@ -300,7 +298,7 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// If one did not.
-    pub fn settle(&mut self) -> Result<(), Violation> {
+    pub fn settle(&mut self) -> Result<(), Box<Violation>> {
         self.hosts
             .iter()
             .filter_map(|host| host.process.as_ref())
@@ -350,13 +348,13 @@ impl<'a> World<'a> {
     }
 
     fn fail(&mut self, violation: Violation) {
-        // The first is the cause; later ones may be its consequences.
-        self.violation.get_or_insert(violation);
+        self.check(Err(Box::new(violation)));
     }
 
-    fn check(&mut self, result: Result<(), Violation>) {
+    fn check(&mut self, result: Result<(), Box<Violation>>) {
         if let Err(violation) = result {
-            self.fail(violation);
+            // The first is the cause; later ones may be its consequences.
+            self.violation.get_or_insert(violation);
         }
     }
 
@@ -572,6 +570,7 @@ impl<'a> World<'a> {
             Effect::Dial { node, address } => self.dial(id, node, &address),
             Effect::Frame { links, bytes } => {
                 for link in links {
+                    self.check_length(host, link, bytes.len());
                     self.links.send(host, link, bytes.clone(), around!(self));
                     self.work.frames += 1;
                 }
@@ -584,6 +583,16 @@ impl<'a> World<'a> {
                 self.links.close(host, link, around!(self));
             }
             Effect::Event(event) => self.node_event(host, &event),
+        }
+    }
+
+    /// A receiver reads long frames only once it has established the link, which its sender has
+    /// done before it.
+    fn check_length(&mut self, host: HostId, link: LinkId, bytes: usize) {
+        let is_proved = self.established.contains(&(host, link));
+        let most = if is_proved { FRAME_BYTES_MAX } else { FRAME_BYTES_MAX_UNPROVED };
+        if bytes > most {
+            self.fail(Violation::FrameTooLong { host, link, bytes, most });
         }
     }
 
@@ -653,19 +662,10 @@ impl<'a> World<'a> {
         let Some((process, link, arrival)) = self.links.due(connection, side, around!(self)) else {
             return;
         };
-        let host = process.host;
         let input = match arrival {
             Arrival::Opened(node) => Input::LinkOpened { link, dialed: Some(node) },
             Arrival::Closed => Input::LinkClosed { link },
-            Arrival::Frame(frame) => {
-                let is_proved = self.established.contains(&(host, link));
-                let most = if is_proved { FRAME_BYTES_MAX } else { FRAME_BYTES_MAX_UNPROVED };
-                if frame.len() > most {
-                    let bytes = frame.len();
-                    self.fail(Violation::FrameTooLong { host, link, bytes, most });
-                }
-                Input::LinkFrame { link, frame }
-            }
+            Arrival::Frame(frame) => Input::LinkFrame { link, frame },
         };
         self.deliver_to(process, input);
     }

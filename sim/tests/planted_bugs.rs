@@ -20,7 +20,7 @@ fn caught(bug: Bug) -> (u64, Violation) {
         if let Err((_, violation)) = run(&plan(seed, Some(bug)), &mut Trace::hashed()).verdict {
             let sound = run(&plan(seed, None), &mut Trace::hashed()).verdict;
             assert!(sound.is_ok(), "seed {seed} fails without {bug:?}, too: {sound:?}");
-            return (seed, violation);
+            return (seed, *violation);
         }
     }
     panic!("none of {SEEDS_MAX} seeds found {bug:?}");
@@ -53,5 +53,5 @@ fn a_failing_plan_is_made_small_and_still_fails_in_the_same_way() {
     let shrunk = shrink(plan, at, violation);
     let left = shrunk.plan.requests.len() + shrunk.plan.faults.len();
     assert!(left < 10 && left < whole, "{left} of {whole} are left");
-    assert!(matches!(shrunk.violation, Violation::Invented { .. }), "{}", shrunk.violation);
+    assert!(matches!(*shrunk.violation, Violation::Invented { .. }), "{}", shrunk.violation);
 }
