@@ -90,11 +90,11 @@ docker_clean() {
     fi
 }
 
-# docker_logs [--follow]
+# docker_logs [--follow]: of stopped containers too, which are the ones that one wants to read.
 docker_logs() {
     local name
-    while read -r name _; do
+    while read -r name; do
         docker logs "$@" "$name" 2>&1 | sed --unbuffered "s/^/$name | /" &
-    done < <(docker_running)
+    done < <(docker ps --all "${ours[@]}" --format '{{.Names}}' | sort --version-sort)
     wait
 }
