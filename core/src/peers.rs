@@ -160,6 +160,8 @@ pub struct Peers {
     next_announce: Time,
     rejoin: Option<Time>,
     rejoin_wait: Duration,
+    /// The latest start that others hold for our address's: our next one must come after it.
+    boot_to_beat: u64,
     rejoined: Time,
     notices: RateLimit,
     has_left: bool,
@@ -210,6 +212,7 @@ impl Peers {
             next_announce: now,
             rejoin: None,
             rejoin_wait: REJOIN_MIN,
+            boot_to_beat: 0,
             rejoined: now,
             notices: RateLimit::new(NOTICES_PER_SECOND, NOTICES_PER_SECOND, now),
             has_left: false,
@@ -277,7 +280,7 @@ impl Peers {
         }
         if self.rejoin.is_some_and(|at| at <= now) {
             self.rejoin = None;
-            self.take_next_boot(now, 0, totals, out);
+            self.take_next_boot(now, self.boot_to_beat, totals, out);
         }
         self.announce_rumours(now, totals, out);
         if self.next_announce <= now {
@@ -608,18 +611,21 @@ impl Peers {
 
     /// Ends the membership of whoever the registry now holds for removed.
     fn drop_removed(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        let removed: Vec<Identity> = self
+        let removed: Vec<(Identity, bool)> = self
             .peers
             .values()
-            .filter(|peer| peer.is_up && self.registry.is_removed(&peer.identity))
-            .map(|peer| peer.identity.clone())
+            .filter(|peer| self.registry.is_removed(&peer.identity))
+            .map(|peer| (peer.identity.clone(), peer.is_up))
             .collect();
-        for identity in removed {
+        for (identity, is_up) in removed {
             let standings = self.standings_of(&identity);
-            out.push(Effect::Event(Event::PeerRemoved(standings[0].clone())));
-            let to = Destination::Address(identity.address.clone());
-            self.notify(now, &identity, to, out);
-            self.declare_down(identity.clone());
+            if is_up {
+                out.push(Effect::Event(Event::PeerRemoved(standings[0].clone())));
+                let to = Destination::Address(identity.address.clone());
+                self.notify(now, &identity, to, out);
+                self.declare_down(identity.clone());
+            }
+            // A link outlives its peer's being down, so one may stand to a peer that was not up.
             self.changes.push(Change::Removed(identity.node, standings));
         }
         self.rumours.retain(|_, rumour| !self.registry.is_removed(&rumour.identity));
@@ -785,11 +791,17 @@ impl Peers {
 
     fn is_up(&mut self, now: Time, identity: Identity, out: &mut Vec<Effect>) {
         self.rumours.remove(&identity.node);
-        // An answer from an address settles who lives there: of two nodes, the later start.
-        if identity.address == self.me.address && identity.boot <= self.me.boot {
+        if identity.address == self.me.address {
+            // What is sent to our address reaches us, so nobody else lives there. Others decide
+            // by the later start, and a wall clock may have been set back since the other's.
+            if identity.boot > self.me.boot {
+                self.boot_to_beat = self.boot_to_beat.max(identity.boot);
+                self.plan_rejoin(now);
+            }
             self.declare_down(identity);
             return;
         }
+        // An answer from an address settles who lives there: of two nodes, the later start.
         let rivals: Vec<Identity> = self
             .peers
             .values()
