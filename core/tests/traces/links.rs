@@ -167,6 +167,19 @@ fn rule_27_a_quick_restart_replaces_a_half_open_link() {
 }
 
 #[test]
+fn rule_27_a_restarted_node_that_dials_need_not_wait_for_the_old_links_silence() {
+    let mut cluster = Cluster::of(2);
+    cluster.vanish(A);
+    cluster.run(ms(100));
+    let config = next_life(cluster.config_of(A));
+    cluster.restart(A, config);
+    let began = cluster.now();
+    let took = cluster.run_until("A is linked again", secs(3), |c| c.are_linked(A, B));
+    assert!(took >= secs(1) && took < ms(1500), "probed for a second: {took:?}");
+    assert!(!cluster.told(began, B, link_down(LinkEnd::Silent)));
+}
+
+#[test]
 fn rule_27_a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
     let mut cluster = Cluster::of(3);
     cluster.add(B, "x", 5);

@@ -191,6 +191,28 @@ fn rule_24_both_sides_of_a_partition_that_declared_each_other_down_find_back() {
 }
 
 #[test]
+fn rule_24_a_partition_heals_without_beacons_and_without_a_flood() {
+    let mut cluster = Cluster::new();
+    cluster.start(quiet(A));
+    cluster.start(quiet(B));
+    cluster.register(A, "10.0.0.2:8088");
+    cluster.run_until("they are linked", secs(2), |c| c.are_linked(A, B));
+    cluster.cut(A, B);
+    cluster.run_until("they are apart", secs(10), |c| {
+        c.listed(A).is_empty() && c.listed(B).is_empty()
+    });
+    cluster.run(secs(60));
+    cluster.mend(A, B);
+    let began = cluster.now();
+    cluster.run_until("they are linked again", secs(5), |c| c.are_linked(A, B));
+    cluster.run(secs(2));
+    for place in [A, B] {
+        let datagrams = cluster.datagrams_since(began, place);
+        assert!(datagrams < 200, "{datagrams} datagrams of node {place} to find back");
+    }
+}
+
+#[test]
 fn rule_24_a_node_cut_off_from_all_others_is_exact_within_five_seconds_of_its_return() {
     let mut cluster = Cluster::of(3);
     cluster.cut(C, A);

@@ -1,11 +1,14 @@
 //! Rule 25: removed stays removed, until someone registers it again.
 
+use quipu_core::auth::PROOF_BYTES;
+use quipu_core::codec::{self, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
 use quipu_core::effects::Event;
 use quipu_core::identity::{Address, NodeId};
 use quipu_core::node::Config;
+use quipu_core::registry::Key;
 use quipu_core::status::PeerState;
 
-use crate::cluster::{A, B, C, Cluster, config, next_life, secs};
+use crate::cluster::{A, B, C, Cluster, config, ms, next_life, secs};
 
 const ADDRESS_C: &str = "10.0.0.3:8088";
 
@@ -171,6 +174,68 @@ fn a_cluster_that_forgot_a_removal_hears_of_it_from_the_removed_node_and_can_lif
     assert_stays_out(&mut cluster);
     cluster.register(A, ADDRESS_C);
     cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+}
+
+#[test]
+fn a_removal_is_told_to_whoever_links_up_later() {
+    let mut cluster = without_c();
+    cluster.run_until("C is out", secs(1), is_out);
+    cluster.crash(C);
+    cluster.crash(B);
+    cluster.run(secs(10));
+    // B starts over and has forgotten everything; A tells it, and goes.
+    let fresh = next_life(cluster.config_of(B));
+    cluster.restart(B, fresh);
+    cluster.run_until("B has heard of it", secs(3), |c| c.are_linked(A, B));
+    cluster.run(ms(10));
+    cluster.vanish(A);
+    let fresh = next_life(cluster.config_of(C));
+    cluster.restart(C, fresh);
+    let began = cluster.now();
+    cluster.run(secs(20));
+    assert!(!cluster.lists(B, C) && cluster.link(B, C).is_none());
+    assert!(!cluster.told(began, B, |event| matches!(event, Event::PeerUp(_))));
+}
+
+#[test]
+fn gossip_of_a_member_that_has_not_heard_of_a_removal_does_not_lift_it() {
+    let mut cluster = Cluster::of(3);
+    cluster.cut(A, B);
+    cluster.cut(A, C);
+    cluster.run_until("A is alone", secs(10), |c| c.listed(A).is_empty());
+    cluster.remove(A, ADDRESS_C);
+    let began = cluster.now();
+    cluster.mend(A, B);
+    cluster.run_until("B hears of the removal", secs(10), |c| !c.lists(B, C));
+    cluster.mend(A, C);
+    cluster.run(secs(10));
+    assert!(is_out(&cluster) && cluster.are_linked(A, B), "B's link to C has ended, too");
+    let c_is_up = |event: &Event| matches!(event, Event::PeerUp(identity) if identity.address.as_str() == ADDRESS_C);
+    assert!(!cluster.told(began, A, c_is_up), "not for an instant");
+}
+
+#[test]
+fn a_removed_nodes_hello_is_refused_with_the_records_that_say_so() {
+    let mut cluster = without_c();
+    cluster.run_until("C is out", secs(1), is_out);
+    let identity = cluster.node(C).status(cluster.now()).identity;
+    let stranger = cluster.call_as_stranger(A);
+    let hello = Message::Hello(Hello {
+        versions: PROTOCOL_VERSIONS,
+        cluster: "traces",
+        identity: identity.clone(),
+        nonce: [3; 16],
+        has_secret: false,
+    });
+    cluster.say(stranger, codec::encode(&hello));
+    cluster.say(stranger, codec::encode(&Message::Proof([0; PROOF_BYTES])));
+    cluster.run(ms(1));
+    let heard = cluster.heard(stranger);
+    assert!(heard.is_closed);
+    let last = codec::decode(heard.frames.last().unwrap()).unwrap();
+    let Message::Goodbye(Goodbye::Removed(standings)) = last else { panic!("{last:?}") };
+    let of = |key: &Key| standings.iter().any(|s| s.key == *key && s.is_removed());
+    assert!(of(&Key::Node(identity.node)) && of(&Key::Address(identity.address)));
 }
 
 #[test]
