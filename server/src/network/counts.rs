@@ -1,22 +1,6 @@
 //! What the network has sent, received, dropped and refused since the start.
-//!
-//! Read only by `/metrics`, so nothing has to agree with anything and `Relaxed` is enough.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
+use crate::count::Count;
 
 /// All of them.
 #[derive(Debug, Default)]

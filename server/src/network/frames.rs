@@ -24,6 +24,8 @@ const READ_BYTES: usize = 16 << 10;
 pub(super) enum Next {
     Frame(Bytes),
     /// A frame longer than allowed so far; nothing of it was taken.
+    TooLongYet,
+    /// A frame longer than will ever be allowed.
     TooLong,
     /// The other side has said all that it will.
     End,
@@ -47,11 +49,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         FrameReader { stream, codec, buffer: BytesMut::new() }
     }
 
-    /// The other side has proved who it is: frames may be of full size. Tells whether that is new.
-    pub(super) fn allow_full_size(&mut self) -> bool {
-        let is_new = self.codec.max_frame_length() < FRAME_BYTES_MAX;
+    /// The other side has proved who it is: frames may be of full size.
+    pub(super) fn allow_full_size(&mut self) {
         self.codec.set_max_frame_length(FRAME_BYTES_MAX);
-        is_new
     }
 
     /// The next frame. Cancel safe.
@@ -60,7 +60,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             match self.codec.decode(&mut self.buffer) {
                 Ok(Some(frame)) => return Ok(Next::Frame(frame.freeze())),
                 Ok(None) => {}
-                // The codec knows no other error.
+                // The codec knows no other error than a length beyond the limit.
+                Err(_) if self.is_allowed_ever() => return Ok(Next::TooLongYet),
                 Err(_) => return Ok(Next::TooLong),
             }
             self.buffer.reserve(READ_BYTES);
@@ -68,6 +69,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 return Ok(Next::End);
             }
         }
+    }
+
+    /// Whether the length that comes next may be allowed some day.
+    fn is_allowed_ever(&self) -> bool {
+        let length = self.buffer.first_chunk().map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]));
+        length.is_some_and(|length| length as usize <= FRAME_BYTES_MAX)
     }
 
     /// Reads to the end and forgets. Closing a socket that holds unread bytes would reset the
@@ -127,7 +134,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_length_beyond_the_limit_ends_the_reading_and_reserves_nothing() {
-        assert_eq!(lengths(&framed(4097), false).await, [Err(Next::TooLong)]);
+        assert_eq!(lengths(&framed(4097), false).await, [Err(Next::TooLongYet)]);
+        assert_eq!(lengths(&[0x10, 0, 1], false).await, [Err(Next::TooLong)]);
         assert_eq!(lengths(&[0x10, 0, 1], true).await, [Err(Next::TooLong)]);
         let mut reader = FrameReader::new(&[0xff, 0xff, 0xff, 0][..]);
         assert_eq!(reader.next().await.unwrap(), Next::TooLong);
@@ -139,7 +147,7 @@ mod tests {
         let stream = [framed(32), framed(100_000)].concat();
         let mut reader = FrameReader::new(&stream[..]);
         assert!(matches!(reader.next().await.unwrap(), Next::Frame(_)));
-        assert_eq!(reader.next().await.unwrap(), Next::TooLong);
+        assert_eq!(reader.next().await.unwrap(), Next::TooLongYet);
         reader.allow_full_size();
         let Next::Frame(frame) = reader.next().await.unwrap() else { panic!("not a frame") };
         assert_eq!(frame.len(), 100_000);

@@ -139,16 +139,93 @@ async fn read<R: AsyncRead + Unpin>(
                     return;
                 }
             }
-            Ok(Next::TooLong) if *phase.borrow() == Phase::Proving => {
+            Ok(Next::TooLongYet) => {
                 // Whatever comes, the task's own bound on this phase ends the wait.
                 let _ = phase.wait_for(|phase| *phase != Phase::Proving).await;
+                reader.allow_full_size();
             }
-            Ok(Next::TooLong) if reader.allow_full_size() => {}
             Ok(Next::TooLong) => {
                 shared.counts.frames_too_long.add(1);
                 return;
             }
             Ok(Next::End) | Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    /// A link's task, its owner, what it tells the driver, and the other side of its connection.
+    struct Stage {
+        link: Link,
+        arrivals: mpsc::Receiver<Arrival>,
+        far: DuplexStream,
+        counts: Arc<Counts>,
+    }
+
+    fn stage() -> Stage {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let (to_arrivals, arrivals) = mpsc::channel(8);
+        let counts = Arc::new(Counts::default());
+        let (reading, writing) = tokio::io::split(near);
+        let (outbox, writer) = outbox(writing);
+        let (phase, seen) = watch::channel(Phase::Proving);
+        let shared = Shared {
+            arrivals: to_arrivals,
+            waiting_bytes: Arc::new(Semaphore::new(1 << 20)),
+            counts: Arc::clone(&counts),
+        };
+        let reader = FrameReader::new(reading);
+        tokio::spawn(Task { link: 7, phase: seen, reader, writer, shared }.run());
+        Stage { link: Link { outbox, phase }, arrivals, far, counts }
+    }
+
+    fn frame(length: usize) -> Vec<u8> {
+        [&[0, (length >> 8) as u8, length as u8][..], &vec![1; length]].concat()
+    }
+
+    #[tokio::test]
+    async fn a_long_frame_right_behind_the_proof_waits_until_the_proof_is_judged() {
+        let mut stage = stage();
+        stage.far.write_all(&[frame(32), frame(50_000)].concat()).await.unwrap();
+        let Some(Arrival::Frame { frame, .. }) = stage.arrivals.recv().await else { panic!() };
+        assert_eq!(frame.len(), 32);
+        stage.link.phase.send(Phase::Established).unwrap();
+        let Some(Arrival::Frame { frame, .. }) = stage.arrivals.recv().await else { panic!() };
+        assert_eq!(frame.len(), 50_000);
+    }
+
+    #[tokio::test]
+    async fn a_length_that_is_never_allowed_ends_the_link_at_once() {
+        let mut stage = stage();
+        stage.far.write_all(&[0xff, 0xff, 0xff]).await.unwrap();
+        assert!(matches!(stage.arrivals.recv().await, Some(Arrival::Closed { link: 7 })));
+        assert_eq!(stage.counts.frames_too_long.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_closed_still_says_what_was_queued() {
+        let mut stage = stage();
+        stage.link.outbox.push(Bytes::from_static(b"goodbye")).unwrap();
+        stage.link.phase.send(Phase::Closing).unwrap();
+        drop(stage.link);
+        let mut heard = Vec::new();
+        stage.far.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"\x00\x00\x07goodbye");
+        drop(stage.far);
+        assert!(stage.arrivals.recv().await.is_none(), "the node has forgotten it already");
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_cut_says_nothing_more_and_is_told_of() {
+        let mut stage = stage();
+        stage.link.phase.send(Phase::Cut).unwrap();
+        assert!(matches!(stage.arrivals.recv().await, Some(Arrival::Closed { link: 7 })));
+        assert!(stage.arrivals.recv().await.is_none());
     }
 }
