@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod count;
 mod disk;
 mod driver;
 mod events;

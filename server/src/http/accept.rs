@@ -144,12 +144,12 @@ struct Server {
 impl Server {
     fn take(&self, stream: TcpStream) {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            self.app.traffic.refused.add_one();
+            self.app.traffic.refused.add(1);
             // If not even this fits the socket's empty buffer, closing it says enough.
             let _ = stream.try_write(FULL);
             return;
         };
-        self.app.traffic.accepted.add_one();
+        self.app.traffic.accepted.add(1);
         set_options(&stream);
         let connection = Connection {
             app: Arc::clone(&self.app),
@@ -161,7 +161,7 @@ impl Server {
     }
 
     fn complain(&mut self, error: &io::Error) {
-        self.app.traffic.accept_errors.add_one();
+        self.app.traffic.accept_errors.add(1);
         let now = Instant::now();
         if self.complained.is_none_or(|last| now - last >= ACCEPT_LOG_INTERVAL) {
             self.complained = Some(now);
@@ -205,10 +205,10 @@ impl Connection {
             }
         };
         if let Err(error) = ended {
-            traffic.broken.add_one();
+            traffic.broken.add(1);
             tracing::debug!(%error, "a connection broke");
         }
-        traffic.ended.add_one();
+        traffic.ended.add(1);
     }
 }
 

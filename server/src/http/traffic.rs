@@ -1,14 +1,10 @@
-//! Connections and requests, counted where they pass.
-//!
-//! A fixed table of atomics and nothing else: an increment's whole path costs some ten
-//! microseconds, and a lock or a map of labels would be seen in it. They are read only when someone
-//! asks for `/metrics`, so nothing has to agree with anything and `Relaxed` is enough.
-
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//! Connections and requests, counted where they pass: a fixed table of numbers, since a map of
+//! labels would be seen on the path of an increment.
 
 use axum::http::StatusCode;
 
 use super::routes::Route;
+use crate::count::Count;
 
 /// Classes of status codes: 1xx to 5xx.
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -16,35 +12,21 @@ pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The label of requests for paths that do not exist.
 const UNKNOWN: &str = "unknown";
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(super) struct Total(AtomicU64);
-
-impl Total {
-    pub(super) fn add_one(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
 /// Connections and requests since the start.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     /// Connections taken.
-    pub(super) accepted: Total,
+    pub(super) accepted: Count,
     /// Connections that have ended, or have become links.
-    pub(super) ended: Total,
+    pub(super) ended: Count,
     /// Connections turned away because there were too many.
-    pub(super) refused: Total,
+    pub(super) refused: Count,
     /// Times that the system could not hand out a connection, as for want of descriptors.
-    pub(super) accept_errors: Total,
+    pub(super) accept_errors: Count,
     /// Connections that ended with an error: rubbish, a reset, a timeout.
-    pub(super) broken: Total,
+    pub(super) broken: Count,
     /// By route, those without one last, and by class of status code.
-    requests: [[Total; CLASSES.len()]; Route::ALL.len() + 1],
+    requests: [[Count; CLASSES.len()]; Route::ALL.len() + 1],
 }
 
 impl Traffic {
@@ -52,7 +34,7 @@ impl Traffic {
         let row = route.map_or(Route::ALL.len(), |route| route as usize);
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(total) = self.requests[row].get(class) {
-            total.add_one();
+            total.add(1);
         }
     }
 
@@ -60,7 +42,7 @@ impl Traffic {
     pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let routes = Route::ALL.iter().map(|route| route.pattern()).chain([UNKNOWN]);
         routes.zip(&self.requests).flat_map(|(route, row)| {
-            let totals = CLASSES.into_iter().zip(row.iter().map(Total::get));
+            let totals = CLASSES.into_iter().zip(row.iter().map(Count::get));
             totals.filter(|(_, total)| *total > 0).map(move |(class, total)| (route, class, total))
         })
     }
