@@ -296,6 +296,25 @@ fn a_node_with_a_new_id_at_an_old_address_takes_the_old_ones_place() {
 }
 
 #[test]
+fn a_node_with_a_new_id_takes_an_old_ones_place_though_its_clock_was_set_back() {
+    for away in [ms(200), secs(1), secs(10)] {
+        let mut cluster = Cluster::new();
+        for place in [A, B, C] {
+            cluster.start(Config { boot: 1_000_000, ..config(place) });
+        }
+        cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+        cluster.vanish(C);
+        cluster.run(away);
+        let config = Config { node: NodeId(333), boot: 1, ..next_life(cluster.config_of(C)) };
+        cluster.restart(C, config);
+        cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+        cluster.run(secs(5));
+        assert_eq!(cluster.listed(A), ["10.0.0.2:8088", "10.0.0.3:8088"], "{away:?}");
+        assert_eq!(cluster.listed(C), ["10.0.0.1:8088", "10.0.0.2:8088"], "{away:?}");
+    }
+}
+
+#[test]
 fn a_node_that_has_moved_is_listed_where_it_is_now() {
     let mut cluster = Cluster::of(3);
     cluster.crash(C);
