@@ -41,7 +41,7 @@ impl Side {
 
 /// How long after a path has opened again held bytes come at most, whatever the outage: TCP's
 /// back-off grows with the outage, and links that wait longer are given up by the nodes.
-const RESUME_MAX: Duration = Duration::from_secs(10);
+const RESUME_MAX: Duration = Duration::from_secs(3);
 
 /// What travels.
 #[derive(Debug)]

@@ -178,9 +178,6 @@ pub enum Violation {
         /// What it should.
         expected: Vec<String>,
     },
-    /// A calm cluster lost its agreement again.
-    #[error("the calm cluster had come together and fell apart again: {0}")]
-    FellApart(String),
     /// In a calm cluster an increment took too long to be seen by all.
     #[error("in calm, an increment on n{at} was not on n{missing} within {millis} ms")]
     Slow {

@@ -714,7 +714,11 @@ impl<'a> World<'a> {
             }
             FaultKind::Kill(host) => self.end_process(host, "killed"),
             FaultKind::PowerCut(host) => {
-                self.hosts[host].powered = false;
+                // A machine without a clock battery is late until it hears of the time.
+                let late = self.machine_chance.below(WALL_SKEW_MILLIS_MAX);
+                let machine = &mut self.hosts[host];
+                machine.powered = false;
+                machine.wall_at_zero_millis -= late;
                 self.end_process(host, "cut from power");
             }
             FaultKind::Stop(host) => self.stop(host),
