@@ -6,7 +6,8 @@
 //! that the origin had not synced) and what a digest's claim must be backed by. A gap in the
 //! protocol is thus found where it opens, not when the counts differ at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use quipu_core::counter::Slot;
 use quipu_core::counters::Counters;
@@ -305,14 +306,22 @@ impl Checker {
         Ok(())
     }
 
-    /// The oldest request that a process has not answered, raises left out, and when it came.
-    pub fn oldest_unanswered(&self, origin: OriginId) -> Option<(Token, Time)> {
-        self.asked
-            .iter()
-            .filter(|(_, asked)| asked.origin == origin)
-            .filter(|(_, asked)| !asked.ops.iter().any(|op| matches!(op, Op::Raise { .. })))
-            .map(|(token, asked)| (*token, asked.at))
-            .min_by_key(|(_, at)| *at)
+    /// A request that a process has not answered though it had `patience`, longer by
+    /// `raise_patience` for a raise, since it came or since `steady_since`; and how long it waits.
+    pub fn overdue(
+        &self,
+        now: Time,
+        origin: OriginId,
+        steady_since: Time,
+        patience: Duration,
+        raise_patience: Duration,
+    ) -> Option<(Token, Duration)> {
+        self.asked.iter().filter(|(_, asked)| asked.origin == origin).find_map(|(token, asked)| {
+            let raises = asked.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
+            let patience = if raises { patience + raise_patience } else { patience };
+            let waited = now.since(asked.at.max(steady_since));
+            (waited > patience).then_some((*token, waited))
+        })
     }
 
     /// Whether every request was answered or its process is gone.
@@ -325,7 +334,7 @@ impl Checker {
         let digest = |counters: &Counters| counters.digest().collect::<BTreeMap<_, _>>();
         let (ours, theirs) = (digest(one), digest(other));
         if ours != theirs {
-            let all: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+            let all: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
             return all.into_iter().find(|origin| ours.get(origin) != theirs.get(origin)).map(
                 |origin| {
                     let (a, b) = (ours.get(origin), theirs.get(origin));

@@ -1,6 +1,7 @@
 //! Runs seeds, and tells of the first that breaks a promise: which, how, and the smallest plan
 //! that it could find that breaks it, too.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use quipu_core::time::Time;
@@ -27,66 +28,89 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    match run_all(&args, &mut io::stdout().lock()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("quipu-sim: cannot write to standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs all seeds, or up to the first that fails; whether none did.
+fn run_all(args: &Args, out: &mut impl Write) -> io::Result<bool> {
     let mut summary = Summary::default();
     for seed in args.from..args.from.saturating_add(args.seeds) {
         let plan = Plan::draw(seed, &args.bounds);
         let mut trace = if args.trace { Trace::kept() } else { Trace::hashed() };
         let outcome = run(&plan, &mut trace);
         for line in trace.lines() {
-            println!("{line}");
+            writeln!(out, "{line}")?;
         }
         match outcome.verdict {
-            Ok(together) => summary.add(seed, &outcome.work, together),
+            Ok(together) => summary.add(seed, &outcome.work, together, trace.hash()),
             Err((at, violation)) => {
-                report(&args, plan, at, violation);
-                return ExitCode::FAILURE;
+                report(args, plan, at, violation, out)?;
+                return Ok(false);
             }
         }
     }
-    println!("{summary}");
-    ExitCode::SUCCESS
+    writeln!(out, "{summary}")?;
+    Ok(true)
 }
 
-fn report(args: &Args, plan: Plan, at: Time, violation: Box<Violation>) {
+fn report(
+    args: &Args,
+    plan: Plan,
+    at: Time,
+    violation: Box<Violation>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let seed = plan.seed;
-    println!("seed {seed} broke a promise after {}:", seconds(at));
-    println!("  {violation}");
+    writeln!(out, "seed {seed} broke a promise after {}:", seconds(at))?;
+    writeln!(out, "  {violation}")?;
     let nodes = &args.bounds.nodes;
-    println!(
+    writeln!(
+        out,
         "again, with every event: cargo run -p quipu-sim -- --seed {seed} --nodes {}..{} \
          --seconds {} --trace",
         nodes.start(),
         nodes.end(),
         args.bounds.troubled.as_secs()
-    );
+    )?;
     let (plan, at) = if args.shrink {
         let shrunk = shrink(plan, at, violation);
-        println!("\nafter {} variants the smallest plan that fails alike:", shrunk.runs);
-        println!("  {}", shrunk.violation);
+        writeln!(out, "\nafter {} variants the smallest plan that fails alike:", shrunk.runs)?;
+        writeln!(out, "  {}", shrunk.violation)?;
         (shrunk.plan, shrunk.at)
     } else {
         (plan, at)
     };
-    println!(
-        "  {} nodes, {:?}, calm at {}, fails at {}",
+    writeln!(
+        out,
+        "  {} nodes, joining by {:?}, calm at {}, fails at {}",
         plan.hosts,
         plan.joining,
         seconds(plan.calm_at),
         seconds(at)
-    );
+    )?;
     for fault in &plan.faults {
-        println!("  fault   {fault}");
+        writeln!(out, "  fault   {fault}")?;
     }
     for request in &plan.requests {
-        println!("  request {request}");
+        writeln!(out, "  request {request}")?;
     }
     let mut trace = Trace::kept();
     run(&plan, &mut trace);
-    println!("\nits last events:");
+    writeln!(out, "\nits last events:")?;
     let lines: Vec<&str> = trace.lines().collect();
     for line in &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
-        println!("{line}");
+        writeln!(out, "{line}")?;
     }
+    Ok(())
 }
 
 fn seconds(time: Time) -> String {

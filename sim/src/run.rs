@@ -1,20 +1,22 @@
 //! One run: trouble, then calm, then the reckoning.
 //!
 //! When all is mended the cluster has a bounded time to come together. Once it has, it must stay
-//! so, what every origin counted must be exactly what it acknowledged, and a lone increment must
-//! be seen by all within milliseconds.
+//! so, what every origin counted must be exactly what it acknowledged, and a lone increment or
+//! raise at any node must be seen by all within milliseconds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use quipu_core::effects::Op;
 use quipu_core::time::Time;
 
+use crate::host::HostId;
 use crate::plan::Plan;
 use crate::summary::{Together, Work};
 use crate::trace::Trace;
 use crate::violation::Violation;
 use crate::workload;
-use crate::world::{Discord, World, probe};
+use crate::world::{Discord, World};
 
 /// How long a mended cluster may take until all counts are equal and all lists complete. Links
 /// redial within seconds, and a member that was held for down is announced to every second.
@@ -30,6 +32,9 @@ const STEADY: Duration = Duration::from_secs(4);
 /// Within this time an increment in calm is seen by all: the longest way, its longest sync, and
 /// the millisecond of the gathering push, several times over.
 const SEEN_MAX: Duration = Duration::from_millis(150);
+
+/// By how much a calm cluster's counter is raised.
+const RAISED_BY: i128 = 100;
 
 /// What one run came to.
 #[derive(Debug)]
@@ -67,6 +72,7 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> 
     world.settle()?;
     for host in world.running() {
         see_an_increment(world, host)?;
+        see_a_raise(world, host)?;
     }
     Ok(together)
 }
@@ -109,19 +115,33 @@ fn into_violation(discord: Discord, seconds: u64) -> Box<Violation> {
     })
 }
 
-fn see_an_increment(world: &mut World<'_>, at: usize) -> Result<(), Box<Violation>> {
-    let counter = workload::probe();
-    let before = world.value_at(at, counter.as_str()).unwrap_or_default();
-    world.ask(at, vec![probe()]);
+fn see_an_increment(world: &mut World<'_>, at: HostId) -> Result<(), Box<Violation>> {
+    let (counter, increment) = workload::calm_increment();
+    let before = world.value_at(at, counter.as_str());
+    world.ask(at, vec![increment]);
     world.run_until(world.now() + SEEN_MAX)?;
-    let missing = world
-        .running()
-        .into_iter()
-        .find(|host| world.value_at(*host, counter.as_str()) <= Some(before));
-    match missing {
-        Some(missing) => {
-            Err(Box::new(Violation::Slow { at, missing, millis: SEEN_MAX.as_millis() }))
+    for missing in world.running() {
+        if world.value_at(missing, counter.as_str()) <= before {
+            let millis = SEEN_MAX.as_millis();
+            return Err(Box::new(Violation::Slow { at, missing, millis }));
         }
-        None => Ok(()),
     }
+    Ok(())
+}
+
+fn see_a_raise(world: &mut World<'_>, at: HostId) -> Result<(), Box<Violation>> {
+    let name = workload::calm_raise();
+    let value = |world: &World<'_>, host| world.value_at(host, name.as_str()).unwrap_or_default();
+    let to = value(world, at) + RAISED_BY;
+    let Ok(asked) = i64::try_from(to) else { return Ok(()) };
+    world.ask(at, vec![Op::Raise { name: name.clone(), to: asked }]);
+    world.run_until(world.now() + SEEN_MAX)?;
+    for host in world.running() {
+        let value = value(world, host);
+        if value != to {
+            let millis = SEEN_MAX.as_millis();
+            return Err(Box::new(Violation::RaiseMissed { at, to, host, value, millis }));
+        }
+    }
+    Ok(())
 }

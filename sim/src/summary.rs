@@ -68,14 +68,16 @@ pub struct Summary {
     runs: u64,
     total: Work,
     faults: BTreeMap<&'static str, u64>,
+    traces: u64,
     counts: Vec<(Duration, u64)>,
     lists: Vec<(Duration, u64)>,
 }
 
 impl Summary {
-    /// Adds a run that kept every promise.
-    pub fn add(&mut self, seed: u64, work: &Work, together: Together) {
+    /// Adds a run that kept every promise, and the hash of its trace.
+    pub fn add(&mut self, seed: u64, work: &Work, together: Together, trace: u64) {
         self.runs += 1;
+        self.traces = self.traces.rotate_left(1) ^ trace;
         for fault in &work.faults {
             *self.faults.entry(fault).or_default() += 1;
         }
@@ -97,16 +99,6 @@ impl Summary {
         total.gaps += work.gaps;
         total.catch_ups += work.catch_ups;
         total.links += work.links;
-    }
-
-    /// How many repairs by fingerprint there were.
-    pub fn repairs(&self) -> u64 {
-        self.total.repairs
-    }
-
-    /// How many deltas came beyond a gap.
-    pub fn gaps(&self) -> u64 {
-        self.total.gaps
     }
 
     /// How many increments were acknowledged.
@@ -153,7 +145,8 @@ impl fmt::Display for Summary {
             self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();
         writeln!(f, "  faults          {}", faults.join(", "))?;
         writeln!(f, "  counts equal    {}", spread(&self.counts))?;
-        write!(f, "  lists complete  {}", spread(&self.lists))
+        writeln!(f, "  lists complete  {}", spread(&self.lists))?;
+        write!(f, "  traces          {:016x}, the same whenever these seeds are run", self.traces)
     }
 }
 

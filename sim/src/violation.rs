@@ -188,6 +188,22 @@ pub enum Violation {
         /// For how long.
         millis: u128,
     },
+    /// In a calm cluster a raise did not bring the value to what was asked.
+    #[error(
+        "in calm, n{at} was asked to raise the value to {to}: {millis} ms later n{host} shows {value}"
+    )]
+    RaiseMissed {
+        /// Which node was asked.
+        at: HostId,
+        /// For which value.
+        to: i128,
+        /// Which node shows another.
+        host: HostId,
+        /// What it shows.
+        value: i128,
+        /// After how long.
+        millis: u128,
+    },
     /// A node sent a frame that no receiver takes.
     #[error("n{host} sent a frame of {bytes} bytes on link {link}, which takes {most} at most")]
     FrameTooLong {

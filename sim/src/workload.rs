@@ -60,9 +60,14 @@ pub fn may_overflow(name: &str) -> bool {
     name == EDGE
 }
 
-/// The counter with which a calm cluster is probed.
-pub fn probe() -> CounterName {
-    name("grows/a")
+/// An increment with which a calm cluster is probed, and its counter.
+pub fn calm_increment() -> (CounterName, Op) {
+    (name(GROWING[1]), add(GROWING[1], 1))
+}
+
+/// The counter that is raised in a calm cluster.
+pub fn calm_raise() -> CounterName {
+    name(RAISED)
 }
 
 /// Draws requests to `hosts` machines between `from` and `until`.

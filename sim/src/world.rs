@@ -31,7 +31,6 @@ use crate::schedule::{Event, Schedule};
 use crate::summary::Work;
 use crate::trace::Trace;
 use crate::violation::Violation;
-use crate::workload;
 
 /// The cluster that all nodes belong to.
 const CLUSTER: &str = "simulated";
@@ -63,6 +62,9 @@ const SWEEP_EVERY: Duration = Duration::from_millis(50);
 
 /// A running process on a machine without trouble answers within this time.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
+
+/// How much longer a raise may take: the node waits so long for what it lacks.
+const RAISE_MAX: Duration = Duration::from_secs(2);
 
 /// Wakes of one process for nothing but the time, within a virtual second, beyond which its
 /// deadline is stuck: timers fire up to 1.5 ms late, so one that is always due makes 1,300.
@@ -800,29 +802,19 @@ impl<'a> World<'a> {
             let machine = &self.hosts[host];
             let Some(process) = &machine.process else { continue };
             let looked = self.checker.look_at(process.node.counters());
-            let oldest = self.checker.oldest_unanswered(process.origin);
+            let slow_disk = FaultKind::SlowDisk(host);
             let troubled = machine.paused
-                || self
-                    .faults_on
-                    .iter()
-                    .any(|index| self.plan.faults[*index].kind == FaultKind::SlowDisk(host));
-            let steady_since = machine.steady_since;
+                || self.faults_on.iter().any(|index| self.plan.faults[*index].kind == slow_disk);
+            let (origin, since) = (process.origin, machine.steady_since);
+            let overdue = self.checker.overdue(self.now, origin, since, ANSWER_MAX, RAISE_MAX);
             self.check(looked);
-            if let Some((token, at)) = oldest.filter(|_| !troubled) {
-                let waited = self.now.since(at.max(steady_since));
-                if waited > ANSWER_MAX {
-                    let millis = waited.as_millis();
-                    self.fail(Violation::Unanswered { host, token, millis });
-                }
+            if let Some((token, waited)) = overdue.filter(|_| !troubled) {
+                let millis = waited.as_millis();
+                self.fail(Violation::Unanswered { host, token, millis });
             }
         }
         self.schedule.at(self.now + SWEEP_EVERY, Event::Sweep);
     }
-}
-
-/// The counter with which a calm cluster is probed, as an increment.
-pub fn probe() -> Op {
-    Op::Add { name: workload::probe(), by: 1 }
 }
 
 fn secret(plan: &Plan) -> Option<Secret> {

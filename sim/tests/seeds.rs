@@ -10,9 +10,10 @@ fn every_promise_is_kept(seeds: std::ops::Range<u64>) -> Summary {
     let mut summary = Summary::default();
     for seed in seeds {
         let plan = Plan::draw(seed, &bounds);
-        let outcome = run(&plan, &mut Trace::hashed());
+        let mut trace = Trace::hashed();
+        let outcome = run(&plan, &mut trace);
         match outcome.verdict {
-            Ok(together) => summary.add(seed, &outcome.work, together),
+            Ok(together) => summary.add(seed, &outcome.work, together, trace.hash()),
             Err((at, violation)) => panic!(
                 "seed {seed}, after {:.3} s: {violation}\nfor its smallest trace: \
                  cargo run -p quipu-sim -- --seed {seed}",
