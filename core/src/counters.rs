@@ -14,6 +14,7 @@ use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
 use crate::effects::{Refusal, Value};
 use crate::fingerprint;
 use crate::identity::{OriginId, Version};
+use crate::name::CounterName;
 use crate::ranges::Ranges;
 
 /// How many counters one node holds at most: at some 200 bytes each, 20 GB.
@@ -137,6 +138,12 @@ impl Counters {
         self.origins[OURS as usize].known.version
     }
 
+    /// The version that the next change will be in, or that the last one was in: the open one if
+    /// it holds something, else the last that closed.
+    pub fn newest_version(&self) -> Version {
+        self.our_version() + u64::from(!self.open.dirty.is_empty())
+    }
+
     /// How many counters there are.
     pub fn len(&self) -> usize {
         self.list.len()
@@ -157,13 +164,23 @@ impl Counters {
         self.find(name).map_or(Value(0), |place| self.list[place as usize].value())
     }
 
-    /// Adds `by` and tells the value after it.
+    /// The value of a counter; `None` if nobody touched it.
+    pub fn touched(&self, name: &str) -> Option<Value> {
+        let counter = &self.list[self.find(name)? as usize];
+        // A refused operation leaves a name behind, but no slot.
+        (!counter.slots().is_empty()).then(|| counter.value())
+    }
+
+    /// Adds `by` and tells the value after it. Adding nothing to a counter that nobody touched
+    /// makes it one that somebody did.
     ///
     /// # Errors
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
     pub fn add(&mut self, name: &str, by: i64) -> Result<Value, Refusal> {
-        if by == 0 {
-            return Ok(self.value(name));
+        if by == 0
+            && let Some(value) = self.touched(name)
+        {
+            return Ok(value);
         }
         let place = self.find_or_insert(name)?;
         let slot = self.list[place as usize].added(by)?;
@@ -326,19 +343,33 @@ impl Counters {
 
     /// Every slot of every counter.
     pub fn iter(&self) -> impl Iterator<Item = SlotView<'_>> + '_ {
-        self.list.iter().flat_map(move |counter| {
-            counter.slots().iter().map(move |held| SlotView {
-                name: &counter.name,
-                origin: self.origins[held.origin as usize].id,
-                version: held.version,
-                slot: held.slot,
-            })
+        self.list.iter().flat_map(|counter| self.views(counter))
+    }
+
+    fn views<'a>(&'a self, counter: &'a Counter) -> impl Iterator<Item = SlotView<'a>> + 'a {
+        counter.slots().iter().map(|held| SlotView {
+            name: &counter.name,
+            origin: self.origins[held.origin as usize].id,
+            version: held.version,
+            slot: held.slot,
         })
+    }
+
+    /// The slots of one counter; none if nobody touched it.
+    pub fn slots_of(&self, name: &str) -> impl Iterator<Item = SlotView<'_>> + '_ {
+        let place = self.find(name).map(|place| &self.list[place as usize]);
+        place.into_iter().flat_map(|counter| self.views(counter))
     }
 
     /// The name of the counter at a place.
     pub(crate) fn name_at(&self, place: u32) -> &str {
         &self.list[place as usize].name
+    }
+
+    /// Up to `count` names, from a place on.
+    pub(crate) fn names_from(&self, place: usize, count: usize) -> Vec<CounterName> {
+        let names = self.list.iter().skip(place).take(count);
+        names.map(|counter| CounterName::known(&counter.name)).collect()
     }
 
     /// The name and the slots of the counter at a place; `None` beyond the list's end.

@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::codec::Foreign;
-use crate::identity::{Address, Identity, NodeId};
+use crate::counter::Slot;
+use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::name::CounterName;
 use crate::registry::Standing;
 
@@ -32,8 +33,13 @@ pub enum Op {
         /// How much.
         by: i64,
     },
-    /// Answer with the value.
+    /// Answer with the value; 0 if nobody has touched the counter.
     Get {
+        /// Which counter.
+        name: CounterName,
+    },
+    /// Answer with the value, or [`Refusal::Untouched`] if nobody has touched the counter.
+    Find {
         /// Which counter.
         name: CounterName,
     },
@@ -73,6 +79,9 @@ pub enum Refusal {
     /// A raise could not be judged: this node knows that it lacks what others have counted.
     #[error("this node is behind its peers: {0}")]
     Behind(Behind),
+    /// There is no such counter: nobody has ever added to it or raised it.
+    #[error("nobody has touched this counter")]
+    Untouched,
     /// The table is full.
     #[error("too many counters: this node holds its maximum of {0}")]
     TooManyCounters(u32),
@@ -95,6 +104,58 @@ pub enum Behind {
 /// The results of a request's operations, in their order.
 pub type Results = Vec<Result<Value, Refusal>>;
 
+/// A question about the table as a whole; it changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// How many counters there are. Answered by [`Answer::Size`].
+    Size,
+    /// Names in the order in which this node first heard of them. A counter that was there when
+    /// the first call of a walk was answered is named exactly once by the walk. Answered by
+    /// [`Answer::Scanned`].
+    Scan {
+        /// 0 to begin with, then what the last answer said.
+        from: u64,
+        /// How many names at most; [`crate::node::SCAN_NAMES_MAX`] bounds it.
+        count: usize,
+    },
+    /// Who has contributed what to a counter. Answered by [`Answer::Origins`].
+    Origins {
+        /// Which counter.
+        name: CounterName,
+    },
+}
+
+/// The answer to a [`Query`], or to [`Input::Await`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// How many counters there are.
+    Size(usize),
+    /// Names, and where to go on; 0 when all have been told.
+    Scanned {
+        /// The next names.
+        names: Vec<CounterName>,
+        /// What to ask from next.
+        next: u64,
+    },
+    /// Every origin's share of a counter; empty if nobody has touched it.
+    Origins(Vec<Share>),
+    /// How many peers have synced what was awaited.
+    Confirmed(usize),
+}
+
+/// What one origin has contributed to a counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Whose.
+    pub origin: OriginId,
+    /// Where the origin answers, if it is this node or a peer that is alive.
+    pub address: Option<Address>,
+    /// The numbers.
+    pub slot: Slot,
+    /// Not below the origin's version that last changed them.
+    pub version: Version,
+}
+
 /// What happens to a node.
 #[derive(Debug)]
 pub enum Input {
@@ -104,6 +165,25 @@ pub enum Input {
         token: Token,
         /// At most [`crate::node::REQUEST_OPS_MAX`] of them.
         ops: Vec<Op>,
+    },
+    /// A client asks about the table. Answered by [`Effect::Answer`].
+    Query {
+        /// Names the answer.
+        token: Token,
+        /// What.
+        query: Query,
+    },
+    /// A client waits until peers have synced a version of our own. Answered by
+    /// [`Answer::Confirmed`] with their number when it is reached or the patience is over.
+    Await {
+        /// Names the answer.
+        token: Token,
+        /// As [`Effect::Reply`] told.
+        version: Version,
+        /// How many peers.
+        peers: usize,
+        /// How long to wait; `None` waits for as long as it takes.
+        patience: Option<Duration>,
     },
     /// A client asks to take a peer in (again). Answered by a reply without results.
     Register {
@@ -181,6 +261,16 @@ pub enum Effect {
         token: Token,
         /// One for each operation.
         results: Results,
+        /// The last version of our own that holds what the request changed; 0 if it changed
+        /// nothing. To be given to [`Input::Await`].
+        version: Version,
+    },
+    /// Answer a query.
+    Answer {
+        /// Which.
+        token: Token,
+        /// With what.
+        answer: Answer,
     },
     /// Send a datagram from the node's own port.
     Datagram {
@@ -278,7 +368,7 @@ pub enum Event {
         /// Whom we ask.
         peer: NodeId,
         /// Whose slots.
-        origin: crate::identity::OriginId,
+        origin: OriginId,
     },
     /// Catching up with a peer has ended.
     CaughtUp {

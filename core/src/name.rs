@@ -47,6 +47,11 @@ impl CounterName {
         Ok(CounterName(bytes))
     }
 
+    /// A copy of a name that stands in the table, and so was checked when it came.
+    pub(crate) fn known(name: &str) -> Self {
+        CounterName(Bytes::copy_from_slice(name.as_bytes()))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         // `new` is the only way in and has checked it; a second check costs less than `unsafe`.

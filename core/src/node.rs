@@ -30,9 +30,10 @@ use crate::counters::{Counters, MergeError, OwnBatch};
 use crate::delta::Delta;
 use crate::discovery::{Discovery, Heard};
 use crate::effects::{
-    Behind, Destination, Effect, Effects, Event, Input, LinkId, Op, Refusal, Token, Value,
+    Answer, Behind, Destination, Effect, Effects, Event, Input, LinkId, Op, Query, Refusal, Share,
+    Token, Value,
 };
-use crate::identity::{Address, Identity, NodeId, OriginId};
+use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::limit::RateLimit;
 use crate::links::{Context, FRAME_LENGTH_BYTES, Links, Outcome};
 use crate::peers::{Change, Peers, SwimError};
@@ -43,6 +44,12 @@ use crate::time::Time;
 
 /// Most operations that one request may hold: as many as `POST /batch` takes.
 pub const REQUEST_OPS_MAX: usize = 10_000;
+
+/// Most names that one step of a scan tells.
+pub const SCAN_NAMES_MAX: usize = 10_000;
+
+/// Clients that wait for confirmations; more are answered at once.
+const AWAITS_MAX: usize = 1024;
 
 /// How long a raise may wait for this node to catch up.
 const RAISE_PATIENCE: Duration = Duration::from_secs(2);
@@ -90,6 +97,15 @@ struct Parked {
     until: Time,
 }
 
+/// A client that waits until peers have confirmed a version of our own.
+#[derive(Debug)]
+struct Awaiting {
+    token: Token,
+    version: Version,
+    peers: usize,
+    until: Option<Time>,
+}
+
 /// One node of a cluster.
 #[derive(Debug)]
 pub struct Node {
@@ -109,6 +125,7 @@ pub struct Node {
     unsynced: VecDeque<(u64, Vec<OwnBatch>)>,
     batch: u64,
     parked: VecDeque<Parked>,
+    awaiting: Vec<Awaiting>,
     /// When what is parked is to be looked at because the node has settled; `None` since then.
     settles: Option<Time>,
     strangers: RateLimit,
@@ -160,6 +177,7 @@ impl Node {
             unsynced: VecDeque::new(),
             batch: 0,
             parked: VecDeque::new(),
+            awaiting: Vec::new(),
             settles: Some(now + SETTLING),
             strangers: RateLimit::new(1, 2, now),
         }
@@ -169,17 +187,26 @@ impl Node {
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         match input {
             Input::Request { token, ops } => self.request(now, token, ops, effects),
+            Input::Query { token, query } => {
+                let answer = self.answer(query);
+                effects.after_sync.push(Effect::Answer { token, answer });
+            }
+            Input::Await { token, version, peers, patience } => {
+                let until = patience.map(|patience| now + patience);
+                self.awaiting.push(Awaiting { token, version, peers, until });
+                self.answer_awaiting(now, effects);
+            }
             Input::Register { token, peer } => {
                 let out = &mut effects.at_once;
                 let news = self.peers.register(now, &peer, &mut self.totals, out);
                 self.tell_standings(now, &news, effects);
-                effects.after_sync.push(Effect::Reply { token, results: Vec::new() });
+                effects.after_sync.push(Effect::Reply { token, results: Vec::new(), version: 0 });
             }
             Input::Remove { token, peer } => {
                 let out = &mut effects.at_once;
                 let news = self.peers.remove(now, &peer, &mut self.totals, out);
                 self.tell_standings(now, &news, effects);
-                effects.after_sync.push(Effect::Reply { token, results: Vec::new() });
+                effects.after_sync.push(Effect::Reply { token, results: Vec::new(), version: 0 });
             }
             Input::Datagram { from, bytes } => self.datagram(now, from, &bytes, effects),
             Input::LinkOpened { link, dialed } => {
@@ -222,6 +249,7 @@ impl Node {
             self.links.next_deadline(),
             self.replication.next_deadline(),
             parked,
+            self.awaiting.iter().filter_map(|awaiting| awaiting.until).min(),
         ]
         .into_iter()
         .flatten()
@@ -289,20 +317,24 @@ impl Node {
 
     fn apply(&mut self, token: Token, ops: &[Op], behind: Option<Behind>, effects: &mut Effects) {
         let mut results = Vec::with_capacity(ops.len());
+        let before = self.totals.writes();
         for op in ops {
             let result = self.apply_one(op, behind);
             match result {
                 Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
                 Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
                 Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
-                Ok(_) => {}
+                Ok(_) | Err(Refusal::Untouched) => {}
             }
             results.push(result);
             if self.counters.is_open_batch_full() {
                 self.close_version(effects);
             }
         }
-        effects.after_sync.push(Effect::Reply { token, results });
+        // What the request changed is in the version that is open, or in the last one that closed.
+        let is_write = self.totals.writes() > before;
+        let version = if is_write { self.counters.newest_version() } else { 0 };
+        effects.after_sync.push(Effect::Reply { token, results, version });
     }
 
     fn apply_one(&mut self, op: &Op, behind: Option<Behind>) -> Result<Value, Refusal> {
@@ -315,6 +347,10 @@ impl Node {
                 self.totals.reads += 1;
                 Ok(self.counters.value(name.as_str()))
             }
+            Op::Find { name } => {
+                self.totals.reads += 1;
+                self.counters.touched(name.as_str()).ok_or(Refusal::Untouched)
+            }
             Op::Raise { name, to } => {
                 self.totals.raises += 1;
                 match behind {
@@ -323,6 +359,52 @@ impl Node {
                 }
             }
         }
+    }
+
+    fn answer(&self, query: Query) -> Answer {
+        match query {
+            Query::Size => Answer::Size(self.counters.len()),
+            Query::Scan { from, count } => {
+                let from = usize::try_from(from).unwrap_or(usize::MAX);
+                let names = self.counters.names_from(from, count.clamp(1, SCAN_NAMES_MAX));
+                let next = from.saturating_add(names.len());
+                let is_over = next >= self.counters.len();
+                Answer::Scanned { names, next: if is_over { 0 } else { next as u64 } }
+            }
+            Query::Origins { name } => {
+                let shares = self.counters.slots_of(name.as_str()).map(|view| Share {
+                    origin: view.origin,
+                    address: self.address_of(view.origin),
+                    slot: view.slot,
+                    version: view.version,
+                });
+                Answer::Origins(shares.collect())
+            }
+        }
+    }
+
+    fn address_of(&self, origin: OriginId) -> Option<Address> {
+        let me = self.peers.me();
+        std::iter::once(me)
+            .chain(self.peers.up())
+            .find(|identity| identity.origin == origin)
+            .map(|identity| identity.address.clone())
+    }
+
+    /// Answers those whose version enough peers have confirmed, or whose patience is over.
+    fn answer_awaiting(&mut self, now: Time, effects: &mut Effects) {
+        let full = self.awaiting.len() > AWAITS_MAX;
+        let replication = &self.replication;
+        self.awaiting.retain(|awaiting| {
+            let confirmed = replication.confirmed_by(awaiting.version);
+            let is_over = awaiting.until.is_some_and(|until| until <= now);
+            if confirmed < awaiting.peers && !is_over && !full {
+                return true;
+            }
+            let answer = Answer::Confirmed(confirmed);
+            effects.after_sync.push(Effect::Answer { token: awaiting.token, answer });
+            false
+        });
     }
 
     /// In what way this node is known to be behind its peers (rule 22).
@@ -369,6 +451,9 @@ impl Node {
         }
         if !self.parked.is_empty() {
             self.retry_parked(now, effects);
+        }
+        if !self.awaiting.is_empty() {
+            self.answer_awaiting(now, effects);
         }
     }
 

@@ -75,6 +75,11 @@ impl Replication {
         self.sessions.get(&link).map(|session| session.window.status(now, ours))
     }
 
+    /// How many links' peers have confirmed our own changes up to `version`.
+    pub(crate) fn confirmed_by(&self, version: Version) -> usize {
+        self.sessions.values().filter(|session| session.window.confirmed() >= version).count()
+    }
+
     /// In what way this node is known to be behind one of its links' peers.
     pub(crate) fn behind(&self, counters: &Counters) -> Option<Behind> {
         self.sessions.values().find_map(|session| {

@@ -155,3 +155,10 @@ pub struct Totals {
     /// Membership messages received.
     pub swim_received: u64,
 }
+
+impl Totals {
+    /// Operations that may have changed something.
+    pub(crate) fn writes(&self) -> u64 {
+        self.increments + self.raises
+    }
+}

@@ -62,6 +62,11 @@ impl Window {
         }
     }
 
+    /// Up to which version of ours the peer has everything synced.
+    pub(crate) fn confirmed(&self) -> Version {
+        self.confirmed
+    }
+
     /// How far the peer is behind `version`, our last.
     pub(crate) fn status(&self, now: Time, version: Version) -> LinkStatus {
         LinkStatus {

@@ -14,7 +14,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use quipu_core::effects::{Effect, Effects, Input, Results, Token};
+use quipu_core::effects::{Answer, Effect, Effects, Input, Token};
 use quipu_core::node::Node;
 use quipu_core::time::Time;
 use slab::Slab;
@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::disk::Disk;
 use crate::events::Events;
-use crate::handle::Report;
+use crate::handle::{Done, Report};
 use crate::inbox::{Arrival, Command, Depths, Inbox, Received};
 use crate::network::Network;
 
@@ -71,6 +71,12 @@ struct Waiting {
     effects: Vec<Effect>,
 }
 
+/// Who waits for a reply.
+enum Waiter {
+    Done(oneshot::Sender<Done>),
+    Answer(oneshot::Sender<Answer>),
+}
+
 /// What ended the driver's wait.
 enum Wake {
     Synced(io::Result<u64>),
@@ -92,7 +98,7 @@ pub(crate) struct Driver<D> {
     waiting: VecDeque<Waiting>,
     /// The records of all that is waiting.
     waiting_bytes: usize,
-    replies: Slab<oneshot::Sender<Results>>,
+    replies: Slab<Waiter>,
     events: Events,
     /// Whether the node was given something since the last batch was closed.
     is_open: bool,
@@ -218,9 +224,22 @@ impl<D: Disk> Driver<D> {
 
     fn command(&mut self, command: Command, time: Time) {
         let input = match command {
-            Command::Request { ops, reply } => Input::Request { token: self.token(reply), ops },
-            Command::Register { peer, reply } => Input::Register { token: self.token(reply), peer },
-            Command::Remove { peer, reply } => Input::Remove { token: self.token(reply), peer },
+            Command::Request { ops, reply } => {
+                Input::Request { token: self.token(Waiter::Done(reply)), ops }
+            }
+            Command::Query { query, reply } => {
+                Input::Query { token: self.token(Waiter::Answer(reply)), query }
+            }
+            Command::Await { version, peers, patience, reply } => {
+                let token = self.token(Waiter::Answer(reply));
+                Input::Await { token, version, peers, patience }
+            }
+            Command::Register { peer, reply } => {
+                Input::Register { token: self.token(Waiter::Done(reply)), peer }
+            }
+            Command::Remove { peer, reply } => {
+                Input::Remove { token: self.token(Waiter::Done(reply)), peer }
+            }
             Command::Report { reply } => {
                 // Whoever asked may be gone.
                 let _ = reply.send(self.report(time));
@@ -230,8 +249,12 @@ impl<D: Disk> Driver<D> {
         self.input(input, time);
     }
 
-    fn token(&mut self, reply: oneshot::Sender<Results>) -> Token {
-        self.replies.insert(reply) as Token
+    fn token(&mut self, waiter: Waiter) -> Token {
+        self.replies.insert(waiter) as Token
+    }
+
+    fn waiter(&mut self, token: Token) -> Option<Waiter> {
+        usize::try_from(token).ok().and_then(|key| self.replies.try_remove(key))
     }
 
     fn report(&self, time: Time) -> Report {
@@ -298,12 +321,15 @@ impl<D: Disk> Driver<D> {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Reply { token, results } => {
-                let reply =
-                    usize::try_from(token).ok().and_then(|key| self.replies.try_remove(key));
-                if let Some(reply) = reply {
-                    // Whoever asked may be gone.
-                    let _ = reply.send(results);
+            // Whoever asked may be gone.
+            Effect::Reply { token, results, version } => {
+                if let Some(Waiter::Done(reply)) = self.waiter(token) {
+                    let _ = reply.send(Done { results, version });
+                }
+            }
+            Effect::Answer { token, answer } => {
+                if let Some(Waiter::Answer(reply)) = self.waiter(token) {
+                    let _ = reply.send(answer);
                 }
             }
             Effect::Datagram { to, bytes } => self.network.send_datagram(to, bytes),
@@ -404,7 +430,7 @@ mod tests {
         }
 
         /// Adds one, and waits until the disk has it: the answer to come, and the batch.
-        async fn add(&mut self) -> (JoinHandle<Result<Results, Unavailable>>, u64) {
+        async fn add(&mut self) -> (JoinHandle<Result<Done, Unavailable>>, u64) {
             let handle = self.handle.clone();
             let op = Op::Add { name: CounterName::DEFAULT, by: 1 };
             let answer = tokio::spawn(async move { handle.request(vec![op]).await });
@@ -421,8 +447,8 @@ mod tests {
         }
     }
 
-    fn value(answer: Result<Results, Unavailable>) -> i128 {
-        let [Ok(Value(value))] = answer.unwrap()[..] else { panic!("refused") };
+    fn value(answer: Result<Done, Unavailable>) -> i128 {
+        let [Ok(Value(value))] = answer.unwrap().results[..] else { panic!("refused") };
         value
     }
 

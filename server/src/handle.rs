@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu_core::effects::{Op, PeerName, Results};
-use quipu_core::identity::Address;
+use quipu_core::effects::{Answer, Op, PeerName, Query, Results};
+use quipu_core::identity::{Address, Version};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,6 +41,16 @@ pub(crate) enum Unavailable {
     Stopping,
 }
 
+/// A request that was carried out.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// One for each operation.
+    pub(crate) results: Results,
+    /// The version of this node that holds what it changed, for [`Handle::confirmed`]; 0 if it
+    /// changed nothing.
+    pub(crate) version: Version,
+}
+
 /// What the driver tells of itself and its node in one go.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -66,8 +76,27 @@ impl Handle {
     }
 
     /// Applies operations in order, as one message; answers when they are durable.
-    pub(crate) async fn request(&self, ops: Vec<Op>) -> Result<Results, Unavailable> {
+    pub(crate) async fn request(&self, ops: Vec<Op>) -> Result<Done, Unavailable> {
         self.ask(|reply| Command::Request { ops, reply }).await
+    }
+
+    /// Answers a question about the table as a whole.
+    pub(crate) async fn query(&self, query: Query) -> Result<Answer, Unavailable> {
+        self.ask(|reply| Command::Query { query, reply }).await
+    }
+
+    /// Waits until so many peers have synced this node's changes up to a version, or the patience
+    /// is over; answers with the number of those that have.
+    pub(crate) async fn confirmed(
+        &self,
+        version: Version,
+        peers: usize,
+        patience: Option<Duration>,
+    ) -> Result<usize, Unavailable> {
+        match self.ask(|reply| Command::Await { version, peers, patience, reply }).await? {
+            Answer::Confirmed(peers) => Ok(peers),
+            _ => Err(Unavailable::Stopping),
+        }
     }
 
     /// Takes a peer in. `given` is a host or host:port, `address` the same with its port.

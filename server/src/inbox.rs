@@ -6,13 +6,14 @@
 //! sender wait, down to the peer's own socket. Commands are read last and make clients wait.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::effects::{LinkId, Op, PeerName, Results};
-use quipu_core::identity::NodeId;
+use quipu_core::effects::{Answer, LinkId, Op, PeerName, Query};
+use quipu_core::identity::{NodeId, Version};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::handle::Report;
+use crate::handle::{Done, Report};
 use crate::network::connection::Connection;
 
 /// Datagrams that wait: half a second of what the busiest cluster sends to one node. At most 2 KiB
@@ -30,11 +31,20 @@ const COMMANDS_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Apply these operations.
-    Request { ops: Vec<Op>, reply: oneshot::Sender<Results> },
+    Request { ops: Vec<Op>, reply: oneshot::Sender<Done> },
+    /// Answer a question about the table.
+    Query { query: Query, reply: oneshot::Sender<Answer> },
+    /// Wait until peers have synced a version of our own.
+    Await {
+        version: Version,
+        peers: usize,
+        patience: Option<Duration>,
+        reply: oneshot::Sender<Answer>,
+    },
     /// Take a peer in.
-    Register { peer: PeerName, reply: oneshot::Sender<Results> },
+    Register { peer: PeerName, reply: oneshot::Sender<Done> },
     /// Remove a peer.
-    Remove { peer: PeerName, reply: oneshot::Sender<Results> },
+    Remove { peer: PeerName, reply: oneshot::Sender<Done> },
     /// Tell how things stand.
     Report { reply: oneshot::Sender<Report> },
 }

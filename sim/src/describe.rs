@@ -88,6 +88,10 @@ pub fn datagram(envelope: &Envelope, bytes: &[u8]) -> String {
 pub fn input(envelope: &Envelope, input: &Input) -> Option<String> {
     match input {
         Input::Request { token, ops } => Some(format!("request {token}, {} ops", ops.len())),
+        Input::Query { token, query } => Some(format!("query {token}: {query:?}")),
+        Input::Await { token, version, peers, .. } => {
+            Some(format!("await {token}: version {version} at {peers} peers"))
+        }
         Input::Register { peer, .. } => Some(format!("register {}", peer.given)),
         Input::Remove { peer, .. } => Some(format!("remove {}", peer.given)),
         Input::Datagram { from, bytes } => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quipu_core::codec::{self, Message};
 use quipu_core::effects::{
-    Destination, Effect, Effects, Event, Input, LinkId, Op, PeerName, Results, Token,
+    Answer, Destination, Effect, Effects, Event, Input, LinkId, Op, PeerName, Query, Results, Token,
 };
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
 use quipu_core::name::CounterName;
@@ -156,6 +156,7 @@ impl Sent {
 pub(crate) struct Reply {
     pub(crate) at: Time,
     pub(crate) results: Results,
+    pub(crate) version: Version,
 }
 
 /// What a stranger has heard on its connection.
@@ -175,6 +176,7 @@ pub(crate) struct Cluster {
     names: BTreeMap<String, Place>,
     tokens: Token,
     replies: BTreeMap<Token, Reply>,
+    answers: BTreeMap<Token, Answer>,
     strangers: BTreeMap<LinkId, Heard>,
     datagrams_to_lose: usize,
     datagrams_sent: Vec<(Time, Place)>,
@@ -194,6 +196,7 @@ impl Cluster {
             names: BTreeMap::new(),
             tokens: 0,
             replies: BTreeMap::new(),
+            answers: BTreeMap::new(),
             strangers: BTreeMap::new(),
             datagrams_to_lose: 0,
             datagrams_sent: Vec::new(),
@@ -439,6 +442,31 @@ impl Cluster {
         let token = self.request(place, ops);
         self.run_until("the reply", secs(5), |cluster| cluster.reply(token).is_some());
         self.replies.remove(&token).expect("it was awaited").results
+    }
+
+    /// A question about the table, and its answer.
+    pub(crate) fn query(&mut self, place: Place, query: Query) -> Answer {
+        let token = self.token();
+        self.step(place, Input::Query { token, query });
+        self.run_until("the answer", secs(5), |cluster| cluster.answer(token).is_some());
+        self.answers.remove(&token).expect("it was awaited")
+    }
+
+    /// A client that waits for peers; see [`Cluster::answer`].
+    pub(crate) fn await_peers(
+        &mut self,
+        place: Place,
+        version: Version,
+        peers: usize,
+        patience: Option<Duration>,
+    ) -> Token {
+        let token = self.token();
+        self.step(place, Input::Await { token, version, peers, patience });
+        token
+    }
+
+    pub(crate) fn answer(&self, token: Token) -> Option<&Answer> {
+        self.answers.get(&token)
     }
 
     /// Adds to a counter: the value after it.
@@ -745,8 +773,11 @@ impl Cluster {
     fn carry_out(&mut self, from: Place, left: Left, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Reply { token, results } => {
-                    self.replies.insert(token, Reply { at: self.now, results });
+                Effect::Reply { token, results, version } => {
+                    self.replies.insert(token, Reply { at: self.now, results, version });
+                }
+                Effect::Answer { token, answer } => {
+                    self.answers.insert(token, answer);
                 }
                 Effect::Datagram { to, bytes } => {
                     for place in self.resolve(&to) {

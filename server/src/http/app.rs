@@ -33,8 +33,8 @@ impl App {
 
     /// Applies one operation and answers with the value after it.
     pub(super) async fn apply(&self, op: Op) -> Result<Value, Problem> {
-        let results = self.handle.request(vec![op]).await?;
-        match results.as_slice() {
+        let done = self.handle.request(vec![op]).await?;
+        match done.results.as_slice() {
             [Ok(value)] => Ok(*value),
             [Err(refusal)] => Err(Problem::from(*refusal)),
             other => Err(Problem::new(

@@ -44,6 +44,7 @@ impl From<Refusal> for Problem {
         let status = match refusal {
             // The request is well-formed; it is the counter's present value that forbids it.
             Refusal::Overflow => StatusCode::CONFLICT,
+            Refusal::Untouched => StatusCode::NOT_FOUND,
             Refusal::Behind(_) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::TooManyCounters(_) => StatusCode::INSUFFICIENT_STORAGE,
         };

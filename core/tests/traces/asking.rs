@@ -1,0 +1,114 @@
+//! What clients may ask beside the value of a counter.
+
+use std::collections::BTreeSet;
+
+use quipu_core::effects::{Answer, Op, Query, Refusal, Value};
+
+use crate::cluster::{A, B, C, Cluster, add, get, ms, name, secs};
+
+fn find(text: &str) -> Op {
+    Op::Find { name: name(text) }
+}
+
+#[test]
+fn a_counter_that_nobody_touched_is_zero_and_not_there_and_reading_does_not_make_it() {
+    let mut cluster = Cluster::of(1);
+    let asked = vec![get("x"), find("x")];
+    assert_eq!(cluster.ask(A, asked.clone()), [Ok(Value(0)), Err(Refusal::Untouched)]);
+    assert_eq!(cluster.query(A, Query::Size), Answer::Size(0));
+    cluster.ask(A, vec![add("x", 0)]);
+    assert_eq!(cluster.ask(A, asked), [Ok(Value(0)), Ok(Value(0))], "adding nothing touches it");
+    assert_eq!(cluster.query(A, Query::Size), Answer::Size(1));
+}
+
+#[test]
+fn a_counter_touched_by_adding_nothing_is_there_on_every_node() {
+    let mut cluster = Cluster::of(2);
+    cluster.ask(A, vec![add("x", 0)]);
+    cluster.run_until("B has it", secs(1), |cluster| {
+        cluster.node(B).counters().touched("x").is_some()
+    });
+}
+
+#[test]
+fn a_scan_names_every_counter_once_that_was_there_when_it_began() {
+    let mut cluster = Cluster::of(1);
+    let names: Vec<String> = (0..25).map(|n| format!("c{n}")).collect();
+    cluster.ask(A, names.iter().map(|name| add(name, 1)).collect());
+    let (mut seen, mut from, mut steps) = (Vec::new(), 0, 0);
+    loop {
+        // What is added meanwhile may be named or not; it disturbs nothing.
+        cluster.add(A, &format!("late{steps}"), 1);
+        let Answer::Scanned { names, next } = cluster.query(A, Query::Scan { from, count: 10 })
+        else {
+            panic!("a scan is answered by names")
+        };
+        assert!(names.len() <= 10);
+        seen.extend(names.iter().map(|name| name.as_str().to_owned()));
+        steps += 1;
+        from = next;
+        if next == 0 {
+            break;
+        }
+    }
+    let distinct: BTreeSet<&String> = seen.iter().collect();
+    assert_eq!(distinct.len(), seen.len(), "named twice: {seen:?}");
+    assert!(names.iter().all(|name| distinct.contains(name)));
+    let beyond = cluster.query(A, Query::Scan { from: u64::MAX, count: 10 });
+    assert_eq!(beyond, Answer::Scanned { names: Vec::new(), next: 0 });
+}
+
+#[test]
+fn each_origins_share_of_a_counter_is_told_with_its_address() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 5);
+    cluster.add(B, "x", -2);
+    cluster.run_until("both have both", secs(1), |cluster| {
+        [A, B].iter().all(|place| cluster.node(*place).counters().value("x") == Value(3))
+    });
+    let Answer::Origins(shares) = cluster.query(A, Query::Origins { name: name("x") }) else {
+        panic!("shares are what was asked for")
+    };
+    let of = |place| {
+        let identity = cluster.node(place).status(cluster.now()).identity;
+        let share = shares.iter().find(|share| share.origin == identity.origin).unwrap();
+        assert_eq!(share.address.as_ref(), Some(&identity.address));
+        (share.slot.plus, share.slot.minus)
+    };
+    assert_eq!((shares.len(), of(A), of(B)), (2, (5, 0), (0, 2)));
+    let nobody = cluster.query(A, Query::Origins { name: name("y") });
+    assert_eq!(nobody, Answer::Origins(Vec::new()));
+}
+
+#[test]
+fn waiting_for_peers_ends_when_so_many_have_synced_or_the_patience_is_over() {
+    let mut cluster = Cluster::of(3);
+    let written = cluster.request(A, vec![add("x", 1)]);
+    cluster.run_until("the reply", secs(1), |cluster| cluster.reply(written).is_some());
+    let version = cluster.reply(written).unwrap().version;
+    assert_eq!(version, 1);
+    let both = cluster.await_peers(A, version, 2, None);
+    cluster.run_until("both peers", secs(1), |cluster| cluster.answer(both).is_some());
+    assert_eq!(cluster.answer(both), Some(&Answer::Confirmed(2)));
+
+    cluster.hold_syncs(C);
+    let written = cluster.request(A, vec![add("x", 1), get("x")]);
+    cluster.run_until("the reply", secs(1), |cluster| cluster.reply(written).is_some());
+    let version = cluster.reply(written).unwrap().version;
+    let began = cluster.now();
+    let three = cluster.await_peers(A, version, 2, Some(ms(300)));
+    cluster.run_until("the end of patience", secs(1), |cluster| cluster.answer(three).is_some());
+    assert_eq!(cluster.answer(three), Some(&Answer::Confirmed(1)), "C has not synced it");
+    assert!(cluster.now().since(began) >= ms(300));
+}
+
+#[test]
+fn a_request_that_changed_nothing_has_nothing_to_wait_for() {
+    let mut cluster = Cluster::of(1);
+    let read = cluster.request(A, vec![get("x")]);
+    cluster.run_until("the reply", secs(1), |cluster| cluster.reply(read).is_some());
+    let version = cluster.reply(read).unwrap().version;
+    let waits = cluster.await_peers(A, version, 0, None);
+    cluster.run_until("the answer", secs(1), |cluster| cluster.answer(waits).is_some());
+    assert_eq!((version, cluster.answer(waits)), (0, Some(&Answer::Confirmed(0))));
+}
