@@ -269,28 +269,9 @@ pub enum Message<'a> {
 
 const KINDS: u8 = 14;
 
-/// A range of one origin's changes, as the journal keeps it. The order is the file format.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Record<'a> {
-    /// Changes, our own or merged.
-    Delta(#[serde(borrow)] Delta<'a>),
-    /// A removal or registration.
-    Standing(Standing),
-}
-
 /// Writes one frame.
 pub fn encode(message: &Message<'_>) -> Bytes {
     write(message, Vec::with_capacity(64)).into()
-}
-
-/// Appends one journal record, behind its length.
-pub(crate) fn append_record(journal: &mut Vec<u8>, record: &Record<'_>) {
-    let start = journal.len();
-    journal.extend_from_slice(&[0; 4]);
-    let mut bytes = write(record, std::mem::take(journal));
-    let length = u32::try_from(bytes.len() - start - 4).unwrap_or(u32::MAX);
-    bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    *journal = bytes;
 }
 
 fn write<T: Serialize>(value: &T, into: Vec<u8>) -> Vec<u8> {

@@ -16,6 +16,7 @@ use crate::fingerprint;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
 use crate::ranges::Ranges;
+use crate::storage::record::OriginRow;
 
 /// How many counters one node holds at most: at some 200 bytes each, 20 GB.
 pub const COUNTERS_MAX: u32 = 100_000_000;
@@ -324,6 +325,37 @@ impl Counters {
             return Err(MergeError::ForeignWriter);
         }
         Ok(Merged { gap: false, news: false })
+    }
+
+    /// Takes down an origin that a snapshot tells of, with the version up to which it claims all:
+    /// where it stands. `None` if there are too many.
+    pub(crate) fn restore_origin(&mut self, id: OriginId, version: Version) -> Option<OriginIndex> {
+        let index = self.origin_index(id)?;
+        let known = &mut self.origins[index as usize].known;
+        known.version = known.version.max(version);
+        Some(index)
+    }
+
+    /// Takes down a counter that a snapshot tells of. `None` if there are too many.
+    pub(crate) fn restore_counter(&mut self, name: &str) -> Option<u32> {
+        self.find_or_insert(name).ok()
+    }
+
+    /// Takes down a slot with its own version (rule 17).
+    pub(crate) fn restore_slot(
+        &mut self,
+        place: u32,
+        origin: OriginIndex,
+        slot: &Slot,
+        version: Version,
+    ) {
+        self.merge_slot(place, origin, slot, version);
+    }
+
+    /// The origins from a place on, and up to which version everything of each is here.
+    pub(crate) fn origin_rows(&self, from: usize) -> impl Iterator<Item = OriginRow> + '_ {
+        let row = |origin: &Origin| OriginRow { origin: origin.id, version: origin.known.version };
+        self.origins.iter().skip(from).map(row)
     }
 
     /// What is known of an origin; zeros if nothing is.

@@ -29,6 +29,7 @@ pub mod registry;
 mod replication;
 pub mod scan;
 pub mod status;
+pub mod storage;
 mod swim_packet;
 pub mod time;
 mod window;

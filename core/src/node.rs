@@ -25,7 +25,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::auth::Secret;
-use crate::codec::{self, CodecError, Datagram, Envelope, Goodbye, Message, Record};
+use crate::codec::{self, CodecError, Datagram, Envelope, Goodbye, Message};
 use crate::counters::{Counters, MergeError, OwnBatch};
 use crate::delta::Delta;
 use crate::discovery::{Discovery, Heard};
@@ -40,6 +40,9 @@ use crate::peers::{Change, Peers, SwimError};
 use crate::registry::Standing;
 use crate::replication::Replication;
 use crate::status::{PeerStatus, Status, Totals};
+use crate::storage::record::{self, Start};
+use crate::storage::snapshot::Walk;
+use crate::storage::state::Recovered;
 use crate::time::Time;
 
 /// Most operations that one request may hold: as many as `POST /batch` takes.
@@ -114,6 +117,8 @@ pub struct Node {
     chance: ChaCha8Rng,
     started: Time,
     counters: Counters,
+    /// Who we are as the journal says.
+    kept: Start,
     discovery: Discovery,
     peers: Peers,
     links: Links,
@@ -150,6 +155,18 @@ impl Node {
     /// A node that has just started and knows nobody.
     pub fn new(config: Config, now: Time) -> Self {
         let mut chance = ChaCha8Rng::from_seed(config.chance);
+        let recovered = Recovered::new(config.origin, chance.next_u64());
+        Node::assembled(config, recovered, chance, now)
+    }
+
+    /// A node that has just started and found what it kept. Who it is, `config` has from
+    /// [`Recovered::next_start`].
+    pub fn recovered(config: Config, recovered: Recovered, now: Time) -> Self {
+        let chance = ChaCha8Rng::from_seed(config.chance);
+        Node::assembled(config, recovered, chance, now)
+    }
+
+    fn assembled(config: Config, recovered: Recovered, mut chance: ChaCha8Rng, now: Time) -> Self {
         let envelope = Envelope::new(&config.cluster, config.secret);
         let me = Identity {
             node: config.node,
@@ -160,13 +177,16 @@ impl Node {
         };
         let mut seed = [0; 32];
         chance.fill_bytes(&mut seed);
-        let peers =
+        let kept = Start::from(&me);
+        let mut peers =
             Peers::new(me, envelope.clone(), &config.seeds, ChaCha8Rng::from_seed(seed), now);
+        peers.recover(now, recovered.registry, recovered.peers.into_values());
         Node {
             cluster: config.cluster,
             envelope,
             started: now,
-            counters: Counters::new(config.origin, chance.next_u64()),
+            counters: recovered.counters,
+            kept,
             chance,
             discovery: Discovery::new(config.discovery, now),
             peers,
@@ -231,11 +251,25 @@ impl Node {
     pub fn close_batch(&mut self, now: Time, effects: &mut Effects) -> u64 {
         self.do_due(now, effects);
         self.close_version(effects);
+        self.keep_who_we_are(effects);
         self.batch += 1;
         if !self.closed.is_empty() {
             self.unsynced.push_back((self.batch, std::mem::take(&mut self.closed)));
         }
         self.batch
+    }
+
+    /// Begins a snapshot: the caller cuts the journal behind the batch that was closed last. To be
+    /// called between batches, with nothing open.
+    pub fn begin_snapshot(&self) -> Walk {
+        let standings = self.peers.registry().records();
+        Walk::new(&self.counters, &self.kept, standings, self.peers.met())
+    }
+
+    /// The next records of a snapshot, of some `bytes` together. What they tell is in the journal
+    /// once the batch that was closed last is synced. To be called between batches.
+    pub fn snapshot_step(&self, walk: &mut Walk, bytes: usize) -> Vec<u8> {
+        walk.step(&self.counters, bytes)
     }
 
     /// When [`Input::Tick`] is due next, if nothing else happens before.
@@ -413,7 +447,9 @@ impl Node {
             return None;
         }
         let mut up = self.peers.up().peekable();
-        let looks_for_others = self.discovery.next_deadline().is_some() || self.peers.has_seeds();
+        let looks_for_others = self.discovery.next_deadline().is_some()
+            || self.peers.has_seeds()
+            || self.peers.has_met_anyone();
         if up.peek().is_none() && looks_for_others && now < self.started + SETTLING {
             return Some(Behind::Starting);
         }
@@ -474,8 +510,17 @@ impl Node {
         self.totals.batches += 1;
         self.totals.batch_entries += batch.entries.len() as u64;
         let delta = self.counters.delta_of(&batch);
-        codec::append_record(&mut effects.journal, &Record::Delta(delta));
+        record::append_delta(&mut effects.journal, &delta);
         self.closed.push(batch);
+    }
+
+    /// Writes down an identity that has changed: after a restart it must be the later one still.
+    fn keep_who_we_are(&mut self, effects: &mut Effects) {
+        let now = Start::from(self.peers.me());
+        if now != self.kept {
+            record::append_start(&mut effects.journal, &now);
+            self.kept = now;
+        }
     }
 
     fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {
@@ -638,7 +683,7 @@ impl Node {
             Ok(merged) => {
                 self.totals.gaps += u64::from(merged.gap);
                 if merged.news {
-                    codec::append_record(&mut effects.journal, &Record::Delta(delta.clone()));
+                    record::append_delta(&mut effects.journal, delta);
                 }
             }
             Err(MergeError::Full) => self.totals.refused_full += 1,
@@ -665,7 +710,7 @@ impl Node {
     /// Journals records that are new here and passes them on to every peer.
     fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
         for standing in news {
-            codec::append_record(&mut effects.journal, &Record::Standing(standing.clone()));
+            record::append_standing(&mut effects.journal, standing);
         }
         let links = self.links.established();
         self.send_standings(&links, news, effects);
@@ -694,6 +739,11 @@ impl Node {
                 let goodbye = Goodbye::Removed(standings.clone());
                 let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
                 self.settle(now, outcome, effects);
+            }
+            if let Change::Up(node) = change
+                && let Some(identity) = self.peers.up_member(*node)
+            {
+                record::append_peer(&mut effects.journal, identity);
             }
         }
         if !changes.is_empty() {

@@ -49,7 +49,7 @@ const RUMOUR_EVERY: Duration = Duration::from_millis(250);
 const RUMOURS_MAX: usize = 256;
 
 /// Members that are down and remembered; beyond it the one that is down longest is forgotten.
-const DOWN_MAX: usize = 256;
+pub(crate) const DOWN_MAX: usize = 256;
 
 /// Addresses that are being asked because of seeds or registrations.
 const ASKS_MAX: usize = 256;
@@ -218,6 +218,38 @@ impl Peers {
             has_left: false,
             changes: Vec::new(),
         }
+    }
+
+    /// Takes over what an earlier start of this node knew: who was removed, and whom it met. Those
+    /// are down until they answer, and are announced to at once.
+    pub(crate) fn recover(
+        &mut self,
+        now: Time,
+        registry: Registry,
+        known: impl Iterator<Item = Identity>,
+    ) {
+        self.registry = registry;
+        let epoch = self.registry.epoch_of(self.me.node, &self.me.address);
+        if epoch > self.me.epoch {
+            self.me.epoch = epoch;
+            self.swim = new_swim(&self.me, &mut self.chance);
+        }
+        for identity in known.filter(|known| known.node != self.me.node) {
+            let is_superseded = identity.address == self.me.address;
+            let peer =
+                Peer { identity, is_up: false, since: now, announced: Time::ZERO, is_superseded };
+            self.peers.insert(peer.identity.node, peer);
+        }
+    }
+
+    /// Everyone whom this node has met and not forgotten.
+    pub(crate) fn met(&self) -> impl Iterator<Item = &Identity> {
+        self.peers.values().map(|peer| &peer.identity)
+    }
+
+    /// Whether it has met anyone.
+    pub(crate) fn has_met_anyone(&self) -> bool {
+        !self.peers.is_empty()
     }
 
     /// Who this node is.

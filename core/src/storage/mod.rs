@@ -1,0 +1,65 @@
+//! What outlives a process: the journal, its snapshots, and what a start makes of them.
+//!
+//! `record` says what is kept and `frame` what stands around it; `journal` and `snapshot` write,
+//! `read` reads, `state` is what reading amounts to. All of it works on a directory that is handed
+//! in (`files`): the server's is real, the simulator's lies. The byte-by-byte drawing is in
+//! `docs/storage.md`.
+
+pub mod files;
+pub mod frame;
+pub mod journal;
+pub mod read;
+pub mod record;
+pub mod snapshot;
+pub mod state;
+
+use std::io;
+
+use files::Files;
+use frame::Head;
+use journal::Journal;
+use read::{ReadError, Reading};
+use record::Start;
+use state::Recovered;
+
+/// Reads what is kept without touching it.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn check(files: &impl Files, state: &mut Recovered) -> Result<Reading, ReadError> {
+    read::read(files, state)
+}
+
+/// Reads what is kept, and begins a new segment with what was not known to be safe and with the
+/// start that `next` makes of what was found. When this returns, all of it is on the disk, and may
+/// be shown (rule 16).
+///
+/// # Errors
+/// See [`ReadError`]. Nothing was changed that a later try would miss.
+pub fn open(
+    files: &mut impl Files,
+    state: &mut Recovered,
+    next: impl FnOnce(&Recovered) -> Start,
+) -> Result<(Journal, Reading), ReadError> {
+    let mut reading = read::read(files, state)?;
+    let (number, base, mut records) = match reading.last.take() {
+        // The tail keeps its place, and so its checksums; what lies behind it in the old file is
+        // superseded by a head that says where the new one begins.
+        Some(last) => (last.number + 1, last.synced, last.tail),
+        None => (1, 0, Vec::new()),
+    };
+    let start = next(state);
+    let tail = records.len();
+    record::append_start(&mut records, &start);
+    frame::seal(&mut records[tail..], base + tail as u64, base);
+    let journal = Journal::begin(files, Head { node: start.node, number, base }, &records)?;
+    remove_useless(files, &reading)?;
+    Ok((journal, reading))
+}
+
+fn remove_useless(files: &mut impl Files, reading: &Reading) -> io::Result<()> {
+    for name in &reading.useless {
+        files.remove(name)?;
+    }
+    if reading.useless.is_empty() { Ok(()) } else { files.sync_directory() }
+}

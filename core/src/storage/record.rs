@@ -1,0 +1,213 @@
+//! What is kept: the kinds of records, and their payloads as bytes.
+//!
+//! A journal holds deltas, exactly as they go over the wire, and what is known of members. A
+//! snapshot holds the same of members, and the table: counters with all their slots and each
+//! slot's own version, which a delta does not carry and a slot beyond the digest must not lose
+//! (rule 17). Payloads are postcard, which does not describe itself, so a changed payload is a new
+//! kind, and a kind that this release does not know is an error and never passed over.
+//!
+//! ```text
+//! 1 delta      origin, after, upto, [(name, plus, minus, raise)]     journal
+//! 2 standing   key, removed, registered                              both
+//! 3 start      node, boot, origin                                    both
+//! 4 peer       node, address, epoch, boot, origin                    both
+//! 5 mark       nothing: only `synced` matters                        journal
+//! 6 origins    [(origin, version)]: numbered on from those before    snapshot
+//! 7 counters   (name, n, n × (origin's number, version, plus, minus, raise)), again and again
+//! 8 end        how many records stand before it                      snapshot
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::frame;
+use crate::counter::Slot;
+use crate::delta::Delta;
+use crate::identity::{Identity, NodeId, OriginId, Version};
+use crate::name::{self, NameError};
+use crate::registry::Standing;
+
+pub(crate) const DELTA: u8 = 1;
+pub(crate) const STANDING: u8 = 2;
+pub(crate) const START: u8 = 3;
+pub(crate) const PEER: u8 = 4;
+pub(crate) const MARK: u8 = 5;
+pub(crate) const ORIGINS: u8 = 6;
+pub(crate) const COUNTERS: u8 = 7;
+pub(crate) const END: u8 = 8;
+
+/// One start of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The node.
+    pub node: NodeId,
+    /// See [`Identity::boot`].
+    pub boot: u64,
+    /// What it counts under.
+    pub origin: OriginId,
+}
+
+impl From<&Identity> for Start {
+    fn from(identity: &Identity) -> Self {
+        Start { node: identity.node, boot: identity.boot, origin: identity.origin }
+    }
+}
+
+/// Up to which version everything of an origin was here when a snapshot was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OriginRow {
+    pub(crate) origin: OriginId,
+    pub(crate) version: Version,
+}
+
+/// A slot in a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SlotRow {
+    /// The number of its origin among the snapshot's origins.
+    pub(crate) origin: u32,
+    pub(crate) version: Version,
+    pub(crate) plus: u64,
+    pub(crate) minus: u64,
+    pub(crate) raise: u64,
+}
+
+impl SlotRow {
+    pub(crate) fn slot(&self) -> Slot {
+        Slot { plus: self.plus, minus: self.minus, raise: self.raise }
+    }
+}
+
+/// A record, read.
+#[derive(Debug)]
+pub(crate) enum Record<'a> {
+    Delta(Delta<'a>),
+    Standing(Standing),
+    Start(Start),
+    Peer(Identity),
+    Mark,
+    Origins(Vec<OriginRow>),
+    Counters(CounterRows<'a>),
+    End(u64),
+}
+
+/// Why a record with a sound checksum could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPayload {
+    /// A later release wrote it.
+    #[error("a record of kind {0}, which this release does not know: upgrade quipu")]
+    Kind(u8),
+    /// It is not what its kind says.
+    #[error("a {0} record that is not what its kind says")]
+    Malformed(&'static str),
+    /// A name that no counter can have.
+    #[error("a record with a bad name: {0}")]
+    Name(#[from] NameError),
+    /// More counters or origins than a node holds.
+    #[error("more counters or origins than a node can hold")]
+    Full,
+}
+
+pub(crate) fn append_delta(records: &mut Vec<u8>, delta: &Delta<'_>) {
+    frame::append(records, DELTA, delta);
+}
+
+pub(crate) fn append_standing(records: &mut Vec<u8>, standing: &Standing) {
+    frame::append(records, STANDING, standing);
+}
+
+pub(crate) fn append_start(records: &mut Vec<u8>, start: &Start) {
+    frame::append(records, START, start);
+}
+
+pub(crate) fn append_peer(records: &mut Vec<u8>, identity: &Identity) {
+    frame::append(records, PEER, identity);
+}
+
+pub(crate) fn append_mark(records: &mut Vec<u8>) {
+    frame::append(records, MARK, &());
+}
+
+pub(crate) fn append_origins(records: &mut Vec<u8>, rows: &[OriginRow]) {
+    frame::append(records, ORIGINS, rows);
+}
+
+pub(crate) fn append_end(records: &mut Vec<u8>, before: u64) {
+    frame::append(records, END, &before);
+}
+
+/// Appends one counter to the payload of a counters record.
+pub(crate) fn append_counter(
+    payload: &mut Vec<u8>,
+    name: &str,
+    slots: impl ExactSizeIterator<Item = SlotRow>,
+) {
+    let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+    let mut bytes = std::mem::take(payload);
+    bytes = extend(bytes, &(name, count));
+    for slot in slots {
+        bytes = extend(bytes, &slot);
+    }
+    *payload = bytes;
+}
+
+fn extend<T: Serialize>(bytes: Vec<u8>, value: &T) -> Vec<u8> {
+    postcard::to_extend(value, bytes).expect("writing to memory does not fail")
+}
+
+pub(crate) fn read(kind: u8, payload: &[u8]) -> Result<Record<'_>, BadPayload> {
+    Ok(match kind {
+        DELTA => {
+            let delta: Delta<'_> = all("delta", payload)?;
+            for entry in &delta.entries {
+                name::check(entry.name)?;
+            }
+            if delta.after > delta.upto {
+                return Err(BadPayload::Malformed("delta"));
+            }
+            Record::Delta(delta)
+        }
+        STANDING => Record::Standing(all("standing", payload)?),
+        START => Record::Start(all("start", payload)?),
+        PEER => Record::Peer(all("peer", payload)?),
+        MARK => Record::Mark,
+        ORIGINS => Record::Origins(all("origins", payload)?),
+        COUNTERS => Record::Counters(CounterRows(payload)),
+        END => Record::End(all("end", payload)?),
+        other => return Err(BadPayload::Kind(other)),
+    })
+}
+
+fn all<'a, T: Deserialize<'a>>(what: &'static str, payload: &'a [u8]) -> Result<T, BadPayload> {
+    match postcard::take_from_bytes(payload) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(BadPayload::Malformed(what)),
+    }
+}
+
+/// The counters of one record, read one after the other: a snapshot holds millions, and a list of
+/// slots for each would be allocated only to be taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CounterRows<'a>(&'a [u8]);
+
+impl<'a> CounterRows<'a> {
+    /// The next counter's name and how many slots follow; `None` at the end.
+    pub(crate) fn counter(&mut self) -> Result<Option<(&'a str, u32)>, BadPayload> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let (name, count) = self.next()?;
+        name::check(name)?;
+        Ok(Some((name, count)))
+    }
+
+    /// The next slot of the counter.
+    pub(crate) fn slot(&mut self) -> Result<SlotRow, BadPayload> {
+        self.next()
+    }
+
+    fn next<T: Deserialize<'a>>(&mut self) -> Result<T, BadPayload> {
+        let (value, rest) =
+            postcard::take_from_bytes(self.0).map_err(|_| BadPayload::Malformed("counters"))?;
+        self.0 = rest;
+        Ok(value)
+    }
+}

@@ -1,0 +1,183 @@
+//! Snapshots: the membership record and the whole table, so that older segments may go.
+//!
+//! A snapshot begins with a cut: the journal goes on in a new segment, and at the same point of
+//! the batch order the digest is taken down. Then the table is walked in bounded steps while the
+//! node serves. What changes meanwhile is read in whichever state the walk finds it; that does no
+//! harm, since the journal behind the cut holds it as well, and merging it again changes nothing.
+//! But it must be *in* that journal: so a snapshot is published only when the journal is synced
+//! past the last batch that the walk can have seen (rule 18).
+//!
+//! Rejected: copying the table at the cut. It would take its memory twice, or stall the node.
+
+use std::io;
+
+use super::files::{self, Files, Survey};
+use super::frame::{self, FileKind, HEAD_BYTES, Head};
+use super::record::{self, COUNTERS, OriginRow, SlotRow, Start};
+use crate::counter::HeldSlot;
+use crate::counters::Counters;
+use crate::identity::{Identity, NodeId};
+use crate::registry::Standing;
+
+/// Counters that one step walks past at most, whatever they take: a step must not be felt.
+const STEP_COUNTERS_MAX: usize = 4096;
+
+/// After so many bytes a snapshot is synced in between: the disk then never has so much to write
+/// at once that the journal's own syncs would wait for it.
+const SYNC_EVERY_BYTES: u64 = 8 << 20;
+
+/// A walk over the table under way.
+#[derive(Debug)]
+pub struct Walk {
+    /// The first records.
+    members: Vec<u8>,
+    /// Up to which version everything was here at the cut, by place of the origin.
+    rows: Vec<OriginRow>,
+    origins_told: usize,
+    at: usize,
+    end: usize,
+    is_over: bool,
+}
+
+impl Walk {
+    /// Begins at the cut.
+    pub(crate) fn new<'a>(
+        counters: &Counters,
+        start: &Start,
+        standings: impl Iterator<Item = Standing>,
+        peers: impl Iterator<Item = &'a Identity>,
+    ) -> Self {
+        let mut members = Vec::new();
+        record::append_start(&mut members, start);
+        for standing in standings {
+            record::append_standing(&mut members, &standing);
+        }
+        for peer in peers {
+            record::append_peer(&mut members, peer);
+        }
+        Walk {
+            members,
+            rows: counters.origin_rows(0).collect(),
+            origins_told: 0,
+            at: 0,
+            end: counters.len(),
+            is_over: false,
+        }
+    }
+
+    /// Whether the last step was the last.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The next records, of some `bytes` together.
+    pub(crate) fn step(&mut self, counters: &Counters, bytes: usize) -> Vec<u8> {
+        let mut records = std::mem::take(&mut self.members);
+        self.tell_origins(counters, &mut records);
+        let start = frame::open(&mut records, COUNTERS);
+        let stop = self.end.min(self.at + STEP_COUNTERS_MAX);
+        while self.at < stop
+            && records.len() - start < bytes
+            && let Some((name, slots)) = counters.slots_at(self.at)
+        {
+            record::append_counter(&mut records, name, slots.iter().map(row));
+            self.at += 1;
+        }
+        frame::close(&mut records, start);
+        self.is_over = self.at >= self.end;
+        records
+    }
+
+    /// Origins that came after the cut are told without a claim: what they did is in the journal
+    /// behind it.
+    fn tell_origins(&mut self, counters: &Counters, records: &mut Vec<u8>) {
+        let come_since = counters.origin_rows(self.rows.len());
+        self.rows.extend(come_since.map(|row| OriginRow { version: 0, ..row }));
+        // Short of a record's bound, however many there are.
+        for rows in self.rows[self.origins_told..].chunks(16_384) {
+            record::append_origins(records, rows);
+        }
+        self.origins_told = self.rows.len();
+    }
+}
+
+fn row(held: &HeldSlot) -> SlotRow {
+    let slot = held.slot;
+    SlotRow {
+        origin: held.origin,
+        version: held.version,
+        plus: slot.plus,
+        minus: slot.minus,
+        raise: slot.raise,
+    }
+}
+
+/// A snapshot on its way to the disk.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    number: u64,
+    unfinished: String,
+    position: u64,
+    synced: u64,
+    records: u64,
+}
+
+impl SnapshotWriter {
+    /// Begins a snapshot of all that is before segment `number`.
+    ///
+    /// # Errors
+    /// As the system reports them; so for all of these. The unfinished file is left, and removed
+    /// at the next start.
+    pub fn begin(files: &mut impl Files, node: NodeId, number: u64) -> io::Result<Self> {
+        let unfinished = files::unfinished(&files::snapshot(number));
+        files.create(&unfinished)?;
+        let head = Head { node, number, base: 0 };
+        files.append(&unfinished, &head.write(FileKind::Snapshot))?;
+        Ok(SnapshotWriter { number, unfinished, position: 0, synced: 0, records: 0 })
+    }
+
+    /// Appends what a step of a [`Walk`] has yielded.
+    ///
+    /// # Errors
+    /// See [`SnapshotWriter::begin`].
+    pub fn append(&mut self, files: &mut impl Files, mut records: Vec<u8>) -> io::Result<()> {
+        frame::seal(&mut records, self.position, 0);
+        files.append(&self.unfinished, &records)?;
+        self.records += frame::count(&records);
+        self.position += records.len() as u64;
+        if self.position - self.synced >= SYNC_EVERY_BYTES {
+            files.sync(&self.unfinished)?;
+            self.synced = self.position;
+        }
+        Ok(())
+    }
+
+    /// Ends the file, makes it the snapshot, and removes what it replaces; tells how long it is.
+    ///
+    /// The journal must be synced past the last batch that the walk can have seen.
+    ///
+    /// # Errors
+    /// See [`SnapshotWriter::begin`].
+    pub fn publish(mut self, files: &mut impl Files) -> io::Result<u64> {
+        let mut end = Vec::new();
+        record::append_end(&mut end, self.records);
+        self.append(files, end)?;
+        files.sync(&self.unfinished)?;
+        files.rename(&self.unfinished, &files::snapshot(self.number))?;
+        files.sync_directory()?;
+        let survey = Survey::of(files)?;
+        for number in survey.segments.into_iter().filter(|number| *number < self.number) {
+            files.remove(&files::segment(number))?;
+        }
+        for number in survey.snapshots.into_iter().filter(|number| *number < self.number) {
+            files.remove(&files::snapshot(number))?;
+        }
+        files.sync_directory()?;
+        Ok(HEAD_BYTES as u64 + self.position)
+    }
+
+    /// How many bytes were written so far.
+    pub fn bytes(&self) -> u64 {
+        HEAD_BYTES as u64 + self.position
+    }
+}
