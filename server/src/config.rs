@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use quipu_core::auth::{Secret, SecretTooShort};
 use quipu_core::identity::{Address, AddressError};
 
+use crate::disk::fsync::Fsync;
 use crate::flags::{Flags, LogFormat, LogLevel};
 
 /// The port that is meant where none is given.
@@ -28,8 +29,18 @@ pub(crate) struct Config {
     pub(crate) discovery: Option<DiscoveryConfig>,
     pub(crate) cluster: String,
     pub(crate) secret: Option<Secret>,
+    /// `None` keeps everything in memory.
+    pub(crate) keeping: Option<Keeping>,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
+}
+
+/// Where and how to keep what was counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeping {
+    /// `None`: a directory that is named for the port that is listened on.
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) fsync: Fsync,
 }
 
 /// How to call others.
@@ -82,6 +93,10 @@ impl Config {
             discovery: (!flags.finding.disable_discovery).then_some(DiscoveryConfig { port, to }),
             cluster: flags.cluster.cluster,
             secret: flags.cluster.secret_file.as_deref().map(read_secret).transpose()?,
+            keeping: (!flags.keeping.in_memory).then_some(Keeping {
+                directory: flags.keeping.data_dir,
+                fsync: flags.keeping.fsync,
+            }),
             log_level: flags.logging.log_level,
             log_format: flags.logging.log_format,
         })

@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use quipu_core::effects::{Answer, Effect, Effects, Input, Token};
 use quipu_core::node::Node;
+use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
 use slab::Slab;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, News};
 use crate::events::Events;
 use crate::handle::{Done, Report};
 use crate::inbox::{Arrival, Command, Depths, Inbox, Received};
@@ -42,6 +43,9 @@ const ARRIVALS_WAIT_AT_BATCHES: usize = 1024;
 
 /// The same in bytes of records, of which a peer that catches up brings many.
 const ARRIVALS_WAIT_AT_BYTES: usize = 64 << 20;
+
+/// How much of a snapshot is made at a time, in bytes: some millisecond's work, between two batches.
+const SNAPSHOT_STEP_BYTES: usize = 128 << 10;
 
 /// Time as the node counts it: from the start of its driver.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +83,7 @@ enum Waiter {
 
 /// What ended the driver's wait.
 enum Wake {
-    Synced(io::Result<u64>),
+    Disk(io::Result<News>),
     Datagram(Received),
     Arrival(Arrival),
     Command(Command),
@@ -102,6 +106,16 @@ pub(crate) struct Driver<D> {
     events: Events,
     /// Whether the node was given something since the last batch was closed.
     is_open: bool,
+    snapshot: Snapshot,
+}
+
+/// Where a snapshot stands.
+#[derive(Debug, Default)]
+struct Snapshot {
+    is_due: bool,
+    under_way: Option<Walk>,
+    /// Whether the disk can take the next part.
+    is_ready: bool,
 }
 
 impl<D: Disk> Driver<D> {
@@ -118,6 +132,7 @@ impl<D: Disk> Driver<D> {
             replies: Slab::new(),
             events: Events::new(Instant::now()),
             is_open: false,
+            snapshot: Snapshot::default(),
         }
     }
 
@@ -135,7 +150,7 @@ impl<D: Disk> Driver<D> {
             let (arrivals, commands) = (self.takes_arrivals(), self.takes_commands());
             let wake = tokio::select! {
                 biased;
-                synced = self.disk.synced(), if !self.waiting.is_empty() => Wake::Synced(synced),
+                news = self.disk.news() => Wake::Disk(news),
                 _ = &mut leave => Wake::Leave,
                 Some(received) = self.inbox.datagrams.recv() => Wake::Datagram(received),
                 Some(arrival) = self.inbox.arrivals.recv(), if arrivals => Wake::Arrival(arrival),
@@ -147,7 +162,7 @@ impl<D: Disk> Driver<D> {
             let time = self.clock.time(now);
             let is_leaving = matches!(wake, Wake::Leave);
             match wake {
-                Wake::Synced(synced) => self.release(synced?, time),
+                Wake::Disk(news) => self.hear_disk(news?, time),
                 Wake::Datagram(received) => self.datagram(received, time),
                 Wake::Arrival(arrival) => self.arrival(arrival, time),
                 Wake::Command(command) => self.command(command, time),
@@ -159,6 +174,7 @@ impl<D: Disk> Driver<D> {
             if self.is_open || self.node.next_deadline() <= time {
                 self.close(time);
             }
+            self.go_on_with_snapshot();
             if is_leaving {
                 return self.finish().await;
             }
@@ -294,6 +310,35 @@ impl<D: Disk> Driver<D> {
         }
     }
 
+    fn hear_disk(&mut self, news: News, time: Time) {
+        match news {
+            News::Safe(batch) => self.release(batch, time),
+            News::SnapshotDue => self.snapshot.is_due = true,
+            News::SnapshotReady => self.snapshot.is_ready = true,
+            News::SnapshotFailed => self.snapshot.under_way = None,
+        }
+    }
+
+    /// Between two batches, when all that was closed has been handed to the disk: the point at
+    /// which a snapshot may be cut, and its parts read from the table (rule 18).
+    fn go_on_with_snapshot(&mut self) {
+        if let Some(walk) = &mut self.snapshot.under_way {
+            if !std::mem::take(&mut self.snapshot.is_ready) {
+                return;
+            }
+            let records = self.node.snapshot_step(walk, SNAPSHOT_STEP_BYTES);
+            self.disk.append_snapshot(records);
+            if walk.is_over() {
+                self.disk.publish_snapshot();
+                self.snapshot.under_way = None;
+            }
+        } else if std::mem::take(&mut self.snapshot.is_due) {
+            self.snapshot.under_way = Some(self.node.begin_snapshot());
+            self.snapshot.is_ready = false;
+            self.disk.begin_snapshot();
+        }
+    }
+
     /// Lets out what waited for batches up to and including this one.
     fn release(&mut self, synced: u64, time: Time) {
         while self.waiting.front().is_some_and(|waiting| waiting.batch <= synced)
@@ -345,11 +390,12 @@ impl<D: Disk> Driver<D> {
     /// Waits for the disk, and for the last words to be written.
     async fn finish(mut self) -> io::Result<()> {
         while !self.waiting.is_empty() {
-            let synced = self.disk.synced().await?;
-            self.release(synced, self.clock.time(Instant::now()));
+            if let News::Safe(batch) = self.disk.news().await? {
+                self.release(batch, self.clock.time(Instant::now()));
+            }
         }
         self.network.drain().await;
-        Ok(())
+        self.disk.close().await
     }
 }
 
@@ -384,8 +430,8 @@ mod tests {
             let _ = self.appended.send(batch);
         }
 
-        async fn synced(&mut self) -> io::Result<u64> {
-            self.synced.recv().await.expect("the test still runs")
+        async fn news(&mut self) -> io::Result<News> {
+            self.synced.recv().await.expect("the test still runs").map(News::Safe)
         }
     }
 
@@ -426,6 +472,7 @@ mod tests {
             let driver = Driver::new(node, Clock::start(), disk, network, inbox);
             let (commands, arrivals) = (outside.commands, outside.arrivals);
             let handle = Handle::new(commands, arrivals, address, resolver, counts);
+            handle.open();
             Stage { handle, appended, synced, leave, driver: tokio::spawn(driver.run(leaving)) }
         }
 

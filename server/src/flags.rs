@@ -11,6 +11,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quipu_core::codec::CLUSTER_BYTES_MAX;
 
+use crate::disk::fsync::Fsync;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -42,6 +44,8 @@ pub(crate) struct Flags {
     pub(crate) finding: Finding,
     #[command(flatten)]
     pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) keeping: Keeping,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }
@@ -96,7 +100,7 @@ pub(crate) struct Finding {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Whom it belongs with, and what it keeps")]
+#[command(next_help_heading = "Whom it belongs with")]
 pub(crate) struct Cluster {
     /// Name of the cluster; nodes of another are not heard
     #[arg(long, value_name = "NAME", env = "QUIPU_CLUSTER", default_value = "quipu")]
@@ -107,9 +111,23 @@ pub(crate) struct Cluster {
     /// whoever reaches this node can join and count
     #[arg(long, value_name = "FILE", env = "QUIPU_SECRET_FILE", hide_env_values = true)]
     pub(crate) secret_file: Option<PathBuf>,
+}
 
-    /// Keep counts in memory, so that a restarted node gets them from its peers. The only way so
-    /// far, and so the default
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What it keeps, and when that is safe")]
+pub(crate) struct Keeping {
+    /// Directory for what was counted; no two nodes may share one [default: ./quipu-<port>.data]
+    #[arg(long, value_name = "DIR", env = "QUIPU_DATA_DIR", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// When the disk is made to keep it: always (before anything is acknowledged or sent; a power
+    /// cut takes nothing back), every:1s (a power cut may take back so much), or never (when the
+    /// system likes). A crash of the process alone loses nothing in any of them
+    #[arg(long, value_name = "WHEN", default_value = "always")]
+    pub(crate) fsync: Fsync,
+
+    /// Keep nothing on disk: a restarted node gets its counts from its peers, and a cluster that
+    /// stops as a whole forgets them
     #[arg(long)]
     pub(crate) in_memory: bool,
 }

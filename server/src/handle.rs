@@ -6,6 +6,7 @@
 //! back-pressure of the whole program, and why nothing in here ever answers "try again".
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use quipu_core::effects::{Answer, Op, PeerName, Query, Results};
@@ -32,11 +33,15 @@ struct Shared {
     address: Address,
     resolver: Arc<Resolver>,
     counts: Arc<Counts>,
+    /// Whether there is a driver that reads what is asked.
+    is_open: AtomicBool,
 }
 
 /// Why the driver gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
+    #[error("the node is starting: it reads what it had counted before")]
+    Starting,
     #[error("the node is shutting down")]
     Stopping,
 }
@@ -72,7 +77,19 @@ impl Handle {
         resolver: Arc<Resolver>,
         counts: Arc<Counts>,
     ) -> Self {
-        Handle { commands, arrivals, shared: Arc::new(Shared { address, resolver, counts }) }
+        let is_open = AtomicBool::new(false);
+        let shared = Arc::new(Shared { address, resolver, counts, is_open });
+        Handle { commands, arrivals, shared }
+    }
+
+    /// Lets everybody in: the node has started.
+    pub(crate) fn open(&self) {
+        self.shared.is_open.store(true, Relaxed);
+    }
+
+    /// Whether the node has started.
+    pub(crate) fn is_open(&self) -> bool {
+        self.shared.is_open.load(Relaxed)
     }
 
     /// Applies operations in order, as one message; answers when they are durable.
@@ -135,7 +152,7 @@ impl Handle {
     /// Does not wait: strangers open these too, and while the driver has more than it can take,
     /// the connection is closed. A peer dials again within a second.
     pub(crate) fn accept_link(&self, connection: Connection) {
-        if self.arrivals.try_send(Arrival::Accepted(connection)).is_err() {
+        if !self.is_open() || self.arrivals.try_send(Arrival::Accepted(connection)).is_err() {
             self.shared.counts.links_refused.add(1);
         }
     }
@@ -149,6 +166,9 @@ impl Handle {
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Unavailable> {
+        if !self.is_open() {
+            return Err(Unavailable::Starting);
+        }
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| Unavailable::Stopping)?;
         answer.await.map_err(|_| Unavailable::Stopping)

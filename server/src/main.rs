@@ -18,6 +18,7 @@ mod inbox;
 mod logging;
 mod network;
 mod run;
+mod start;
 
 use std::env;
 use std::process::ExitCode;

@@ -7,23 +7,23 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use quipu_core::identity::{Address, AddressError, NodeId, OriginId};
-use quipu_core::node::{self, Node};
+use quipu_core::identity::{Address, AddressError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::disk::InMemory;
+use crate::disk;
 use crate::driver::{Clock, Driver};
 use crate::handle::Handle;
 use crate::http;
 use crate::inbox::inbox;
 use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
+use crate::start::{StartError, start};
 
 /// How long requests that are under way may delay the goodbye.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -35,9 +35,12 @@ pub(crate) enum RunError {
     Bind(#[from] BindError),
     #[error("--advertise: {0}")]
     Advertise(#[from] AddressError),
-    #[error("the system gives no random numbers: {0}")]
-    Chance(#[from] getrandom::Error),
-    #[error("the disk failed, and the node stopped so that nothing unsafe is told: {0}")]
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(
+        "the disk failed, and the node stopped: what was not safe was neither acknowledged nor \
+             sent. {0}"
+    )]
     Disk(io::Error),
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
@@ -54,12 +57,31 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let address = advertised(&config, listen)?;
     warn_if_open(&config, listen);
 
-    let clock = Clock::start();
-    let node = new_node(&config, address.clone())?;
     let (outside, inbox) = inbox();
     let resolver = Arc::new(Resolver::new());
     let counts = Arc::new(Counts::default());
+    let kept = Arc::new(disk::counts::Counts::default());
     let Sockets { listener, own, calls } = sockets;
+    let handle = Handle::new(
+        outside.commands.clone(),
+        outside.arrivals.clone(),
+        address.clone(),
+        Arc::clone(&resolver),
+        Arc::clone(&counts),
+    );
+    // Before what was kept is read, so that whoever asks learns that the node is starting.
+    let (stop, stopping) = oneshot::channel::<()>();
+    let serving = tokio::spawn(http::serve(listener, handle.clone(), async {
+        let _ = stopping.await;
+    }));
+    let started = start(&config, address.clone(), kept);
+    let (node, disk) = tokio::select! {
+        started = started => started?,
+        name = signals.next() => {
+            tracing::info!("{name}: stopping before the node has started");
+            return Ok(());
+        }
+    };
     let network = Network::start(
         own,
         calls,
@@ -69,14 +91,10 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         Arc::clone(&counts),
     )
     .await?;
-    let handle = Handle::new(outside.commands, outside.arrivals, address.clone(), resolver, counts);
     let (leave, leaving) = oneshot::channel();
-    let driver = Driver::new(node, clock, InMemory::default(), network, inbox);
+    let driver = Driver::new(node, Clock::start(), disk, network, inbox);
     let mut driver = tokio::spawn(driver.run(leaving));
-    let (stop, stopping) = oneshot::channel::<()>();
-    let serving = tokio::spawn(http::serve(listener, handle, async {
-        let _ = stopping.await;
-    }));
+    handle.open();
     tracing::info!(
         "quipu {} listens on {listen}, advertised as {address}",
         env!("CARGO_PKG_VERSION")
@@ -109,24 +127,6 @@ fn ended_early(ended: Result<io::Result<()>, tokio::task::JoinError>) -> RunErro
         Ok(Err(error)) => RunError::Disk(error),
         Ok(Ok(())) | Err(_) => RunError::DriverLost,
     }
-}
-
-fn new_node(config: &Config, address: Address) -> Result<Node, RunError> {
-    let mut chance = [0; 32];
-    getrandom::fill(&mut chance)?;
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let config = node::Config {
-        node: NodeId(getrandom::u64()?),
-        origin: OriginId(getrandom::u64()?),
-        address,
-        boot: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
-        cluster: config.cluster.clone(),
-        secret: config.secret.clone(),
-        seeds: config.seeds.clone(),
-        discovery: config.discovery.is_some(),
-        chance,
-    };
-    Ok(Node::new(config, quipu_core::time::Time::ZERO))
 }
 
 /// At which address others are told to reach this node.

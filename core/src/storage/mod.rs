@@ -40,7 +40,7 @@ pub fn open(
     files: &mut impl Files,
     state: &mut Recovered,
     next: impl FnOnce(&Recovered) -> Start,
-) -> Result<(Journal, Reading), ReadError> {
+) -> Result<(Journal, Start, Reading), ReadError> {
     let mut reading = read::read(files, state)?;
     let (number, base, mut records) = match reading.last.take() {
         // The tail keeps its place, and so its checksums; what lies behind it in the old file is
@@ -54,7 +54,7 @@ pub fn open(
     frame::seal(&mut records[tail..], base + tail as u64, base);
     let journal = Journal::begin(files, Head { node: start.node, number, base }, &records)?;
     remove_useless(files, &reading)?;
-    Ok((journal, reading))
+    Ok((journal, start, reading))
 }
 
 fn remove_useless(files: &mut impl Files, reading: &Reading) -> io::Result<()> {

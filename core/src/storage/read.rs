@@ -85,6 +85,8 @@ pub struct Torn {
 pub struct FileRead {
     /// Its name.
     pub name: String,
+    /// Whether it is a snapshot, and not a segment.
+    pub is_snapshot: bool,
     /// Its head.
     pub head: Head,
     /// How many sound records it holds.
@@ -106,6 +108,18 @@ pub struct Reading {
     /// Files that nobody needs: of snapshots that were cut short, and older than the newest one.
     pub(crate) useless: Vec<String>,
     pub(crate) last: Option<Last>,
+}
+
+impl Reading {
+    /// How long the snapshot is, in bytes; 0 if there is none.
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.files.iter().filter(|file| file.is_snapshot).map(|file| file.bytes).sum()
+    }
+
+    /// The heads of the segments, in their order.
+    pub fn segments(&self) -> impl Iterator<Item = Head> + '_ {
+        self.files.iter().filter(|file| !file.is_snapshot).map(|file| file.head)
+    }
 }
 
 /// The last segment: where a new one goes on.
@@ -194,7 +208,10 @@ fn read_closed(
     match walked.bad {
         Some(bad) => Err(ReadError::damaged(&name, at, bad)),
         None if walked.end < end => Err(ReadError::damaged(&name, at, Fault::Short)),
-        None => Ok(FileRead { name, head: *head, records: walked.records, bytes: end - head.base }),
+        None => {
+            let (records, bytes) = (walked.records, end - head.base);
+            Ok(FileRead { name, is_snapshot: false, head: *head, records, bytes })
+        }
     }
 }
 
@@ -229,7 +246,7 @@ fn read_last(
     reading.unsynced_bytes = tail.len() as u64;
     reading.last = Some(Last { number: head.number, synced, tail });
     let (records, bytes) = (walked.records, end - base);
-    reading.files.push(FileRead { name, head: *head, records, bytes });
+    reading.files.push(FileRead { name, is_snapshot: false, head: *head, records, bytes });
     Ok(())
 }
 
@@ -359,7 +376,8 @@ fn read_snapshot(
         let (kind, bytes) = (framed.kind, framed.bytes);
         match record::read(kind, framed.payload) {
             Ok(Record::End(expected)) if expected == records => {
-                return Ok(FileRead { name, head, records, bytes: position + bytes as u64 });
+                let bytes = position + bytes as u64;
+                return Ok(FileRead { name, is_snapshot: true, head, records, bytes });
             }
             Ok(Record::End(_)) => return Err(ReadError::damaged(&name, at, Fault::Short)),
             Ok(record) => state.apply(record).map_err(|bad| ReadError::damaged(&name, at, bad))?,

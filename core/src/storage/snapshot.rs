@@ -176,8 +176,11 @@ impl SnapshotWriter {
         Ok(HEAD_BYTES as u64 + self.position)
     }
 
-    /// How many bytes were written so far.
-    pub fn bytes(&self) -> u64 {
-        HEAD_BYTES as u64 + self.position
+    /// Removes what was written so far.
+    ///
+    /// # Errors
+    /// See [`SnapshotWriter::begin`].
+    pub fn abandon(self, files: &mut impl Files) -> io::Result<()> {
+        files.remove(&self.unfinished)
     }
 }

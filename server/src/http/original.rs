@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use quipu_core::effects::Op;
 use quipu_core::identity::Address;
@@ -16,7 +17,7 @@ use super::extract::WholeBody;
 
 /// `GET /health`
 pub(super) async fn health(State(app): Shared) -> Response {
-    acknowledged(&app)
+    if app.handle.is_open() { acknowledged(&app) } else { starting() }
 }
 
 /// `GET /count`
@@ -88,6 +89,15 @@ fn acknowledged(app: &App) -> Response {
         node_id: &'a str,
     }
     Json(Acknowledged { status: "ok", node_id: app.node_id() }).into_response()
+}
+
+/// The node reads what it had counted before; whoever balances load passes it over until then.
+fn starting() -> Response {
+    #[derive(Serialize)]
+    struct Starting {
+        status: &'static str,
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(Starting { status: "starting" })).into_response()
 }
 
 /// The peer that a body names: as it was given, and with its port.

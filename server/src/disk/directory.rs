@@ -1,0 +1,173 @@
+//! A directory of the real file system, locked against a second process.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use quipu_core::storage::files::Files;
+
+/// What the lock is taken on. Its content says nothing; the lock goes with the process.
+const LOCK: &str = "LOCK";
+
+/// How much is written at once to make room.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    #[error(
+        "the data directory {0} is in use by another process; stop it, or give this one \
+             another --data-dir"
+    )]
+    InUse(PathBuf),
+    #[error("cannot use the data directory {0}: {1}; name one that this user may write to")]
+    Unusable(PathBuf, io::Error),
+}
+
+/// The only process on a data directory, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock; creates the directory if it is not there.
+    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
+        let unusable = |error| LockError::Unusable(path.to_owned(), error);
+        fs::create_dir_all(path).map_err(unusable)?;
+        let mut options = OpenOptions::new();
+        let file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(LOCK))
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+}
+
+/// The files of a data directory.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// Files that this value has created and not yet removed.
+    open: HashMap<String, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// Behind what was appended.
+    end: u64,
+    /// Behind the zeros that make room for more.
+    room: u64,
+}
+
+/// Files kept open at a time: the one that is written, and the one before it.
+const OPEN_MAX: usize = 2;
+
+impl Directory {
+    pub(crate) fn new(path: &Path) -> Self {
+        Directory { path: path.to_owned(), open: HashMap::new() }
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<&mut Open> {
+        self.open.get_mut(name).ok_or_else(|| io::Error::other(format!("{name} is not open")))
+    }
+
+    /// What went wrong with which file: the system's own words name none.
+    fn told<T>(&self, what: &str, name: &str, done: io::Result<T>) -> io::Result<T> {
+        done.map_err(|error| {
+            let path = self.path.join(name);
+            io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
+        })
+    }
+}
+
+impl Files for Directory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(&self.path).and_then(|entries| {
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        });
+        self.told("list", "", names)
+    }
+
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let read = File::open(self.path.join(name)).and_then(|file| read_full(&file, offset, into));
+        self.told("read", name, read)
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        let file = File::create(self.path.join(name));
+        let file = self.told("create", name, file)?;
+        if self.open.len() >= OPEN_MAX {
+            self.open.clear();
+        }
+        self.open.insert(name.to_owned(), Open { file, end: 0, room: 0 });
+        Ok(())
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let open = self.open(name)?;
+        let written = open.file.write_all_at(bytes, open.end);
+        open.end += bytes.len() as u64;
+        open.room = open.room.max(open.end);
+        self.told("write to", name, written)
+    }
+
+    fn reserve(&mut self, name: &str, bytes: u64) -> io::Result<()> {
+        let open = self.open(name)?;
+        let wanted = open.end + bytes;
+        let mut made = Ok(());
+        while open.room < wanted && made.is_ok() {
+            let length = ZEROS.len().min(usize::try_from(wanted - open.room).unwrap_or(usize::MAX));
+            made = open.file.write_all_at(&ZEROS[..length], open.room);
+            open.room += length as u64;
+        }
+        self.told("make room in", name, made)
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        let synced = self.open(name)?.file.sync_data();
+        self.told("sync", name, synced)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let renamed = fs::rename(self.path.join(from), self.path.join(to));
+        self.told("rename", from, renamed)?;
+        if let Some(open) = self.open.remove(from) {
+            self.open.insert(to.to_owned(), open);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.open.remove(name);
+        let removed = fs::remove_file(self.path.join(name));
+        self.told("remove", name, removed)
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        let synced = File::open(&self.path).and_then(|directory| directory.sync_all());
+        self.told("sync", "", synced)
+    }
+}
+
+fn read_full(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < into.len() {
+        match file.read_at(&mut into[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}

@@ -1,0 +1,138 @@
+//! What a start finds of the starts before it, and the node that it makes of that.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::node::{self, Node};
+use quipu_core::storage;
+use quipu_core::storage::read::{ReadError, Reading};
+use quipu_core::storage::record::Start;
+use quipu_core::storage::state::Recovered;
+use quipu_core::time::Time;
+
+use crate::config::{Config, Keeping};
+use crate::disk::counts::Counts;
+use crate::disk::directory::{Directory, Lock, LockError};
+use crate::disk::fsync::Fsync;
+use crate::disk::{Begin, Durable, Either, InMemory};
+
+/// Why a node could not start on what it had kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("the system gives no random numbers: {0}")]
+    Chance(#[from] getrandom::Error),
+    #[error("data directory {0}: {1}; nothing was changed")]
+    Io(PathBuf, io::Error),
+    #[error(
+        "data directory {0}: {1}; nothing was changed. quipu check {0} tells more, quipu repair \
+         {0} keeps what is sound and gets the rest from peers"
+    )]
+    Damaged(PathBuf, ReadError),
+    #[error("the system gives no threads: {0}")]
+    Threads(io::Error),
+}
+
+/// Reads what was kept, and makes all of it safe that was not known to be. Takes as long as the
+/// disk needs, on a thread that may block.
+pub(crate) async fn start(
+    config: &Config,
+    address: Address,
+    counts: Arc<Counts>,
+) -> Result<(Node, Either), StartError> {
+    let mut chance = [0; 32];
+    getrandom::fill(&mut chance)?;
+    let recovered = Recovered::new(OriginId(getrandom::u64()?), getrandom::u64()?);
+    let fresh = NodeId(getrandom::u64()?);
+    let (recovered, start, disk) = match &config.keeping {
+        None => {
+            let start = recovered.next_start(fresh, wall_clock_ms());
+            (recovered, start, Either::InMemory(InMemory::default()))
+        }
+        Some(keeping) => {
+            let path = directory(keeping, &address);
+            let fsync = keeping.fsync;
+            let opened = tokio::task::spawn_blocking(move || {
+                let lock = Lock::take(&path)?;
+                open(path, lock, fsync, counts, recovered, fresh)
+            });
+            opened.await.map_err(|error| StartError::Threads(io::Error::other(error)))??
+        }
+    };
+    let node = node::Config {
+        node: start.node,
+        origin: start.origin,
+        address,
+        boot: start.boot,
+        cluster: config.cluster.clone(),
+        secret: config.secret.clone(),
+        seeds: config.seeds.clone(),
+        discovery: config.discovery.is_some(),
+        chance,
+    };
+    Ok((Node::recovered(node, recovered, Time::ZERO), disk))
+}
+
+fn directory(keeping: &Keeping, address: &Address) -> PathBuf {
+    match &keeping.directory {
+        Some(directory) => directory.clone(),
+        None => PathBuf::from(format!("quipu-{}.data", address.port())),
+    }
+}
+
+fn open(
+    path: PathBuf,
+    lock: Lock,
+    fsync: Fsync,
+    counts: Arc<Counts>,
+    mut recovered: Recovered,
+    fresh: NodeId,
+) -> Result<(Recovered, Start, Either), StartError> {
+    let began = Instant::now();
+    let mut directory = Directory::new(&path);
+    let next = |found: &Recovered| found.next_start(fresh, wall_clock_ms());
+    let (journal, start, reading) =
+        storage::open(&mut directory, &mut recovered, next).map_err(|error| match error {
+            ReadError::Io(error) => StartError::Io(path.clone(), error),
+            damaged @ ReadError::Damaged { .. } => StartError::Damaged(path.clone(), damaged),
+        })?;
+    tell(&path, &reading, &recovered, began);
+    let disk =
+        Durable::start(Begin { path: &path, lock, directory, journal, fsync, counts, reading })
+            .map_err(StartError::Threads)?;
+    Ok((recovered, start, Either::Durable(disk)))
+}
+
+/// One line that says what was found, and one for what a crash has torn.
+fn tell(path: &Path, reading: &Reading, recovered: &Recovered, began: Instant) {
+    let path = path.display();
+    if let Some(torn) = &reading.torn {
+        tracing::warn!(
+            "the last write before the crash is cut off, it was never acknowledged as safe: {} at \
+             byte {} of {path}/{}",
+            torn.fault,
+            torn.offset,
+            torn.file
+        );
+    }
+    if reading.files.is_empty() {
+        tracing::info!("data directory {path} is new");
+        return;
+    }
+    let records: u64 = reading.files.iter().map(|file| file.records).sum();
+    let bytes: u64 = reading.files.iter().map(|file| file.bytes).sum();
+    tracing::info!(
+        "data directory {path}: {} counters from {records} records of {bytes} bytes in {:.3} s",
+        recovered.counters().len(),
+        began.elapsed().as_secs_f64()
+    );
+}
+
+fn wall_clock_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
