@@ -263,7 +263,7 @@ impl Node {
     /// called between batches, with nothing open.
     pub fn begin_snapshot(&self) -> Walk {
         let standings = self.peers.registry().records();
-        Walk::new(&self.counters, &self.kept, standings, self.peers.met())
+        Walk::new(&self.counters, Some(&self.kept), standings, self.peers.met())
     }
 
     /// The next records of a snapshot, of some `bytes` together. What they tell is in the journal

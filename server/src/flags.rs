@@ -58,6 +58,20 @@ pub(crate) enum Command {
         #[arg(long, value_name = "HOST:PORT")]
         node: Option<String>,
     },
+    /// Read a data directory as a start would, without touching it: exit code 0 if it is sound, 1 if
+    /// not
+    Check {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Mend a damaged data directory: keep all that is sound, set the damaged file aside, and say
+    /// what has to come back from peers
+    Repair {
+        /// The directory; no node may run on it
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

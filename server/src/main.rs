@@ -7,6 +7,7 @@
 
 mod config;
 mod count;
+mod data;
 mod disk;
 mod driver;
 mod events;
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
     };
     match flags.command {
         Some(Command::Health { ref node }) => health(node.as_deref(), &flags),
+        Some(Command::Check { ref directory }) => tell(data::check(directory)),
+        Some(Command::Repair { ref directory }) => tell(data::mend(directory)),
         None => node(flags),
     }
 }
@@ -78,6 +81,16 @@ fn health(node: Option<&str>, flags: &Flags) -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(unwell)) => complain(&unwell.to_string(), 1),
         Err(error) => complain(&ConfigError::to_string(&error), USAGE),
+    }
+}
+
+fn tell(told: Result<String, data::DataError>) -> ExitCode {
+    match told {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => complain(&error.to_string(), 1),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod journal;
 pub mod read;
 pub mod record;
+pub mod repair;
 pub mod snapshot;
 pub mod state;
 

@@ -43,12 +43,14 @@ impl Walk {
     /// Begins at the cut.
     pub(crate) fn new<'a>(
         counters: &Counters,
-        start: &Start,
+        start: Option<&Start>,
         standings: impl Iterator<Item = Standing>,
         peers: impl Iterator<Item = &'a Identity>,
     ) -> Self {
         let mut members = Vec::new();
-        record::append_start(&mut members, start);
+        if let Some(start) = start {
+            record::append_start(&mut members, start);
+        }
         for standing in standings {
             record::append_standing(&mut members, &standing);
         }

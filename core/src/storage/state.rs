@@ -57,6 +57,11 @@ impl Recovered {
         }
     }
 
+    /// Takes back every claim to know all of an origin up to some version.
+    pub(crate) fn disclaim(&mut self) {
+        self.counters.disclaim();
+    }
+
     /// Merges one record.
     pub(crate) fn apply(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
         match record {
