@@ -413,7 +413,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::handle::{Handle, Unavailable};
+    use crate::handle::{Handle, Kept, Unavailable};
     use crate::inbox::inbox;
     use crate::network::Counts;
     use crate::network::resolve::Resolver;
@@ -471,7 +471,8 @@ mod tests {
             let (leave, leaving) = oneshot::channel();
             let driver = Driver::new(node, Clock::start(), disk, network, inbox);
             let (commands, arrivals) = (outside.commands, outside.arrivals);
-            let handle = Handle::new(commands, arrivals, address, resolver, counts);
+            let kept = Kept::default();
+            let handle = Handle::new(commands, arrivals, address, resolver, counts, kept);
             handle.open();
             Stage { handle, appended, synced, leave, driver: tokio::spawn(driver.run(leaving)) }
         }

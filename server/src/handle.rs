@@ -15,6 +15,8 @@ use quipu_core::status::{Status, Totals};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::DEFAULT_PORT;
+use crate::disk;
+use crate::disk::fsync::Fsync;
 use crate::inbox::{Arrival, Command, Depths};
 use crate::network::Counts;
 use crate::network::connection::Connection;
@@ -33,8 +35,17 @@ struct Shared {
     address: Address,
     resolver: Arc<Resolver>,
     counts: Arc<Counts>,
+    kept: Kept,
     /// Whether there is a driver that reads what is asked.
     is_open: AtomicBool,
+}
+
+/// Where what was counted is kept, as far as others may know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    /// `None`: in memory only.
+    pub(crate) fsync: Option<Fsync>,
+    pub(crate) counts: Arc<disk::counts::Counts>,
 }
 
 /// Why the driver gave no answer.
@@ -76,9 +87,10 @@ impl Handle {
         address: Address,
         resolver: Arc<Resolver>,
         counts: Arc<Counts>,
+        kept: Kept,
     ) -> Self {
         let is_open = AtomicBool::new(false);
-        let shared = Arc::new(Shared { address, resolver, counts, is_open });
+        let shared = Arc::new(Shared { address, resolver, counts, kept, is_open });
         Handle { commands, arrivals, shared }
     }
 
@@ -135,6 +147,11 @@ impl Handle {
     /// How the node is and what it has done, as of one moment.
     pub(crate) async fn report(&self) -> Result<Report, Unavailable> {
         self.ask(|reply| Command::Report { reply }).await
+    }
+
+    /// Where what was counted is kept.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.shared.kept
     }
 
     /// host:port at which others reach this node.

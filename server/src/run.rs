@@ -16,9 +16,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::disk;
 use crate::driver::{Clock, Driver};
-use crate::handle::Handle;
+use crate::handle::{Handle, Kept};
 use crate::http;
 use crate::inbox::inbox;
 use crate::network::resolve::Resolver;
@@ -60,7 +59,10 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let (outside, inbox) = inbox();
     let resolver = Arc::new(Resolver::new());
     let counts = Arc::new(Counts::default());
-    let kept = Arc::new(disk::counts::Counts::default());
+    let kept = Kept {
+        fsync: config.keeping.as_ref().map(|keeping| keeping.fsync),
+        counts: Arc::default(),
+    };
     let Sockets { listener, own, calls } = sockets;
     let handle = Handle::new(
         outside.commands.clone(),
@@ -68,13 +70,14 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         address.clone(),
         Arc::clone(&resolver),
         Arc::clone(&counts),
+        kept.clone(),
     );
     // Before what was kept is read, so that whoever asks learns that the node is starting.
     let (stop, stopping) = oneshot::channel::<()>();
     let serving = tokio::spawn(http::serve(listener, handle.clone(), async {
         let _ = stopping.await;
     }));
-    let started = start(&config, address.clone(), kept);
+    let started = start(&config, address.clone(), kept.counts);
     let (node, disk) = tokio::select! {
         started = started => started?,
         name = signals.next() => {

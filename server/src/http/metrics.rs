@@ -5,7 +5,7 @@
 //! carries a counter's name: clients choose those, and a time series for each would be without
 //! bound.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -21,6 +21,7 @@ use quipu_core::status::{PeerState, Status, Totals};
 use super::app::{App, Shared};
 use super::errors::Problem;
 use super::traffic::Traffic;
+use crate::disk;
 use crate::handle::Report;
 use crate::inbox::Depths;
 use crate::network::Counts;
@@ -58,6 +59,7 @@ fn registry(app: &App, report: &Report) -> Registry {
     queues(ours, &report.depths);
     replication(ours, &report.status);
     http(ours, &app.traffic);
+    disk(ours, &app.handle.kept().counts);
     registry
 }
 
@@ -232,6 +234,34 @@ fn replication(registry: &mut Registry, status: &Status) {
         "Pushed to a peer and not confirmed yet",
         Unit::Bytes,
         unconfirmed,
+    );
+}
+
+/// What was made safe, and how long that took. All zero where everything stays in memory.
+fn disk(registry: &mut Registry, counts: &disk::counts::Counts) {
+    for (name, help, total) in [
+        (
+            "journal_batches",
+            "Batches appended to the journal; several share a sync",
+            &counts.journal_batches,
+        ),
+        ("journal_syncs", "Times that the journal was synced", &counts.syncs),
+        ("snapshots", "Snapshots that became valid", &counts.snapshots),
+        ("snapshots_failed", "Snapshots that came to nothing", &counts.snapshots_failed),
+    ] {
+        registry.register(name, help, ConstCounter::new(total.get()));
+    }
+    for (name, help, total) in [
+        ("journal_written", "Records appended to the journal", &counts.journal_bytes),
+        ("snapshots_written", "Snapshots that became valid", &counts.snapshot_bytes),
+    ] {
+        registry.register_with_unit(name, help, Unit::Bytes, ConstCounter::new(total.get()));
+    }
+    registry.register_with_unit(
+        "journal_sync",
+        "Time that syncs of the journal took together",
+        Unit::Seconds,
+        ConstCounter::new(Duration::from_micros(counts.sync_micros.get()).as_secs_f64()),
     );
 }
 

@@ -17,7 +17,7 @@ struct Status<'a> {
     node: String,
     origin: String,
     uptime_ms: u128,
-    fsync: &'static str,
+    fsync: String,
     /// How many counters there are.
     counters: usize,
     /// How many origins have been heard of, this one included.
@@ -53,11 +53,13 @@ struct Link {
 /// `GET /status`
 pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
     let report = app.handle.report().await?;
-    Ok(Json(Status::from(&report)).into_response())
+    let fsync = app.handle.kept().fsync;
+    let fsync = fsync.map_or_else(|| "in-memory".to_owned(), |fsync| fsync.to_string());
+    Ok(Json(Status::of(&report, fsync)).into_response())
 }
 
-impl<'a> From<&'a Report> for Status<'a> {
-    fn from(report: &'a Report) -> Self {
+impl<'a> Status<'a> {
+    fn of(report: &'a Report, fsync: String) -> Self {
         let status = &report.status;
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -65,7 +67,7 @@ impl<'a> From<&'a Report> for Status<'a> {
             node: status.identity.node.to_string(),
             origin: status.identity.origin.to_string(),
             uptime_ms: report.uptime.as_millis(),
-            fsync: "in-memory",
+            fsync,
             counters: status.counters,
             origins: status.origins,
             batches: status.version,
