@@ -39,7 +39,12 @@ impl Answer {
 
 impl Connection {
     pub fn open(node: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&node, ANSWER_TIME_MAX)?;
+        Connection::over(TcpStream::connect_timeout(&node, ANSWER_TIME_MAX)?)
+    }
+
+    /// Over a stream that stands already.
+    pub fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
         stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
         Ok(Connection { stream: BufReader::new(stream) })

@@ -2,6 +2,12 @@
 //!
 //! Declared `pub` by each test, so that a test need not use all of it.
 
+pub mod cluster;
 pub mod http;
+pub mod load;
+pub mod namespace;
+pub mod network;
 pub mod node;
+pub mod secret;
+pub mod siege;
 pub mod wait;

@@ -1,15 +1,19 @@
 //! A node as a process of its own: the real binary, on 127.0.0.1, at a port that the system chose.
 
 use std::fs::{self, File};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::http::{self, Answer};
+use super::http::{Answer, Connection};
+use super::namespace::Namespace;
 use super::wait::wait_until;
 
 /// How long a node may take to answer after its start, on a machine that runs other tests too.
@@ -25,9 +29,17 @@ const STARTS_MAX: usize = 5;
 #[derive(Debug)]
 pub struct Node {
     child: Child,
+    /// Where tests reach it.
     address: SocketAddr,
+    /// As which it is known to the others.
+    id: String,
+    /// The machine on which it runs, if not on this one.
+    machine: Option<Arc<Namespace>>,
     log: PathBuf,
 }
+
+/// Numbers the logs of this process's nodes.
+static NODES: AtomicU32 = AtomicU32::new(0);
 
 /// A port of 127.0.0.1 that is free for TCP and UDP now.
 pub fn free_port() -> u16 {
@@ -63,7 +75,7 @@ impl Node {
     #[track_caller]
     fn start_as(program: &[&str], args: &[&str]) -> Node {
         for _ in 1..STARTS_MAX {
-            let mut node = Node::spawn(program, free_port(), args);
+            let mut node = Node::spawn_here(program, free_port(), args);
             if node.answers_or_ended() {
                 return node;
             }
@@ -71,23 +83,49 @@ impl Node {
                 break;
             }
         }
-        Node::spawn(program, free_port(), args).answering()
+        Node::spawn_here(program, free_port(), args).answering()
     }
 
     /// Starts a node at a port that another one had.
     #[track_caller]
     pub fn start_at(port: u16, args: &[&str]) -> Node {
-        Node::spawn(&[env!("CARGO_BIN_EXE_quipu")], port, args).answering()
+        Node::spawn_here(&[env!("CARGO_BIN_EXE_quipu")], port, args).answering()
     }
 
-    fn spawn(program: &[&str], port: u16, args: &[&str]) -> Node {
+    /// Starts a node on another machine, where it is known as `known_as`. It is talked to by that
+    /// machine's loopback, which works whatever becomes of its network.
+    #[track_caller]
+    pub fn start_inside(
+        machine: &Arc<Namespace>,
+        listen: SocketAddr,
+        known_as: SocketAddr,
+        args: &[&str],
+    ) -> Node {
+        let [nsenter, net] = machine.enter();
+        let mut node = Node::spawn(
+            &[&nsenter, &net, env!("CARGO_BIN_EXE_quipu")],
+            listen,
+            (Ipv4Addr::LOCALHOST, listen.port()).into(),
+            args,
+        );
+        node.id = known_as.to_string();
+        node.machine = Some(Arc::clone(machine));
+        node.answering()
+    }
+
+    fn spawn_here(program: &[&str], port: u16, args: &[&str]) -> Node {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Node::spawn(program, address, address, args)
+    }
+
+    fn spawn(program: &[&str], listen: SocketAddr, address: SocketAddr, args: &[&str]) -> Node {
+        let number = NODES.fetch_add(1, Relaxed);
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("node-{}-{port}.log", std::process::id()));
+            .join(format!("node-{}-{number}.log", std::process::id()));
         let output = File::create(&log).expect("a log file can be made");
         let child = Command::new(program[0])
             .args(&program[1..])
-            .args(["--http", &address.to_string()])
+            .args(["--http", &listen.to_string()])
             .args(args)
             // Whoever runs the tests may have set these for something else.
             .env_remove("PORT")
@@ -97,7 +135,7 @@ impl Node {
             .stderr(output)
             .spawn()
             .expect("the node's binary can be started");
-        Node { child, address, log }
+        Node { child, address, id: address.to_string(), machine: None, log }
     }
 
     #[track_caller]
@@ -109,13 +147,12 @@ impl Node {
     /// Waits until the node answers (true) or has ended (false).
     #[track_caller]
     fn answers_or_ended(&mut self) -> bool {
-        let address = self.address;
         wait_until(
             "the node answers, or ends",
             START_TIME_MAX,
             || {
                 let ended = self.child.try_wait().expect("a child can be waited for").is_some();
-                let health = http::request(address, "GET", "/health", "");
+                let health = self.ask("GET", "/health", "");
                 (ended, health.is_ok_and(|answer| answer.status == 200))
             },
             |(ended, answers)| *ended || *answers,
@@ -128,9 +165,28 @@ impl Node {
         self.address
     }
 
-    /// The same as it names itself.
+    /// As it names itself, and as the others list it.
     pub fn id(&self) -> String {
-        self.address.to_string()
+        self.id.clone()
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> io::Result<Connection> {
+        match &self.machine {
+            None => Connection::open(self.address),
+            Some(machine) => machine.connect(self.address).and_then(Connection::over),
+        }
+    }
+
+    /// The memory that it has in use, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(status).expect("a process that runs has a status");
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
+            .map(|kib: u64| kib << 10)
+            .expect("a status tells of VmRSS")
     }
 
     /// All that it has logged so far.
@@ -150,8 +206,13 @@ impl Node {
 
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, body: &str) -> Answer {
-        http::request(self.address, method, path, body)
+        self.ask(method, path, body)
             .unwrap_or_else(|error| panic!("{method} {path}: no answer: {error}"))
+    }
+
+    /// One request over a connection of its own.
+    fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+        self.connect()?.request(method, path, &["Connection: close"], body)
     }
 
     /// What `GET /count` says.

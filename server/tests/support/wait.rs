@@ -1,6 +1,7 @@
-//! Waiting for a condition, never for a time.
+//! Waiting for a condition, never for a time; and telling of what was seen.
 
 use std::fmt::Debug;
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,4 +28,12 @@ pub fn wait_until<T: Debug>(
         assert!(Instant::now() < deadline, "not within {within:?}: {what}; last seen: {seen:?}");
         thread::sleep(PAUSE);
     }
+}
+
+/// Says something to whoever runs the tests, though the test passes: test runners keep back what a
+/// passing test prints, but not what it writes to standard error by itself.
+pub fn say_loudly(what: &str) {
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    // If nobody listens there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{name}: {what}");
 }
