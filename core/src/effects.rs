@@ -357,7 +357,7 @@ pub enum Event {
     },
     /// A link to a peer has ended.
     LinkDown {
-        /// The peer, if it had said who it is.
+        /// The peer, if we dialed it or it was believed to be the one it said.
         peer: Option<NodeId>,
         /// Why.
         reason: LinkEnd,
@@ -447,7 +447,7 @@ impl fmt::Display for Event {
                 write!(f, "link to node {peer} ended: {reason}")
             }
             Event::LinkDown { peer: None, reason } => {
-                write!(f, "an incoming link ended before it said whose it is: {reason}")
+                write!(f, "an incoming link ended before it was known whose it is: {reason}")
             }
             Event::RepairStarted { peer, origin } => write!(
                 f,

@@ -518,7 +518,12 @@ impl Links {
             self.dials.insert(peer.node, Dial { next, wait: REDIAL_MIN, under_way: false });
         }
         if was_established || matches!(reason, LinkEnd::Refusing(_) | LinkEnd::Protocol(_)) {
-            let peer = state.peer.map(|peer| peer.node);
+            // A name that was never believed would be a stranger's lie in our log, and counts there
+            // as news of a member, of which many more lines are let through.
+            let peer = match state.phase {
+                Phase::Hello | Phase::Proof => state.dialed,
+                _ => state.peer.map(|peer| peer.node),
+            };
             cx.out.push(Effect::Event(Event::LinkDown { peer, reason }));
         }
         Outcome::Ended(link)

@@ -3,6 +3,7 @@
 use quipu_core::auth::{PROOF_BYTES, Secret};
 use quipu_core::codec::{self, Beacon, BeaconKind, Datagram, Envelope, Goodbye, Hello, Message};
 use quipu_core::effects::Event;
+use quipu_core::identity::NodeId;
 use quipu_core::node::Config;
 use quipu_core::registry::{Key, Standing};
 
@@ -94,6 +95,7 @@ fn a_forged_datagram_of_a_removal_or_a_beacon_changes_nothing() {
 fn a_forged_hello_of_a_known_peer_is_not_believed_without_the_proof() {
     let mut cluster = ours();
     let identity = cluster.node(B).status(cluster.now()).identity;
+    let began = cluster.now();
     let stranger = cluster.call_as_stranger(A);
     cluster.say(
         stranger,
@@ -124,6 +126,11 @@ fn a_forged_hello_of_a_known_peer_is_not_believed_without_the_proof() {
     let last = codec::decode(heard.frames.last().unwrap()).unwrap();
     assert_eq!(last, Message::Goodbye(Goodbye::WrongSecret));
     assert!(cluster.are_linked(A, B), "the real link stands");
+    let of_whom = |whose: fn(&Option<NodeId>) -> bool| {
+        cluster.told(began, A, |event| matches!(event, Event::LinkDown { peer, .. } if whose(peer)))
+    };
+    assert!(of_whom(Option::is_none), "it is told of");
+    assert!(!of_whom(Option::is_some), "and not as the peer's that it said it was");
 }
 
 #[test]
