@@ -96,6 +96,13 @@ impl Connection {
         Ok(answer)
     }
 
+    /// So many bytes of what follows an answer that ended HTTP.
+    pub fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Whatever comes until the other side closes.
     pub fn rest(&mut self) -> io::Result<String> {
         let mut rest = Vec::new();

@@ -3,6 +3,7 @@
 //! Declared `pub` by each test, so that a test need not use all of it.
 
 pub mod cluster;
+pub mod deaf;
 pub mod http;
 pub mod load;
 pub mod namespace;
