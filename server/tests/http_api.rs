@@ -28,9 +28,10 @@ const CALLS: [(&str, &str); 13] = [
 /// Makes calls one after the other and writes down what was said.
 fn transcript(node: &Node, calls: &[(&str, &str, &str)]) -> String {
     let mut lines = String::new();
+    let random = node.get("/status").json()["node"].as_str().unwrap_or("none").to_owned();
     for (method, path, body) in calls {
         let answer = node.request(method, path, body);
-        let said = answer.body.replace(&node.id(), "[node_id]");
+        let said = answer.body.replace(&node.id(), "[node_id]").replace(&random, "[random]");
         let call = format!("{method} {path} {body}");
         lines.push_str(&format!("{}\n  {} {said}\n", call.trim_end(), answer.status));
     }
@@ -51,8 +52,10 @@ fn the_eight_original_calls_are_answered_as_recorded() {
             ("POST", "/sync", r#"{"count":3}"#),
             ("GET", "/count", ""),
             ("GET", "/peers", ""),
+            ("GET", "/discovery", ""),
             ("POST", "/register", r#"{"id":"127.0.0.2:1"}"#),
             ("GET", "/peers", ""),
+            ("GET", "/discovery", ""),
             ("POST", "/register", r#"{"id":"127.0.0.2:1"}"#),
             ("GET", "/peers", ""),
             ("POST", "/remove-peer", r#"{"id":"127.0.0.2:1"}"#),
@@ -77,10 +80,14 @@ fn the_eight_original_calls_are_answered_as_recorded() {
       200 {"count":7,"node_id":"[node_id]"}
     GET /peers
       200 []
+    GET /discovery
+      200 {"node_id":"[node_id]","peers":[],"node":"[random]","removed":false}
     POST /register {"id":"127.0.0.2:1"}
       200 {"status":"ok","node_id":"[node_id]"}
     GET /peers
       200 ["127.0.0.2:1"]
+    GET /discovery
+      200 {"node_id":"[node_id]","peers":["127.0.0.2:1"],"node":"[random]","removed":false}
     POST /register {"id":"127.0.0.2:1"}
       200 {"status":"ok","node_id":"[node_id]"}
     GET /peers
