@@ -7,6 +7,10 @@
 //! the PN-Counter). To that we add `raise`, of which the largest counts and not the sum: two
 //! nodes that lift the counter to the same number at once must not add up.
 //!
+//! A node may hold 100 million counters, most of them idle and only counting up, so what those need
+//! is kept at hand and the rest where it is needed: a slot's `minus` and `raise` in a block of
+//! their own, the sums in 64 bits until they need more.
+//!
 //! Rejected: one number merged by maximum, which loses increments as soon as two nodes count.
 
 use crate::effects::{Refusal, Value};
@@ -46,35 +50,106 @@ pub(crate) type OriginIndex = u32;
 pub(crate) const OURS: OriginIndex = 0;
 
 /// A slot as one node holds it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct HeldSlot {
     pub(crate) origin: OriginIndex,
     /// Not below the batch of `origin` that last changed the slot; it may be above (rule 2).
     pub(crate) version: Version,
-    pub(crate) slot: Slot,
+    plus: u64,
+    /// `None` while both are 0: most slots only count up, for which they would take a third more.
+    rest: Option<Box<Rest>>,
 }
 
-/// One counter as one node holds it.
 #[derive(Debug)]
-pub(crate) struct Counter {
-    pub(crate) name: Box<str>,
-    /// The name's part of every fingerprint, so that a change hashes numbers only.
-    pub(crate) name_hash: u64,
-    /// Σ plus − Σ minus over all slots, kept so that an increment does not read them all.
+struct Rest {
+    minus: u64,
+    raise: u64,
+}
+
+impl HeldSlot {
+    pub(crate) fn slot(&self) -> Slot {
+        let (minus, raise) = self.rest.as_ref().map_or((0, 0), |rest| (rest.minus, rest.raise));
+        Slot { plus: self.plus, minus, raise }
+    }
+
+    fn set(&mut self, slot: &Slot) {
+        let Slot { plus, minus, raise } = *slot;
+        self.plus = plus;
+        match &mut self.rest {
+            Some(rest) => **rest = Rest { minus, raise },
+            None if (minus, raise) == (0, 0) => {}
+            none => *none = Some(Box::new(Rest { minus, raise })),
+        }
+    }
+}
+
+/// What all slots add up to, kept so that an increment does not read them all.
+#[derive(Debug)]
+enum Sums {
+    /// Σ plus − Σ minus, where it fits and nobody has raised the counter.
+    Narrow(i64),
+    /// Any other; once it is here, it stays.
+    Wide(Box<Wide>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wide {
+    /// Σ plus − Σ minus over all slots.
     sum: i128,
     /// The largest raise of all slots.
     raise: u64,
-    /// Ours comes first, if there is one.
-    slots: Vec<HeldSlot>,
+}
+
+impl Sums {
+    fn get(&self) -> Wide {
+        match self {
+            Sums::Narrow(sum) => Wide { sum: i128::from(*sum), raise: 0 },
+            Sums::Wide(wide) => **wide,
+        }
+    }
+
+    /// A slot has become another one.
+    fn change(&mut self, before: &Slot, after: &Slot) {
+        let Wide { mut sum, mut raise } = self.get();
+        sum += i128::from(after.plus) - i128::from(before.plus);
+        sum -= i128::from(after.minus) - i128::from(before.minus);
+        raise = raise.max(after.raise);
+        match (&mut *self, i64::try_from(sum)) {
+            (Sums::Wide(wide), _) => **wide = Wide { sum, raise },
+            (Sums::Narrow(narrow), Ok(sum)) if raise == 0 => *narrow = sum,
+            (Sums::Narrow(_), _) => *self = Sums::Wide(Box::new(Wide { sum, raise })),
+        }
+    }
+}
+
+/// What merging a copy of a slot did to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MergedSlot {
+    pub(crate) before: Slot,
+    pub(crate) after: Slot,
+    /// Whether the slot is new or its version grew.
+    pub(crate) is_newer: bool,
+}
+
+/// One counter as one node holds it. Its name stands beside it in the list.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    /// The name's part of every fingerprint, so that a change hashes numbers only.
+    pub(crate) name_hash: u64,
+    sums: Sums,
+    /// Ours comes first, if there is one. Never longer than it must be: most counters have as many
+    /// slots as the cluster has nodes and never get another one.
+    slots: Box<[HeldSlot]>,
 }
 
 impl Counter {
-    pub(crate) fn new(name: &str, name_hash: u64) -> Self {
-        Counter { name: name.into(), name_hash, sum: 0, raise: 0, slots: Vec::new() }
+    pub(crate) fn new(name_hash: u64) -> Self {
+        Counter { name_hash, sums: Sums::Narrow(0), slots: Box::default() }
     }
 
     pub(crate) fn value(&self) -> Value {
-        Value(self.sum + i128::from(self.raise))
+        let Wide { sum, raise } = self.sums.get();
+        Value(sum + i128::from(raise))
     }
 
     pub(crate) fn slots(&self) -> &[HeldSlot] {
@@ -115,49 +190,52 @@ impl Counter {
             return Ok(None);
         }
         // Above the largest raise known, since the value is the sum plus that.
-        let lift = u64::try_from(i128::from(to) - self.sum).map_err(|_| Refusal::Overflow)?;
+        let lift =
+            u64::try_from(i128::from(to) - self.sums.get().sum).map_err(|_| Refusal::Overflow)?;
         Ok(Some(Slot { raise: lift, ..self.our_slot() }))
     }
 
     fn our_slot(&self) -> Slot {
-        self.slot_of(OURS).map_or(Slot::default(), |held| held.slot)
+        self.slot_of(OURS).map_or(Slot::default(), HeldSlot::slot)
     }
 
     /// Merges a copy of `origin`'s slot and lifts its version to at least `version`, whether or
-    /// not a number changed (rule 2). Tells what the slot was and what it is now.
+    /// not a number changed (rule 2).
     pub(crate) fn merge(
         &mut self,
         origin: OriginIndex,
         slot: &Slot,
         version: Version,
-    ) -> (Slot, Slot) {
-        let held = match self.slots.iter().position(|held| held.origin == origin) {
-            Some(at) => &mut self.slots[at],
-            None => self.insert(origin),
+    ) -> MergedSlot {
+        let (held, is_new) = match self.slots.iter().position(|held| held.origin == origin) {
+            Some(at) => (&mut self.slots[at], false),
+            None => (self.insert(origin), true),
         };
-        let before = held.slot;
-        held.slot.merge(slot);
+        let is_newer = is_new || held.version < version;
         held.version = held.version.max(version);
-        let after = held.slot;
-        self.sum += i128::from(after.plus) - i128::from(before.plus);
-        self.sum -= i128::from(after.minus) - i128::from(before.minus);
-        self.raise = self.raise.max(after.raise);
-        (before, after)
+        let before = held.slot();
+        let mut after = before;
+        after.merge(slot);
+        if after != before {
+            held.set(&after);
+            self.sums.change(&before, &after);
+        }
+        MergedSlot { before, after, is_newer }
     }
 
     /// Adds a copy of a slot's numbers instead of taking the larger ones: the bug that the
     /// simulator must find.
     #[cfg(feature = "planted-bugs")]
     pub(crate) fn merge_by_adding(&self, origin: OriginIndex, slot: &Slot) -> Slot {
-        let held = self.slot_of(origin).map_or(Slot::default(), |held| held.slot);
+        let held = self.slot_of(origin).map_or(Slot::default(), HeldSlot::slot);
         Slot { plus: held.plus.saturating_add(slot.plus), ..*slot }
     }
 
     fn insert(&mut self, origin: OriginIndex) -> &mut HeldSlot {
-        // Most counters have as many slots as the cluster has nodes and never get another one, so
-        // room is made for exactly one: a table of millions of counters wastes none.
-        self.slots.reserve_exact(1);
-        self.slots.push(HeldSlot { origin, version: 0, slot: Slot::default() });
+        let mut slots = std::mem::take(&mut self.slots).into_vec();
+        slots.reserve_exact(1);
+        slots.push(HeldSlot { origin, version: 0, plus: 0, rest: None });
+        self.slots = slots.into_boxed_slice();
         let at = self.slots.len() - 1;
         if origin == OURS {
             self.slots.swap(0, at);
@@ -172,7 +250,7 @@ mod tests {
     use super::*;
 
     fn counter(slots: &[Slot]) -> Counter {
-        let mut counter = Counter::new("c", 0);
+        let mut counter = Counter::new(0);
         for (index, slot) in slots.iter().enumerate() {
             counter.merge(u32::try_from(index).unwrap(), slot, 1);
         }

@@ -6,15 +6,16 @@
 //! four bytes.
 
 use foldhash::quality::FixedState;
-use hashbrown::{HashMap, HashTable};
-use std::hash::BuildHasher;
+use hashbrown::HashMap;
 
-use crate::counter::{Counter, HeldSlot, OURS, OriginIndex, Slot};
+use crate::counter::{Counter, HeldSlot, MergedSlot, OURS, OriginIndex, Slot};
 use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
 use crate::effects::{Refusal, Value};
 use crate::fingerprint;
 use crate::identity::{OriginId, Version};
+use crate::list::List;
 use crate::name::CounterName;
+use crate::places::Places;
 use crate::ranges::Ranges;
 use crate::storage::record::OriginRow;
 
@@ -101,9 +102,8 @@ pub struct SlotView<'a> {
 /// Every counter that a node holds.
 #[derive(Debug)]
 pub struct Counters {
-    hasher: FixedState,
-    places: HashTable<u32>,
-    list: Vec<Counter>,
+    places: Places,
+    list: List,
     origins: Vec<Origin>,
     origin_places: HashMap<OriginId, OriginIndex, FixedState>,
     open: Open,
@@ -116,9 +116,8 @@ impl Counters {
     pub fn new(ours: OriginId, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         let mut counters = Counters {
-            hasher: hasher.clone(),
-            places: HashTable::new(),
-            list: Vec::new(),
+            places: Places::new(hasher.clone()),
+            list: List::default(),
             origins: Vec::new(),
             origin_places: HashMap::with_hasher(hasher),
             open: Open::default(),
@@ -152,7 +151,7 @@ impl Counters {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.len() == 0
     }
 
     /// How many origins are known, ours included.
@@ -162,12 +161,12 @@ impl Counters {
 
     /// The value of a counter; 0 if nobody touched it.
     pub fn value(&self, name: &str) -> Value {
-        self.find(name).map_or(Value(0), |place| self.list[place as usize].value())
+        self.find(name).map_or(Value(0), |place| self.list[place].value())
     }
 
     /// The value of a counter; `None` if nobody touched it.
     pub fn touched(&self, name: &str) -> Option<Value> {
-        let counter = &self.list[self.find(name)? as usize];
+        let counter = &self.list[self.find(name)?];
         // A refused operation leaves a name behind, but no slot.
         (!counter.slots().is_empty()).then(|| counter.value())
     }
@@ -184,7 +183,7 @@ impl Counters {
             return Ok(value);
         }
         let place = self.find_or_insert(name)?;
-        let slot = self.list[place as usize].added(by)?;
+        let slot = self.list[place].added(by)?;
         Ok(self.write(place, &slot))
     }
 
@@ -197,21 +196,22 @@ impl Counters {
             return Ok(self.value(name));
         }
         let place = self.find_or_insert(name)?;
-        match self.list[place as usize].raised(to)? {
+        match self.list[place].raised(to)? {
             Some(slot) => Ok(self.write(place, &slot)),
-            None => Ok(self.list[place as usize].value()),
+            None => Ok(self.list[place].value()),
         }
     }
 
     fn write(&mut self, place: u32, slot: &Slot) -> Value {
         let open_version = self.our_version() + 1;
-        let counter = &mut self.list[place as usize];
+        let name_bytes = self.list.name(place).len();
+        let counter = &mut self.list[place];
         let held = counter.slot_of(OURS);
         if held.is_none_or(|held| held.version < open_version) {
-            let before = held.map_or(Slot::default(), |held| held.slot);
+            let before = held.map_or(Slot::default(), HeldSlot::slot);
             self.open.outdated =
                 self.open.outdated.wrapping_add(fingerprint::of_slot(counter.name_hash, &before));
-            self.open.bytes += counter.name.len() + ENTRY_BYTES_MAX;
+            self.open.bytes += name_bytes + ENTRY_BYTES_MAX;
             self.open.dirty.push(place);
         }
         counter.merge(OURS, slot, open_version);
@@ -233,11 +233,12 @@ impl Counters {
         known.fingerprint = known.fingerprint.wrapping_sub(self.open.outdated);
         let mut entries = Vec::with_capacity(self.open.dirty.len());
         for &place in &self.open.dirty {
-            let counter = &self.list[place as usize];
+            let counter = &self.list[place];
             if let Some(held) = counter.slot_of(OURS) {
-                let summand = fingerprint::of_slot(counter.name_hash, &held.slot);
+                let slot = held.slot();
+                let summand = fingerprint::of_slot(counter.name_hash, &slot);
                 known.fingerprint = known.fingerprint.wrapping_add(summand);
-                entries.push((place, held.slot));
+                entries.push((place, slot));
             }
         }
         self.open.dirty.clear();
@@ -295,16 +296,15 @@ impl Counters {
     }
 
     fn merge_slot(&mut self, place: u32, origin: OriginIndex, slot: &Slot, upto: Version) -> bool {
-        let counter = &mut self.list[place as usize];
+        let counter = &mut self.list[place];
         #[cfg(feature = "planted-bugs")]
         let slot = &match self.bug {
             Some(crate::node::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
             _ => *slot,
         };
-        let version = counter.slot_of(origin).map(|held| held.version);
-        let (before, after) = counter.merge(origin, slot, upto);
+        let MergedSlot { before, after, is_newer } = counter.merge(origin, slot, upto);
         if before == after {
-            return version.is_none_or(|version| version < upto);
+            return is_newer;
         }
         let known = &mut self.origins[origin as usize].known;
         known.fingerprint = known
@@ -318,8 +318,8 @@ impl Counters {
     fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
         let known = |entry: &Entry<'_>| {
             self.find(entry.name)
-                .and_then(|place| self.list[place as usize].slot_of(OURS))
-                .is_some_and(|held| entry.slot().is_within(&held.slot))
+                .and_then(|place| self.list[place].slot_of(OURS))
+                .is_some_and(|held| entry.slot().is_within(&held.slot()))
         };
         if delta.upto > self.our_version() || !delta.entries.iter().all(known) {
             return Err(MergeError::ForeignWriter);
@@ -382,38 +382,42 @@ impl Counters {
 
     /// Every slot of every counter.
     pub fn iter(&self) -> impl Iterator<Item = SlotView<'_>> + '_ {
-        self.list.iter().flat_map(|counter| self.views(counter))
+        self.list.iter_from(0).flat_map(|(name, counter)| self.views(name, counter))
     }
 
-    fn views<'a>(&'a self, counter: &'a Counter) -> impl Iterator<Item = SlotView<'a>> + 'a {
-        counter.slots().iter().map(|held| SlotView {
-            name: &counter.name,
+    fn views<'a>(
+        &'a self,
+        name: &'a str,
+        counter: &'a Counter,
+    ) -> impl Iterator<Item = SlotView<'a>> + 'a {
+        counter.slots().iter().map(move |held| SlotView {
+            name,
             origin: self.origins[held.origin as usize].id,
             version: held.version,
-            slot: held.slot,
+            slot: held.slot(),
         })
     }
 
     /// The slots of one counter; none if nobody touched it.
     pub fn slots_of(&self, name: &str) -> impl Iterator<Item = SlotView<'_>> + '_ {
-        let place = self.find(name).map(|place| &self.list[place as usize]);
-        place.into_iter().flat_map(|counter| self.views(counter))
+        let counter = self.find(name).and_then(|place| self.list.get(place as usize));
+        counter.into_iter().flat_map(|(name, counter)| self.views(name, counter))
     }
 
     /// The name of the counter at a place.
     pub(crate) fn name_at(&self, place: u32) -> &str {
-        &self.list[place as usize].name
+        self.list.name(place)
     }
 
     /// Up to `count` names, from a place on.
     pub(crate) fn names_from(&self, place: usize, count: usize) -> Vec<CounterName> {
-        let names = self.list.iter().skip(place).take(count);
-        names.map(|counter| CounterName::known(&counter.name)).collect()
+        let names = self.list.iter_from(place).take(count);
+        names.map(|(name, _)| CounterName::known(name)).collect()
     }
 
     /// The name and the slots of the counter at a place; `None` beyond the list's end.
     pub(crate) fn slots_at(&self, place: usize) -> Option<(&str, &[HeldSlot])> {
-        self.list.get(place).map(|counter| (&*counter.name, counter.slots()))
+        self.list.get(place).map(|(name, counter)| (name, counter.slots()))
     }
 
     /// The place of an origin, if it is known.
@@ -431,25 +435,26 @@ impl Counters {
         Some(index)
     }
 
+    /// Makes room for so many more counters, so that filling the table does not grow it in steps.
+    pub fn reserve(&mut self, additional: usize) {
+        let room = (COUNTERS_MAX as usize).saturating_sub(self.list.len());
+        self.places.reserve(additional.min(room));
+    }
+
     fn find(&self, name: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(name);
-        self.places.find(hash, |&place| &*self.list[place as usize].name == name).copied()
+        self.places.find(name, &self.list)
     }
 
     fn find_or_insert(&mut self, name: &str) -> Result<u32, Refusal> {
-        let hash = self.hasher.hash_one(name);
-        let list = &self.list;
-        if let Some(&place) = self.places.find(hash, |&place| &*list[place as usize].name == name) {
-            return Ok(place);
-        }
-        let place = u32::try_from(self.list.len())
-            .ok()
-            .filter(|place| *place < COUNTERS_MAX)
+        let end = self.list.len();
+        let next = u32::try_from(end).ok().filter(|place| *place < COUNTERS_MAX);
+        let place = self
+            .places
+            .find_or_insert(name, &self.list, next)
             .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
-        self.list.push(Counter::new(name, fingerprint::of_name(name)));
-        let (list, hasher) = (&self.list, &self.hasher);
-        self.places
-            .insert_unique(hash, place, |&place| hasher.hash_one(&*list[place as usize].name));
+        if place as usize == end {
+            self.list.push(name, Counter::new(fingerprint::of_name(name)));
+        }
         Ok(place)
     }
 }

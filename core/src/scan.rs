@@ -76,7 +76,7 @@ impl Scan {
                 let (lowest, want) =
                     self.from.get(held.origin as usize).copied().unwrap_or(UNWANTED);
                 if held.version >= lowest {
-                    entries[want as usize].push(Entry::new(name, held.slot));
+                    entries[want as usize].push(Entry::new(name, held.slot()));
                     gathered += name.len() + ENTRY_BYTES_MAX;
                 }
             }

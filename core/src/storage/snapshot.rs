@@ -104,7 +104,7 @@ impl Walk {
 }
 
 fn row(held: &HeldSlot) -> SlotRow {
-    let slot = held.slot;
+    let slot = held.slot();
     SlotRow {
         origin: held.origin,
         version: held.version,
