@@ -42,6 +42,14 @@ fn name(n: usize) -> String {
     format!("counter:{n:012}")
 }
 
+/// A number that tells nothing of `n` to a cache (the finaliser of SplitMix64).
+fn scattered(n: usize) -> usize {
+    let mut n = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (n ^ (n >> 31)) as usize
+}
+
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -115,7 +123,7 @@ fn add(count: usize) {
     for origin in 2..5 {
         fill(&mut counters, origin, count);
     }
-    let names: Vec<String> = (0..1 << 20).map(|n| name(n * 7_919_993 % count)).collect();
+    let names: Vec<String> = (0..1 << 20).map(|n| name(scattered(n) % count)).collect();
     for n in 0..count {
         counters.add(&name(n), 1).expect("there is room");
         if n % 64 == 63 {
