@@ -247,6 +247,8 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn counter(slots: &[Slot]) -> Counter {
@@ -320,5 +322,58 @@ mod tests {
         assert_eq!(counter.value(), Value(0));
         assert_eq!(counter.added(1), Err(Refusal::Overflow));
         assert_eq!(counter.added(-1), Err(Refusal::Overflow));
+    }
+
+    #[test]
+    fn an_idle_counter_takes_as_little_as_the_bound_on_counters_counts_with() {
+        assert_eq!(size_of::<HeldSlot>(), 32);
+        assert_eq!(size_of::<Counter>(), 40);
+    }
+
+    #[test]
+    fn a_sum_that_leaves_64_bits_is_exact_and_so_is_its_way_back() {
+        let mut counter = Counter::new(0);
+        let (plus, minus) = (u64::MAX, u64::MAX);
+        counter.merge(1, &Slot { plus, minus: 0, raise: 0 }, 1);
+        counter.merge(2, &Slot { plus, minus: 0, raise: 0 }, 1);
+        assert_eq!(counter.value(), Value(2 * i128::from(u64::MAX)));
+        counter.merge(3, &Slot { plus: 0, minus, raise: 0 }, 1);
+        counter.merge(1, &Slot { plus, minus, raise: 0 }, 2);
+        assert_eq!(counter.value(), Value(0));
+        counter.merge(2, &Slot { plus, minus, raise: 0 }, 2);
+        assert_eq!(counter.value(), Value(-i128::from(u64::MAX)));
+    }
+
+    /// Numbers of every size, as often at the edges as between.
+    fn number() -> impl Strategy<Value = u64> {
+        let edge = i64::MAX as u64;
+        prop_oneof![0..4_u64, edge - 2..edge + 3, u64::MAX - 2..=u64::MAX, any::<u64>()]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_of_the_slots_is_what_they_add_up_to(
+            merges in prop::collection::vec((0..4_u32, number(), number(), number()), 0..12),
+            may_raise: bool,
+        ) {
+            let mut counter = Counter::new(0);
+            let mut slots = [Slot::default(); 4];
+            for (origin, plus, minus, raise) in merges {
+                let slot = Slot { plus, minus, raise: if may_raise { raise } else { 0 } };
+                let before = slots[origin as usize];
+                slots[origin as usize].merge(&slot);
+                let merged = counter.merge(origin, &slot, 1);
+                prop_assert_eq!((merged.before, merged.after), (before, slots[origin as usize]));
+                let sum = |number: fn(&Slot) -> u64| -> i128 {
+                    slots.iter().map(|slot| i128::from(number(slot))).sum()
+                };
+                let raise = slots.iter().map(|slot| slot.raise).max().unwrap_or(0);
+                let value = sum(|slot| slot.plus) - sum(|slot| slot.minus) + i128::from(raise);
+                prop_assert_eq!(counter.value(), Value(value));
+            }
+            for held in counter.slots() {
+                prop_assert_eq!(held.slot(), slots[held.origin as usize]);
+            }
+        }
     }
 }

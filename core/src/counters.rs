@@ -204,16 +204,16 @@ impl Counters {
 
     fn write(&mut self, place: u32, slot: &Slot) -> Value {
         let open_version = self.our_version() + 1;
-        let name_bytes = self.list.name(place).len();
-        let counter = &mut self.list[place];
+        let counter = &self.list[place];
         let held = counter.slot_of(OURS);
         if held.is_none_or(|held| held.version < open_version) {
             let before = held.map_or(Slot::default(), HeldSlot::slot);
             self.open.outdated =
                 self.open.outdated.wrapping_add(fingerprint::of_slot(counter.name_hash, &before));
-            self.open.bytes += name_bytes + ENTRY_BYTES_MAX;
+            self.open.bytes += self.list.name(place).len() + ENTRY_BYTES_MAX;
             self.open.dirty.push(place);
         }
+        let counter = &mut self.list[place];
         counter.merge(OURS, slot, open_version);
         counter.value()
     }
