@@ -104,6 +104,9 @@ pub enum Behind {
 /// The results of a request's operations, in their order.
 pub type Results = Vec<Result<Value, Refusal>>;
 
+/// A counter's name, and its value when it was listed.
+pub type Row = (CounterName, Value);
+
 /// A question about the table as a whole; it changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
@@ -117,6 +120,18 @@ pub enum Query {
         from: u64,
         /// How many names at most; [`crate::node::SCAN_NAMES_MAX`] bounds it.
         count: usize,
+    },
+    /// Counters in the order of their names, byte by byte; those that were there when it was asked
+    /// and come next, and perhaps some that came since. Answered by [`Answer::Page`], later than
+    /// what is asked after it where there are many new names to be put in order, or by
+    /// [`Answer::Busy`].
+    List {
+        /// What the names begin with; anything if there is none.
+        prefix: Option<CounterName>,
+        /// The last name that is known already: it and what stands before it are left out.
+        after: Option<CounterName>,
+        /// How many rows at most; [`crate::order::PAGE_ROWS_MAX`] bounds it.
+        limit: usize,
     },
     /// Who has contributed what to a counter. Answered by [`Answer::Origins`].
     Origins {
@@ -137,6 +152,15 @@ pub enum Answer {
         /// What to ask from next.
         next: u64,
     },
+    /// Counters in the order of their names.
+    Page {
+        /// The next ones.
+        rows: Vec<Row>,
+        /// Whether there is at least one more behind them.
+        more: bool,
+    },
+    /// Too many wait for the same already; nothing was asked.
+    Busy,
     /// Every origin's share of a counter; empty if nobody has touched it.
     Origins(Vec<Share>),
     /// How many peers have synced what was awaited.

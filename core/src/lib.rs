@@ -24,6 +24,7 @@ mod links;
 mod list;
 pub mod name;
 pub mod node;
+pub mod order;
 pub mod peers;
 mod places;
 mod ranges;

@@ -36,6 +36,7 @@ use crate::effects::{
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::limit::RateLimit;
 use crate::links::{Context, FRAME_LENGTH_BYTES, Links, Outcome};
+use crate::order::{Order, Window};
 use crate::peers::{Change, Peers, SwimError};
 use crate::registry::Standing;
 use crate::replication::Replication;
@@ -119,6 +120,7 @@ pub struct Node {
     counters: Counters,
     /// Who we are as the journal says.
     kept: Start,
+    order: Order,
     discovery: Discovery,
     peers: Peers,
     links: Links,
@@ -188,6 +190,7 @@ impl Node {
             counters: recovered.counters,
             kept,
             chance,
+            order: Order::default(),
             discovery: Discovery::new(config.discovery, now),
             peers,
             links: Links::default(),
@@ -208,8 +211,9 @@ impl Node {
         match input {
             Input::Request { token, ops } => self.request(now, token, ops, effects),
             Input::Query { token, query } => {
-                let answer = self.answer(query);
-                effects.after_sync.push(Effect::Answer { token, answer });
+                if let Some(answer) = self.answer(token, query) {
+                    effects.after_sync.push(Effect::Answer { token, answer });
+                }
             }
             Input::Await { token, version, peers, patience } => {
                 let until = patience.map(|patience| now + patience);
@@ -283,6 +287,7 @@ impl Node {
             self.links.next_deadline(),
             self.replication.next_deadline(),
             parked,
+            self.order.has_work().then_some(Time::ZERO),
             self.awaiting.iter().filter_map(|awaiting| awaiting.until).min(),
         ]
         .into_iter()
@@ -395,8 +400,9 @@ impl Node {
         }
     }
 
-    fn answer(&self, query: Query) -> Answer {
-        match query {
+    /// Answers a query, or has it wait.
+    fn answer(&mut self, token: Token, query: Query) -> Option<Answer> {
+        Some(match query {
             Query::Size => Answer::Size(self.counters.len()),
             Query::Scan { from, count } => {
                 let from = usize::try_from(from).unwrap_or(usize::MAX);
@@ -414,7 +420,14 @@ impl Node {
                 });
                 Answer::Origins(shares.collect())
             }
-        }
+            Query::List { prefix, after, limit } => {
+                let window = Window { prefix, after, limit };
+                if self.order.ask(token, window, &self.counters) {
+                    return None;
+                }
+                Answer::Busy
+            }
+        })
     }
 
     fn address_of(&self, origin: OriginId) -> Option<Address> {
@@ -490,6 +503,9 @@ impl Node {
         }
         if !self.awaiting.is_empty() {
             self.answer_awaiting(now, effects);
+        }
+        if let Some((token, (rows, more))) = self.order.step(&self.counters) {
+            effects.after_sync.push(Effect::Answer { token, answer: Answer::Page { rows, more } });
         }
     }
 

@@ -140,13 +140,17 @@ impl<D: Disk> Driver<D> {
     /// returns. An error of the disk ends it as well, and nothing that was not safe has left.
     pub(crate) async fn run(mut self, leave: oneshot::Receiver<()>) -> io::Result<()> {
         let mut leave = pin!(leave);
-        let mut alarm = pin!(sleep_until(Instant::now()));
+        let mut last = Instant::now();
+        let mut alarm = pin!(sleep_until(last));
         loop {
             let due = self.clock.instant(self.node.next_deadline());
             // An alarm too early costs one look; setting it anew for every input would cost more.
             if due < alarm.deadline() || alarm.is_elapsed() {
                 alarm.as_mut().reset(due);
             }
+            // A timer counts in milliseconds; what can be done now need not wait for its next one. One
+            // turn is left to everybody else.
+            let is_overdue = due <= last;
             let (arrivals, commands) = (self.takes_arrivals(), self.takes_commands());
             let wake = tokio::select! {
                 biased;
@@ -156,9 +160,11 @@ impl<D: Disk> Driver<D> {
                 Some(arrival) = self.inbox.arrivals.recv(), if arrivals => Wake::Arrival(arrival),
                 Some(command) = self.inbox.commands.recv(), if commands => Wake::Command(command),
                 // Last, since closing a batch does what is due however the batch came about.
+                () = tokio::task::yield_now(), if is_overdue => Wake::Due,
                 () = &mut alarm => Wake::Due,
             };
             let now = Instant::now();
+            last = now;
             let time = self.clock.time(now);
             let is_leaving = matches!(wake, Wake::Leave);
             match wake {
