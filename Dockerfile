@@ -15,7 +15,7 @@ VOLUME /data
 
 # HTTP and links; SWIM's datagrams; broadcasts.
 EXPOSE 8088/tcp 8088/udp 7000/udp
-ENV QUIPU_HTTP=0.0.0.0:8088
+ENV QUIPU_HTTP=0.0.0.0:8088 QUIPU_DATA_DIR=/data
 
 # A health check costs a process each time, so it is not asked more often than a person would notice.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/quipu", "health"]

@@ -8,13 +8,13 @@
 all: ## Stop what ran, build, start three nodes, return when they have found each other
 	@scripts/cluster up
 
-stop: ## Stop every node
+stop: ## Stop every node; counts stay
 	@scripts/cluster stop
 
-restart: ## Restart the nodes one after the other, so that the count survives
+restart: ## Restart the nodes one after the other; counts stay
 	@scripts/cluster restart
 
-clean: ## Stop, and delete what make made: image, network, volumes, .run
+clean: ## Stop, and delete what make made: image, network, counts, .run
 	@scripts/cluster clean
 
 logs: ## Show the nodes' logs; at a terminal, follow them

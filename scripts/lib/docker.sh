@@ -54,6 +54,9 @@ docker_stop_node() {
     docker rm --force --volumes "node$1" >/dev/null
 }
 
+# Its nameless volume has gone with the container.
+docker_forget_node() { :; }
+
 docker_restart_node() { docker restart --time "$stop_grace_s" "node$1" >/dev/null; }
 
 # docker_has_node NUMBER: whether its name is taken, be it by a container that stopped.

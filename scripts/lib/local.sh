@@ -1,7 +1,7 @@
 # The nodes as processes of this machine, on 127.0.0.1:9088 and up, for where there is no Docker.
 #
 # They find each other by broadcast on the loopback network, as containers do on theirs. Each has a
-# pid and a log under .run/.
+# pid, a log and a data directory under .run/.
 
 # At twenty looks a second, five seconds, as Docker gives them.
 readonly stop_grace_looks=100
@@ -24,7 +24,7 @@ local_start_three() {
 local_start_node() {
     mkdir -p .run
     env --unset=PORT --unset=PEERS setsid "$(local_binary)" --http "127.0.0.1:$((9087 + $1))" \
-        </dev/null >>".run/node$1.log" 2>&1 &
+        --data-dir ".run/node$1.data" </dev/null >>".run/node$1.log" 2>&1 &
     echo $! >".run/node$1.pid"
     disown
 }
@@ -55,6 +55,13 @@ local_stop_node() {
         fi
     fi
     rm -f ".run/node$1.pid"
+}
+
+# What a node beside the first three had kept goes with it, as a container's nameless volume does.
+local_forget_node() {
+    if (($1 > 3)); then
+        rm -rf ".run/node$1.data"
+    fi
 }
 
 local_restart_node() {
@@ -88,6 +95,7 @@ local_stop() {
     local number
     for number in $(local_numbers); do
         local_stop_node "$number"
+        local_forget_node "$number"
     done
 }
 

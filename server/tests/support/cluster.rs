@@ -50,7 +50,7 @@ impl Meeting {
 
     fn new(number: u16, flags: &[&str]) -> Meeting {
         let cluster = format!("test-{}-{number}", std::process::id());
-        let flags = [&["--in-memory", "--cluster", cluster.as_str()], flags].concat();
+        let flags = [&["--cluster", cluster.as_str()], flags].concat();
         let flags = flags.into_iter().map(str::to_owned).collect();
         Meeting { cluster, flags, calls: None }
     }

@@ -78,8 +78,7 @@ impl Network {
     #[track_caller]
     pub fn start(&self, place: usize, more: &[&str]) -> Node {
         let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
-        let flags = [&["--in-memory"], more].concat();
-        Node::start_inside(&self.machines[place], listen, self.address(place), &flags)
+        Node::start_inside(&self.machines[place], listen, self.address(place), more)
     }
 
     /// A node on every machine.

@@ -127,6 +127,7 @@ impl Node {
             .args(&program[1..])
             .args(["--http", &listen.to_string()])
             .args(args)
+            .args(if args.contains(&"--data-dir") { &[][..] } else { &["--in-memory"] })
             // Whoever runs the tests may have set these for something else.
             .env_remove("PORT")
             .env_remove("PEERS")
