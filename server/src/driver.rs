@@ -307,12 +307,16 @@ impl<D: Disk> Driver<D> {
         self.let_go_at_once();
         let records = std::mem::take(&mut self.effects.journal);
         let effects = std::mem::take(&mut self.effects.after_sync);
-        // A batch that has nothing to keep and nothing to hold back is over.
-        if !records.is_empty() || !effects.is_empty() {
+        if !records.is_empty() {
             let record_bytes = records.len();
             self.disk.append(batch, records);
             self.waiting_bytes += record_bytes;
             self.waiting.push_back(Waiting { batch, record_bytes, effects });
+        } else if let Some(last) = self.waiting.back_mut() {
+            // Nothing to keep, but what it tells may have been read from what is not safe yet.
+            last.effects.extend(effects);
+        } else {
+            effects.into_iter().for_each(|effect| self.carry_out(effect));
         }
     }
 
@@ -513,6 +517,24 @@ mod tests {
         stage.settle().await;
         assert!(!answer.is_finished());
         stage.sync(batch);
+        assert_eq!(value(answer.await.unwrap()), 1);
+    }
+
+    #[tokio::test]
+    async fn a_read_waits_for_what_it_may_have_seen_and_for_nothing_else() {
+        let mut stage = Stage::new().await;
+        let read = |stage: &Stage| {
+            let handle = stage.handle.clone();
+            let op = Op::Get { name: CounterName::DEFAULT };
+            tokio::spawn(async move { handle.request(vec![op]).await })
+        };
+        assert_eq!(value(read(&stage).await.unwrap()), 0, "the disk has nothing to do with it");
+        let (answer, batch) = stage.add().await;
+        let behind = read(&stage);
+        stage.settle().await;
+        assert!(!behind.is_finished());
+        stage.sync(batch);
+        assert_eq!(value(behind.await.unwrap()), 1);
         assert_eq!(value(answer.await.unwrap()), 1);
     }
 

@@ -79,13 +79,14 @@ impl Journal {
             frame::seal(records, journal.position, journal.synced);
             let name = files::segment(journal.number);
             let end = journal.position + records.len() as u64;
-            if end > journal.reserved {
-                let bytes = RESERVE_BYTES.max(records.len() as u64);
-                files.reserve(&name, bytes)?;
-                journal.reserved = journal.position + bytes;
+            // What is long writes the length for itself, and need not be written twice.
+            if end > journal.reserved && (records.len() as u64) < RESERVE_BYTES {
+                files.reserve(&name, RESERVE_BYTES)?;
+                journal.reserved = journal.position + RESERVE_BYTES;
             }
             files.append(&name, records)?;
             journal.position = end;
+            journal.reserved = journal.reserved.max(end);
             Ok(())
         })
     }

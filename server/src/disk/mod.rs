@@ -38,7 +38,7 @@ pub(crate) enum News {
 
 /// Takes batches and says when they are safe.
 pub(crate) trait Disk: Send + 'static {
-    /// Takes over one batch's records, which may be none. Must not block: a disk that has to
+    /// Takes over one batch's records. Must not block: a disk that has to
     /// write does so on a thread of its own. Batches come in order, but numbers may be left out.
     fn append(&mut self, batch: u64, records: Vec<u8>);
 
