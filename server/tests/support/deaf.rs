@@ -185,7 +185,8 @@ impl Driver {
                 self.links.remove(&link);
                 None
             }
-            Effect::Broadcast { .. } | Effect::Reply { .. } | Effect::Event(_) => None,
+            // Nobody hears its calls, and nobody asks it anything.
+            _ => None,
         }
     }
 
