@@ -3,6 +3,7 @@
 //! Declared `pub` by each test, so that a test need not use all of it.
 
 pub mod cluster;
+pub mod data_dir;
 pub mod deaf;
 pub mod http;
 pub mod load;

@@ -1,8 +1,8 @@
 //! A network namespace: a machine's network without the machine.
 //!
 //! It has no name in the file system. A process that does nothing holds it, and ends when its
-//! standard input does, which is when the test does, however that comes about; the kernel then
-//! takes the namespace with all its interfaces. Rejected: `ip netns add`, which leaves a name and
+//! standard input does, which is when the test does, however that comes about; once the nodes inside
+//! have ended too, the kernel takes the namespace with all its interfaces. Rejected: `ip netns add`, which leaves a name and
 //! whatever hangs on it behind when a test is killed.
 //!
 //! A socket belongs to the namespace of the thread that made it, so a test talks to a node inside
