@@ -17,9 +17,12 @@ use support::network::Network;
 use support::node::Node;
 use support::wait::{say_loudly, wait_until};
 
-/// What no increment may take, cut off or not. The promise is 100 ms; this leaves room for a machine
-/// that has better things to do.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+/// What an increment may take, cut off or not: the promise. Of a hundred one may be late, for on a
+/// machine that runs other tests too the clients themselves wait for a processor now and then.
+const ANSWER_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// What not even that one may take: less than anything in the protocol would wait for a peer.
+const ANSWER_TIME_MAX_BY_FAR: Duration = Duration::from_secs(2);
 
 /// TCP sends again what was lost, later each time; links that fall silent meanwhile begin anew.
 const NEWS_THROUGH_LOSS_TIME_MAX: Duration = Duration::from_secs(20);
@@ -54,7 +57,8 @@ fn count_through(network: &Network, nodes: &[Node], meanwhile: impl FnOnce(&[&No
     wait_until_met(&all, AGREEING_TIME_MAX.saturating_sub(healed.elapsed()));
     assert!(!lost.is_empty() && !lost.contains(&0), "no fault without effect: {lost:?}");
     assert!(exact < AGREEING_TIME_MAX, "exact {exact:?} after the healing");
-    assert!(tally.slowest() < ANSWER_TIME_MAX, "an increment took {:?}", tally.slowest());
+    assert!(tally.quantile(990) < ANSWER_TIME_MAX, "p99 {:?}", tally.quantile(990));
+    assert!(tally.slowest() < ANSWER_TIME_MAX_BY_FAR, "an increment took {:?}", tally.slowest());
     say_loudly(&format!(
         "{lost:?} packets lost; {} increments, median {:?}, p99 {:?}, slowest {:?}; exact {exact:?} and all lists complete \
          {:?} after the healing",
