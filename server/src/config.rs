@@ -15,6 +15,10 @@ use crate::flags::{Flags, LogFormat, LogLevel};
 /// The port that is meant where none is given.
 pub(crate) const DEFAULT_PORT: u16 = 8088;
 
+/// The port for clients of Redis where none is given: one beyond Redis's own, so that both can run
+/// on one machine.
+const REDIS_PORT: u16 = 6380;
+
 /// Longest secret file, in bytes. A file that is longer was named by mistake, and may be a device
 /// that never ends.
 const SECRET_BYTES_MAX: u64 = 4096;
@@ -23,6 +27,7 @@ const SECRET_BYTES_MAX: u64 = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
+    pub(crate) redis: RedisConfig,
     /// As it was given; a port that it lacks is the one that is listened on.
     pub(crate) advertise: Option<String>,
     pub(crate) seeds: Vec<Address>,
@@ -41,6 +46,16 @@ pub(crate) struct Keeping {
     /// `None`: a directory that is named for the port that is listened on.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) fsync: Fsync,
+}
+
+/// Where to listen for clients of Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RedisConfig {
+    Off,
+    /// Nowhere else.
+    At(SocketAddr),
+    /// There if nobody else does, since nobody asked for it.
+    IfFree(SocketAddr),
 }
 
 /// How to call others.
@@ -88,6 +103,7 @@ impl Config {
         let to = targets(&flags.finding.discovery_to, port)?;
         Ok(Config {
             listen,
+            redis: redis_address(flags.listening.redis.as_deref(), listen)?,
             advertise: flags.listening.advertise,
             seeds,
             discovery: (!flags.finding.disable_discovery).then_some(DiscoveryConfig { port, to }),
@@ -123,6 +139,20 @@ pub(crate) fn listen_address(
         })?);
     }
     Ok(listen)
+}
+
+fn redis_address(given: Option<&str>, http: SocketAddr) -> Result<RedisConfig, ConfigError> {
+    match given {
+        None => Ok(RedisConfig::IfFree(SocketAddr::new(http.ip(), REDIS_PORT))),
+        Some("off") => Ok(RedisConfig::Off),
+        Some(text) => socket(text, REDIS_PORT).map(RedisConfig::At).ok_or_else(|| {
+            ConfigError::Unreadable {
+                flag: "--redis",
+                expected: "off, or an IP address and a port, like 127.0.0.1:6380",
+                found: text.into(),
+            }
+        }),
+    }
 }
 
 /// An IP address with a port, or without one.
@@ -200,6 +230,19 @@ mod tests {
     }
 
     #[test]
+    fn redis_clients_are_listened_for_where_http_is_unless_told_otherwise() {
+        let redis = |flags: &[&str]| config(flags, &[]).map(|config| config.redis);
+        let at = |text: &str| text.parse().unwrap();
+        assert_eq!(redis(&[]).unwrap(), RedisConfig::IfFree(at("127.0.0.1:6380")));
+        let everywhere = redis(&["--http", "0.0.0.0:9000"]).unwrap();
+        assert_eq!(everywhere, RedisConfig::IfFree(at("0.0.0.0:6380")));
+        let given = redis(&["--redis", "127.0.0.1:0", "--http", "0.0.0.0"]).unwrap();
+        assert_eq!(given, RedisConfig::At(at("127.0.0.1:0")));
+        assert_eq!(redis(&["--redis", "::1"]).unwrap(), RedisConfig::At(at("[::1]:6380")));
+        assert_eq!(redis(&["--redis=off"]).unwrap(), RedisConfig::Off);
+    }
+
+    #[test]
     fn the_variable_port_overrides_the_port_and_nothing_else() {
         let listen = |http: &str, port: &str| {
             config(&["--http", http], &[("PORT", port)]).map(|config| config.listen.to_string())
@@ -231,6 +274,7 @@ mod tests {
         for (flags, words) in [
             (&["--http", "localhost:8088"][..], "--http: expected an IP address and a port"),
             (&["--http", "127.0.0.1:99999"], "--http: expected"),
+            (&["--redis", "on"], "--redis: expected off, or an IP address and a port"),
             (&["--advertise", "0.0.0.0:1"], "--advertise: expected an address at which other"),
             (&["--advertise", "http://a"], "--advertise: expected"),
             (&["--join", "a:0"], "--join: expected a port"),

@@ -83,6 +83,11 @@ pub(crate) struct Listening {
     #[arg(hide_env_values = true)]
     pub(crate) http: String,
 
+    /// Address to listen on for clients of Redis, or off; port 0 takes a free one [default: port 6380
+    /// where HTTP is listened on, or nowhere if it is taken]
+    #[arg(long, value_name = "IP:PORT|off", env = "QUIPU_REDIS", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
+
     /// Address at which other nodes reach this one [default: the one listened on; for 0.0.0.0 that
     /// of the default route's interface]
     #[arg(long, value_name = "HOST[:PORT]", env = "QUIPU_ADVERTISE", hide_env_values = true)]

@@ -1,10 +1,11 @@
 //! Quipu, a distributed counter: every node counts, every node agrees.
 //!
-//! A request's path: `http` → `handle` → `inbox` → `driver` → the crate `quipu_core`, and back by
+//! A request's path: `http` or `redis` → `handle` → `inbox` → `driver` → the crate `quipu_core`, and back by
 //! way of `disk`. A peer's: `network` → `inbox` → `driver` → the same.
 
 #![forbid(unsafe_code)]
 
+mod accepting;
 mod config;
 mod count;
 mod data;
@@ -18,6 +19,7 @@ mod http;
 mod inbox;
 mod logging;
 mod network;
+mod redis;
 mod run;
 mod start;
 

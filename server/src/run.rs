@@ -12,16 +12,19 @@ use std::time::Duration;
 use quipu_core::identity::{Address, AddressError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::config::Config;
+use crate::config::{Config, RedisConfig};
 use crate::driver::{Clock, Driver};
 use crate::handle::{Handle, Kept};
 use crate::http;
 use crate::inbox::inbox;
 use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
+use crate::redis;
 use crate::start::{StartError, start};
 
 /// How long requests that are under way may delay the goodbye.
@@ -32,6 +35,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 pub(crate) enum RunError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("--redis: cannot listen on {0}: {1}; give another address with --redis, or off")]
+    Redis(SocketAddr, io::Error),
     #[error("--advertise: {0}")]
     Advertise(#[from] AddressError),
     #[error(transparent)]
@@ -53,6 +58,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     allow_all_descriptors();
     let sockets = Sockets::bind(config.listen, config.discovery.as_ref()).await?;
     let listen = sockets.listener.local_addr()?;
+    let redis = redis_listener(config.redis).await?;
     let address = advertised(&config, listen)?;
     warn_if_open(&config, listen);
 
@@ -73,10 +79,21 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         kept.clone(),
     );
     // Before what was kept is read, so that whoever asks learns that the node is starting.
-    let (stop, stopping) = oneshot::channel::<()>();
-    let serving = tokio::spawn(http::serve(listener, handle.clone(), async {
-        let _ = stopping.await;
-    }));
+    let (stop, stopping) = watch::channel(());
+    let stopped = |mut stopping: watch::Receiver<()>| async move {
+        let _ = stopping.changed().await;
+    };
+    let traffic = Arc::new(redis::Traffic::default());
+    let mut fronts = JoinSet::new();
+    let clients = match redis {
+        Some((listener, at)) => {
+            let (handle, traffic) = (handle.clone(), Arc::clone(&traffic));
+            fronts.spawn(redis::serve(listener, handle, traffic, stopped(stopping.clone())));
+            format!("Redis clients on {at}")
+        }
+        None => "no Redis clients".to_owned(),
+    };
+    fronts.spawn(http::serve(listener, handle.clone(), traffic, stopped(stopping)));
     let started = start(&config, address.clone(), kept.counts);
     let (node, disk) = tokio::select! {
         started = started => started?,
@@ -99,7 +116,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let mut driver = tokio::spawn(driver.run(leaving));
     handle.open();
     tracing::info!(
-        "quipu {} listens on {listen}, advertised as {address}",
+        "quipu {} listens on {listen}, advertised as {address}; {clients}",
         env!("CARGO_PKG_VERSION")
     );
 
@@ -109,7 +126,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     }
     let stopped = async {
         drop(stop);
-        let _ = timeout(DRAIN_TIME_MAX, serving).await;
+        let _ = timeout(DRAIN_TIME_MAX, fronts.join_all()).await;
         drop(leave);
         driver.await
     };
@@ -122,6 +139,30 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
             tracing::warn!("{name} again: stopping at once");
             Ok(())
         }
+    }
+}
+
+/// Listens for clients of Redis, and tells where.
+async fn redis_listener(
+    config: RedisConfig,
+) -> Result<Option<(TcpListener, SocketAddr)>, RunError> {
+    let at = match config {
+        RedisConfig::Off => return Ok(None),
+        RedisConfig::At(at) | RedisConfig::IfFree(at) => at,
+    };
+    match TcpListener::bind(at).await {
+        Ok(listener) => {
+            let at = listener.local_addr()?;
+            Ok(Some((listener, at)))
+        }
+        Err(error) if matches!(config, RedisConfig::IfFree(_)) => {
+            tracing::warn!(
+                "no Redis clients: cannot listen on {at}: {error}; give another address with \
+                 --redis, or off"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(RunError::Redis(at, error)),
     }
 }
 

@@ -6,10 +6,9 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,7 +18,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -28,15 +26,9 @@ use tower::Service;
 use super::app::App;
 use super::routes::{Route, router};
 use super::traffic::Traffic;
+use crate::accepting::{ACCEPT_PAUSE, Complaints, connections_max, is_of_one_connection};
 use crate::handle::Handle;
-
-/// Most connections at a time. One that holds half a head takes some 25 KiB (measured), so all of
-/// them 250 MiB; and more clients than that would wait for the processor, not for a connection.
-const CONNECTIONS_MAX: usize = 10_000;
-
-/// File descriptors that connections leave free however many strangers hold one, so that links,
-/// dials, files and the other front ends still get theirs.
-const DESCRIPTORS_RESERVED: usize = 256;
+use crate::redis;
 
 /// How long a request's head may take to arrive, from the connection's start or the last answer on.
 /// So it also ends connections on which nothing is said. 75 s is what nginx gives an idle
@@ -59,13 +51,6 @@ const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// any of them is `/sync`'s, 2 s.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Rest after the system could not hand out a connection: long enough not to spin, too short for a
-/// client to notice.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-
-/// The shortest time between two log lines about that.
-const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
-
 /// The whole answer to a connection beyond the bound.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/json\r\n\
@@ -77,17 +62,22 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 /// Serves the API on `listener` until `stop` ends; then takes no more connections, lets requests
 /// that are under way end, and returns.
-pub(crate) async fn serve(listener: TcpListener, handle: Handle, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    handle: Handle,
+    redis: Arc<redis::Traffic>,
+    stop: impl Future<Output = ()>,
+) {
     let connections_max = connections_max();
-    let app = Arc::new(App::new(handle));
+    let app = Arc::new(App::new(handle, redis));
     let (stopping, stopped) = watch::channel(());
-    let mut server = Server {
+    let server = Server {
         router: router(Arc::clone(&app)),
         app,
         slots: Arc::new(Semaphore::new(connections_max)),
         stopped,
-        complained: None,
     };
+    let mut complaints = Complaints::default();
     let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -99,7 +89,8 @@ pub(crate) async fn serve(listener: TcpListener, handle: Handle, stop: impl Futu
             Ok((stream, _)) => server.take(stream),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                server.complain(&error);
+                server.app.traffic.accept_errors.add(1);
+                complaints.complain(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -113,32 +104,12 @@ pub(crate) async fn serve(listener: TcpListener, handle: Handle, stop: impl Futu
     }
 }
 
-/// As many connections as this process may have and still have descriptors for itself.
-fn connections_max() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-    descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2).min(CONNECTIONS_MAX)
-}
-
-/// Whether an error of `accept` is that of the connection that was to be taken, which its other
-/// side may have given up meanwhile, and says nothing of the next.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
-}
-
 struct Server {
     app: Arc<App>,
     router: Router,
     slots: Arc<Semaphore>,
     /// Ends when the server stops.
     stopped: watch::Receiver<()>,
-    /// When it was last logged that connections could not be taken.
-    complained: Option<Instant>,
 }
 
 impl Server {
@@ -158,15 +129,6 @@ impl Server {
             _slot: slot,
         };
         tokio::spawn(connection.run(stream));
-    }
-
-    fn complain(&mut self, error: &io::Error) {
-        self.app.traffic.accept_errors.add(1);
-        let now = Instant::now();
-        if self.complained.is_none_or(|last| now - last >= ACCEPT_LOG_INTERVAL) {
-            self.complained = Some(now);
-            tracing::warn!("cannot take connections for now: {error}");
-        }
     }
 }
 
@@ -234,11 +196,5 @@ mod tests {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
         assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
-    }
-
-    #[test]
-    fn connections_never_take_all_descriptors() {
-        let max = connections_max();
-        assert!(max > 0 && max <= CONNECTIONS_MAX);
     }
 }

@@ -10,11 +10,14 @@ use quipu_core::effects::{Op, Value};
 use super::errors::Problem;
 use super::traffic::Traffic;
 use crate::handle::Handle;
+use crate::redis;
 
 /// What every call has at hand.
 pub(super) struct App {
     pub(super) handle: Handle,
     pub(super) traffic: Traffic,
+    /// The other front end's, for `/metrics`.
+    pub(super) redis: Arc<redis::Traffic>,
     /// When the API came up.
     pub(super) started: SystemTime,
 }
@@ -23,8 +26,8 @@ pub(super) struct App {
 pub(super) type Shared = State<Arc<App>>;
 
 impl App {
-    pub(super) fn new(handle: Handle) -> Self {
-        App { handle, traffic: Traffic::default(), started: SystemTime::now() }
+    pub(super) fn new(handle: Handle, redis: Arc<redis::Traffic>) -> Self {
+        App { handle, traffic: Traffic::default(), redis, started: SystemTime::now() }
     }
 
     pub(super) fn node_id(&self) -> &str {

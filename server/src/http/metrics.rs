@@ -25,6 +25,7 @@ use crate::disk;
 use crate::handle::Report;
 use crate::inbox::Depths;
 use crate::network::Counts;
+use crate::redis;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -60,6 +61,7 @@ fn registry(app: &App, report: &Report) -> Registry {
     replication(ours, &report.status);
     http(ours, &app.traffic);
     disk(ours, &app.handle.kept().counts);
+    redis(ours, &app.redis);
     registry
 }
 
@@ -298,6 +300,46 @@ fn http(registry: &mut Registry, traffic: &Traffic) {
         requests.get_or_create(&[("route", route), ("status", status)]).inc_by(total);
     }
     registry.register("http_requests", "HTTP requests answered, by route and status", requests);
+}
+
+/// The Redis front end's own numbers.
+fn redis(registry: &mut Registry, traffic: &redis::Traffic) {
+    let open = traffic.accepted.get().saturating_sub(traffic.ended.get());
+    registry.register(
+        "redis_connections",
+        "Redis connections open now",
+        ConstGauge::new(open),
+    );
+    for (name, help, total) in [
+        ("redis_connections_accepted", "Redis connections taken", &traffic.accepted),
+        (
+            "redis_connections_refused",
+            "Redis connections turned away because too many were open",
+            &traffic.refused,
+        ),
+        (
+            "redis_accept_errors",
+            "Times that the system could not hand out a connection",
+            &traffic.accept_errors,
+        ),
+    ] {
+        registry.register(name, help, ConstCounter::new(total.get()));
+    }
+    by_reason(
+        registry,
+        "redis_connections_dropped",
+        "Redis connections that did not end well",
+        &[
+            ("protocol", traffic.protocol_errors.get()),
+            ("unread", traffic.unread.get()),
+            ("broken", traffic.broken.get()),
+        ],
+    );
+    let commands = Family::<[(&str, &str); 1], Counter>::default();
+    for (class, total) in traffic.commands() {
+        commands.get_or_create(&[("class", class)]).inc_by(total);
+    }
+    registry.register("redis_commands", "Redis commands received, by class", commands);
 }
 
 fn by_reason(

@@ -1,0 +1,72 @@
+//! What every front end that takes connections must mind: that there are descriptors left, and
+//! that the system may have none to hand out.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, getrlimit};
+
+/// Most connections of one front end at a time. An HTTP connection that holds half a head takes
+/// some 25 KiB (measured), so all of them 250 MiB; and more clients than that would wait for the
+/// processor, not for a connection.
+pub(crate) const CONNECTIONS_MAX: usize = 10_000;
+
+/// File descriptors that connections leave free however many strangers hold one, so that links,
+/// dials and files still get theirs.
+const DESCRIPTORS_RESERVED: usize = 256;
+
+/// HTTP and Redis: each takes its share, so that strangers at one door do not close the other.
+const FRONT_ENDS: usize = 2;
+
+/// Rest after the system could not hand out a connection: long enough not to spin, too short for a
+/// client to notice.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// The shortest time between two log lines about that.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// As many connections as a front end may have while the process still has descriptors for itself.
+pub(crate) fn connections_max() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let spare = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2);
+    (spare / FRONT_ENDS).clamp(1, CONNECTIONS_MAX)
+}
+
+/// Whether an error of `accept` is that of the connection that was to be taken, which its other
+/// side may have given up meanwhile, and says nothing of the next.
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Says that connections cannot be taken, and not more often than someone reads it.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    last: Option<Instant>,
+}
+
+impl Complaints {
+    pub(crate) fn complain(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self.last.is_none_or(|last| now - last >= LOG_INTERVAL) {
+            self.last = Some(now);
+            tracing::warn!("cannot take connections for now: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_never_take_all_descriptors() {
+        let max = connections_max();
+        assert!(max > 0 && max <= CONNECTIONS_MAX);
+    }
+}

@@ -1,0 +1,157 @@
+//! Commands about the connection itself, answered without the driver.
+
+use crate::redis::REDIS_VERSION;
+use crate::redis::command::Command;
+use crate::redis::errors;
+use crate::redis::plan::Plan;
+use crate::redis::reply::{self, Protocol};
+use crate::redis::session::Session;
+use crate::redis::table::Spec;
+
+/// Passwords that are given where there are none: whoever gives one expects to be let in by it
+/// only, and shall not believe that this is so.
+const NO_PASSWORDS: &str = "ERR this node has no users and no passwords; connect without AUTH, and \
+                            keep strangers from its port";
+
+/// `PING [message]`
+pub(in crate::redis) fn ping(command: &Command<'_>, spec: &Spec, plan: &mut Plan) {
+    match command.len() {
+        1 => plan.say(|out| reply::simple(out, "PONG")),
+        2 => plan.say(|out| reply::bulk(out, command.argument(1))),
+        _ => plan.fail(errors::arity(spec.name)),
+    }
+}
+
+/// `AUTH [user] password`
+pub(in crate::redis) fn auth(command: &Command<'_>, plan: &mut Plan) {
+    match command.len() {
+        2 => plan.fail(
+            "ERR AUTH <password> called without any password configured for the default user. \
+             Are you sure your configuration is correct?",
+        ),
+        3 => plan.fail(NO_PASSWORDS),
+        _ => plan.fail(errors::SYNTAX),
+    }
+}
+
+/// `SELECT index`
+pub(in crate::redis) fn select(command: &Command<'_>, plan: &mut Plan) {
+    match command.integer(1).map(i32::try_from) {
+        Some(Ok(0)) => plan.say(|out| reply::simple(out, "OK")),
+        Some(Ok(_)) => plan.fail("ERR DB index is out of range"),
+        Some(Err(_)) | None => plan.fail(errors::NOT_AN_INTEGER),
+    }
+}
+
+/// `HELLO [version [AUTH user password] [SETNAME name]]`
+pub(in crate::redis) fn hello(command: &Command<'_>, session: &mut Session, plan: &mut Plan) {
+    let mut protocol = session.protocol;
+    if command.len() > 1 {
+        protocol = match command.integer(1) {
+            Some(2) => Protocol::Two,
+            Some(3) => Protocol::Three,
+            Some(_) => return plan.fail("NOPROTO unsupported protocol version"),
+            None => {
+                return plan.fail("ERR Protocol version is not an integer or out of range");
+            }
+        };
+    }
+    let mut name = None;
+    let mut at = 2;
+    while at < command.len() {
+        let more = command.len() - 1 - at;
+        if command.is(at, "auth") && more >= 2 {
+            return plan.fail(NO_PASSWORDS);
+        } else if command.is(at, "setname") && more >= 1 {
+            name = Some(at + 1);
+            at += 2;
+        } else {
+            let option = command.argument(at);
+            return plan.fail([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
+        }
+    }
+    if let Some(at) = name
+        && !set_name(command, at, session, plan)
+    {
+        return;
+    }
+    session.protocol = protocol;
+    plan.say(|out| {
+        reply::map(out, protocol, 7);
+        for (key, text) in [("server", "quipu"), ("version", REDIS_VERSION)] {
+            reply::bulk(out, key.as_bytes());
+            reply::bulk(out, text.as_bytes());
+        }
+        reply::bulk(out, b"proto");
+        reply::integer(out, protocol.number());
+        reply::bulk(out, b"id");
+        reply::integer(out, i64::try_from(session.id).unwrap_or(i64::MAX));
+        // Clients look for a node that takes writes and is no part of a Redis cluster.
+        for (key, text) in [("mode", "standalone"), ("role", "master")] {
+            reply::bulk(out, key.as_bytes());
+            reply::bulk(out, text.as_bytes());
+        }
+        reply::bulk(out, b"modules");
+        reply::array(out, 0);
+    });
+}
+
+/// `CLIENT SETNAME|GETNAME|SETINFO|ID …`
+pub(in crate::redis) fn client(command: &Command<'_>, session: &mut Session, plan: &mut Plan) {
+    let is = |word| command.is(1, word);
+    let arguments = command.len();
+    let (name, expected) = match () {
+        () if is("id") => ("client|id", 2),
+        () if is("getname") => ("client|getname", 2),
+        () if is("setname") => ("client|setname", 3),
+        () if is("setinfo") => ("client|setinfo", 4),
+        () => return plan.fail(errors::unknown_subcommand(command, "client")),
+    };
+    if arguments != expected {
+        return plan.fail(errors::arity(name));
+    }
+    match name {
+        "client|id" => {
+            plan.say(|out| reply::integer(out, i64::try_from(session.id).unwrap_or(i64::MAX)));
+        }
+        "client|getname" => plan.say(|out| match &session.name {
+            Some(name) => reply::bulk(out, name),
+            None => reply::null(out, session.protocol),
+        }),
+        "client|setname" => {
+            if set_name(command, 2, session, plan) {
+                plan.say(|out| reply::simple(out, "OK"));
+            }
+        }
+        _ => set_info(command, plan),
+    }
+}
+
+/// Takes a name, or says what is wrong with it. No name at all takes the name away.
+fn set_name(command: &Command<'_>, at: usize, session: &mut Session, plan: &mut Plan) -> bool {
+    let name = command.argument(at);
+    if !name.iter().all(u8::is_ascii_graphic) {
+        plan.fail("ERR Client names cannot contain spaces, newlines or special characters.");
+        return false;
+    }
+    // A copy, since a slice would keep the whole read alive.
+    session.name = (!name.is_empty()).then(|| bytes::Bytes::copy_from_slice(name));
+    true
+}
+
+/// Clients tell what they are when they connect. Nobody asks for it here, so it is not kept.
+fn set_info(command: &Command<'_>, plan: &mut Plan) {
+    let attribute = match () {
+        () if command.is(2, "lib-name") => "lib-name",
+        () if command.is(2, "lib-ver") => "lib-ver",
+        () => {
+            let option = command.argument(2);
+            return plan.fail([b"ERR Unrecognized option '", option, b"'"].concat());
+        }
+    };
+    if command.argument(3).iter().all(u8::is_ascii_graphic) {
+        plan.say(|out| reply::simple(out, "OK"));
+    } else {
+        plan.fail(format!("ERR {attribute} cannot contain spaces, newlines or special characters."));
+    }
+}

@@ -1,0 +1,83 @@
+//! Commands on counters that the driver knows by name: what changes one, and what reads some.
+
+use quipu_core::node::REQUEST_OPS_MAX;
+
+use crate::redis::command::Command;
+use crate::redis::errors;
+use crate::redis::plan::{Plan, Slot};
+use crate::redis::reply::{self, Protocol};
+
+/// `INCRBY name by`
+pub(in crate::redis) fn increment_by(command: &Command<'_>, plan: &mut Plan) {
+    match command.integer(2) {
+        Some(by) => plan.add(command, by),
+        None => plan.fail(errors::NOT_AN_INTEGER),
+    }
+}
+
+/// `DECRBY name by`
+pub(in crate::redis) fn decrement_by(command: &Command<'_>, plan: &mut Plan) {
+    match command.integer(2).map(i64::checked_neg) {
+        Some(Some(by)) => plan.add(command, by),
+        // The one number whose opposite there is not.
+        Some(None) => plan.fail("ERR decrement would overflow"),
+        None => plan.fail(errors::NOT_AN_INTEGER),
+    }
+}
+
+/// `GET name`
+pub(in crate::redis) fn get(command: &Command<'_>, protocol: Protocol, plan: &mut Plan) {
+    if plan.find(command) {
+        plan.slot(Slot::Text(protocol));
+    }
+}
+
+/// `MGET name …`
+pub(in crate::redis) fn get_many(command: &Command<'_>, protocol: Protocol, plan: &mut Plan) {
+    let names = command.len() - 1;
+    if is_too_many(names, plan) || !plan.find(command) {
+        return;
+    }
+    plan.say(|out| reply::array(out, names));
+    for _ in 0..names {
+        plan.slot(Slot::Text(protocol));
+    }
+}
+
+/// `EXISTS name …`
+pub(in crate::redis) fn exists(command: &Command<'_>, plan: &mut Plan) {
+    let names = command.len() - 1;
+    if !is_too_many(names, plan) && plan.find(command) {
+        plan.slot(Slot::Existing(names));
+    }
+}
+
+/// `STRLEN name`
+pub(in crate::redis) fn length(command: &Command<'_>, plan: &mut Plan) {
+    if plan.find(command) {
+        plan.slot(Slot::Length);
+    }
+}
+
+/// `TYPE name`
+pub(in crate::redis) fn kind(command: &Command<'_>, plan: &mut Plan) {
+    if plan.find(command) {
+        plan.slot(Slot::Kind);
+    }
+}
+
+/// `TTL name`
+pub(in crate::redis) fn lifetime(command: &Command<'_>, plan: &mut Plan) {
+    if plan.find(command) {
+        plan.slot(Slot::Lifetime);
+    }
+}
+
+/// A command is never cut, so that what it reads was true at one moment.
+fn is_too_many(names: usize, plan: &mut Plan) -> bool {
+    let is_too_many = names > REQUEST_OPS_MAX;
+    if is_too_many {
+        plan.fail(format!("ERR expected at most {REQUEST_OPS_MAX} keys in a command, found {names}"));
+    }
+    is_too_many
+}

@@ -1,0 +1,114 @@
+//! `INFO`: this node at a glance, in the lines that tools for Redis read.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use quipu_core::status::PeerState;
+
+use super::keyspace;
+use crate::handle::{Report, Unavailable};
+use crate::redis::REDIS_VERSION;
+use crate::redis::front::Front;
+use crate::redis::reply::{self, Protocol};
+
+/// The sections, in the order in which they are told.
+const SECTIONS: [&str; 5] = ["server", "clients", "stats", "replication", "keyspace"];
+
+/// Words that stand for all sections.
+const ALL: [&str; 3] = ["default", "all", "everything"];
+
+/// Answers `INFO`.
+pub(in crate::redis) async fn tell(
+    front: &Front,
+    asked: &[Bytes],
+    protocol: Protocol,
+    out: &mut Vec<u8>,
+) -> Result<(), Unavailable> {
+    let report = front.handle.report().await?;
+    let counters = keyspace::size(&front.handle).await?;
+    let is_asked = |section: &str| {
+        asked.is_empty()
+            || asked.iter().any(|asked| {
+                asked == section.as_bytes() || ALL.iter().any(|all| asked == all.as_bytes())
+            })
+    };
+    let mut text = String::new();
+    for section in SECTIONS.into_iter().filter(|section| is_asked(section)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        let (title, lines) = lines(section, front, &report, counters);
+        let _ = write!(text, "# {title}\r\n");
+        for (key, value) in lines {
+            let _ = write!(text, "{key}:{value}\r\n");
+        }
+    }
+    reply::verbatim(out, protocol, &text);
+    Ok(())
+}
+
+type Lines = Vec<(&'static str, String)>;
+
+fn lines(
+    section: &str,
+    front: &Front,
+    report: &Report,
+    counters: usize,
+) -> (&'static str, Lines) {
+    let traffic = &front.traffic;
+    let status = &report.status;
+    match section {
+        "server" => (
+            "Server",
+            vec![
+                // Clients decide by it what they may send.
+                ("redis_version", REDIS_VERSION.to_owned()),
+                ("redis_mode", "standalone".to_owned()),
+                ("quipu_version", env!("CARGO_PKG_VERSION").to_owned()),
+                ("process_id", std::process::id().to_string()),
+                ("run_id", status.identity.origin.to_string()),
+                ("tcp_port", front.port.to_string()),
+                ("node_id", status.address().as_str().to_owned()),
+                ("uptime_in_seconds", report.uptime.as_secs().to_string()),
+            ],
+        ),
+        "clients" => {
+            let open = traffic.accepted.get().saturating_sub(traffic.ended.get());
+            (
+                "Clients",
+                vec![
+                    ("connected_clients", open.to_string()),
+                    ("maxclients", front.connections_max.to_string()),
+                ],
+            )
+        }
+        "stats" => {
+            let commands: u64 = traffic.commands().map(|(_, total)| total).sum();
+            (
+                "Stats",
+                vec![
+                    ("total_connections_received", traffic.accepted.get().to_string()),
+                    ("rejected_connections", traffic.refused.get().to_string()),
+                    ("total_commands_processed", commands.to_string()),
+                ],
+            )
+        }
+        "replication" => {
+            let is_alive = |state| matches!(state, PeerState::Alive | PeerState::Suspect);
+            let alive = status.peers.iter().filter(|peer| is_alive(peer.state)).count();
+            (
+                "Replication",
+                vec![
+                    // Every node takes writes, and every other one follows them.
+                    ("role", "master".to_owned()),
+                    ("connected_slaves", alive.to_string()),
+                    ("master_repl_offset", status.version.to_string()),
+                ],
+            )
+        }
+        _ => {
+            let db = format!("keys={counters},expires=0,avg_ttl=0");
+            ("Keyspace", if counters > 0 { vec![("db0", db)] } else { Vec::new() })
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What clients and tools ask about the server itself when they connect: the commands it has, and
+//! two settings that `redis-benchmark` prints. Answered without the driver.
+
+use bytes::Bytes;
+
+use crate::redis::command::Command;
+use crate::redis::errors;
+use crate::redis::glob;
+use crate::redis::plan::Plan;
+use crate::redis::reply::{self, Protocol};
+use crate::redis::table::{self, Class, Found, SERVED, Spec};
+
+/// Settings of Redis that have a meaning here: nothing is written by snapshot or by Redis's log.
+const SETTINGS: [(&str, &str); 2] = [("appendonly", "no"), ("save", "")];
+
+/// `INFO [section …]`, in lower case.
+pub(in crate::redis) fn sections(command: &Command<'_>) -> Vec<Bytes> {
+    command.arguments(1).map(|section| section.to_ascii_lowercase().into()).collect()
+}
+
+/// `CONFIG GET pattern …`
+pub(in crate::redis) fn config(command: &Command<'_>, protocol: Protocol, plan: &mut Plan) {
+    if command.is(1, "get") {
+        if command.len() < 3 {
+            return plan.fail(errors::arity("config|get"));
+        }
+        let is_asked = |name: &str| {
+            command.arguments(2).any(|pattern| {
+                glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes())
+            })
+        };
+        let told: Vec<_> = SETTINGS.iter().filter(|(name, _)| is_asked(name)).collect();
+        plan.say(|out| {
+            reply::map(out, protocol, told.len());
+            for (name, value) in told {
+                reply::bulk(out, name.as_bytes());
+                reply::bulk(out, value.as_bytes());
+            }
+        });
+    } else if command.is(1, "set") {
+        plan.fail("ERR CONFIG SET is refused: settings are given by flags when the node starts");
+    } else {
+        plan.fail(errors::unknown_subcommand(command, "config"));
+    }
+}
+
+/// `COMMAND [COUNT | INFO [name …] | DOCS [name …] | LIST]`
+pub(in crate::redis) fn command(command: &Command<'_>, protocol: Protocol, plan: &mut Plan) {
+    let is = |word| command.is(1, word);
+    if command.len() == 1 || (is("info") && command.len() == 2) {
+        plan.say(|out| {
+            reply::array(out, SERVED.len());
+            SERVED.iter().for_each(|spec| tell_spec(out, protocol, spec));
+        });
+    } else if is("info") {
+        plan.say(|out| {
+            reply::array(out, command.len() - 2);
+            for name in command.arguments(2) {
+                match served(name) {
+                    Some(spec) => tell_spec(out, protocol, spec),
+                    None => reply::null_array(out, protocol),
+                }
+            }
+        });
+    } else if is("docs") {
+        let asked: Vec<&Spec> = if command.len() == 2 {
+            SERVED.iter().collect()
+        } else {
+            command.arguments(2).filter_map(served).collect()
+        };
+        plan.say(|out| {
+            reply::map(out, protocol, asked.len());
+            asked.iter().for_each(|spec| tell_docs(out, protocol, spec));
+        });
+    } else if is("count") || is("list") {
+        if command.len() != 2 {
+            let name = if is("count") { "command|count" } else { "command|list" };
+            return plan.fail(errors::arity(name));
+        }
+        plan.say(|out| match is("count") {
+            true => reply::integer(out, SERVED.len() as i64),
+            false => {
+                reply::array(out, SERVED.len());
+                SERVED.iter().for_each(|spec| reply::bulk(out, spec.name.as_bytes()));
+            }
+        });
+    } else {
+        plan.fail(errors::unknown_subcommand(command, "command"));
+    }
+}
+
+fn served(name: &[u8]) -> Option<&'static Spec> {
+    match table::find(name)? {
+        Found::Served(spec) => Some(spec),
+        Found::Refused(_) => None,
+    }
+}
+
+/// Name, arity, flags, where the keys stand, and four lists that may be empty.
+fn tell_spec(out: &mut Vec<u8>, protocol: Protocol, spec: &Spec) {
+    let flags: &[&str] = match spec.class {
+        Class::Write => &["write", "fast"],
+        Class::Read => &["readonly", "fast"],
+        Class::Keyspace => &["readonly"],
+        _ => &["fast"],
+    };
+    let (first, last) = spec.keys;
+    reply::array(out, 10);
+    reply::bulk(out, spec.name.as_bytes());
+    reply::integer(out, spec.arity);
+    reply::set(out, protocol, flags.len());
+    flags.iter().for_each(|flag| reply::simple(out, flag));
+    reply::integer(out, first);
+    reply::integer(out, last);
+    reply::integer(out, i64::from(first > 0));
+    for _ in ["ACL categories", "tips", "key specifications", "subcommands"] {
+        reply::set(out, protocol, 0);
+    }
+}
+
+fn tell_docs(out: &mut Vec<u8>, protocol: Protocol, spec: &Spec) {
+    reply::bulk(out, spec.name.as_bytes());
+    reply::map(out, protocol, 2);
+    for (key, text) in [("summary", spec.summary), ("group", spec.class.as_str())] {
+        reply::bulk(out, key.as_bytes());
+        reply::bulk(out, text.as_bytes());
+    }
+}

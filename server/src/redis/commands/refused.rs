@@ -1,0 +1,34 @@
+//! Commands of Redis that a replicated counter cannot honour. Whoever sends one is told why, and
+//! what to use instead: silence, or an error that names nothing, would cost them an afternoon.
+
+use crate::redis::command::Command;
+use crate::redis::table::Reason;
+
+/// The error.
+pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
+    let name = String::from_utf8_lossy(command.argument(0)).to_ascii_uppercase();
+    let why = match reason {
+        Reason::Assigns => {
+            "several nodes count at once, and a value that is set would undo what the others \
+             count; use INCRBY or DECRBY, or raise it by POST /counters/{name}/raise"
+        }
+        Reason::Deletes => {
+            "a counter cannot be taken back, since nodes that were not reached would bring it \
+             back; count under a new name, or bring it to zero by DECRBY"
+        }
+        Reason::Expires => {
+            "counters live for ever; put the period into the name, as in visits:2026-11-24"
+        }
+        Reason::NotAnInteger => "counters are integers; use INCRBY in a smaller unit, as cents",
+        Reason::NotACounter => {
+            "there are counters only, which INCR, DECR and GET work on; put fields into the name, \
+             as in page:7:views"
+        }
+        Reason::Scripts => "there are no scripts; MULTI and EXEC do several commands as one",
+        Reason::Subscribes => "there are no channels yet; ask again by GET or MGET",
+        Reason::Watches => {
+            "increments of several clients add up and need not be watched; use MULTI without it"
+        }
+    };
+    format!("ERR {name} is refused: {why}")
+}

@@ -1,0 +1,288 @@
+//! One client, from its first byte to its last.
+//!
+//! One task and one loop: read what is there, find the whole commands in it, have the driver apply
+//! them as one message, write the replies as one. A second task for writing would let a client's
+//! next commands be read while its last ones are applied, and would cost every increment two more
+//! wakes; the driver serves the other clients meanwhile.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use quipu_core::node::REQUEST_OPS_MAX;
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::watch;
+
+use super::command::Command;
+use super::commands::{info, keyspace};
+use super::dispatch::{self, Next, Question};
+use super::frames::Frames;
+use super::front::Front;
+use super::output::{Output, Unread};
+use super::parser::Parser;
+use super::plan::Plan;
+use super::reply;
+use super::session::Session;
+use super::traffic::Tally;
+use crate::handle::Unavailable;
+
+/// What a connection reads at a time: little to begin with, since most of ten thousand are idle and
+/// a lone command takes forty bytes; twice as much each time that it was not enough.
+const READ_BYTES_MIN: usize = 1 << 10;
+const READ_BYTES_MAX: usize = 64 << 10;
+
+/// How long the driver is asked to watch for a client that waits for ever, before it is asked anew.
+/// A client that has gone leaves its question behind for so long.
+const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("the client has gone, or has said QUIT")]
+    Over,
+    #[error("the node stops")]
+    Stopping,
+    #[error("not the protocol")]
+    NotTheProtocol,
+    #[error("the client does not read its answers")]
+    Unread,
+    #[error(transparent)]
+    Broken(#[from] io::Error),
+}
+
+impl From<Unread> for End {
+    fn from(_: Unread) -> Self {
+        End::Unread
+    }
+}
+
+impl From<Unavailable> for End {
+    fn from(_: Unavailable) -> Self {
+        End::Stopping
+    }
+}
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Connection {
+    front: Arc<Front>,
+    session: Session,
+    /// What has arrived and is no whole command yet.
+    input: BytesMut,
+    parser: Parser,
+    frames: Frames,
+    plan: Plan,
+    output: Output,
+    tally: Tally,
+    read_bytes: usize,
+}
+
+impl Connection {
+    pub(super) fn new(front: Arc<Front>) -> Self {
+        Connection {
+            session: Session::new(front.next_id()),
+            output: Output::new(Arc::clone(&front)),
+            front,
+            input: BytesMut::new(),
+            parser: Parser::default(),
+            frames: Frames::default(),
+            plan: Plan::default(),
+            tally: Tally::default(),
+            read_bytes: READ_BYTES_MIN,
+        }
+    }
+
+    /// Serves the client until it goes, or `stopped` tells that the node stops: then it is still
+    /// answered what it has asked.
+    pub(super) async fn run(
+        mut self,
+        mut stream: TcpStream,
+        mut stopped: watch::Receiver<()>,
+    ) -> End {
+        let (mut reader, writer) = stream.split();
+        let Err(end) = self.converse(&mut reader, &writer, &mut stopped).await;
+        self.front.traffic.add(&mut self.tally);
+        if !matches!(end, End::Broken(_) | End::Unread)
+            && let Err(error) = self.write_out(&writer).await
+        {
+            return End::Broken(error);
+        }
+        end
+    }
+
+    async fn converse(
+        &mut self,
+        reader: &mut ReadHalf<'_>,
+        writer: &WriteHalf<'_>,
+        stopped: &mut watch::Receiver<()>,
+    ) -> Result<std::convert::Infallible, End> {
+        let mut stopping = pin!(stopped.changed());
+        loop {
+            self.input.reserve(self.read_bytes);
+            let read = tokio::select! {
+                biased;
+                read = reader.read_buf(&mut self.input) => Some(read?),
+                ready = writer.writable(), if !self.output.is_empty() => {
+                    ready?;
+                    None
+                }
+                _ = &mut stopping => return Err(End::Stopping),
+            };
+            match read {
+                Some(0) => return Err(End::Over),
+                Some(read) => self.take_rest(reader, read)?,
+                None => {}
+            }
+            while !self.serve(reader, writer).await? {}
+            self.front.traffic.add(&mut self.tally);
+            self.output.send(writer)?;
+            self.output.check()?;
+        }
+    }
+
+    /// Reads what more there is when a read has filled all the room that it was given.
+    fn take_rest(&mut self, reader: &ReadHalf<'_>, read: usize) -> io::Result<()> {
+        let mut room = self.read_bytes;
+        let mut filled = read >= room;
+        while filled && room < READ_BYTES_MAX {
+            self.read_bytes = (2 * room).min(READ_BYTES_MAX);
+            self.input.reserve(self.read_bytes);
+            match reader.try_read_buf(&mut self.input) {
+                Ok(read) => {
+                    room = self.read_bytes;
+                    filled = read >= room;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the commands that are here; true if none was.
+    async fn serve(&mut self, reader: &ReadHalf<'_>, writer: &WriteHalf<'_>) -> Result<bool, End> {
+        let parsed = self.parser.parse(&mut self.input, &mut self.frames);
+        let whole = self.parser.whole();
+        let is_idle = whole == 0;
+        let bytes = self.input.split_to(whole).freeze();
+        self.parser.took(whole);
+        self.plan.expect(self.frames.len());
+        let has_started = self.front.handle.is_open();
+        for at in 0..self.frames.len() {
+            let command = Command::new(&bytes, self.frames.command(at));
+            let held = self.session.transaction.as_ref().map_or(0, |held| held.ops_max());
+            if self.plan.ops() + command.len() + held > REQUEST_OPS_MAX {
+                self.settle().await?;
+            }
+            let command = Command::new(&bytes, self.frames.command(at));
+            let (next, class) =
+                dispatch::plan(&command, has_started, &mut self.session, &mut self.plan);
+            self.tally.add(class);
+            match next {
+                Next::Go => {}
+                Next::Ask(question) => {
+                    self.settle().await?;
+                    self.answer(question, reader, writer).await?;
+                }
+                Next::Close => {
+                    self.settle().await?;
+                    return Err(End::Over);
+                }
+            }
+        }
+        self.frames.forget(whole);
+        self.settle().await?;
+        if let Err(error) = parsed {
+            let text = format!("ERR Protocol error: {error}");
+            reply::error(&mut self.output.bytes, text.as_bytes());
+            return Err(End::NotTheProtocol);
+        }
+        Ok(is_idle)
+    }
+
+    /// Has done what is planned, and writes the replies.
+    async fn settle(&mut self) -> Result<(), Unavailable> {
+        let mut results = Vec::new();
+        if self.plan.ops() > 0 {
+            let done = self.front.handle.request(self.plan.take_ops()).await?;
+            self.session.version = self.session.version.max(done.version);
+            results = done.results;
+        }
+        self.plan.render(results, &mut self.output.bytes);
+        Ok(())
+    }
+
+    async fn answer(
+        &mut self,
+        question: Question,
+        reader: &ReadHalf<'_>,
+        writer: &WriteHalf<'_>,
+    ) -> Result<(), End> {
+        let handle = &self.front.handle;
+        let out = &mut self.output.bytes;
+        match question {
+            Question::Size => keyspace::tell_size(handle, out).await?,
+            Question::Scan(scan) => keyspace::tell_scanned(handle, &scan, out).await?,
+            Question::Keys { pattern } => keyspace::tell_keys(handle, &pattern, out).await?,
+            Question::Info(sections) => {
+                info::tell(&self.front, &sections, self.session.protocol, out).await?;
+            }
+            Question::Wait { peers, patience } => {
+                // Whoever waits shall have its earlier answers.
+                self.output.send(writer)?;
+                let confirmed = tokio::select! {
+                    biased;
+                    confirmed = self.confirmed(peers, patience) => confirmed?,
+                    () = gone(reader) => return Err(End::Over),
+                };
+                let confirmed = i64::try_from(confirmed).unwrap_or(i64::MAX);
+                reply::integer(&mut self.output.bytes, confirmed);
+            }
+        }
+        // Such answers may be long, and a read may hold thousands of such questions.
+        self.output.send(writer)?;
+        self.output.check()?;
+        Ok(())
+    }
+
+    /// How many peers have synced this connection's last change, once they are enough or the
+    /// patience is over.
+    async fn confirmed(
+        &self,
+        peers: usize,
+        patience: Option<Duration>,
+    ) -> Result<usize, Unavailable> {
+        let (handle, version) = (&self.front.handle, self.session.version);
+        let Some(patience) = patience else {
+            loop {
+                let confirmed = handle.confirmed(version, peers, Some(WATCH_TIME_MAX)).await?;
+                if confirmed >= peers {
+                    return Ok(confirmed);
+                }
+            }
+        };
+        handle.confirmed(version, peers, Some(patience)).await
+    }
+
+    /// Writes all that is still to be read by a client that will be left.
+    async fn write_out(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
+        loop {
+            self.output.send(writer)?;
+            if self.output.is_empty() {
+                return Ok(());
+            }
+            writer.writable().await?;
+        }
+    }
+}
+
+/// Ends when the client has gone. What it sends meanwhile stays where it is.
+async fn gone(reader: &ReadHalf<'_>) {
+    match reader.ready(Interest::ERROR).await {
+        Ok(_) | Err(_) => {}
+    }
+}

@@ -1,0 +1,148 @@
+//! From a command to what it does.
+//!
+//! The order of the checks is Redis's, since it decides which error a client sees and whether a
+//! transaction is broken by it: is there such a command, has it the right number of arguments, is
+//! a transaction open.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::command::Command;
+use super::commands::{connection, counters, introspection, keyspace, refused, transaction};
+use super::errors;
+use super::plan::Plan;
+use super::reply;
+use super::session::Session;
+use super::table::{self, Class, Found, Kind, Spec};
+
+/// How a connection goes on after a command.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// With the next one.
+    Go,
+    /// By asking the driver something that is not an operation on counters. What came before is
+    /// done first, so that the answer reflects it.
+    Ask(Question),
+    /// Not at all, once everything is answered.
+    Close,
+}
+
+/// What is asked of the driver besides operations.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// `DBSIZE`
+    Size,
+    /// `INFO`, with the names of sections.
+    Info(Vec<Bytes>),
+    /// `KEYS`
+    Keys { pattern: Bytes },
+    /// `SCAN`
+    Scan(keyspace::Scan),
+    /// `WAIT`; no patience is no end to it.
+    Wait { peers: usize, patience: Option<Duration> },
+}
+
+/// Plans one command. Answers with how to go on, and under what to count it. Before the node has
+/// started, nobody is told anything about counters.
+pub(super) fn plan(
+    command: &Command<'_>,
+    has_started: bool,
+    session: &mut Session,
+    plan: &mut Plan,
+) -> (Next, Class) {
+    let spec = match table::find(command.argument(0)) {
+        Some(Found::Served(spec)) => spec,
+        Some(Found::Refused(reason)) => {
+            refuse(session, plan, refused::text(command, reason));
+            return (Next::Go, Class::Refused);
+        }
+        None => {
+            refuse(session, plan, errors::unknown(command));
+            return (Next::Go, Class::Unknown);
+        }
+    };
+    if !spec.takes(command.len()) {
+        refuse(session, plan, errors::arity(spec.name));
+        return (Next::Go, spec.class);
+    }
+    let is_about_counters = matches!(spec.class, Class::Write | Class::Read | Class::Keyspace);
+    if is_about_counters && !has_started {
+        refuse(session, plan, errors::LOADING);
+        return (Next::Go, spec.class);
+    }
+    if session.transaction.is_some() && !acts_at_once(spec.kind) {
+        transaction::hold(command, spec, session, plan);
+        return (Next::Go, spec.class);
+    }
+    (carry_out(command, spec, session, plan), spec.class)
+}
+
+/// An error by which a transaction is broken, if one is open.
+pub(super) fn refuse(session: &mut Session, plan: &mut Plan, text: impl AsRef<[u8]>) {
+    if let Some(transaction) = &mut session.transaction {
+        transaction.is_broken = true;
+    }
+    plan.fail(text);
+}
+
+/// Whether `MULTI` does not hold a command back.
+fn acts_at_once(kind: Kind) -> bool {
+    matches!(kind, Kind::Exec | Kind::Discard | Kind::Multi | Kind::Quit | Kind::Reset)
+}
+
+/// Does what a command says; its number of arguments is right.
+pub(super) fn carry_out(
+    command: &Command<'_>,
+    spec: &'static Spec,
+    session: &mut Session,
+    plan: &mut Plan,
+) -> Next {
+    match spec.kind {
+        Kind::Incr => plan.add(command, 1),
+        Kind::Decr => plan.add(command, -1),
+        Kind::IncrBy => counters::increment_by(command, plan),
+        Kind::DecrBy => counters::decrement_by(command, plan),
+        Kind::Get => counters::get(command, session.protocol, plan),
+        Kind::MGet => counters::get_many(command, session.protocol, plan),
+        Kind::Exists => counters::exists(command, plan),
+        Kind::StrLen => counters::length(command, plan),
+        Kind::Type => counters::kind(command, plan),
+        Kind::Ttl => counters::lifetime(command, plan),
+        Kind::DbSize => return Next::Ask(Question::Size),
+        Kind::Keys => return Next::Ask(Question::Keys { pattern: command.shared(1) }),
+        Kind::Scan => return ask_or_fail(keyspace::scan(command).map(Question::Scan), plan),
+        Kind::Wait => return ask_or_fail(keyspace::wait(command), plan),
+        Kind::Info => return Next::Ask(Question::Info(introspection::sections(command))),
+        Kind::Ping => connection::ping(command, spec, plan),
+        Kind::Echo => plan.say(|out| reply::bulk(out, command.argument(1))),
+        Kind::Hello => connection::hello(command, session, plan),
+        Kind::Auth => connection::auth(command, plan),
+        Kind::Select => connection::select(command, plan),
+        Kind::Client => connection::client(command, session, plan),
+        Kind::Quit => {
+            plan.say(|out| reply::simple(out, "OK"));
+            return Next::Close;
+        }
+        Kind::Reset => {
+            session.reset();
+            plan.say(|out| reply::simple(out, "RESET"));
+        }
+        Kind::CommandInfo => introspection::command(command, session.protocol, plan),
+        Kind::Config => introspection::config(command, session.protocol, plan),
+        Kind::Multi => transaction::multi(session, plan),
+        Kind::Discard => transaction::discard(session, plan),
+        Kind::Exec => transaction::exec(session, plan),
+    }
+    Next::Go
+}
+
+fn ask_or_fail(question: Result<Question, &'static str>, plan: &mut Plan) -> Next {
+    match question {
+        Ok(question) => Next::Ask(question),
+        Err(text) => {
+            plan.fail(text);
+            Next::Go
+        }
+    }
+}

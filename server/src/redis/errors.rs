@@ -1,0 +1,57 @@
+//! What a client is told when it gets no answer. Where Redis has words for it they are Redis's,
+//! byte for byte, since clients look for them.
+
+use quipu_core::effects::Refusal;
+use quipu_core::name::NameError;
+
+use super::command::Command;
+
+pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+pub(super) const SYNTAX: &str = "ERR syntax error";
+
+/// How much of an unknown command is repeated, and of its arguments.
+const ECHO_BYTES_MAX: usize = 128;
+
+/// An operation that was refused.
+pub(super) fn refusal(refusal: Refusal) -> String {
+    format!("ERR {refusal}")
+}
+
+/// A key that cannot be a counter's name.
+pub(super) fn name(error: NameError) -> String {
+    format!("ERR {error}")
+}
+
+pub(super) fn arity(command: &str) -> String {
+    format!("ERR wrong number of arguments for '{command}' command")
+}
+
+pub(super) fn unknown(command: &Command<'_>) -> Vec<u8> {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(start(command.argument(0)));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let before = text.len();
+    for argument in command.arguments(1) {
+        let Some(room @ 1..) = ECHO_BYTES_MAX.checked_sub(text.len() - before) else { break };
+        text.push(b'\'');
+        text.extend_from_slice(&argument[..argument.len().min(room)]);
+        text.extend_from_slice(b"' ");
+    }
+    text
+}
+
+pub(super) fn unknown_subcommand(command: &Command<'_>, name: &str) -> Vec<u8> {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(start(command.argument(1)));
+    text.extend_from_slice(b"'. Try ");
+    text.extend(name.bytes().map(|byte| byte.to_ascii_uppercase()));
+    text.extend_from_slice(b" HELP.");
+    text
+}
+
+/// What of a name is repeated: Redis ends it at a NUL.
+fn start(name: &[u8]) -> &[u8] {
+    let end = name.iter().take(ECHO_BYTES_MAX).position(|byte| *byte == 0);
+    &name[..end.unwrap_or(name.len().min(ECHO_BYTES_MAX))]
+}

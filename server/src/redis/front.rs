@@ -1,0 +1,37 @@
+//! What every connection has at hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use super::traffic::Traffic;
+use crate::handle::Handle;
+
+/// What every connection has at hand.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) handle: Handle,
+    pub(super) traffic: Arc<Traffic>,
+    /// The port that is listened on.
+    pub(super) port: u16,
+    pub(super) connections_max: usize,
+    /// Bytes of replies that clients have not read, of all connections.
+    pub(super) unread_bytes: AtomicUsize,
+    ids: AtomicU64,
+}
+
+impl Front {
+    pub(super) fn new(
+        handle: Handle,
+        traffic: Arc<Traffic>,
+        port: u16,
+        connections_max: usize,
+    ) -> Self {
+        let (unread_bytes, ids) = (AtomicUsize::new(0), AtomicU64::new(1));
+        Front { handle, traffic, port, connections_max, unread_bytes, ids }
+    }
+
+    /// The number of a new connection.
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Relaxed)
+    }
+}

@@ -1,0 +1,31 @@
+//! The Redis protocol: whatever speaks `INCR` to Redis can speak it to any node.
+//!
+//! A command's path: `accept` → `connection` → `parser` (which finds `frames`) → `dispatch` (which
+//! looks into the `table`) → `commands` → a `plan` of operations, which the
+//! [`Handle`](crate::handle::Handle) takes as one message → `reply` → `output`.
+
+mod accept;
+mod command;
+mod commands;
+mod connection;
+mod dispatch;
+mod errors;
+mod frames;
+mod front;
+mod glob;
+mod inline;
+mod number;
+mod output;
+mod parser;
+mod plan;
+mod reply;
+mod session;
+mod table;
+mod traffic;
+mod transaction;
+
+pub(crate) use accept::serve;
+pub(crate) use traffic::Traffic;
+
+/// The Redis whose words and codes this front end has. Clients decide by it what they may send.
+const REDIS_VERSION: &str = "7.0.15";

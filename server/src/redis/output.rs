@@ -1,0 +1,92 @@
+//! Replies on their way out, and what becomes of a client that does not read them.
+//!
+//! A client may send a million commands before it reads the first answer, as pipelines in many
+//! languages do; if this side stopped reading meanwhile, both would wait for ever. So replies
+//! gather here and commands are read on, up to a bound, at which the connection is dropped.
+//! Redis does the same and has no bound for ordinary clients.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::net::tcp::WriteHalf;
+
+use super::front::Front;
+
+/// Most bytes of replies that one client leaves unread: of some two million increments.
+const UNREAD_BYTES_MAX: usize = 16 << 20;
+
+/// Most bytes that all clients together leave unread. Whoever goes beyond it is dropped, so ten
+/// thousand clients cannot take ten thousand times the bound above.
+const UNREAD_BYTES_MAX_OF_ALL: usize = 512 << 20;
+
+/// Memory that is kept for the next replies.
+const BYTES_KEPT_MAX: usize = 16 << 10;
+
+/// A client that was dropped for not reading.
+#[derive(Debug)]
+pub(super) struct Unread;
+
+/// Replies on their way out.
+#[derive(Debug)]
+pub(super) struct Output {
+    front: Arc<Front>,
+    /// Replies are written to its end.
+    pub(super) bytes: Vec<u8>,
+    sent: usize,
+    /// What of it is part of the sum of all connections.
+    counted: usize,
+}
+
+impl Output {
+    pub(super) fn new(front: Arc<Front>) -> Self {
+        Output { front, bytes: Vec::new(), sent: 0, counted: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Hands the system as much as it takes at once.
+    pub(super) fn send(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
+        while self.sent < self.bytes.len() {
+            match writer.try_write(&self.bytes[self.sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => self.sent += sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.sent == self.bytes.len() {
+            self.sent = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(BYTES_KEPT_MAX);
+        } else if self.sent > self.bytes.len() / 2 {
+            // Moves what is left at most as often as as much has left.
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        Ok(())
+    }
+
+    /// Holds what is unread against the bounds.
+    pub(super) fn check(&mut self) -> Result<(), Unread> {
+        let unread = self.bytes.len() - self.sent;
+        if unread != self.counted {
+            let sum = &self.front.unread_bytes;
+            sum.fetch_add(unread, Relaxed);
+            let all = sum.fetch_sub(self.counted, Relaxed) - self.counted;
+            self.counted = unread;
+            if unread > UNREAD_BYTES_MAX || all > UNREAD_BYTES_MAX_OF_ALL {
+                return Err(Unread);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.front.unread_bytes.fetch_sub(self.counted, Relaxed);
+    }
+}

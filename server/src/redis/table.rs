@@ -1,0 +1,231 @@
+//! Every command that is served, and the known ones that are refused.
+//!
+//! One row each, from which the lookup, `COMMAND` and the metrics all read.
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Auth,
+    Client,
+    CommandInfo,
+    Config,
+    DbSize,
+    Decr,
+    DecrBy,
+    Discard,
+    Echo,
+    Exec,
+    Exists,
+    Get,
+    Hello,
+    Incr,
+    IncrBy,
+    Info,
+    Keys,
+    MGet,
+    Multi,
+    Ping,
+    Quit,
+    Reset,
+    Scan,
+    Select,
+    StrLen,
+    Ttl,
+    Type,
+    Wait,
+}
+
+/// Why a command of Redis is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Assigns,
+    Deletes,
+    Expires,
+    NotACounter,
+    NotAnInteger,
+    Scripts,
+    Subscribes,
+    Watches,
+}
+
+/// A group of commands, as metrics count them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Write,
+    Read,
+    Keyspace,
+    Connection,
+    Transaction,
+    Refused,
+    Unknown,
+}
+
+impl Class {
+    pub(super) const ALL: [Class; 7] = [
+        Class::Write,
+        Class::Read,
+        Class::Keyspace,
+        Class::Connection,
+        Class::Transaction,
+        Class::Refused,
+        Class::Unknown,
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Class::Write => "write",
+            Class::Read => "read",
+            Class::Keyspace => "keyspace",
+            Class::Connection => "connection",
+            Class::Transaction => "transaction",
+            Class::Refused => "refused",
+            Class::Unknown => "unknown",
+        }
+    }
+}
+
+/// A row.
+#[derive(Debug)]
+pub(super) struct Spec {
+    /// In lower case.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) class: Class,
+    /// How many arguments it takes, its name included; at least so many if negative.
+    pub(super) arity: i64,
+    /// Where its first and last key stand: (0, 0) if it has none, -1 for the last argument.
+    pub(super) keys: (i64, i64),
+    /// For `COMMAND DOCS`.
+    pub(super) summary: &'static str,
+}
+
+impl Spec {
+    /// Whether it takes so many arguments, its name included.
+    pub(super) fn takes(&self, arguments: usize) -> bool {
+        let arguments = i64::try_from(arguments).unwrap_or(i64::MAX);
+        if self.arity < 0 { arguments >= -self.arity } else { arguments == self.arity }
+    }
+}
+
+/// The commands that are served, in alphabetical order.
+pub(super) const SERVED: [Spec; 28] = {
+    use Class::{Connection, Keyspace, Read, Transaction, Write};
+    [
+        row("auth", Kind::Auth, Connection, -2, (0, 0), "Refused: there are no passwords yet"),
+        row("client", Kind::Client, Connection, -2, (0, 0), "Names this connection"),
+        row("command", Kind::CommandInfo, Connection, -1, (0, 0), "Tells what is served"),
+        row("config", Kind::Config, Connection, -2, (0, 0), "Tells settings that tools ask for"),
+        row("dbsize", Kind::DbSize, Keyspace, 1, (0, 0), "Tells how many counters there are"),
+        row("decr", Kind::Decr, Write, 2, (1, 1), "Subtracts one from a counter"),
+        row("decrby", Kind::DecrBy, Write, 3, (1, 1), "Subtracts from a counter"),
+        row("discard", Kind::Discard, Transaction, 1, (0, 0), "Forgets the commands since MULTI"),
+        row("echo", Kind::Echo, Connection, 2, (0, 0), "Answers with its argument"),
+        row("exec", Kind::Exec, Transaction, 1, (0, 0), "Does the commands since MULTI as one"),
+        row("exists", Kind::Exists, Read, -2, (1, -1), "Tells how many of the counters exist"),
+        row("get", Kind::Get, Read, 2, (1, 1), "Tells a counter's value"),
+        row("hello", Kind::Hello, Connection, -1, (0, 0), "Agrees on the protocol's version"),
+        row("incr", Kind::Incr, Write, 2, (1, 1), "Adds one to a counter"),
+        row("incrby", Kind::IncrBy, Write, 3, (1, 1), "Adds to a counter"),
+        row("info", Kind::Info, Keyspace, -1, (0, 0), "Tells of this node"),
+        row("keys", Kind::Keys, Keyspace, 2, (0, 0), "Tells the names that match a pattern"),
+        row("mget", Kind::MGet, Read, -2, (1, -1), "Tells the values of counters"),
+        row("multi", Kind::Multi, Transaction, 1, (0, 0), "Holds commands back until EXEC"),
+        row("ping", Kind::Ping, Connection, -1, (0, 0), "Answers"),
+        row("quit", Kind::Quit, Connection, -1, (0, 0), "Ends the connection"),
+        row("reset", Kind::Reset, Connection, 1, (0, 0), "Makes the connection as new"),
+        row("scan", Kind::Scan, Keyspace, -2, (0, 0), "Tells all names, step by step"),
+        row("select", Kind::Select, Connection, 2, (0, 0), "Chooses the only database, 0"),
+        row("strlen", Kind::StrLen, Read, 2, (1, 1), "Tells how long a counter's value is"),
+        row("ttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
+        row("type", Kind::Type, Read, 2, (1, 1), "Tells that a counter is a string"),
+        row("wait", Kind::Wait, Keyspace, 3, (0, 0), "Waits until peers have synced the last change"),
+    ]
+};
+
+const fn row(
+    name: &'static str,
+    kind: Kind,
+    class: Class,
+    arity: i64,
+    keys: (i64, i64),
+    summary: &'static str,
+) -> Spec {
+    Spec { name, kind, class, arity, keys, summary }
+}
+
+/// Commands of Redis that are refused with a reason, by reason.
+const REFUSED: [(Reason, &[&str]); 8] = [
+    (
+        Reason::Assigns,
+        &["set", "setnx", "setex", "psetex", "getset", "mset", "msetnx", "setrange", "append", "restore"],
+    ),
+    (
+        Reason::Deletes,
+        &["del", "unlink", "getdel", "flushdb", "flushall", "rename", "renamenx", "move", "copy", "swapdb"],
+    ),
+    (
+        Reason::Expires,
+        &["expire", "pexpire", "expireat", "pexpireat", "persist", "getex"],
+    ),
+    (Reason::NotAnInteger, &["incrbyfloat", "hincrbyfloat"]),
+    (
+        Reason::NotACounter,
+        &[
+            "hset", "hsetnx", "hmset", "hincrby", "hdel", "lpush", "rpush", "lpop", "rpop", "lset",
+            "sadd", "srem", "spop", "zadd", "zincrby", "zrem", "xadd", "pfadd", "setbit", "bitfield",
+            "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange", "object",
+        ],
+    ),
+    (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
+    (
+        Reason::Subscribes,
+        &["subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "publish", "monitor"],
+    ),
+    (Reason::Watches, &["watch", "unwatch"]),
+];
+
+/// Longest name of a command that is looked for.
+const NAME_BYTES_MAX: usize = 16;
+
+/// What was found under a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    Served(&'static Spec),
+    Refused(Reason),
+}
+
+/// Finds a command by its name in upper or lower case.
+pub(super) fn find(name: &[u8]) -> Option<Found> {
+    let mut lower = [0; NAME_BYTES_MAX];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let lower = &*lower;
+    // Five steps at most, so the most frequent command needs no path of its own.
+    match SERVED.binary_search_by(|spec| spec.name.as_bytes().cmp(lower)) {
+        Ok(at) => Some(Found::Served(&SERVED[at])),
+        Err(_) => REFUSED
+            .iter()
+            .find(|(_, names)| names.iter().any(|name| name.as_bytes() == lower))
+            .map(|(reason, _)| Found::Refused(*reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_by_its_name_in_any_case() {
+        for spec in &SERVED {
+            let found = find(spec.name.to_uppercase().as_bytes());
+            assert!(
+                matches!(found, Some(Found::Served(found)) if found.name == spec.name),
+                "{}: {found:?}; is the table in order?",
+                spec.name
+            );
+        }
+        assert!(matches!(find(b"SeT"), Some(Found::Refused(Reason::Assigns))));
+        assert!(find(b"").is_none() && find(b"incrx").is_none() && find(&[b'a'; 300]).is_none());
+    }
+}

@@ -1,0 +1,52 @@
+//! Connections and commands, counted where they pass. A read counts its commands for itself and
+//! adds them up once, since fifty connections would otherwise fight for the same number with every
+//! increment.
+
+use super::table::Class;
+use crate::count::Count;
+
+/// Connections and commands since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Connections taken.
+    pub(crate) accepted: Count,
+    /// Connections that have ended.
+    pub(crate) ended: Count,
+    /// Connections turned away because there were too many.
+    pub(crate) refused: Count,
+    /// Times that the system could not hand out a connection, as for want of descriptors.
+    pub(crate) accept_errors: Count,
+    /// Connections that ended with an error of the network.
+    pub(crate) broken: Count,
+    /// Connections ended because what they sent was not the protocol.
+    pub(crate) protocol_errors: Count,
+    /// Connections dropped because they did not read their answers.
+    pub(crate) unread: Count,
+    commands: [Count; Class::ALL.len()],
+}
+
+/// The commands of one read.
+#[derive(Debug, Default)]
+pub(super) struct Tally([u64; Class::ALL.len()]);
+
+impl Tally {
+    pub(super) fn add(&mut self, class: Class) {
+        self.0[class as usize] += 1;
+    }
+}
+
+impl Traffic {
+    /// Adds what a read counted, and lets it begin anew.
+    pub(super) fn add(&self, tally: &mut Tally) {
+        for (total, more) in self.commands.iter().zip(&mut tally.0) {
+            if *more > 0 {
+                total.add(std::mem::take(more));
+            }
+        }
+    }
+
+    /// Commands by class.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Class::ALL.iter().map(|class| class.as_str()).zip(self.commands.iter().map(Count::get))
+    }
+}

@@ -1,0 +1,61 @@
+//! Commands that `MULTI` holds back until `EXEC`.
+//!
+//! They are copied: as slices they would keep alive every buffer in which they arrived, of which
+//! each may be a thousand times longer. What is kept has the form in which commands arrive, so
+//! `EXEC` reads it as if it had come in one piece. It becomes one message to the driver, which
+//! applies it as one: nobody sees half of it.
+
+use bytes::Bytes;
+use quipu_core::node::REQUEST_OPS_MAX;
+
+use super::command::Command;
+use super::frames::{Frames, Span};
+
+/// Most bytes of commands: as many as the longest command takes.
+const BYTES_MAX: usize = super::parser::COMMAND_BYTES_MAX;
+
+/// The commands since `MULTI`.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    bytes: Vec<u8>,
+    frames: Frames,
+    arguments: usize,
+    /// Whether a command was refused, so that nothing will be done.
+    pub(super) is_broken: bool,
+}
+
+impl Transaction {
+    /// Holds a command back, unless there are too many already.
+    pub(super) fn hold(&mut self, command: &Command<'_>) -> Result<(), String> {
+        // Every operation takes an argument, and they must fit one message.
+        if self.arguments + command.len() > REQUEST_OPS_MAX {
+            return Err(format!(
+                "ERR expected a transaction of at most {REQUEST_OPS_MAX} words, found more"
+            ));
+        }
+        let bytes: usize = command.arguments(0).map(<[u8]>::len).sum();
+        if self.bytes.len() + bytes > BYTES_MAX {
+            return Err(format!(
+                "ERR expected a transaction of at most {BYTES_MAX} bytes, found more"
+            ));
+        }
+        for argument in command.arguments(0) {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(argument);
+            self.frames.argument(Span::new(start, self.bytes.len()));
+        }
+        self.frames.end_command();
+        self.arguments += command.len();
+        Ok(())
+    }
+
+    /// Most operations that the commands amount to.
+    pub(super) fn ops_max(&self) -> usize {
+        self.arguments
+    }
+
+    /// What was held back.
+    pub(super) fn into_commands(self) -> (Bytes, Frames) {
+        (self.bytes.into(), self.frames)
+    }
+}
