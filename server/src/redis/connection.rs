@@ -280,9 +280,15 @@ impl Connection {
     }
 }
 
-/// Ends when the client has gone. What it sends meanwhile stays where it is.
+/// Ends when the client has gone. What it sends meanwhile stays where it is: the system wakes this
+/// once for it, and again when the other side closes.
 async fn gone(reader: &ReadHalf<'_>) {
-    match reader.ready(Interest::ERROR).await {
-        Ok(_) | Err(_) => {}
+    while let Ok(ready) = reader.ready(Interest::READABLE).await {
+        if ready.is_read_closed() {
+            return;
+        }
+        // Not to be told of the same bytes again.
+        let nothing_new = || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock));
+        let _ = reader.as_ref().try_io(Interest::READABLE, nothing_new);
     }
 }

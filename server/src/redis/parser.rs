@@ -183,6 +183,16 @@ fn number_line(
     too_long: ProtocolError,
 ) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
     let here = bytes.get(at..).unwrap_or_default();
+    // As nearly every length is.
+    match *here {
+        [a @ b'1'..=b'9', b'\r', _, ..] => {
+            return Ok(Some((Some(i64::from(a - b'0')), at + 3)));
+        }
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
+            return Ok(Some((Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')), at + 4)));
+        }
+        _ => {}
+    }
     match here.iter().position(|byte| *byte == b'\r') {
         None if here.len() > LINE_BYTES_MAX => Err(too_long),
         Some(length) if length + 1 < here.len() => {

