@@ -145,13 +145,13 @@ fn redis_address(given: Option<&str>, http: SocketAddr) -> Result<RedisConfig, C
     match given {
         None => Ok(RedisConfig::IfFree(SocketAddr::new(http.ip(), REDIS_PORT))),
         Some("off") => Ok(RedisConfig::Off),
-        Some(text) => socket(text, REDIS_PORT).map(RedisConfig::At).ok_or_else(|| {
-            ConfigError::Unreadable {
+        Some(text) => {
+            socket(text, REDIS_PORT).map(RedisConfig::At).ok_or_else(|| ConfigError::Unreadable {
                 flag: "--redis",
                 expected: "off, or an IP address and a port, like 127.0.0.1:6380",
                 found: text.into(),
-            }
-        }),
+            })
+        }
     }
 }
 

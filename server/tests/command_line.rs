@@ -43,7 +43,8 @@ struct Node {
 impl Node {
     /// Starts one that nobody finds, on a port of the system's choice.
     fn start(more: &[&str]) -> Self {
-        let arguments = [&["--http", "127.0.0.1:0", "--disable-discovery"], more].concat();
+        let arguments =
+            [&["--http", "127.0.0.1:0", "--redis", "off", "--disable-discovery"], more].concat();
         let mut child = quipu(&arguments, &[])
             .stderr(Stdio::piped())
             .spawn()

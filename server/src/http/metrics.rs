@@ -305,11 +305,7 @@ fn http(registry: &mut Registry, traffic: &Traffic) {
 /// The Redis front end's own numbers.
 fn redis(registry: &mut Registry, traffic: &redis::Traffic) {
     let open = traffic.accepted.get().saturating_sub(traffic.ended.get());
-    registry.register(
-        "redis_connections",
-        "Redis connections open now",
-        ConstGauge::new(open),
-    );
+    registry.register("redis_connections", "Redis connections open now", ConstGauge::new(open));
     for (name, help, total) in [
         ("redis_connections_accepted", "Redis connections taken", &traffic.accepted),
         (

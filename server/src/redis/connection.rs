@@ -171,7 +171,6 @@ impl Connection {
         let bytes = self.input.split_to(whole).freeze();
         self.parser.took(whole);
         self.plan.expect(self.frames.len());
-        let has_started = self.front.handle.is_open();
         for at in 0..self.frames.len() {
             let command = Command::new(&bytes, self.frames.command(at));
             let held = self.session.transaction.as_ref().map_or(0, |held| held.ops_max());
@@ -179,8 +178,8 @@ impl Connection {
                 self.settle().await?;
             }
             let command = Command::new(&bytes, self.frames.command(at));
-            let (next, class) =
-                dispatch::plan(&command, has_started, &mut self.session, &mut self.plan);
+            let handle = &self.front.handle;
+            let (next, class) = dispatch::plan(&command, handle, &mut self.session, &mut self.plan);
             self.tally.add(class);
             match next {
                 Next::Go => {}

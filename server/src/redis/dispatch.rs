@@ -15,6 +15,7 @@ use super::plan::Plan;
 use super::reply;
 use super::session::Session;
 use super::table::{self, Class, Found, Kind, Spec};
+use crate::handle::Handle;
 
 /// How a connection goes on after a command.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub(super) enum Question {
 /// started, nobody is told anything about counters.
 pub(super) fn plan(
     command: &Command<'_>,
-    has_started: bool,
+    handle: &Handle,
     session: &mut Session,
     plan: &mut Plan,
 ) -> (Next, Class) {
@@ -67,7 +68,7 @@ pub(super) fn plan(
         return (Next::Go, spec.class);
     }
     let is_about_counters = matches!(spec.class, Class::Write | Class::Read | Class::Keyspace);
-    if is_about_counters && !has_started {
+    if is_about_counters && !handle.is_open() {
         refuse(session, plan, errors::LOADING);
         return (Next::Go, spec.class);
     }
@@ -75,7 +76,7 @@ pub(super) fn plan(
         transaction::hold(command, spec, session, plan);
         return (Next::Go, spec.class);
     }
-    (carry_out(command, spec, session, plan), spec.class)
+    (carry_out(command, spec, handle, session, plan), spec.class)
 }
 
 /// An error by which a transaction is broken, if one is open.
@@ -95,6 +96,7 @@ fn acts_at_once(kind: Kind) -> bool {
 pub(super) fn carry_out(
     command: &Command<'_>,
     spec: &'static Spec,
+    handle: &Handle,
     session: &mut Session,
     plan: &mut Plan,
 ) -> Next {
@@ -129,10 +131,10 @@ pub(super) fn carry_out(
             plan.say(|out| reply::simple(out, "RESET"));
         }
         Kind::CommandInfo => introspection::command(command, session.protocol, plan),
-        Kind::Config => introspection::config(command, session.protocol, plan),
+        Kind::Config => introspection::config(command, handle, session.protocol, plan),
         Kind::Multi => transaction::multi(session, plan),
         Kind::Discard => transaction::discard(session, plan),
-        Kind::Exec => transaction::exec(session, plan),
+        Kind::Exec => transaction::exec(handle, session, plan),
     }
     Next::Go
 }

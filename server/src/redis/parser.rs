@@ -221,8 +221,9 @@ mod tests {
 
     #[test]
     fn framed_and_typed_commands_stand_beside_each_other() {
-        let (commands, parsed) =
-            parse(b"*2\r\n$4\r\nINCR\r\n$3\r\na\r\n\r\nPING\r\n\r\n*0\r\n*-1\r\nGET 'a b'\n*1\r\n$");
+        let (commands, parsed) = parse(
+            b"*2\r\n$4\r\nINCR\r\n$3\r\na\r\n\r\nPING\r\n\r\n*0\r\n*-1\r\nGET 'a b'\n*1\r\n$",
+        );
         assert_eq!(parsed, Ok(()));
         assert_eq!(commands, [vec!["INCR", "a\\r\\n"], vec!["PING"], vec!["GET", "a b"]]);
     }
@@ -241,7 +242,10 @@ mod tests {
         assert_eq!(error(b"*1\r\n$-1\r\n"), "invalid bulk length");
         assert_eq!(error(b"*1\r\nx1\r\n"), "expected '$', got 'x'");
         assert_eq!(error(&[&b"*"[..], &[b'1'; 70_000]].concat()), "too big mbulk count string");
-        assert_eq!(error(&[&b"*1\r\n$"[..], &[b'1'; 70_000]].concat()), "too big bulk count string");
+        assert_eq!(
+            error(&[&b"*1\r\n$"[..], &[b'1'; 70_000]].concat()),
+            "too big bulk count string"
+        );
         assert_eq!(error(&[b'a'; 70_000]), "too big inline request");
         let argument = [&b"$1048576\r\n"[..], &[b'a'; 1 << 20], b"\r\n"].concat();
         let long = [&b"*5\r\n"[..], &argument, &argument, &argument, &argument].concat();

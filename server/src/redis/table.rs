@@ -138,7 +138,14 @@ pub(super) static SERVED: [Spec; 28] = {
         row("strlen", Kind::StrLen, Read, 2, (1, 1), "Tells how long a counter's value is"),
         row("ttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
         row("type", Kind::Type, Read, 2, (1, 1), "Tells that a counter is a string"),
-        row("wait", Kind::Wait, Keyspace, 3, (0, 0), "Waits until peers have synced the last change"),
+        row(
+            "wait",
+            Kind::Wait,
+            Keyspace,
+            3,
+            (0, 0),
+            "Waits until peers have synced the last change",
+        ),
     ]
 };
 
@@ -157,29 +164,40 @@ const fn row(
 const REFUSED: [(Reason, &[&str]); 8] = [
     (
         Reason::Assigns,
-        &["set", "setnx", "setex", "psetex", "getset", "mset", "msetnx", "setrange", "append", "restore"],
+        &[
+            "set", "setnx", "setex", "psetex", "getset", "mset", "msetnx", "setrange", "append",
+            "restore",
+        ],
     ),
     (
         Reason::Deletes,
-        &["del", "unlink", "getdel", "flushdb", "flushall", "rename", "renamenx", "move", "copy", "swapdb"],
+        &[
+            "del", "unlink", "getdel", "flushdb", "flushall", "rename", "renamenx", "move", "copy",
+            "swapdb",
+        ],
     ),
-    (
-        Reason::Expires,
-        &["expire", "pexpire", "expireat", "pexpireat", "persist", "getex"],
-    ),
+    (Reason::Expires, &["expire", "pexpire", "expireat", "pexpireat", "persist", "getex"]),
     (Reason::NotAnInteger, &["incrbyfloat", "hincrbyfloat"]),
     (
         Reason::NotACounter,
         &[
             "hset", "hsetnx", "hmset", "hincrby", "hdel", "lpush", "rpush", "lpop", "rpop", "lset",
-            "sadd", "srem", "spop", "zadd", "zincrby", "zrem", "xadd", "pfadd", "setbit", "bitfield",
-            "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange", "object",
+            "sadd", "srem", "spop", "zadd", "zincrby", "zrem", "xadd", "pfadd", "setbit",
+            "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange", "object",
         ],
     ),
     (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
     (
         Reason::Subscribes,
-        &["subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "publish", "monitor"],
+        &[
+            "subscribe",
+            "psubscribe",
+            "ssubscribe",
+            "unsubscribe",
+            "punsubscribe",
+            "publish",
+            "monitor",
+        ],
     ),
     (Reason::Watches, &["watch", "unwatch"]),
 ];

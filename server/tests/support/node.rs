@@ -126,11 +126,14 @@ impl Node {
         let child = Command::new(program[0])
             .args(&program[1..])
             .args(["--http", &listen.to_string()])
+            // The default port is one for the whole machine.
+            .args(if args.contains(&"--redis") { &[][..] } else { &["--redis", "off"] })
             .args(args)
             .args(if args.contains(&"--data-dir") { &[][..] } else { &["--in-memory"] })
             // Whoever runs the tests may have set these for something else.
             .env_remove("PORT")
             .env_remove("PEERS")
+            .env_remove("QUIPU_REDIS")
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file can be shared"))
             .stderr(output)
@@ -164,6 +167,18 @@ impl Node {
     /// Where it answers.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it answers Redis clients, if it was started with `--redis 127.0.0.1:0`.
+    #[track_caller]
+    pub fn redis(&self) -> SocketAddr {
+        let said = |log: &String| {
+            let (_, rest) = log.split_once("Redis clients on ")?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        let what = "the node says where it answers Redis clients";
+        let log = wait_until(what, START_TIME_MAX, || self.log(), |log| said(log).is_some());
+        said(&log).expect("it has said so")
     }
 
     /// As it names itself, and as the others list it.

@@ -152,6 +152,8 @@ fn set_info(command: &Command<'_>, plan: &mut Plan) {
     if command.argument(3).iter().all(u8::is_ascii_graphic) {
         plan.say(|out| reply::simple(out, "OK"));
     } else {
-        plan.fail(format!("ERR {attribute} cannot contain spaces, newlines or special characters."));
+        plan.fail(format!(
+            "ERR {attribute} cannot contain spaces, newlines or special characters."
+        ));
     }
 }

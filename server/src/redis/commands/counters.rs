@@ -77,7 +77,9 @@ pub(in crate::redis) fn lifetime(command: &Command<'_>, plan: &mut Plan) {
 fn is_too_many(names: usize, plan: &mut Plan) -> bool {
     let is_too_many = names > REQUEST_OPS_MAX;
     if is_too_many {
-        plan.fail(format!("ERR expected at most {REQUEST_OPS_MAX} keys in a command, found {names}"));
+        plan.fail(format!(
+            "ERR expected at most {REQUEST_OPS_MAX} keys in a command, found {names}"
+        ));
     }
     is_too_many
 }

@@ -49,12 +49,7 @@ pub(in crate::redis) async fn tell(
 
 type Lines = Vec<(&'static str, String)>;
 
-fn lines(
-    section: &str,
-    front: &Front,
-    report: &Report,
-    counters: usize,
-) -> (&'static str, Lines) {
+fn lines(section: &str, front: &Front, report: &Report, counters: usize) -> (&'static str, Lines) {
     let traffic = &front.traffic;
     let status = &report.status;
     match section {

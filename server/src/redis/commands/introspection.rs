@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::handle::Handle;
 use crate::redis::command::Command;
 use crate::redis::errors;
 use crate::redis::glob;
@@ -10,26 +11,32 @@ use crate::redis::plan::Plan;
 use crate::redis::reply::{self, Protocol};
 use crate::redis::table::{self, Class, Found, SERVED, Spec};
 
-/// Settings of Redis that have a meaning here: nothing is written by snapshot or by Redis's log.
-const SETTINGS: [(&str, &str); 2] = [("appendonly", "no"), ("save", "")];
-
 /// `INFO [section …]`, in lower case.
 pub(in crate::redis) fn sections(command: &Command<'_>) -> Vec<Bytes> {
     command.arguments(1).map(|section| section.to_ascii_lowercase().into()).collect()
 }
 
 /// `CONFIG GET pattern …`
-pub(in crate::redis) fn config(command: &Command<'_>, protocol: Protocol, plan: &mut Plan) {
+pub(in crate::redis) fn config(
+    command: &Command<'_>,
+    handle: &Handle,
+    protocol: Protocol,
+    plan: &mut Plan,
+) {
     if command.is(1, "get") {
         if command.len() < 3 {
             return plan.fail(errors::arity("config|get"));
         }
         let is_asked = |name: &str| {
-            command.arguments(2).any(|pattern| {
-                glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes())
-            })
+            command
+                .arguments(2)
+                .any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
         };
-        let told: Vec<_> = SETTINGS.iter().filter(|(name, _)| is_asked(name)).collect();
+        // The settings of Redis that have a meaning here: whether every change is written down, and
+        // when all is written anew, which is never a matter of a schedule.
+        let is_kept = handle.kept().fsync.is_some();
+        let settings = [("appendonly", if is_kept { "yes" } else { "no" }), ("save", "")];
+        let told: Vec<_> = settings.iter().filter(|(name, _)| is_asked(name)).collect();
         plan.say(|out| {
             reply::map(out, protocol, told.len());
             for (name, value) in told {

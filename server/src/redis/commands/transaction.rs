@@ -3,6 +3,7 @@
 //! As in Redis, a command that cannot be understood breaks the transaction when it is sent, and one
 //! that fails when it is done fails alone.
 
+use crate::handle::Handle;
 use crate::redis::command::Command;
 use crate::redis::dispatch;
 use crate::redis::plan::Plan;
@@ -48,7 +49,7 @@ pub(in crate::redis) fn hold(
 }
 
 /// `EXEC`
-pub(in crate::redis) fn exec(session: &mut Session, plan: &mut Plan) {
+pub(in crate::redis) fn exec(handle: &Handle, session: &mut Session, plan: &mut Plan) {
     let Some(transaction) = session.transaction.take() else {
         return plan.fail("ERR EXEC without MULTI");
     };
@@ -61,7 +62,7 @@ pub(in crate::redis) fn exec(session: &mut Session, plan: &mut Plan) {
         let command = Command::new(&bytes, frames.command(at));
         // It was found when it was held back, and none that is held back asks or closes.
         if let Some(Found::Served(spec)) = table::find(command.argument(0)) {
-            dispatch::carry_out(&command, spec, session, plan);
+            dispatch::carry_out(&command, spec, handle, session, plan);
         }
     }
 }
