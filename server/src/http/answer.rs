@@ -7,23 +7,36 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use quipu_core::effects::Value;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The one counter of the calls that name none.
-#[derive(Serialize)]
-struct Count<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Count<'a> {
+    /// The value.
     count: i64,
+    /// The node that answers, as host:port.
     node_id: &'a str,
+    /// The digits of a value that does not fit, which `count` is as near to as it can be.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     exact: Option<String>,
 }
 
 /// A counter with its name.
-#[derive(Serialize)]
-struct Named<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Counter<'a> {
     name: &'a str,
+    /// 0 if nobody has touched the counter.
     value: i64,
+    /// The node that answers, as host:port.
     node_id: &'a str,
+    /// By how much this call has changed the value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    applied: Option<i128>,
+    /// The digits of a value that does not fit, which `value` is as near to as it can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     exact: Option<String>,
 }
 
@@ -31,11 +44,22 @@ pub(super) fn count(value: Value, node_id: &str) -> Response {
     Json(Count { count: value.clamped(), node_id, exact: exact(value) }).into_response()
 }
 
-pub(super) fn named(name: &str, value: Value, node_id: &str) -> Response {
-    Json(Named { name, value: value.clamped(), node_id, exact: exact(value) }).into_response()
+/// A counter that was read.
+pub(super) fn read(name: &str, value: Value, node_id: &str) -> Response {
+    counter(name, value, node_id, None)
 }
 
-fn exact(value: Value) -> Option<String> {
+/// A counter that was changed by so much.
+pub(super) fn changed(name: &str, value: Value, applied: i128, node_id: &str) -> Response {
+    counter(name, value, node_id, Some(applied))
+}
+
+fn counter(name: &str, value: Value, node_id: &str, applied: Option<i128>) -> Response {
+    let counter = Counter { name, value: value.clamped(), node_id, applied, exact: exact(value) };
+    Json(counter).into_response()
+}
+
+pub(super) fn exact(value: Value) -> Option<String> {
     value.is_out_of_range().then(|| value.0.to_string())
 }
 
@@ -54,8 +78,10 @@ mod tests {
     async fn keys_stand_in_the_order_that_clients_know() {
         let count = text(count(Value(3), "127.0.0.1:8088")).await;
         assert_eq!(count, r#"{"count":3,"node_id":"127.0.0.1:8088"}"#);
-        let named = text(named("a\"b", Value(-1), "n:1")).await;
-        assert_eq!(named, r#"{"name":"a\"b","value":-1,"node_id":"n:1"}"#);
+        let read = text(read("a\"b", Value(-1), "n:1")).await;
+        assert_eq!(read, r#"{"name":"a\"b","value":-1,"node_id":"n:1"}"#);
+        let changed = text(changed("c", Value(2), -3, "n:1")).await;
+        assert_eq!(changed, r#"{"name":"c","value":2,"node_id":"n:1","applied":-3}"#);
     }
 
     #[tokio::test]
@@ -67,7 +93,7 @@ mod tests {
         );
         let below = Value(i128::from(i64::MIN) - 1);
         assert_eq!(
-            text(named("c", below, "n:1")).await,
+            text(read("c", below, "n:1")).await,
             r#"{"name":"c","value":-9223372036854775808,"node_id":"n:1","exact":"-9223372036854775809"}"#
         );
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use quipu_core::effects::{Op, Value};
+use quipu_core::effects::{Op, Refusal, Results, Value};
+use tokio::sync::Semaphore;
 
-use super::errors::Problem;
+use super::batch::BATCHES_MAX;
+use super::errors::{Kind, Problem};
 use super::traffic::Traffic;
 use crate::handle::Handle;
 use crate::redis;
@@ -20,6 +21,8 @@ pub(super) struct App {
     pub(super) redis: Arc<redis::Traffic>,
     /// When the API came up.
     pub(super) started: SystemTime,
+    /// Room for the bodies of batches.
+    pub(super) batches: Semaphore,
 }
 
 /// The same as an axum extractor.
@@ -27,23 +30,35 @@ pub(super) type Shared = State<Arc<App>>;
 
 impl App {
     pub(super) fn new(handle: Handle, redis: Arc<redis::Traffic>) -> Self {
-        App { handle, traffic: Traffic::default(), redis, started: SystemTime::now() }
+        App {
+            handle,
+            traffic: Traffic::default(),
+            redis,
+            started: SystemTime::now(),
+            batches: Semaphore::new(BATCHES_MAX),
+        }
     }
 
     pub(super) fn node_id(&self) -> &str {
         self.handle.address().as_str()
     }
 
+    /// Applies operations as one and answers with a result for each.
+    pub(super) async fn request<const N: usize>(
+        &self,
+        ops: [Op; N],
+    ) -> Result<[Result<Value, Refusal>; N], Problem> {
+        let results = self.handle.request(Vec::from(ops)).await?.results;
+        results.try_into().map_err(|results: Results| {
+            let found = results.len();
+            let reason = format!("expected {N} results for as many operations, found {found}");
+            Problem::new(Kind::Internal, reason)
+        })
+    }
+
     /// Applies one operation and answers with the value after it.
     pub(super) async fn apply(&self, op: Op) -> Result<Value, Problem> {
-        let done = self.handle.request(vec![op]).await?;
-        match done.results.as_slice() {
-            [Ok(value)] => Ok(*value),
-            [Err(refusal)] => Err(Problem::from(*refusal)),
-            other => Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("expected one result for one operation, found {}", other.len()),
-            )),
-        }
+        let [result] = self.request([op]).await?;
+        result.map_err(Problem::from)
     }
 }

@@ -1,60 +1,172 @@
 //! Counters by name.
 
-use std::sync::Arc;
-
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use quipu_core::effects::Op;
+use quipu_core::effects::{Op, Refusal, Value};
 use quipu_core::name::CounterName;
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::answer;
 use super::app::{App, Shared};
-use super::errors::Problem;
+use super::errors::{Kind, Problem};
 use super::extract::WholeBody;
+use super::problem_document::Documented;
 
-/// The name in the path, percent-decoded. Not decodable, it is a bad request like any other.
-type NameInPath = Result<Path<String>, PathRejection>;
-
-/// `GET /counters/{name}`. A counter that nobody has touched is zero.
-pub(super) async fn get(State(app): Shared, name: NameInPath) -> Result<Response, Problem> {
-    let name = self::name(name)?;
-    apply(app, name.clone(), Op::Get { name }).await
+/// What varies in a path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct InPath {
+    /// 1 to 255 bytes of UTF-8 without control characters, percent-encoded.
+    #[param(min_length = 1, max_length = 255)]
+    name: String,
 }
 
-/// `POST /counters/{name}/increment`, by one or by what the body says.
+/// The name in the path, percent-decoded. Not decodable, it is a bad request like any other.
+pub(super) type NameInPath = Result<Path<InPath>, PathRejection>;
+
+/// By how much.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct By {
+    #[serde(default = "one")]
+    #[schema(default = 1)]
+    by: i64,
+}
+
+/// How much at least.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct To {
+    to: i64,
+}
+
+fn one() -> i64 {
+    1
+}
+
+impl Default for By {
+    fn default() -> Self {
+        By { by: one() }
+    }
+}
+
+/// Reads a counter
+///
+/// One that nobody has touched is 0, and reading does not make it.
+#[utoipa::path(
+    get, path = "/counters/{name}", tag = "counters",
+    params(InPath),
+    responses((status = 200, description = "The counter", body = inline(answer::Counter<'_>)))
+)]
+pub(super) async fn get(State(app): Shared, name: NameInPath) -> Result<Response, Documented> {
+    let name = self::name(name)?;
+    let value = app.apply(Op::Get { name: name.clone() }).await?;
+    Ok(answer::read(name.as_str(), value, app.node_id()))
+}
+
+/// Adds to a counter
+///
+/// By one, or by what the body says, which may be negative. `applied` is that.
+#[utoipa::path(
+    post, path = "/counters/{name}/increment", tag = "counters",
+    params(InPath),
+    request_body(content = inline(Option<By>)),
+    responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))
+)]
 pub(super) async fn increment(
     State(app): Shared,
     name: NameInPath,
-    body: WholeBody,
-) -> Result<Response, Problem> {
-    #[derive(Deserialize)]
-    struct Increment {
-        #[serde(default = "one")]
-        by: i64,
-    }
-    fn one() -> i64 {
-        1
-    }
-    impl Default for Increment {
-        fn default() -> Self {
-            Increment { by: one() }
-        }
-    }
+    body: Result<WholeBody, Problem>,
+) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let Increment { by } = body.object_if_any(r#"{"by": 5}"#)?;
-    apply(app, name.clone(), Op::Add { name, by }).await
+    let By { by } = body?.object_if_any(r#"{"by": 5}"#)?;
+    add(&app, name, by).await
 }
 
-fn name(in_path: NameInPath) -> Result<CounterName, Problem> {
-    let Path(name) = in_path.map_err(|rejection| {
-        Problem::bad_request(format!("expected a counter name in UTF-8, found: {rejection}"))
+/// Subtracts from a counter
+///
+/// By one, or by what the body says; a negative number adds. `applied` is by how much the value
+/// has changed, so it is that number with the other sign.
+#[utoipa::path(
+    post, path = "/counters/{name}/decrement", tag = "counters",
+    params(InPath),
+    request_body(content = inline(Option<By>)),
+    responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))
+)]
+pub(super) async fn decrement(
+    State(app): Shared,
+    name: NameInPath,
+    body: Result<WholeBody, Problem>,
+) -> Result<Response, Documented> {
+    let name = self::name(name)?;
+    let By { by } = body?.object_if_any(r#"{"by": 5}"#)?;
+    add(&app, name, negated(by)?).await
+}
+
+/// Raises a counter
+///
+/// To what the body says if its value is below, else nothing is changed. `applied` is the lift, 0
+/// if there was none. Two nodes that raise a counter to the same number at once do not add up. Waits
+/// up to two seconds if this node knows that it lacks what others have counted.
+#[utoipa::path(
+    post, path = "/counters/{name}/raise", tag = "counters",
+    params(InPath),
+    request_body(content = inline(To)),
+    responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))
+)]
+pub(super) async fn raise(
+    State(app): Shared,
+    name: NameInPath,
+    body: Result<WholeBody, Problem>,
+) -> Result<Response, Documented> {
+    let name = self::name(name)?;
+    let To { to } = body?.object(r#"{"to": 100}"#)?;
+    // Nothing comes between the two: they are one request.
+    let ops = [Op::Get { name: name.clone() }, Op::Raise { name: name.clone(), to }];
+    let [before, after] = app.request(ops).await?;
+    let (before, after) = (before.map_err(Problem::from)?, after.map_err(Problem::from)?);
+    Ok(answer::changed(name.as_str(), after, after.0 - before.0, app.node_id()))
+}
+
+pub(super) fn name(in_path: NameInPath) -> Result<CounterName, Problem> {
+    let Path(InPath { name }) = in_path.map_err(|rejection| {
+        let reason = format!("expected a counter name in UTF-8, found: {rejection}");
+        Problem::new(Kind::Name, reason)
     })?;
     Ok(CounterName::new(name)?)
 }
 
-async fn apply(app: Arc<App>, name: CounterName, op: Op) -> Result<Response, Problem> {
-    let value = app.apply(op).await?;
-    Ok(answer::named(name.as_str(), value, app.node_id()))
+/// What is to be added so that `by` is subtracted.
+pub(super) fn negated(by: i64) -> Result<i64, Problem> {
+    by.checked_neg().ok_or_else(|| {
+        let reason = format!("expected at least {} to decrement by, found {by}", -i64::MAX);
+        Problem::new(Kind::Body, reason)
+    })
+}
+
+async fn add(app: &App, name: CounterName, by: i64) -> Result<Response, Documented> {
+    let [result] = app.request([Op::Add { name: name.clone(), by }]).await?;
+    match result {
+        Ok(value) => Ok(answer::changed(name.as_str(), value, by.into(), app.node_id())),
+        Err(Refusal::Overflow) => {
+            let found = app.apply(Op::Get { name }).await?;
+            Err(overflow(by, found).into())
+        }
+        Err(refusal) => Err(Problem::from(refusal).into()),
+    }
+}
+
+/// What is said of an addition that was refused, when the value was read after that.
+pub(super) fn overflow(by: i64, found: Value) -> Problem {
+    let (min, max) = (i64::MIN, i64::MAX);
+    let reason = if i64::try_from(found.0 + i128::from(by)).is_err() {
+        let found = found.0;
+        format!("expected a value from {min} to {max} after adding {by}, found {found} before it")
+    } else {
+        let max = u64::MAX;
+        format!(
+            "expected at most {max} added or subtracted on this node in all, found more by {by}"
+        )
+    };
+    Problem::new(Kind::Overflow, format!("{reason}; nothing was changed"))
 }

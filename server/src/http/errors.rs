@@ -1,5 +1,7 @@
-//! What a client is told when its request could not be granted: a status code, and one JSON object
-//! whose `error` says what was expected, what was found, and that nothing was changed.
+//! Why a request was not granted, and what the first eight calls and their like say then: a status
+//! code, and one JSON object whose `error` says what was expected, what was found, and that nothing
+//! was changed. Calls on named counters say the same in a
+//! [problem document](super::problem_document).
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,63 +17,81 @@ use crate::handle::Unavailable;
 /// are exchanged, and a restarted process is back, within about that.
 const RETRY_AFTER_SECONDS: u16 = 1;
 
+/// What can be wrong with a request. Programs tell these apart, so their words never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A name that no counter can have.
+    Name,
+    /// A body that does not say what is needed.
+    Body,
+    /// A query that does not say what is needed.
+    Query,
+    /// An address that no peer can have.
+    Address,
+    /// No such path.
+    Path,
+    /// No such method on this path.
+    Method,
+    /// An upgrade was needed.
+    Upgrade,
+    /// A body beyond its bound.
+    BodyTooLarge,
+    /// A body that took too long to arrive.
+    BodyTooSlow,
+    /// More operations than one request may have.
+    TooManyOperations,
+    /// The value, or this node's part of it, would leave its range.
+    Overflow,
+    /// The node knows that it lacks what others have counted.
+    Behind,
+    /// Nobody has touched the counter.
+    Untouched,
+    /// The table is full.
+    TooManyCounters,
+    /// Too many ask for the same already.
+    Busy,
+    /// The node is about to end.
+    Stopping,
+    /// A fault of this program.
+    Internal,
+}
+
+impl Kind {
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Kind::Name | Kind::Body | Kind::Query | Kind::Address | Kind::TooManyOperations => {
+                StatusCode::BAD_REQUEST
+            }
+            Kind::Path | Kind::Untouched => StatusCode::NOT_FOUND,
+            Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::Upgrade => StatusCode::UPGRADE_REQUIRED,
+            Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            // The request is well-formed; it is the counter's present value that forbids it.
+            Kind::Overflow => StatusCode::CONFLICT,
+            Kind::Behind | Kind::Busy | Kind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::TooManyCounters => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
 /// A request that was not granted.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
-    status: StatusCode,
-    reason: String,
+    pub(super) kind: Kind,
+    /// What was expected, and what was found.
+    pub(super) reason: String,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Problem { status, reason: reason.into() }
+    pub(super) fn new(kind: Kind, reason: impl Into<String>) -> Self {
+        Problem { kind, reason: reason.into() }
     }
 
-    /// The request is at fault, whatever the state of the node.
-    pub(super) fn bad_request(reason: impl Into<String>) -> Self {
-        Problem::new(StatusCode::BAD_REQUEST, reason)
-    }
-}
-
-impl From<Unavailable> for Problem {
-    fn from(unavailable: Unavailable) -> Self {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, unavailable.to_string())
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let status = match refusal {
-            // The request is well-formed; it is the counter's present value that forbids it.
-            Refusal::Overflow => StatusCode::CONFLICT,
-            Refusal::Untouched => StatusCode::NOT_FOUND,
-            Refusal::Behind(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::TooManyCounters(_) => StatusCode::INSUFFICIENT_STORAGE,
-        };
-        Problem::new(status, format!("{refusal}; nothing was changed"))
-    }
-}
-
-impl From<AddressError> for Problem {
-    fn from(error: AddressError) -> Self {
-        Problem::bad_request(error.to_string())
-    }
-}
-
-impl From<NameError> for Problem {
-    fn from(error: NameError) -> Self {
-        Problem::bad_request(error.to_string())
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body {
-            error: String,
-        }
-        let mut response = (self.status, Json(Body { error: self.reason })).into_response();
-        match self.status {
+    /// Adds what a client needs to know beside the words.
+    pub(super) fn add_headers(&self, response: &mut Response) {
+        match self.kind.status() {
             StatusCode::SERVICE_UNAVAILABLE => {
                 let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -83,6 +103,51 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(unavailable: Unavailable) -> Self {
+        Problem::new(Kind::Stopping, unavailable.to_string())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal {
+            Refusal::Overflow => Kind::Overflow,
+            Refusal::Untouched => Kind::Untouched,
+            Refusal::Behind(_) => Kind::Behind,
+            Refusal::TooManyCounters(_) => Kind::TooManyCounters,
+        };
+        Problem::new(kind, format!("{refusal}; nothing was changed"))
+    }
+}
+
+impl From<AddressError> for Problem {
+    fn from(error: AddressError) -> Self {
+        Problem::new(Kind::Address, error.to_string())
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Problem::new(Kind::Name, error.to_string())
+    }
+}
+
+/// The body of an answer that refuses.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Error {
+    /// What was expected, and what was found.
+    error: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(mut self) -> Response {
+        let error = std::mem::take(&mut self.reason);
+        let mut response = (self.kind.status(), Json(Error { error })).into_response();
+        self.add_headers(&mut response);
         response
     }
 }

@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::errors::Problem;
+use super::errors::{Kind, Problem};
 
 /// Longest request body, in bytes. The longest that means anything is a peer's name of some
 /// 270 bytes; the rest is room for clients that send more than they need.
-const BODY_BYTES_MAX: usize = 64 << 10;
+pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// How long a body may take to arrive once its head has. Whoever is slower holds a connection for
 /// nothing.
-const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// All of a request's body. Reading it to the end also leaves the connection fit for the next
 /// request, so calls that ignore their body take it too.
@@ -31,35 +30,42 @@ impl<S: Sync> FromRequest<S> for WholeBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let body = request.into_body();
-        if body.is_end_stream() {
-            return Ok(WholeBody(Bytes::new()));
-        }
-        if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-            return Err(too_large());
-        }
-        match tokio::time::timeout(BODY_TIME_MAX, collect(body)).await {
-            Ok(read) => read.map(WholeBody),
-            Err(_) => Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("expected the whole body within {BODY_TIME_MAX:?}, found part of it"),
-            )),
-        }
+        read(request, BODY_BYTES_MAX).await.map(WholeBody)
     }
 }
 
-async fn collect(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+/// All of a request's body, of at most so many bytes.
+pub(super) async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
+    let body = request.into_body();
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large(bytes_max));
+    }
+    match tokio::time::timeout(BODY_TIME_MAX, collect(body, bytes_max)).await {
+        Ok(read) => read,
+        Err(_) => Err(Problem::new(
+            Kind::BodyTooSlow,
+            format!("expected the whole body within {BODY_TIME_MAX:?}, found part of it"),
+        )),
+    }
+}
+
+async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Problem::bad_request(format!("expected a whole body, found: {error}"))),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
+        Err(error) => {
+            Err(Problem::new(Kind::Body, format!("expected a whole body, found: {error}")))
+        }
     }
 }
 
-fn too_large() -> Problem {
+fn too_large(bytes_max: usize) -> Problem {
     Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        format!("expected a body of at most {BODY_BYTES_MAX} bytes, found more"),
+        Kind::BodyTooLarge,
+        format!("expected a body of at most {bytes_max} bytes, found more"),
     )
 }
 
@@ -70,12 +76,14 @@ impl WholeBody {
         // serde would take an array of the fields' values for the object as well.
         if !text.starts_with(b"{") {
             let found = if text.is_empty() { "no body" } else { "something else" };
-            return Err(Problem::bad_request(format!(
-                "expected a JSON object like {example}, found {found}"
-            )));
+            return Err(Problem::new(
+                Kind::Body,
+                format!("expected a JSON object like {example}, found {found}"),
+            ));
         }
         serde_json::from_slice(text).map_err(|error| {
-            Problem::bad_request(format!("expected a JSON object like {example}, found: {error}"))
+            let reason = format!("expected a JSON object like {example}, found: {error}");
+            Problem::new(Kind::Body, reason)
         })
     }
 

@@ -9,10 +9,14 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 
 use super::app::Shared;
-use super::errors::Problem;
+use super::errors::{Kind, Problem};
 use crate::network::connection::PROTOCOL;
 
-/// `GET /link`
+/// Becomes a link between two nodes
+#[utoipa::path(
+    get, path = "/link", tag = "operation",
+    responses((status = 101, description = "From here on, frames of Quipu's own protocol"))
+)]
 pub(super) async fn upgrade(State(app): Shared, mut request: Request) -> Response {
     if let Err(problem) = asks_for_link(request.headers()) {
         return (upgrade_headers(), problem).into_response();
@@ -43,7 +47,7 @@ fn asks_for_link(headers: &HeaderMap) -> Result<(), Problem> {
         None => "no Upgrade".to_owned(),
     };
     Err(Problem::new(
-        StatusCode::UPGRADE_REQUIRED,
+        Kind::Upgrade,
         format!("expected Connection: Upgrade and Upgrade: {PROTOCOL}, found {found}"),
     ))
 }

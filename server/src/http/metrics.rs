@@ -8,7 +8,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -19,7 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use quipu_core::status::{PeerState, Status, Totals};
 
 use super::app::{App, Shared};
-use super::errors::Problem;
+use super::errors::{Kind, Problem};
 use super::traffic::Traffic;
 use crate::disk;
 use crate::handle::Report;
@@ -29,13 +29,16 @@ use crate::redis;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// `GET /metrics`
+/// Tells what the node has counted of its own work, for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"))
+)]
 pub(super) async fn metrics(State(app): Shared) -> Result<Response, Problem> {
     let report = app.handle.report().await?;
     let mut text = String::new();
-    encode(&mut text, &registry(&app, &report)).map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write metrics: {error}"))
-    })?;
+    encode(&mut text, &registry(&app, &report))
+        .map_err(|error| Problem::new(Kind::Internal, format!("cannot write metrics: {error}")))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, Uri};
 use axum::routing::{MethodRouter, get, post};
 
 use super::app::App;
-use super::errors::Problem;
-use super::{counters, link, metrics, original, status};
+use super::errors::{Kind, Problem};
+use super::{batch, counters, link, listing, metrics, openapi, original, origins, status};
 use crate::network::connection::PATH;
 
 /// A path, or a family of them.
@@ -23,8 +23,14 @@ pub(super) enum Route {
     Register,
     RemovePeer,
     Discovery,
+    Counters,
     Counter,
     CounterIncrement,
+    CounterDecrement,
+    CounterRaise,
+    CounterOrigins,
+    Batch,
+    OpenApi,
     Status,
     Metrics,
     Link,
@@ -32,7 +38,7 @@ pub(super) enum Route {
 
 impl Route {
     /// All, in the order of their numbers.
-    pub(super) const ALL: [Route; 13] = [
+    pub(super) const ALL: [Route; 19] = [
         Route::Health,
         Route::Count,
         Route::Increment,
@@ -41,15 +47,21 @@ impl Route {
         Route::Register,
         Route::RemovePeer,
         Route::Discovery,
+        Route::Counters,
         Route::Counter,
         Route::CounterIncrement,
+        Route::CounterDecrement,
+        Route::CounterRaise,
+        Route::CounterOrigins,
+        Route::Batch,
+        Route::OpenApi,
         Route::Status,
         Route::Metrics,
         Route::Link,
     ];
 
     /// Its method and path.
-    const fn call(self) -> (&'static str, &'static str) {
+    pub(super) const fn call(self) -> (&'static str, &'static str) {
         match self {
             Route::Health => ("GET", "/health"),
             Route::Count => ("GET", "/count"),
@@ -59,8 +71,14 @@ impl Route {
             Route::Register => ("POST", "/register"),
             Route::RemovePeer => ("POST", "/remove-peer"),
             Route::Discovery => ("GET", "/discovery"),
+            Route::Counters => ("GET", "/counters"),
             Route::Counter => ("GET", "/counters/{name}"),
             Route::CounterIncrement => ("POST", "/counters/{name}/increment"),
+            Route::CounterDecrement => ("POST", "/counters/{name}/decrement"),
+            Route::CounterRaise => ("POST", "/counters/{name}/raise"),
+            Route::CounterOrigins => ("GET", "/counters/{name}/origins"),
+            Route::Batch => ("POST", "/batch"),
+            Route::OpenApi => ("GET", "/openapi.json"),
             Route::Status => ("GET", "/status"),
             Route::Metrics => ("GET", "/metrics"),
             Route::Link => ("GET", PATH),
@@ -86,12 +104,18 @@ impl Route {
             "/register" => Route::Register,
             "/remove-peer" => Route::RemovePeer,
             "/discovery" => Route::Discovery,
+            "/counters" => Route::Counters,
+            "/batch" => Route::Batch,
+            "/openapi.json" => Route::OpenApi,
             "/status" => Route::Status,
             "/metrics" => Route::Metrics,
             PATH => Route::Link,
             _ => match path.strip_prefix("/counters/").map(|rest| rest.split_once('/')) {
                 Some(None) => Route::Counter,
                 Some(Some((_, "increment"))) => Route::CounterIncrement,
+                Some(Some((_, "decrement"))) => Route::CounterDecrement,
+                Some(Some((_, "raise"))) => Route::CounterRaise,
+                Some(Some((_, "origins"))) => Route::CounterOrigins,
                 _ => return None,
             },
         })
@@ -107,8 +131,14 @@ impl Route {
             Route::Register => post(original::register),
             Route::RemovePeer => post(original::remove_peer),
             Route::Discovery => get(original::discovery),
+            Route::Counters => get(listing::list),
             Route::Counter => get(counters::get),
             Route::CounterIncrement => post(counters::increment),
+            Route::CounterDecrement => post(counters::decrement),
+            Route::CounterRaise => post(counters::raise),
+            Route::CounterOrigins => get(origins::origins),
+            Route::Batch => post(batch::batch),
+            Route::OpenApi => get(openapi::document),
             Route::Status => get(status::status),
             Route::Metrics => get(metrics::metrics),
             Route::Link => get(link::upgrade),
@@ -134,7 +164,7 @@ async fn not_found(uri: Uri) -> Problem {
         })
         .collect();
     Problem::new(
-        StatusCode::NOT_FOUND,
+        Kind::Path,
         format!("expected one of {}; found {}", calls.join(", "), shortened(uri.path())),
     )
 }
@@ -142,7 +172,7 @@ async fn not_found(uri: Uri) -> Problem {
 /// The `Allow` header is axum's own.
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     let expected = Route::of(uri.path()).map_or("another method", |route| route.call().0);
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("expected {expected}, found {method}"))
+    Problem::new(Kind::Method, format!("expected {expected}, found {method}"))
 }
 
 /// As much of a client's text as an answer repeats.
@@ -168,7 +198,7 @@ mod tests {
 
     #[test]
     fn paths_that_only_resemble_a_route_are_unknown() {
-        for path in ["", "/", "/count/", "/counters", "/counters/a/b", "/counters/a/increment/b"] {
+        for path in ["", "/", "/count/", "/counters/a/b", "/counters/a/increment/b", "/batch/"] {
             assert_eq!(Route::of(path), None, "{path}");
         }
     }

@@ -5,17 +5,20 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quipu_core::status::PeerStatus;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::app::Shared;
 use super::errors::Problem;
 use crate::handle::Report;
 
-#[derive(Serialize)]
-struct Status<'a> {
+/// How a node is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Status<'a> {
     version: &'static str,
     node_id: &'a str,
     node: String,
     origin: String,
+    #[schema(value_type = u64)]
     uptime_ms: u128,
     fsync: String,
     /// How many counters there are.
@@ -29,8 +32,9 @@ struct Status<'a> {
     peers: Vec<Peer<'a>>,
 }
 
-#[derive(Serialize)]
-struct Peer<'a> {
+/// Another node, as this one sees it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Peer<'a> {
     address: &'a str,
     /// Null until the peer has answered.
     node: Option<String>,
@@ -42,15 +46,19 @@ struct Peer<'a> {
 }
 
 /// How far a peer has confirmed our own changes.
-#[derive(Serialize)]
-struct Link {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Link {
     lag_versions: u64,
     lag_ms: f64,
     unconfirmed_bytes: usize,
     behind: bool,
 }
 
-/// `GET /status`
+/// Tells how the node is, and its links to others
+#[utoipa::path(
+    get, path = "/status", tag = "operation",
+    responses((status = 200, description = "How it is", body = inline(Status<'_>)))
+)]
 pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
     let report = app.handle.report().await?;
     let fsync = app.handle.kept().fsync;

@@ -1,0 +1,249 @@
+//! Many operations in one request: applied in order as one message to the driver, answered in order,
+//! each with its own result or its own problem.
+//!
+//! What is wrong with one operation is its own problem and no reason to refuse the others; what is
+//! wrong with the whole, such as text that is not JSON, refuses the whole before anything is
+//! applied. A request of ten thousand is read and written in a few milliseconds, since a name is a
+//! slice of the body that it came in.
+//!
+//! Rejected: all or nothing. It would promise a transaction, which a counter that others count too
+//! cannot keep: whether the tenth operation overflows depends on what arrives from peers.
+
+use axum::body::HttpBody;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use quipu_core::effects::{self, Op, Refusal, Value};
+use quipu_core::name::CounterName;
+use serde::Serialize;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use super::answer::exact;
+use super::app::{App, Shared};
+use super::counters::{negated, overflow};
+use super::errors::{Kind, Problem};
+use super::extract::{self, BODY_BYTES_MAX, BODY_TIME_MAX};
+use super::operation::{Batch, OPERATIONS_MAX, Operation};
+use super::problem_document::{Document, Documented};
+
+/// Longest body, in bytes: as many operations as may be, each of the longest, a decrement of a name
+/// of 255 bytes by 19 digits, which is 320 bytes with some space around it. (Names in which every
+/// byte is escaped take more; of those not quite as many fit.)
+const BATCH_BYTES_MAX: usize = OPERATIONS_MAX * 320 + BODY_BYTES_MAX;
+
+/// Batches whose bodies are longer than other calls' that are held at a time, so that however many
+/// connections send one, they take 100 MiB. Others wait, as long as a body may take to arrive.
+pub(super) const BATCHES_MAX: usize = 32;
+
+/// What the node says of one operation.
+type Done = Result<Value, Refusal>;
+
+/// A result for each operation, in their order.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Results<'a> {
+    /// The node that answers, as host:port.
+    node_id: &'a str,
+    results: Vec<Outcome<'a>>,
+}
+
+/// What came of an operation: a value, or a problem.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Outcome<'a> {
+    /// Missing if the operation names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name: Option<&'a str>,
+    /// The value after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    value: Option<i64>,
+    /// By how much it has changed the value; missing if it only reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    applied: Option<i128>,
+    /// The digits of a value that does not fit, which `value` is as near to as it can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exact: Option<String>,
+    /// Why it was not carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    problem: Option<Document<'a>>,
+}
+
+/// What an operation was, once it has been handed in.
+enum Awaited {
+    Add {
+        name: CounterName,
+        by: i64,
+    },
+    Get {
+        name: CounterName,
+    },
+    /// It is read first, to know the lift: two results.
+    Raise {
+        name: CounterName,
+    },
+    Refused {
+        name: Option<CounterName>,
+        problem: Problem,
+    },
+}
+
+/// Carries out many operations
+///
+/// In their order, each with a result or a problem of its own: one that is refused does not keep the
+/// others from being carried out. Up to 10,000 in one request.
+#[utoipa::path(
+    post, path = "/batch", tag = "counters",
+    request_body(content = inline(Batch)),
+    responses((status = 200, description = "Results", body = inline(Results<'_>)))
+)]
+pub(super) async fn batch(State(app): Shared, request: Request) -> Result<Response, Documented> {
+    // Held until it is answered, since names are slices of the body.
+    let _room = match request.size_hint().upper() {
+        Some(bytes) if bytes <= BODY_BYTES_MAX as u64 => None,
+        _ => Some(timeout(BODY_TIME_MAX, app.batches.acquire()).await.map_err(|_| too_many())?),
+    };
+    let body = extract::read(request, BATCH_BYTES_MAX).await?;
+    let (ops, awaited) = prepare(Operation::all(&body)?);
+    let results = request_all(&app, ops).await?;
+    let refused = values_of_refused(&app, &awaited, &results).await?;
+    let results = outcomes(&awaited, &results, &refused)?;
+    let json = serde_json::to_vec(&Results { node_id: app.node_id(), results })
+        .map_err(|error| Problem::new(Kind::Internal, format!("cannot write it: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+async fn request_all(app: &App, ops: Vec<Op>) -> Result<effects::Results, Problem> {
+    if ops.is_empty() { Ok(Vec::new()) } else { Ok(app.handle.request(ops).await?.results) }
+}
+
+fn too_many() -> Problem {
+    let reason = format!(
+        "expected at most {BATCHES_MAX} large batches at a time, found more; nothing was changed"
+    );
+    Problem::new(Kind::Busy, reason)
+}
+
+/// What is handed in, and what is to be made of the results.
+fn prepare(operations: Vec<Operation>) -> (Vec<Op>, Vec<Awaited>) {
+    let mut ops = Vec::with_capacity(operations.len());
+    let mut awaited = Vec::with_capacity(operations.len());
+    for operation in operations {
+        let add =
+            |name: CounterName, by| (Op::Add { name: name.clone(), by }, Awaited::Add { name, by });
+        let (op, awaits) = match operation {
+            Operation::Increment { name, by } => add(name, by),
+            Operation::Decrement { name, by } => match negated(by) {
+                Ok(by) => add(name, by),
+                Err(problem) => {
+                    awaited.push(Awaited::Refused { name: Some(name), problem });
+                    continue;
+                }
+            },
+            Operation::Get { name } => (Op::Get { name: name.clone() }, Awaited::Get { name }),
+            Operation::Raise { name, to } => {
+                ops.push(Op::Get { name: name.clone() });
+                (Op::Raise { name: name.clone(), to }, Awaited::Raise { name })
+            }
+            Operation::Wrong { name, problem } => {
+                awaited.push(Awaited::Refused { name, problem });
+                continue;
+            }
+        };
+        ops.push(op);
+        awaited.push(awaits);
+    }
+    (ops, awaited)
+}
+
+/// The values of the counters whose additions were refused, in their order.
+async fn values_of_refused(
+    app: &App,
+    awaited: &[Awaited],
+    results: &[Done],
+) -> Result<effects::Results, Problem> {
+    let mut results = results.iter();
+    let mut ops = Vec::new();
+    for awaits in awaited {
+        match awaits {
+            Awaited::Add { name, .. } => {
+                if let Some(Err(Refusal::Overflow)) = results.next() {
+                    ops.push(Op::Get { name: name.clone() });
+                }
+            }
+            Awaited::Get { .. } => drop(results.next()),
+            Awaited::Raise { .. } => drop(results.nth(1)),
+            Awaited::Refused { .. } => {}
+        }
+    }
+    request_all(app, ops).await
+}
+
+fn outcomes<'a>(
+    awaited: &'a [Awaited],
+    results: &[Done],
+    refused: &[Done],
+) -> Result<Vec<Outcome<'a>>, Problem> {
+    let (mut results, mut refused) = (results.iter().copied(), refused.iter().copied());
+    awaited
+        .iter()
+        .map(|awaits| {
+            Ok(match awaits {
+                Awaited::Add { name, by } => match next(&mut results)? {
+                    Ok(value) => Outcome::changed(name, value, (*by).into()),
+                    Err(Refusal::Overflow) => match next(&mut refused)? {
+                        Ok(found) => Outcome::refused(Some(name), overflow(*by, found).into()),
+                        Err(refusal) => Outcome::from((name, refusal)),
+                    },
+                    Err(refusal) => Outcome::from((name, refusal)),
+                },
+                Awaited::Get { name } => match next(&mut results)? {
+                    Ok(value) => Outcome::read(name, value),
+                    Err(refusal) => Outcome::from((name, refusal)),
+                },
+                Awaited::Raise { name } => match (next(&mut results)?, next(&mut results)?) {
+                    (Ok(before), Ok(after)) => Outcome::changed(name, after, after.0 - before.0),
+                    (Err(refusal), _) | (_, Err(refusal)) => Outcome::from((name, refusal)),
+                },
+                Awaited::Refused { name, problem } => {
+                    Outcome::refused(name.as_ref(), Document::from(problem))
+                }
+            })
+        })
+        .collect()
+}
+
+fn next(results: &mut impl Iterator<Item = Done>) -> Result<Done, Problem> {
+    let reason = "expected a result for every operation, found fewer";
+    results.next().ok_or_else(|| Problem::new(Kind::Internal, reason))
+}
+
+impl<'a> Outcome<'a> {
+    fn read(name: &'a CounterName, value: Value) -> Self {
+        Outcome {
+            name: Some(name.as_str()),
+            value: Some(value.clamped()),
+            applied: None,
+            exact: exact(value),
+            problem: None,
+        }
+    }
+
+    fn changed(name: &'a CounterName, value: Value, applied: i128) -> Self {
+        Outcome { applied: Some(applied), ..Outcome::read(name, value) }
+    }
+
+    fn refused(name: Option<&'a CounterName>, problem: Document<'a>) -> Self {
+        let name = name.map(CounterName::as_str);
+        Outcome { name, value: None, applied: None, exact: None, problem: Some(problem) }
+    }
+}
+
+impl<'a> From<(&'a CounterName, Refusal)> for Outcome<'a> {
+    fn from((name, refusal): (&'a CounterName, Refusal)) -> Self {
+        Outcome::refused(Some(name), Problem::from(refusal).into())
+    }
+}

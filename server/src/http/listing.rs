@@ -1,0 +1,192 @@
+//! Counters in the order of their names, a page at a time.
+//!
+//! The cursor is the last name of the page: it holds nothing that a node would have to remember, so
+//! a listing may go on at any node, and after any time. What is added behind it meanwhile is listed,
+//! what is added before it is not, and nothing is listed twice.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use quipu_core::effects::{Answer, Query, Row};
+use quipu_core::name::CounterName;
+use quipu_core::order::PAGE_ROWS_MAX;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::exact;
+use super::app::Shared;
+use super::errors::{Kind, Problem};
+use super::problem_document::Documented;
+
+/// Rows of a page where no number is given: a screenful or two.
+const ROWS_DEFAULT: usize = 100;
+
+/// A page of counters.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Page<'a> {
+    /// In the order of their names, byte by byte.
+    counters: Vec<Listed<'a>>,
+    /// To be given as `after` for the next page; null if this is the last.
+    next: Option<&'a str>,
+    /// The node that answers, as host:port.
+    node_id: &'a str,
+}
+
+/// A counter in a page.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Listed<'a> {
+    name: &'a str,
+    value: i64,
+    /// The digits of a value that does not fit, which `value` is as near to as it can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exact: Option<String>,
+}
+
+impl<'a> From<&'a Row> for Listed<'a> {
+    fn from((name, value): &'a Row) -> Self {
+        Listed { name: name.as_str(), value: value.clamped(), exact: exact(*value) }
+    }
+}
+
+/// Lists counters
+///
+/// In the order of their names, a page at a time. A parameter that is empty is as good as none.
+#[utoipa::path(
+    get, path = "/counters", tag = "counters",
+    params(
+        ("prefix" = Option<String>, Query, description = "What the names begin with: as much of a name as fits one"),
+        ("limit" = Option<usize>, Query, description = "How many counters at most; 100 if it is not given", minimum = 1, maximum = 1000),
+        ("after" = Option<String>, Query, description = "What the last page gave as `next`"),
+    ),
+    responses((status = 200, description = "A page", body = inline(Page<'_>)))
+)]
+pub(super) async fn list(State(app): Shared, uri: Uri) -> Result<Response, Documented> {
+    let Asked { prefix, after, limit } = Asked::parse(uri.query().unwrap_or_default())?;
+    let (rows, more) = match app.handle.query(Query::List { prefix, after, limit }).await? {
+        Answer::Page { rows, more } => (rows, more),
+        Answer::Busy => {
+            let reason = "expected few listings that wait at a time, found too many; nothing is \
+                          wrong with this one: try again";
+            return Err(Problem::new(Kind::Busy, reason).into());
+        }
+        other => {
+            let reason = format!("expected a page, found {other:?}");
+            return Err(Problem::new(Kind::Internal, reason).into());
+        }
+    };
+    let next = rows.last().filter(|_| more).map(|(name, _)| name.as_str());
+    let counters = rows.iter().map(Listed::from).collect();
+    Ok(Json(Page { counters, next, node_id: app.node_id() }).into_response())
+}
+
+/// What a query says.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    prefix: Option<CounterName>,
+    after: Option<CounterName>,
+    limit: usize,
+}
+
+impl Asked {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let mut asked = Asked { prefix: None, after: None, limit: ROWS_DEFAULT };
+        let mut seen = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (key, value) = (decoded("a parameter", key)?, decoded(key, value)?);
+            if seen.contains(&key) {
+                return Err(wrong(format!("expected {key} once, found it again")));
+            }
+            match &*key {
+                "prefix" => asked.prefix = name("prefix", value)?,
+                "after" => asked.after = name("after", value)?,
+                "limit" => asked.limit = limit(&value)?,
+                other => {
+                    return Err(wrong(format!("expected prefix, limit or after, found {other:?}")));
+                }
+            }
+            seen.push(key);
+        }
+        Ok(asked)
+    }
+}
+
+/// As forms are encoded, which is how clients encode queries: a plus is a space.
+fn decoded<'a>(what: &str, text: &'a str) -> Result<Cow<'a, str>, Problem> {
+    let spaced: Cow<'a, str> =
+        if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
+    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|error| {
+        let at = error.valid_up_to();
+        wrong(format!("expected {what} in percent-encoded UTF-8, found other bytes at offset {at}"))
+    })?;
+    Ok(decoded.into_owned().into())
+}
+
+/// What begins a name, or stands between two, is bounded as names are.
+fn name(parameter: &str, value: Cow<'_, str>) -> Result<Option<CounterName>, Problem> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let name = CounterName::new(value.into_owned());
+    name.map(Some).map_err(|error| wrong(format!("{parameter}: {error}")))
+}
+
+fn limit(value: &str) -> Result<usize, Problem> {
+    if value.is_empty() {
+        return Ok(ROWS_DEFAULT);
+    }
+    value.parse().ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
+        let found: String = value.chars().take(32).collect();
+        wrong(format!("expected a limit from 1 to {PAGE_ROWS_MAX}, found {found:?}"))
+    })
+}
+
+fn wrong(reason: String) -> Problem {
+    Problem::new(Kind::Query, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded_as_forms_are_and_empty_parameters_are_none() {
+        let name = |text: &str| Some(CounterName::new(text.to_owned()).unwrap());
+        let none = Asked { prefix: None, after: None, limit: ROWS_DEFAULT };
+        assert_eq!(Asked::parse(""), Ok(none));
+        assert_eq!(
+            Asked::parse("prefix=&limit=&after=").map(|asked| asked.limit),
+            Ok(ROWS_DEFAULT)
+        );
+        assert_eq!(
+            Asked::parse("prefix=a%2Fb+%C3%A4%2B&limit=7&after=100%25"),
+            Ok(Asked { prefix: name("a/b ä+"), after: name("100%"), limit: 7 })
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_the_name_of_its_parameter() {
+        for (query, words) in [
+            ("limit=0", "expected a limit from 1 to 1000, found \"0\""),
+            ("limit=1001", "found \"1001\""),
+            ("limit=-1", "found \"-1\""),
+            ("limit=1e2", "found \"1e2\""),
+            ("lmit=5", "expected prefix, limit or after, found \"lmit\""),
+            ("after=a&after=b", "expected after once"),
+            (
+                "prefix=%FF",
+                "expected prefix in percent-encoded UTF-8, found other bytes at offset 0",
+            ),
+            ("after=a%0Ab", "after: expected a counter name without control characters"),
+        ] {
+            let problem = Asked::parse(query).unwrap_err();
+            assert!(problem.reason.contains(words), "{query}: {}", problem.reason);
+        }
+        assert!(Asked::parse(&format!("prefix={}", "x".repeat(256))).is_err());
+    }
+}

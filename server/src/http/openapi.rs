@@ -1,0 +1,160 @@
+//! `GET /openapi.json`: the API's own description (OpenAPI 3.1), made from the code that answers.
+//!
+//! What a call takes and gives stands at its handler, as types; what can be wrong with it stands
+//! here in one table, since that is the same for many.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+
+use super::errors::{self, Kind};
+use super::problem_document::{self, Document, words};
+use super::routes::Route;
+use super::{batch, counters, link, listing, metrics, original, origins, status};
+
+/// A distributed counter: every node counts, every node agrees. Every node of a cluster answers
+/// these calls, for every counter.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Quipu"),
+    paths(
+        counters::get, counters::increment, counters::decrement, counters::raise,
+        origins::origins, listing::list, batch::batch,
+        original::health, original::count, original::increment, original::sync, original::peers,
+        original::register, original::remove_peer, original::discovery,
+        status::status, metrics::metrics, link::upgrade, document,
+    ),
+    components(schemas(Document<'_>, errors::Error)),
+    tags(
+        (name = "counters", description = "Counters by name. What is refused is refused with a problem document (RFC 9457)."),
+        (name = "original", description = "The eight calls that came first, on the counter named default."),
+        (name = "operation", description = "For those who run nodes."),
+    ),
+)]
+struct Api;
+
+/// It never changes while a node runs.
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(described().to_string()));
+
+/// Describes this API
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operation",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+pub(super) async fn document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+}
+
+/// What can be wrong with a request, and whether a problem document says so.
+const fn refusals(route: Route) -> (&'static [Kind], bool) {
+    use Kind::*;
+    match route {
+        Route::Health | Route::OpenApi => (&[], false),
+        Route::Count | Route::Peers | Route::Discovery | Route::Status | Route::Metrics => {
+            (&[Stopping], false)
+        }
+        Route::Increment => {
+            (&[Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping], false)
+        }
+        Route::Sync => {
+            (&[Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Behind, Stopping], false)
+        }
+        Route::Register | Route::RemovePeer => {
+            (&[Body, Address, BodyTooLarge, BodyTooSlow, Stopping], false)
+        }
+        Route::Link => (&[Upgrade], false),
+        Route::Counters => (&[Query, Busy, Stopping], true),
+        Route::Counter | Route::CounterOrigins => (&[Name, Stopping], true),
+        Route::CounterIncrement | Route::CounterDecrement => {
+            (&[Name, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping], true)
+        }
+        Route::CounterRaise => (
+            &[Name, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Behind, Stopping],
+            true,
+        ),
+        Route::Batch => {
+            (&[Body, TooManyOperations, BodyTooLarge, BodyTooSlow, Busy, Stopping], true)
+        }
+    }
+}
+
+fn described() -> Value {
+    let mut api = Api::openapi();
+    for route in Route::ALL {
+        let Some(item) = api.paths.paths.get_mut(route.pattern()) else { continue };
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            add_refusals(operation, route);
+        }
+    }
+    let mut described = json!(api);
+    bound_integers(&mut described);
+    described
+}
+
+fn add_refusals(operation: &mut Operation, route: Route) {
+    let (kinds, is_documented) = refusals(route);
+    let mut titles: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for kind in kinds {
+        let (name, title) = words(*kind);
+        let text = if is_documented { format!("{title} ({name})") } else { title.to_owned() };
+        titles.entry(kind.status().as_u16()).or_default().push(text);
+    }
+    let (schema, content_type) = match is_documented {
+        true => ("Document", problem_document::CONTENT_TYPE),
+        false => ("Error", "application/json"),
+    };
+    for (status, titles) in titles {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+        let response = ResponseBuilder::new()
+            .description(titles.join("; "))
+            .content(content_type, content)
+            .build();
+        operation.responses.responses.insert(status.to_string(), response.into());
+    }
+}
+
+/// Says of every integer of 64 bits how far it goes: a format is only a hint.
+fn bound_integers(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if object.get("format") == Some(&json!("int64")) {
+                let is_unsigned = object.get("minimum") == Some(&json!(0));
+                let (min, max) = match is_unsigned {
+                    true => (json!(0), json!(u64::MAX)),
+                    false => (json!(i64::MIN), json!(i64::MAX)),
+                };
+                object.entry("minimum").or_insert(min);
+                object.entry("maximum").or_insert(max);
+            }
+            object.values_mut().for_each(bound_integers);
+        }
+        Value::Array(array) => array.iter_mut().for_each(bound_integers),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_with_its_method_and_nothing_else_is() {
+        let described = described();
+        let paths = described["paths"].as_object().unwrap();
+        assert_eq!(paths.len(), Route::ALL.len());
+        for route in Route::ALL {
+            let (method, path) = route.call();
+            let operations = paths[path].as_object().unwrap();
+            let methods: Vec<String> = operations.keys().map(|m| m.to_uppercase()).collect();
+            assert_eq!(methods, [method], "{path}");
+        }
+        assert!(described["openapi"].as_str().unwrap().starts_with("3.1."));
+    }
+}
