@@ -5,6 +5,7 @@
 //! cargo run --release -p quipu-core --example table -- merge 10000000
 //! cargo run --release -p quipu-core --example table -- grow 10000000
 //! cargo run --release -p quipu-core --example table -- add 1000000
+//! cargo run --release -p quipu-core --example table -- recover 1000000
 //! ```
 //!
 //! Names have 20 bytes and the allocator is the server's, so that memory is what a node needs.
@@ -14,11 +15,21 @@
 // An example stands outside of the wall around the protocol: it measures.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::collections::BTreeMap;
+use std::io;
 use std::time::Instant;
 
 use quipu_core::counters::Counters;
 use quipu_core::delta::{Delta, Entry};
-use quipu_core::identity::OriginId;
+use quipu_core::effects::{Effects, Input, Op};
+use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::name::CounterName;
+use quipu_core::node::{Config, Node};
+use quipu_core::storage;
+use quipu_core::storage::files::Files;
+use quipu_core::storage::snapshot::SnapshotWriter;
+use quipu_core::storage::state::Recovered;
+use quipu_core::time::Time;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -34,7 +45,8 @@ fn main() {
         Some("merge") => merge(count),
         Some("grow") => grow(count),
         Some("add") => add(count),
-        _ => eprintln!("expected memory, merge, grow or add, and how many counters"),
+        Some("recover") => recover(count),
+        _ => eprintln!("expected memory, merge, grow, add or recover, and how many counters"),
     }
 }
 
@@ -95,25 +107,28 @@ fn merge(count: usize) {
     }
 }
 
+/// The table grows at the same counters in every round, the machine's other work comes when it
+/// likes: so what counts is each counter's quickest round.
 fn grow(count: usize) {
-    let mut counters = Counters::new(OriginId(1), 42);
-    let mut worst: Vec<(u128, usize)> = Vec::new();
-    for n in 0..count {
-        let name = name(n);
-        let start = Instant::now();
-        counters.add(&name, 1).expect("there is room");
-        let nanoseconds = start.elapsed().as_nanos();
-        if worst.len() < 8 || worst.last().is_some_and(|last| last.0 < nanoseconds) {
-            worst.push((nanoseconds, n));
-            worst.sort_unstable_by(|a, b| b.cmp(a));
-            worst.truncate(8);
-        }
-        // As the driver does: a batch closes every now and then.
-        if n % 64 == 63 {
-            counters.close();
+    let mut quickest = vec![u32::MAX; count];
+    for _ in 0..3 {
+        let mut counters = Counters::new(OriginId(1), 42);
+        for (n, quickest) in quickest.iter_mut().enumerate() {
+            let name = name(n);
+            let start = Instant::now();
+            counters.add(&name, 1).expect("there is room");
+            let nanoseconds = u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX);
+            *quickest = nanoseconds.min(*quickest);
+            // As the driver does: a batch closes every now and then.
+            if n % 64 == 63 {
+                counters.close();
+            }
         }
     }
-    for (nanoseconds, n) in worst {
+    let mut worst: Vec<(u32, usize)> =
+        quickest.into_iter().enumerate().map(|(n, nanoseconds)| (nanoseconds, n)).collect();
+    worst.sort_unstable_by(|a, b| b.cmp(a));
+    for (nanoseconds, n) in worst.into_iter().take(8) {
         println!("adding to new counter {n} took {} us", nanoseconds / 1000);
     }
 }
@@ -152,4 +167,106 @@ fn add(count: usize) {
             println!("{what}, batches of {batch}: median {median} ns an add, best {best} ns");
         }
     }
+}
+
+/// Files in memory: what is measured is the table, not a disk.
+#[derive(Default)]
+struct InMemory(BTreeMap<String, Vec<u8>>);
+
+impl Files for InMemory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.keys().cloned().collect())
+    }
+
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = &self.0[name][offset as usize..];
+        let count = bytes.len().min(into.len());
+        into[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.0.insert(name.to_owned(), Vec::new());
+        Ok(())
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut(name).expect("it was created").extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn reserve(&mut self, _: &str, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let bytes = self.0.remove(from).expect("it was created");
+        self.0.insert(to.to_owned(), bytes);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.0.remove(name);
+        Ok(())
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Three starts of a node, each of which adds to every counter and leaves a snapshot.
+fn recover(count: usize) {
+    let mut files = InMemory::default();
+    for origin in 1..4 {
+        let mut state = Recovered::new(OriginId(origin), 42);
+        let next = |state: &Recovered| state.next_start(NodeId(1), 1);
+        let start = Instant::now();
+        let (mut journal, ..) = storage::open(&mut files, &mut state, next).expect("it is sound");
+        if origin > 1 {
+            report(count, origin - 1, start);
+        }
+        let config = Config {
+            node: NodeId(1),
+            origin: OriginId(origin),
+            address: Address::parse("localhost", 8088).expect("it is one"),
+            boot: origin,
+            cluster: String::new(),
+            secret: None,
+            seeds: Vec::new(),
+            discovery: false,
+            chance: [7; 32],
+        };
+        let mut node = Node::recovered(config, state, Time::ZERO);
+        for n in 0..count {
+            let name = CounterName::new(name(n)).expect("it is one");
+            let input = Input::Request { token: 0, ops: vec![Op::Add { name, by: 1 }] };
+            let mut effects = Effects::default();
+            node.handle(Time::ZERO, input, &mut effects);
+            let batch = node.close_batch(Time::ZERO, &mut effects);
+            node.handle(Time::ZERO, Input::Synced { batch }, &mut effects);
+        }
+        let number = journal.rotate(&mut files).expect("memory does not fail");
+        let mut writer =
+            SnapshotWriter::begin(&mut files, NodeId(1), number).expect("memory does not fail");
+        let mut walk = node.begin_snapshot();
+        while !walk.is_over() {
+            let records = node.snapshot_step(&mut walk, 256 << 10);
+            writer.append(&mut files, records).expect("memory does not fail");
+        }
+        writer.publish(&mut files).expect("memory does not fail");
+    }
+    let mut state = Recovered::new(OriginId(4), 42);
+    let start = Instant::now();
+    storage::check(&files, &mut state).expect("it is sound");
+    report(count, 3, start);
+}
+
+fn report(count: usize, origins: u64, start: Instant) {
+    let nanoseconds = start.elapsed().as_nanos() / count as u128;
+    println!("recovering {count} counters of {origins} origins: {nanoseconds} ns a counter");
 }

@@ -5,7 +5,7 @@
 //! 2 s at 8 million counters. The names of a chunk stand end to end in one text, since a block of
 //! its own for each would take as much again as the name and one more allocation per counter.
 
-use std::ops::{Index, IndexMut};
+use std::ops::{Index, IndexMut, Range};
 
 use crate::counter::Counter;
 
@@ -35,14 +35,20 @@ struct Named {
     counter: Counter,
 }
 
+impl Named {
+    fn span(&self) -> Range<usize> {
+        let start = self.name_start as usize;
+        start..start + self.name_bytes as usize
+    }
+}
+
 impl Chunk {
     fn new() -> Self {
         Chunk { counters: Vec::with_capacity(CHUNK), names: String::new() }
     }
 
     fn name(&self, named: &Named) -> &str {
-        let start = named.name_start as usize;
-        &self.names[start..start + named.name_bytes as usize]
+        &self.names[named.span()]
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, &Counter)> {
@@ -77,6 +83,14 @@ impl List {
         let (chunk, at) = split(place as usize);
         let chunk = &self.chunks[chunk];
         chunk.name(&chunk.counters[at])
+    }
+
+    /// Whether the counter at a place has this name.
+    pub(crate) fn is_named(&self, place: u32, name: &str) -> bool {
+        let (chunk, at) = split(place as usize);
+        let chunk = &self.chunks[chunk];
+        // As bytes: a text is cut only after a look at whether a character begins there.
+        chunk.names.as_bytes()[chunk.counters[at].span()] == *name.as_bytes()
     }
 
     /// The counters from a place on, with their names; none beyond the list's end.
@@ -139,6 +153,7 @@ mod tests {
             for n in 0..len {
                 let place = u32::try_from(n).unwrap();
                 assert_eq!(list.name(place), name(n));
+                assert!(list.is_named(place, &name(n)) && !list.is_named(place, &name(n + 1)));
                 assert_eq!(list[place].name_hash, n as u64);
                 assert_eq!(list.get(n).unwrap().0, name(n));
             }

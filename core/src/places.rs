@@ -60,7 +60,7 @@ impl Places {
 
     pub(crate) fn find(&self, name: &str, list: &List) -> Option<u32> {
         let (shard, hash) = cut(self.hasher.hash_one(name));
-        let is_it = |held: &Place| held.hash == hash && list.name(held.place) == name;
+        let is_it = |held: &Place| held.hash == hash && list.is_named(held.place, name);
         self.shards[shard].find(spread(hash), is_it).map(|held| held.place)
     }
 
@@ -73,7 +73,7 @@ impl Places {
         next: Option<u32>,
     ) -> Option<u32> {
         let (shard, hash) = cut(self.hasher.hash_one(name));
-        let is_it = |held: &Place| held.hash == hash && list.name(held.place) == name;
+        let is_it = |held: &Place| held.hash == hash && list.is_named(held.place, name);
         match self.shards[shard].entry(spread(hash), is_it, |held| spread(held.hash)) {
             Entry::Occupied(held) => Some(held.get().place),
             Entry::Vacant(free) => {
