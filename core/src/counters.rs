@@ -435,12 +435,6 @@ impl Counters {
         Some(index)
     }
 
-    /// Makes room for so many more counters, so that filling the table does not grow it in steps.
-    pub fn reserve(&mut self, additional: usize) {
-        let room = (COUNTERS_MAX as usize).saturating_sub(self.list.len());
-        self.places.reserve(additional.min(room));
-    }
-
     fn find(&self, name: &str) -> Option<u32> {
         self.places.find(name, &self.list)
     }
