@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 use super::broadcast;
 use super::datagrams::bind_shared;
@@ -11,6 +11,12 @@ use crate::config::DiscoveryConfig;
 
 /// How often a free number is asked for that is free for both protocols.
 const FREE_PORT_TRIES: usize = 16;
+
+/// Connections that may wait to be taken. Where they find no room the system says nothing, and who
+/// connects tries again after one second, three, seven: a burst of strangers, or a node that has
+/// been paused for a moment, would keep others waiting for that long. What waits costs the system
+/// some hundred bytes each. Linux allows so many by default and cuts larger numbers to that.
+const CONNECTIONS_WAITING_MAX: u32 = 4096;
 
 /// What a node hears.
 #[derive(Debug)]
@@ -67,9 +73,7 @@ impl Sockets {
 async fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindError> {
     let mut tries = if listen.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|error| BindError::new(listen, "tcp", error))?;
+        let listener = bind_tcp(listen).map_err(|error| BindError::new(listen, "tcp", error))?;
         let at = listener.local_addr().map_err(|error| BindError::new(listen, "tcp", error))?;
         match UdpSocket::bind(at).await {
             Ok(own) => return Ok((listener, own)),
@@ -77,6 +81,15 @@ async fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindE
             Err(_) => tries -= 1,
         }
     }
+}
+
+fn bind_tcp(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections of a run that has just ended would keep the port from this one.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(CONNECTIONS_WAITING_MAX)
 }
 
 fn bind_calls(listen: SocketAddr, discovery: &DiscoveryConfig) -> Option<UdpSocket> {
@@ -105,6 +118,21 @@ mod tests {
     async fn a_free_port_is_free_for_both_protocols() {
         let (listener, own) = bind_pair("127.0.0.1:0".parse().unwrap()).await.unwrap();
         assert_eq!(listener.local_addr().unwrap(), own.local_addr().unwrap());
+    }
+
+    /// Where nobody takes connections, those beyond the bound are never answered.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hundreds_of_connections_may_wait_to_be_taken() {
+        use std::net::TcpStream;
+        use std::time::Duration;
+
+        let (listener, _) = bind_pair("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let waiting: Vec<_> = (0..500)
+            .map(|_| TcpStream::connect_timeout(&at, Duration::from_secs(10)).unwrap())
+            .collect();
+        assert_eq!(waiting.len(), 500);
     }
 
     #[tokio::test]
