@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use quipu_core::node::REQUEST_OPS_MAX;
-use tokio::io::{AsyncReadExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::command::Command;
 use super::commands::{info, keyspace};
@@ -38,6 +39,9 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// How long the driver is asked to watch for a client that waits for ever, before it is asked anew.
 /// A client that has gone leaves its question behind for so long.
 const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a client that did not speak the protocol has to read why it is left.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +114,9 @@ impl Connection {
             && let Err(error) = self.write_out(&writer).await
         {
             return End::Broken(error);
+        }
+        if matches!(end, End::NotTheProtocol) {
+            let _ = timeout(LINGER_TIME_MAX, linger(stream)).await;
         }
         end
     }
@@ -277,6 +284,15 @@ impl Connection {
             writer.writable().await?;
         }
     }
+}
+
+/// Reads to the client's end, and forgets it. A connection that is closed while bytes are unread is
+/// reset, and the client would not see the error that tells why.
+async fn linger(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut forgotten = [0; 1 << 10];
+    while stream.read(&mut forgotten).await? > 0 {}
+    Ok(())
 }
 
 /// Ends when the client has gone. What it sends meanwhile stays where it is: the system wakes this

@@ -10,6 +10,8 @@ pub mod load;
 pub mod namespace;
 pub mod network;
 pub mod node;
+pub mod redis_server;
+pub mod resp;
 pub mod secret;
 pub mod siege;
 pub mod wait;

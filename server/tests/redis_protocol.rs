@@ -1,0 +1,395 @@
+//! What clients of Redis meet at a node: pipelines however they are cut, transactions, walks,
+//! bounds, and both versions of the protocol.
+
+pub mod support;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::node::Node;
+use support::resp::{Client, framed};
+use support::wait::wait_until;
+
+/// Longer than anything that is waited for takes.
+const LONG: Duration = Duration::from_secs(20);
+
+fn start() -> Node {
+    Node::start(&["--in-memory", "--redis", "127.0.0.1:0"])
+}
+
+/// What `/metrics` says under a name with its labels.
+#[track_caller]
+fn metric(node: &Node, name: &str) -> u64 {
+    let text = node.get("/metrics").body;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+}
+
+/// 64 commands, of which the answers depend on nothing but `name`.
+fn pipeline(name: &str) -> (Vec<u8>, usize) {
+    let mut bytes = Vec::new();
+    for n in 0..16 {
+        bytes.extend(framed(&["INCRBY", name, &n.to_string()]));
+        bytes.extend(b"GET nobody:touched:this\r\n");
+        bytes.extend(framed(&["MGET", name, "nobody:touched:this"]));
+        bytes.extend(framed(&["ECHO", "a\r\nb"]));
+    }
+    (bytes, 64)
+}
+
+#[test]
+fn a_pipeline_cut_at_any_byte_is_answered_in_the_same_way() {
+    let node = start();
+    let answers = |name: &str, cut: usize| {
+        let (bytes, replies) = pipeline(name);
+        let mut client = Client::open(node.redis());
+        let (first, second) = bytes.split_at(cut.min(bytes.len()));
+        client.send(first);
+        client.send(second);
+        (0..replies).map(|_| client.reply()).collect::<Vec<_>>()
+    };
+    let whole = answers("cut:0000", usize::MAX);
+    assert_eq!(
+        whole[60..],
+        [":120\\r\\n", "$-1\\r\\n", "*2\\r\\n$3\\r\\n120\\r\\n$-1\\r\\n", "$4\\r\\na\\r\\nb\\r\\n"]
+    );
+    for cut in 1..pipeline("cut:0000").0.len() {
+        assert_eq!(answers(&format!("cut:{cut:04}"), cut), whole, "cut at byte {cut}");
+    }
+}
+
+#[test]
+fn a_pipeline_sent_byte_by_byte_is_answered_too() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    let (bytes, replies) = pipeline("slow");
+    for byte in bytes {
+        client.send(&[byte]);
+    }
+    let last = (0..replies).map(|_| client.reply()).last();
+    assert_eq!(last.as_deref(), Some("$4\\r\\na\\r\\nb\\r\\n"));
+    assert_eq!(client.ask(&["GET", "slow"]), "$3\\r\\n120\\r\\n");
+}
+
+#[test]
+fn what_redis_counts_http_shows_and_the_other_way_round() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    assert_eq!(client.ask(&["INCRBY", "default", "41"]), ":41\\r\\n");
+    assert_eq!(node.post("/increment", "").status, 200);
+    assert_eq!(client.ask(&["GET", "default"]), "$2\\r\\n42\\r\\n");
+    assert_eq!(node.count(), 42);
+}
+
+#[test]
+fn version_three_has_maps_and_a_null_of_its_own() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    let hello = client.ask(&["HELLO", "3", "SETNAME", "me"]);
+    assert!(hello.starts_with("%7\\r\\n$6\\r\\nserver\\r\\n$5\\r\\nquipu\\r\\n"), "{hello}");
+    assert!(hello.contains("$5\\r\\nproto\\r\\n:3\\r\\n"), "{hello}");
+    assert_eq!(client.ask(&["GET", "nope"]), "_\\r\\n");
+    assert_eq!(client.ask(&["CLIENT", "GETNAME"]), "$2\\r\\nme\\r\\n");
+    assert_eq!(
+        client.ask(&["CONFIG", "GET", "save", "appendonly"]),
+        "%2\\r\\n$10\\r\\nappendonly\\r\\n$2\\r\\nno\\r\\n$4\\r\\nsave\\r\\n$0\\r\\n\\r\\n"
+    );
+    assert!(client.ask(&["INFO"]).starts_with('='), "a verbatim string");
+    assert!(
+        client.ask(&["COMMAND", "DOCS", "incr"]).starts_with("%1\\r\\n$4\\r\\nincr\\r\\n%2\\r\\n")
+    );
+    // Within one pipeline each reply is of the version that was spoken when its command came.
+    client.send(b"GET nope\r\nHELLO 2\r\nGET nope\r\n");
+    assert_eq!(client.reply(), "_\\r\\n");
+    assert!(client.reply().starts_with("*14\\r\\n"));
+    assert_eq!(client.reply(), "$-1\\r\\n");
+}
+
+#[test]
+fn connections_have_numbers_of_their_own() {
+    let node = start();
+    let ids: BTreeSet<String> =
+        (0..3).map(|_| Client::open(node.redis()).ask(&["CLIENT", "ID"])).collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+}
+
+#[test]
+fn clients_may_tell_what_they_are() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    assert_eq!(client.ask(&["CLIENT", "SETINFO", "LIB-NAME", "tests"]), "+OK\\r\\n");
+    assert_eq!(client.ask(&["client", "setinfo", "lib-ver", "1"]), "+OK\\r\\n");
+    assert!(client.ask(&["CLIENT", "SETINFO", "LIB-NAME", "a b"]).starts_with("-ERR lib-name can"));
+    assert!(client.ask(&["CLIENT", "SETINFO", "x", "y"]).starts_with("-ERR Unrecognized option"));
+}
+
+#[test]
+fn commands_are_described() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    let count = client.ask(&["COMMAND", "COUNT"]);
+    let all = client.ask(&["COMMAND"]);
+    assert!(all.starts_with(&count.replace(':', "*")), "{count} {all}");
+    let incr = client.ask(&["COMMAND", "INFO", "INCR", "nope"]);
+    assert!(incr.starts_with("*2\\r\\n*10\\r\\n$4\\r\\nincr\\r\\n:2\\r\\n"), "{incr}");
+    assert!(incr.ends_with("*-1\\r\\n"), "{incr}");
+    assert!(client.ask(&["COMMAND", "LIST"]).contains("$6\\r\\nincrby\\r\\n"));
+}
+
+#[test]
+fn info_tells_sections_that_are_asked_for() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    client.ask(&["INCR", "a"]);
+    let all = client.ask(&["INFO"]);
+    for line in
+        ["# Server", "redis_version:", "quipu_version:", "connected_clients:1", "db0:keys=1,"]
+    {
+        assert!(all.contains(line), "{line} is missing in {all}");
+    }
+    let port = format!("tcp_port:{}", node.redis().port());
+    assert!(client.ask(&["INFO", "SERVER"]).contains(&port));
+    let some = client.ask(&["INFO", "keyspace", "clients"]);
+    assert!(
+        some.contains("# Clients") && some.contains("# Keyspace") && !some.contains("# Server")
+    );
+    assert_eq!(client.ask(&["INFO", "nope"]), "$0\\r\\n\\r\\n");
+}
+
+#[test]
+fn a_walk_names_every_counter_once_in_bounded_steps() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    for n in 0..2500 {
+        client.send(&framed(&["INCR", &format!("walk:{n}")]));
+    }
+    (0..2500).for_each(|_| assert_eq!(client.reply(), ":1\\r\\n"));
+    let (mut cursor, mut names, mut steps) = ("0".to_owned(), BTreeSet::new(), 0);
+    loop {
+        let reply = client.ask(&["SCAN", &cursor, "MATCH", "walk:*9", "COUNT", "100"]);
+        let words: Vec<&str> = reply.split("\\r\\n").collect();
+        let found: Vec<_> = words.iter().filter(|word| word.starts_with("walk:")).collect();
+        assert!(found.len() <= 100);
+        found.iter().for_each(|name| assert!(names.insert((**name).to_owned()), "{name} twice"));
+        words[2].clone_into(&mut cursor);
+        steps += 1;
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!((names.len(), steps), (250, 25));
+    assert_eq!(client.ask(&["DBSIZE"]), ":2500\\r\\n");
+    assert!(client.ask(&["KEYS", "walk:24?9"]).starts_with("*10\\r\\n"));
+}
+
+#[test]
+fn keys_beyond_its_bound_names_scan() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    let commands: Vec<u8> =
+        (0..10_001).flat_map(|n| framed(&["INCRBY", &format!("many:{n}"), "0"])).collect();
+    client.send(&commands);
+    (0..10_001).for_each(|_| assert_eq!(client.reply(), ":0\\r\\n"));
+    let refused = "-ERR KEYS tells at most 10000 names, and more match; use SCAN with MATCH\\r\\n";
+    assert_eq!(client.ask(&["KEYS", "*"]), refused);
+    assert!(client.ask(&["KEYS", "many:???"]).starts_with("*900\\r\\n"));
+    // One command may name as many as one message holds, and is never cut.
+    let names: Vec<String> = (0..10_001).map(|n| format!("many:{n}")).collect();
+    let most: Vec<&str> = ["MGET"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    assert!(client.ask(&most[..10_001]).starts_with("*10000\\r\\n$1\\r\\n0\\r\\n"));
+    let refused = "-ERR expected at most 10000 keys in a command, found 10001\\r\\n";
+    assert_eq!(client.ask(&most), refused);
+}
+
+#[test]
+fn nobody_sees_half_of_a_transaction() {
+    let node = start();
+    let address = node.redis();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Client::open(address);
+                    for _ in 0..500 {
+                        client.send(b"MULTI\r\nINCR left\r\nDECR right\r\nEXEC\r\n");
+                        let replies: Vec<String> = (0..4).map(|_| client.reply()).collect();
+                        assert_eq!(replies[..3], ["+OK\\r\\n", "+QUEUED\\r\\n", "+QUEUED\\r\\n"]);
+                        assert!(replies[3].starts_with("*2\\r\\n:"), "{replies:?}");
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            let mut client = Client::open(address);
+            while !is_over.load(Relaxed) {
+                let both = client.ask(&["MGET", "left", "right"]);
+                let [_, _, left, _, right, _] = both.split("\\r\\n").collect::<Vec<_>>()[..] else {
+                    assert_eq!(both, "*2\\r\\n$-1\\r\\n$-1\\r\\n");
+                    continue;
+                };
+                assert_eq!(right.trim_start_matches('-'), left, "{both}");
+            }
+        });
+        writers.into_iter().for_each(|writer| writer.join().expect("no reply was wrong"));
+        is_over.store(true, Relaxed);
+    });
+    assert_eq!(Client::open(address).ask(&["GET", "left"]), "$4\\r\\n1000\\r\\n");
+}
+
+#[test]
+fn a_transaction_has_a_bound() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    assert_eq!(client.ask(&["MULTI"]), "+OK\\r\\n");
+    for _ in 0..5000 {
+        client.send(&framed(&["INCR", "a"]));
+    }
+    (0..5000).for_each(|_| assert_eq!(client.reply(), "+QUEUED\\r\\n"));
+    let refused = "-ERR expected a transaction of at most 10000 words, found more\\r\\n";
+    assert_eq!(client.ask(&["INCR", "a"]), refused);
+    assert!(client.ask(&["EXEC"]).starts_with("-EXECABORT"));
+    assert_eq!(client.ask(&["EXISTS", "a"]), ":0\\r\\n");
+}
+
+#[test]
+fn a_million_bytes_of_commands_may_be_sent_before_the_first_answer_is_read() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    let many: Vec<u8> = framed(&["INCR", "many"]).repeat(200_000);
+    client.send(&many);
+    let mut reply = Vec::new();
+    for _ in 0..200_000 {
+        reply.clear();
+        client.read_reply(&mut reply).expect("a reply for each");
+    }
+    assert_eq!(reply, b":200000\r\n");
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_dropped_at_a_bound() {
+    let node = start();
+    let before = node.memory_bytes();
+    let mut client = Client::open(node.redis());
+    let echo = framed(&["ECHO", &"x".repeat(1 << 20)]);
+    // What the bound leaves, and the sockets' own buffers on the way, are less than this.
+    let sent = (0..256).find(|_| client.try_send(&echo).is_err());
+    assert!(sent.is_some(), "256 MiB were answered to nobody");
+    let dropped = "quipu_redis_connections_dropped_total{reason=\"unread\"}";
+    wait_until("it is counted", LONG, || metric(&node, dropped), |dropped| *dropped == 1);
+    assert!(node.memory_bytes() < before + (128 << 20), "what nobody reads is kept");
+    assert_eq!(Client::open(node.redis()).ask(&["PING"]), "+PONG\\r\\n");
+}
+
+#[test]
+fn what_is_beyond_a_bound_is_a_protocol_error_and_ends_the_connection() {
+    let node = start();
+    for (bytes, error) in [
+        (b"*65537\r\n".to_vec(), "invalid multibulk length"),
+        (b"*1\r\n$1048577\r\n".to_vec(), "invalid bulk length"),
+        (vec![b'x'; 70_000], "too big inline request"),
+        ([&b"*"[..], &[b'1'; 70_000]].concat(), "too big mbulk count string"),
+        ([&b"*1\r\n$"[..], &[b'1'; 70_000]].concat(), "too big bulk count string"),
+    ] {
+        let mut client = Client::open(node.redis());
+        client.send(b"INCR bounds\r\n");
+        client.send(&bytes);
+        let answers = client.rest();
+        let expected = format!("-ERR Protocol error: {error}\\r\\n");
+        assert!(answers.starts_with(':') && answers.ends_with(&expected), "{error}: {answers}");
+    }
+    let dropped = "quipu_redis_connections_dropped_total{reason=\"protocol\"}";
+    wait_until("they are counted", LONG, || metric(&node, dropped), |dropped| *dropped == 5);
+}
+
+#[test]
+fn connections_beyond_the_bound_are_told_so_and_the_node_goes_on() {
+    let node = Node::start_with_descriptors(
+        80,
+        &["--disable-discovery", "--in-memory", "--redis", "127.0.0.1:0"],
+    );
+    let mut clients: Vec<Client> = (0..100).map(|_| Client::open(node.redis())).collect();
+    let replies: Vec<String> = clients
+        .iter_mut()
+        .map(|client| match client.try_send(b"PING\r\n") {
+            Ok(()) => {
+                let mut reply = Vec::new();
+                let _ = client.read_reply(&mut reply);
+                reply.escape_ascii().to_string()
+            }
+            Err(_) => String::new(),
+        })
+        .collect();
+    let served = replies.iter().filter(|reply| *reply == "+PONG\\r\\n").count();
+    assert!((10..80).contains(&served), "{served} of 100 were served");
+    let told = "-ERR max number of clients reached\\r\\n";
+    assert!(replies.iter().any(|reply| reply == told), "{replies:?}");
+    assert_eq!(node.get("/health").status, 200, "HTTP has its own share");
+    assert_eq!(clients[0].ask(&["INCR", "a"]), ":1\\r\\n");
+    drop(clients);
+    let again = || Client::open(node.redis()).try_send(b"PING\r\n").is_ok();
+    wait_until("those that leave make room", LONG, again, |again| *again);
+}
+
+#[test]
+fn wait_tells_how_many_peers_have_synced_the_last_change() {
+    let first = start();
+    let mut alone = Client::open(first.redis());
+    assert_eq!(alone.ask(&["INCR", "w"]), ":1\\r\\n");
+    let asked = Instant::now();
+    assert_eq!(alone.ask(&["WAIT", "1", "100"]), ":0\\r\\n");
+    assert!(asked.elapsed() >= Duration::from_millis(100), "it did not wait");
+    let second = Node::start(&["--in-memory", "--join", &first.id()]);
+    // Without end, since the peer is on its way.
+    assert_eq!(alone.ask(&["WAIT", "1", "0"]), ":1\\r\\n");
+    alone.send(b"INCR w\r\nWAIT 1 0\r\nGET w\r\n");
+    assert_eq!(
+        [alone.reply(), alone.reply(), alone.reply()],
+        [":2\\r\\n", ":1\\r\\n", "$1\\r\\n2\\r\\n"]
+    );
+    assert_eq!(second.get("/counters/w").json()["value"], 2, "it was synced there");
+}
+
+#[test]
+fn a_client_that_waits_and_goes_is_let_go() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    // What it sends behind that is nobody's sign of leaving.
+    client.send(b"INCR w\r\nWAIT 1 0\r\nPING\r\n");
+    assert_eq!(client.reply(), ":1\\r\\n");
+    assert_eq!(metric(&node, "quipu_redis_connections"), 1);
+    client.send(b"PING\r\n");
+    drop(client);
+    let open = || metric(&node, "quipu_redis_connections");
+    wait_until("its connection ends", LONG, open, |open| *open == 0);
+}
+
+#[test]
+fn a_stopping_node_answers_what_was_asked_and_ends_though_clients_are_connected() {
+    let mut node = start();
+    let mut idle = Client::open(node.redis());
+    assert_eq!(idle.ask(&["INCR", "a"]), ":1\\r\\n");
+    let mut waiting = Client::open(node.redis());
+    waiting.send(b"INCR a\r\n");
+    assert_eq!(waiting.reply(), ":2\\r\\n");
+    assert!(node.terminate().success());
+    assert_eq!(idle.rest(), "");
+}
+
+#[test]
+fn metrics_count_commands_by_class_and_name_no_counter() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    for command in ["INCR secret:name", "GET secret:name", "SET secret:name 1", "NOPE", "PING"] {
+        client.send(format!("{command}\r\n").as_bytes());
+        client.reply();
+    }
+    for class in ["write", "read", "refused", "unknown", "connection"] {
+        let name = format!("quipu_redis_commands_total{{class=\"{class}\"}}");
+        let commands = || metric(&node, &name);
+        wait_until("it is counted", LONG, commands, |commands| *commands == 1);
+    }
+    assert!(!node.get("/metrics").body.contains("secret:name"));
+}
