@@ -13,8 +13,8 @@ COPY --chown=65532:65532 .run/image/root/ /
 USER 65532:65532
 VOLUME /data
 
-# HTTP and links; SWIM's datagrams; broadcasts.
-EXPOSE 8088/tcp 8088/udp 7000/udp
+# HTTP and links; SWIM's datagrams; clients of Redis; broadcasts.
+EXPOSE 8088/tcp 8088/udp 6380/tcp 7000/udp
 ENV QUIPU_HTTP=0.0.0.0:8088 QUIPU_DATA_DIR=/data
 
 # A health check costs a process each time, so it is not asked more often than a person would notice.

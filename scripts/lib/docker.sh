@@ -45,6 +45,7 @@ docker_start_three() {
 docker_start_node() {
     docker run --detach --name "node$1" --network "$network" \
         --env "PORT=$((8087 + $1))" --publish "127.0.0.1:$((9087 + $1)):$((8087 + $1))" \
+        --publish "127.0.0.1:$((6379 + $1)):6380" \
         --read-only --cap-drop ALL --security-opt no-new-privileges:true \
         "$image" >/dev/null
 }
@@ -62,10 +63,12 @@ docker_restart_node() { docker restart --time "$stop_grace_s" "node$1" >/dev/nul
 # docker_has_node NUMBER: whether its name is taken, be it by a container that stopped.
 docker_has_node() { docker container inspect "node$1" >/dev/null 2>&1; }
 
-# One line for each running node that can be reached from here: its name and its port on this machine.
+# One line for each running node that can be reached from here: its name and its HTTP port on this
+# machine.
 docker_running() {
     timeout 5 docker ps "${ours[@]}" --format '{{.Names}} {{.Ports}}' 2>/dev/null |
-        sed -nE 's/^(node[0-9]+) .*:([0-9]+)->[0-9]+\/tcp.*/\1 \2/p' | sort --version-sort
+        sed -nE 's/[^ ]*->6380\/tcp//g; s/^(node[0-9]+) .*:([0-9]+)->[0-9]+\/tcp.*/\1 \2/p' |
+        sort --version-sort
 }
 
 docker_stop() {

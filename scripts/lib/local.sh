@@ -1,4 +1,5 @@
-# The nodes as processes of this machine, on 127.0.0.1:9088 and up, for where there is no Docker.
+# The nodes as processes of this machine, for where there is no Docker: on 127.0.0.1, ports 9088 and
+# up, and 6380 and up for clients of Redis.
 #
 # They find each other by broadcast on the loopback network, as containers do on theirs. Each has a
 # pid, a log and a data directory under .run/.
@@ -22,9 +23,14 @@ local_start_three() {
 # other purpose, and would be obeyed. A session of its own, so that a Ctrl-C at this terminal is not
 # the node's.
 local_start_node() {
+    local redis=127.0.0.1:$((6379 + $1))
     mkdir -p .run
+    if port_answers $((6379 + $1)); then
+        echo "node$1 serves no Redis clients: another program has port $((6379 + $1))" >&2
+        redis=off
+    fi
     env --unset=PORT --unset=PEERS setsid "$(local_binary)" --http "127.0.0.1:$((9087 + $1))" \
-        --data-dir ".run/node$1.data" </dev/null >>".run/node$1.log" 2>&1 &
+        --redis "$redis" --data-dir ".run/node$1.data" </dev/null >>".run/node$1.log" 2>&1 &
     echo $! >".run/node$1.pid"
     disown
 }

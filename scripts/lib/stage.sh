@@ -54,10 +54,11 @@ find_nodes() {
     done < <(on "$stage" running)
 }
 
-# The first number from 4 up that no node has, and whose port on this machine is free.
+# The first number from 4 up that no node has, and whose ports on this machine are free.
 free_number() {
     local number=4
-    while on "$stage" has_node "$number" || port_answers $((9087 + number)); do
+    while on "$stage" has_node "$number" || port_answers $((9087 + number)) ||
+        port_answers $((6379 + number)); do
         number=$((number + 1))
     done
     echo "$number"

@@ -43,9 +43,13 @@ struct Node {
 impl Node {
     /// Starts one that nobody finds, on a port of the system's choice.
     fn start(more: &[&str]) -> Self {
-        let arguments =
-            [&["--http", "127.0.0.1:0", "--redis", "off", "--disable-discovery"], more].concat();
-        let mut child = quipu(&arguments, &[])
+        let quiet = ["--http", "127.0.0.1:0", "--redis", "off", "--disable-discovery"];
+        Node::start_as(&[&quiet, more].concat())
+    }
+
+    /// Starts one with these arguments and no others.
+    fn start_as(arguments: &[&str]) -> Self {
+        let mut child = quipu(arguments, &[])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be started");
@@ -95,6 +99,27 @@ fn a_taken_port_is_named_with_a_way_out() {
 }
 
 #[test]
+fn a_port_for_redis_clients_that_was_asked_for_must_be_free() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let args = ["--http", "127.0.0.1:0", "--in-memory", "--disable-discovery", "--redis", &address];
+    let line = complaint(&run(&args), 1);
+    assert!(line.starts_with(&format!("--redis: cannot listen on {address}: ")), "{line}");
+    assert!(line.ends_with("give another address with --redis, or off"), "{line}");
+}
+
+#[test]
+fn a_port_for_redis_clients_that_nobody_asked_for_may_be_taken() {
+    // It may be taken by another program already, which does as well.
+    let _taken = TcpListener::bind("127.0.0.1:6380");
+    let arguments = ["--http", "127.0.0.1:0", "--in-memory", "--disable-discovery"];
+    let mut node = Node::start_as(&arguments);
+    assert!(node.ready.contains("no Redis clients"), "{}", node.ready);
+    node.signal(Signal::TERM);
+    assert_eq!(node.ended().0, Some(0));
+}
+
+#[test]
 fn an_address_of_another_machine_cannot_be_listened_on() {
     let line = complaint(&run(&["--http", "192.0.2.1:8088", "--disable-discovery"]), 1);
     assert!(line.contains("name one of its own with --http"), "{line}");
@@ -120,6 +145,7 @@ fn nonsense_gets_one_line_that_says_what_was_expected() {
         (&["--htttp", "x"], "a similar argument exists: '--http'"),
         (&["--http", "localhost"], "expected an IP address and a port, like 127.0.0.1:8088"),
         (&["--http"], "a value is required for '--http <IP:PORT>'"),
+        (&["--redis", "on"], "expected off, or an IP address and a port, like 127.0.0.1:6380"),
         (&["--advertise", "0.0.0.0"], "expected an address at which other nodes reach this one"),
         (&["--join", "a:1,b:b"], "expected a port between 1 and 65535 after the host, found \"b\""),
         (&["--discovery-port=0"], "0 is not in 1..=65535"),

@@ -134,7 +134,7 @@ fn commands_are_described() {
     assert!(all.starts_with(&count.replace(':', "*")), "{count} {all}");
     let incr = client.ask(&["COMMAND", "INFO", "INCR", "nope"]);
     assert!(incr.starts_with("*2\\r\\n*10\\r\\n$4\\r\\nincr\\r\\n:2\\r\\n"), "{incr}");
-    assert!(incr.ends_with("*-1\\r\\n"), "{incr}");
+    assert!(incr.ends_with("$-1\\r\\n"), "{incr}");
     assert!(client.ask(&["COMMAND", "LIST"]).contains("$6\\r\\nincrby\\r\\n"));
 }
 

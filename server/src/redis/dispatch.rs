@@ -63,8 +63,12 @@ pub(super) fn plan(
             return (Next::Go, Class::Unknown);
         }
     };
-    if !spec.takes(command.len()) {
-        refuse(session, plan, errors::arity(spec.name));
+    if let Err(text) = table::check(spec, command) {
+        if spec.kind == Kind::Exec {
+            transaction::abort(&text, session, plan);
+        } else {
+            refuse(session, plan, text);
+        }
         return (Next::Go, spec.class);
     }
     let is_about_counters = matches!(spec.class, Class::Write | Class::Read | Class::Keyspace);

@@ -29,13 +29,13 @@ pub(super) fn arity(command: &str) -> String {
 
 pub(super) fn unknown(command: &Command<'_>) -> Vec<u8> {
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(start(command.argument(0)));
+    text.extend_from_slice(start(command.argument(0), ECHO_BYTES_MAX));
     text.extend_from_slice(b"', with args beginning with: ");
     let before = text.len();
     for argument in command.arguments(1) {
         let Some(room @ 1..) = ECHO_BYTES_MAX.checked_sub(text.len() - before) else { break };
         text.push(b'\'');
-        text.extend_from_slice(&argument[..argument.len().min(room)]);
+        text.extend_from_slice(start(argument, room));
         text.extend_from_slice(b"' ");
     }
     text
@@ -43,15 +43,15 @@ pub(super) fn unknown(command: &Command<'_>) -> Vec<u8> {
 
 pub(super) fn unknown_subcommand(command: &Command<'_>, name: &str) -> Vec<u8> {
     let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend_from_slice(start(command.argument(1)));
+    text.extend_from_slice(start(command.argument(1), ECHO_BYTES_MAX));
     text.extend_from_slice(b"'. Try ");
     text.extend(name.bytes().map(|byte| byte.to_ascii_uppercase()));
     text.extend_from_slice(b" HELP.");
     text
 }
 
-/// What of a name is repeated: Redis ends it at a NUL.
-fn start(name: &[u8]) -> &[u8] {
-    let end = name.iter().take(ECHO_BYTES_MAX).position(|byte| *byte == 0);
-    &name[..end.unwrap_or(name.len().min(ECHO_BYTES_MAX))]
+/// What of a client's word is repeated: Redis ends it at a NUL.
+fn start(word: &[u8], bytes_max: usize) -> &[u8] {
+    let word = &word[..word.len().min(bytes_max)];
+    word.split(|byte| *byte == 0).next().unwrap_or_default()
 }

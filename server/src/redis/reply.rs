@@ -70,14 +70,6 @@ pub(super) fn null(out: &mut Vec<u8>, protocol: Protocol) {
     });
 }
 
-/// No array at all, as of what does not exist.
-pub(super) fn null_array(out: &mut Vec<u8>, protocol: Protocol) {
-    out.extend_from_slice(match protocol {
-        Protocol::Two => b"*-1\r\n",
-        Protocol::Three => b"_\r\n",
-    });
-}
-
 /// So many replies follow.
 pub(super) fn array(out: &mut Vec<u8>, length: usize) {
     headed(out, b'*', length);

@@ -2,6 +2,9 @@
 //!
 //! One row each, from which the lookup, `COMMAND` and the metrics all read.
 
+use super::command::Command;
+use super::errors;
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -99,14 +102,6 @@ pub(super) struct Spec {
     pub(super) summary: &'static str,
 }
 
-impl Spec {
-    /// Whether it takes so many arguments, its name included.
-    pub(super) fn takes(&self, arguments: usize) -> bool {
-        let arguments = i64::try_from(arguments).unwrap_or(i64::MAX);
-        if self.arity < 0 { arguments >= -self.arity } else { arguments == self.arity }
-    }
-}
-
 /// The commands that are served, in alphabetical order.
 pub(super) static SERVED: [Spec; 28] = {
     use Class::{Connection, Keyspace, Read, Transaction, Write};
@@ -148,6 +143,42 @@ pub(super) static SERVED: [Spec; 28] = {
         ),
     ]
 };
+
+/// The second words of commands that have some: the command, the word, and how many arguments they
+/// take together, as in [`Spec::arity`].
+const SUBCOMMANDS: [(Kind, &str, &str, i64); 10] = [
+    (Kind::Client, "getname", "client|getname", 2),
+    (Kind::Client, "id", "client|id", 2),
+    (Kind::Client, "setinfo", "client|setinfo", 4),
+    (Kind::Client, "setname", "client|setname", 3),
+    (Kind::CommandInfo, "count", "command|count", 2),
+    (Kind::CommandInfo, "docs", "command|docs", -2),
+    (Kind::CommandInfo, "info", "command|info", -2),
+    (Kind::CommandInfo, "list", "command|list", 2),
+    (Kind::Config, "get", "config|get", -3),
+    (Kind::Config, "set", "config|set", -4),
+];
+
+/// What is wrong with a command's number of arguments, or with its second word.
+pub(super) fn check(spec: &Spec, command: &Command<'_>) -> Result<(), Vec<u8>> {
+    if !takes(spec.arity, command.len()) {
+        return Err(errors::arity(spec.name).into());
+    }
+    let mut words = SUBCOMMANDS.iter().filter(|(kind, ..)| *kind == spec.kind).peekable();
+    if words.peek().is_none() || command.len() < 2 {
+        return Ok(());
+    }
+    match words.find(|(_, word, ..)| command.is(1, word)) {
+        Some((_, _, _, arity)) if takes(*arity, command.len()) => Ok(()),
+        Some((_, _, name, _)) => Err(errors::arity(name).into()),
+        None => Err(errors::unknown_subcommand(command, spec.name)),
+    }
+}
+
+fn takes(arity: i64, arguments: usize) -> bool {
+    let arguments = i64::try_from(arguments).unwrap_or(i64::MAX);
+    if arity < 0 { arguments >= -arity } else { arguments == arity }
+}
 
 const fn row(
     name: &'static str,

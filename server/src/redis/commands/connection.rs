@@ -39,7 +39,10 @@ pub(in crate::redis) fn select(command: &Command<'_>, plan: &mut Plan) {
     match command.integer(1).map(i32::try_from) {
         Some(Ok(0)) => plan.say(|out| reply::simple(out, "OK")),
         Some(Ok(_)) => plan.fail("ERR DB index is out of range"),
-        Some(Err(_)) | None => plan.fail(errors::NOT_AN_INTEGER),
+        Some(Err(_)) => {
+            plan.fail("ERR value is out of range, value must between -2147483648 and 2147483647")
+        }
+        None => plan.fail(errors::NOT_AN_INTEGER),
     }
 }
 
@@ -98,32 +101,17 @@ pub(in crate::redis) fn hello(command: &Command<'_>, session: &mut Session, plan
 
 /// `CLIENT SETNAME|GETNAME|SETINFO|ID …`
 pub(in crate::redis) fn client(command: &Command<'_>, session: &mut Session, plan: &mut Plan) {
-    let is = |word| command.is(1, word);
-    let arguments = command.len();
-    let (name, expected) = match () {
-        () if is("id") => ("client|id", 2),
-        () if is("getname") => ("client|getname", 2),
-        () if is("setname") => ("client|setname", 3),
-        () if is("setinfo") => ("client|setinfo", 4),
-        () => return plan.fail(errors::unknown_subcommand(command, "client")),
-    };
-    if arguments != expected {
-        return plan.fail(errors::arity(name));
-    }
-    match name {
-        "client|id" => {
-            plan.say(|out| reply::integer(out, i64::try_from(session.id).unwrap_or(i64::MAX)));
-        }
-        "client|getname" => plan.say(|out| match &session.name {
+    if command.is(1, "id") {
+        plan.say(|out| reply::integer(out, i64::try_from(session.id).unwrap_or(i64::MAX)));
+    } else if command.is(1, "getname") {
+        plan.say(|out| match &session.name {
             Some(name) => reply::bulk(out, name),
             None => reply::null(out, session.protocol),
-        }),
-        "client|setname" => {
-            if set_name(command, 2, session, plan) {
-                plan.say(|out| reply::simple(out, "OK"));
-            }
-        }
-        _ => set_info(command, plan),
+        });
+    } else if command.is(1, "setinfo") {
+        set_info(command, plan);
+    } else if set_name(command, 2, session, plan) {
+        plan.say(|out| reply::simple(out, "OK"));
     }
 }
 

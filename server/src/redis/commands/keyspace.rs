@@ -1,5 +1,4 @@
-//! Commands about all counters: read here, asked and answered by [`super::super::connection`] in
-//! steps, so that the driver serves others between two of them.
+//! Commands about all counters: read here, asked and answered in steps, so that the driver serves others between two of them.
 
 use std::time::Duration;
 

@@ -48,6 +48,13 @@ pub(in crate::redis) fn hold(
     }
 }
 
+/// An `EXEC` that is none. It ends the transaction all the same.
+pub(in crate::redis) fn abort(text: &[u8], session: &mut Session, plan: &mut Plan) {
+    session.transaction = None;
+    let why = text.strip_prefix(b"ERR ").unwrap_or(text);
+    plan.fail([b"EXECABORT Transaction discarded because of: ", why].concat());
+}
+
 /// `EXEC`
 pub(in crate::redis) fn exec(handle: &Handle, session: &mut Session, plan: &mut Plan) {
     let Some(transaction) = session.transaction.take() else {
