@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use quipu_core::codec::CLUSTER_BYTES_MAX;
 
 use crate::disk::fsync::Fsync;
+use crate::cli;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -26,7 +27,9 @@ Examples:
       start a second one with PORT=8089 quipu, then
       curl -X POST localhost:8088/increment; curl localhost:8089/count
   quipu --http 0.0.0.0:8088 --secret-file /etc/quipu.secret --join counter.example.com
-      A node for the network. It takes in, and is taken in by, nodes that hold the same secret.";
+      A node for the network. It takes in, and is taken in by, nodes that hold the same secret.
+  quipu add visits 5; quipu get visits; quipu list; quipu peers --json
+      Ask a running node: the one that this environment would start, or another with --node.";
 
 /// A distributed counter: every node counts, every node agrees.
 ///
@@ -72,6 +75,8 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    #[command(flatten)]
+    Ask(cli::Command),
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accepting;
+mod cli;
 mod config;
 mod count;
 mod data;
@@ -26,8 +27,10 @@ mod start;
 use std::env;
 use std::process::ExitCode;
 
-use config::{Config, ConfigError};
+use cli::Failure;
+use config::{Config, DEFAULT_PORT};
 use flags::{Command, Flags, Said};
+use quipu_core::identity::Address;
 
 /// Requests allocate on one thread and free on another, which this one is good at.
 #[global_allocator]
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Some(Command::Health { ref node }) => health(node.as_deref(), &flags),
         Some(Command::Check { ref directory }) => tell(data::check(directory)),
         Some(Command::Repair { ref directory }) => tell(data::mend(directory)),
+        Some(Command::Ask(ref command)) => ask(command, &flags),
         None => node(flags),
     }
 }
@@ -74,15 +78,33 @@ fn node(flags: Flags) -> ExitCode {
 }
 
 fn health(node: Option<&str>, flags: &Flags) -> ExitCode {
-    let node = match node {
-        Some(node) => Ok(node.to_owned()),
+    ended(asked(node, flags), |node| health::check(&node))
+}
+
+fn ask(command: &cli::Command, flags: &Flags) -> ExitCode {
+    ended(asked(command.node(), flags), |node| command.run(&node))
+}
+
+/// The node that is meant: the one that was named, or the one that this environment would start.
+fn asked(node: Option<&str>, flags: &Flags) -> Result<String, String> {
+    match node {
+        Some(node) => Address::parse(node, DEFAULT_PORT)
+            .map(|address| address.as_str().to_owned())
+            .map_err(|error| format!("--node: {error}")),
         None => config::listen_address(&flags.listening.http, variable)
-            .map(|listen| health::asked_at(listen).to_string()),
-    };
-    match node.map(|node| health::check(&node)) {
+            .map(|listen| health::asked_at(listen).to_string())
+            .map_err(|error| error.to_string()),
+    }
+}
+
+fn ended(
+    node: Result<String, String>,
+    ask: impl FnOnce(String) -> Result<(), Failure>,
+) -> ExitCode {
+    match node.map(ask) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(unwell)) => complain(&unwell.to_string(), 1),
-        Err(error) => complain(&ConfigError::to_string(&error), USAGE),
+        Ok(Err(failure)) => complain(&failure.to_string(), 1),
+        Err(usage) => complain(&usage, USAGE),
     }
 }
 

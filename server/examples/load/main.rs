@@ -10,6 +10,7 @@
 //! what it saw in one line of names and numbers, for people and for `scripts/bench`.
 
 mod client;
+#[path = "../../src/cli/bench/latencies.rs"]
 mod latencies;
 mod ports;
 mod throughput;

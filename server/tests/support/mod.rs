@@ -14,4 +14,5 @@ pub mod redis_server;
 pub mod resp;
 pub mod secret;
 pub mod siege;
+pub mod transcript;
 pub mod wait;

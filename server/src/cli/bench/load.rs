@@ -1,0 +1,208 @@
+//! A closed loop on each of many connections: some requests are sent together, and the next ones
+//! when all of these are answered.
+//!
+//! Three things can become of a request, and only the first is counted on: it is acknowledged, it is
+//! refused, or it is unanswered, because its connection broke or the run ended first; then nobody
+//! can say whether it was counted. One thread and plain sockets: on a small machine a heavier client
+//! would measure itself.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::latencies::Latencies;
+use super::names::Names;
+use super::protocol::Protocol;
+
+/// How long requests that are under way at the end are waited for.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Rest before a broken connection is opened again.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest answers that are read, in bytes, for each request of a pipeline.
+const ANSWER_BYTES_MAX: usize = 16 << 10;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) protocol: Protocol,
+    pub(super) socket: SocketAddr,
+    pub(super) connections: u16,
+    /// Requests that are sent together.
+    pub(super) pipeline: u16,
+    pub(super) time_max: Duration,
+    pub(super) requests_max: u64,
+    pub(super) names: Names,
+}
+
+/// What has come of it.
+pub(super) struct Tally {
+    left: u64,
+    begun: u64,
+    pub(super) acknowledged: u64,
+    pub(super) refused: u64,
+    pub(super) start: Instant,
+    last_answer: Instant,
+    pub(super) latencies: Latencies,
+}
+
+impl Tally {
+    fn new(requests_max: u64) -> Self {
+        let start = Instant::now();
+        Tally {
+            left: requests_max,
+            begun: 0,
+            acknowledged: 0,
+            refused: 0,
+            start,
+            last_answer: start,
+            latencies: Latencies::new(),
+        }
+    }
+
+    /// Sent, and neither acknowledged nor refused.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.begun - self.acknowledged - self.refused
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        (self.last_answer - self.start).as_secs_f64()
+    }
+
+    pub(super) fn per_second(&self) -> f64 {
+        self.acknowledged as f64 / self.seconds().max(f64::EPSILON)
+    }
+
+    /// How many more requests may be sent together; they count as begun then.
+    fn take(&mut self, pipeline: u16) -> u16 {
+        let some = u16::try_from(self.left).unwrap_or(u16::MAX).min(pipeline);
+        self.left -= u64::from(some);
+        self.begun += u64::from(some);
+        some
+    }
+}
+
+/// Carries out a plan; `watch` is called once a second meanwhile.
+pub(super) async fn run(plan: &Plan, mut watch: impl FnMut(&Tally)) -> io::Result<Tally> {
+    let mut streams = Vec::new();
+    for _ in 0..plan.connections {
+        streams.push(connect(plan.socket).await?);
+    }
+    let tally = Rc::new(RefCell::new(Tally::new(plan.requests_max)));
+    let deadline = tally.borrow().start + plan.time_max;
+    let all = async {
+        let mut connections = JoinSet::new();
+        for (number, stream) in streams.into_iter().enumerate() {
+            let names = plan.names.clone().of_connection(number as u64);
+            let connection = Connection {
+                plan: plan.clone(),
+                names,
+                deadline,
+                tally: Rc::clone(&tally),
+                requests: String::new(),
+                came: Vec::new(),
+            };
+            connections.spawn_local(connection.run(stream));
+        }
+        connections.join_all().await
+    };
+    let watching = async {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            second.tick().await;
+            watch(&tally.borrow());
+        }
+    };
+    let local = LocalSet::new();
+    let all = local.run_until(async {
+        tokio::select! {
+            _ = all => {}
+            () = watching => {}
+        }
+    });
+    // Who has no answer by then is unanswered.
+    let _ = tokio::time::timeout_at((deadline + GRACE).into(), all).await;
+    Ok(tally.replace(Tally::new(0)))
+}
+
+async fn connect(socket: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(socket).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+struct Connection {
+    plan: Plan,
+    names: Names,
+    deadline: Instant,
+    tally: Rc<RefCell<Tally>>,
+    requests: String,
+    came: Vec<u8>,
+}
+
+impl Connection {
+    async fn run(mut self, mut stream: TcpStream) {
+        while Instant::now() < self.deadline {
+            let some = self.tally.borrow_mut().take(self.plan.pipeline);
+            if some == 0 {
+                return;
+            }
+            if self.exchange(&mut stream, some).await.is_ok() {
+                continue;
+            }
+            loop {
+                tokio::time::sleep(RECONNECT_PAUSE).await;
+                match connect(self.plan.socket).await {
+                    Ok(fresh) => break stream = fresh,
+                    Err(_) if Instant::now() < self.deadline => {}
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    /// Sends so many requests and reads their answers.
+    async fn exchange(&mut self, stream: &mut TcpStream, some: u16) -> io::Result<()> {
+        let protocol = self.plan.protocol;
+        self.requests.clear();
+        self.came.clear();
+        for _ in 0..some {
+            let name = self.names.next_name();
+            protocol.ask(name, &mut self.requests);
+        }
+        let sent = Instant::now();
+        stream.write_all(self.requests.as_bytes()).await?;
+        let (mut left, mut read) = (some, 0);
+        while left > 0 {
+            if stream.read_buf(&mut self.came).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let now = Instant::now();
+            let mut tally = self.tally.borrow_mut();
+            while left > 0
+                && let Some(answer) = protocol.answer(&self.came[read..])?
+            {
+                read += answer.bytes;
+                left -= 1;
+                tally.last_answer = now;
+                tally.latencies.add(now - sent);
+                if answer.is_acknowledged {
+                    tally.acknowledged += 1;
+                } else {
+                    tally.refused += 1;
+                }
+            }
+            if self.came.len() - read > ANSWER_BYTES_MAX {
+                return Err(io::Error::other("more bytes than any answer has"));
+            }
+        }
+        Ok(())
+    }
+}

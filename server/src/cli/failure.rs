@@ -1,0 +1,24 @@
+//! Why a command did not do what it was asked to.
+
+use std::io;
+
+/// Why a command failed. Its text is one line that says what to do where that is not plain.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("nobody knows where {0} is: {1}")]
+    Unresolved(String, io::Error),
+    #[error("no node answers at {0}: {1}; start one with: quipu")]
+    Silent(String, io::Error),
+    #[error("the answer of {0} broke off: {1}")]
+    Broken(String, io::Error),
+    #[error("expected {0} to answer as a node of Quipu does, found {1}")]
+    Foreign(String, String),
+    #[error("{node} refused it with status {status}: {reason}")]
+    Refused { node: String, status: u16, reason: String },
+    #[error("{0} of {1} counters could not be read: {2}")]
+    Unread(usize, usize, String),
+    #[error("cannot write the answer: {0}")]
+    Unwritable(#[from] io::Error),
+    #[error("{0}")]
+    Bench(String),
+}
