@@ -2,7 +2,7 @@
 # where a Docker engine answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
 .PHONY: all stop restart clean logs add-node build image bench help \
-	test test-full test-health test-increment test-count test-sync test-all-peers test-peers \
+	test test-api test-full test-health test-increment test-count test-sync test-all-peers test-peers \
 	test-discovery test-remove-existing-peer
 
 all: ## Stop what ran, build, start three nodes, return when they have found each other
@@ -34,6 +34,10 @@ test: ## Style, lints, and every test that brings its own nodes
 	cargo clippy --workspace --all-targets -- -D warnings
 	scripts/test
 	cargo test --workspace --doc
+	scripts/test-api --or-skip
+
+test-api: ## Every call keeps to what /openapi.json says of it, whatever is sent (schemathesis, PyPI)
+	@scripts/test-api
 
 test-health: ## Every node answers /health
 	@scripts/check/health
@@ -59,7 +63,7 @@ test-discovery: ## A node started without a list is found, has the count, and le
 test-remove-existing-peer: ## A removed node stays away until it is registered again
 	@scripts/check/remove-existing-peer
 
-test-full: ## All test-… targets in turn
+test-full: ## All test-… targets that ask a running cluster, in turn
 	@scripts/check/full
 
 bench: ## Measure this machine

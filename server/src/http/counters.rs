@@ -19,7 +19,7 @@ use super::problem_document::Documented;
 #[into_params(parameter_in = Path)]
 pub(super) struct InPath {
     /// 1 to 255 bytes of UTF-8 without control characters, percent-encoded.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(min_length = 1, max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     name: String,
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn get(State(app): Shared, name: NameInPath) -> Result<Response
 #[utoipa::path(
     post, path = "/counters/{name}/increment", tag = "counters",
     params(InPath),
-    request_body(content = inline(Option<By>)),
+    request_body(content = inline(By)),
     responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))
 )]
 pub(super) async fn increment(
@@ -90,7 +90,7 @@ pub(super) async fn increment(
 #[utoipa::path(
     post, path = "/counters/{name}/decrement", tag = "counters",
     params(InPath),
-    request_body(content = inline(Option<By>)),
+    request_body(content = inline(By)),
     responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))
 )]
 pub(super) async fn decrement(

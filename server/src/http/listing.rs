@@ -59,9 +59,9 @@ impl<'a> From<&'a Row> for Listed<'a> {
 #[utoipa::path(
     get, path = "/counters", tag = "counters",
     params(
-        ("prefix" = Option<String>, Query, description = "What the names begin with: as much of a name as fits one"),
+        ("prefix" = Option<String>, Query, description = "What the names begin with", max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"),
         ("limit" = Option<usize>, Query, description = "How many counters at most; 100 if it is not given", minimum = 1, maximum = 1000),
-        ("after" = Option<String>, Query, description = "What the last page gave as `next`"),
+        ("after" = Option<String>, Query, description = "What the last page gave as `next`", max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"),
     ),
     responses((status = 200, description = "A page", body = inline(Page<'_>)))
 )]

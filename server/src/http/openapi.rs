@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
 
 use super::errors::{self, Kind};
 use super::problem_document::{self, Document, words};
@@ -91,6 +91,13 @@ fn described() -> Value {
         let Some(item) = api.paths.paths.get_mut(route.pattern()) else { continue };
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             add_refusals(operation, route);
+            let may_be_left_out =
+                matches!(route, Route::CounterIncrement | Route::CounterDecrement);
+            if let Some(body) = &mut operation.request_body
+                && may_be_left_out
+            {
+                body.required = Some(Required::False);
+            }
         }
     }
     let mut described = json!(api);
