@@ -11,8 +11,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quipu_core::codec::CLUSTER_BYTES_MAX;
 
-use crate::disk::fsync::Fsync;
 use crate::cli;
+use crate::disk::fsync::Fsync;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

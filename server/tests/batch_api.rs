@@ -9,7 +9,7 @@ use support::transcript::transcript;
 
 #[test]
 fn operations_are_answered_in_order_each_with_its_own_result_or_problem() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let body = r#"{"operations":[{"op":"increment","name":"a","by":5},{"op":"decrement","name":"a"},{"op":"get","name":"a"},{"op":"raise","name":"b","to":7},{"op":"raise","name":"b","to":3},{"op":"set","name":"c"},{"op":"get","name":""},7,{"op":"increment","name":"d","by":9223372036854775807},{"op":"increment","name":"d"},{"op":"get","name":"d"},{"op":"decrement","name":"e","by":-9223372036854775808}]}"#;
     let answer = transcript(&node, &[("POST", "/batch", body)]);
     let said = answer.lines().nth(1).unwrap().replace("},{\"name\"", "},\n{\"name\"");
@@ -32,13 +32,13 @@ fn operations_are_answered_in_order_each_with_its_own_result_or_problem() {
 
 #[test]
 fn a_batch_of_nothing_is_answered_with_nothing() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     assert_eq!(node.post("/batch", r#"{"operations":[]}"#).json()["results"], json!([]));
 }
 
 #[test]
 fn ten_thousand_of_the_longest_operations_fit_and_one_more_is_too_many() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let name = |number: usize| format!("{number:0>255}");
     let operation = |n: usize| json!({"op": "decrement", "name": name(n), "by": -1_000_000_000_000_000_000_i64});
     let body = |count: usize| {
@@ -67,7 +67,7 @@ fn ten_thousand_of_the_longest_operations_fit_and_one_more_is_too_many() {
 
 #[test]
 fn a_body_beyond_the_bound_is_refused_before_it_is_read() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let mut connection = Connection::open(node.address()).unwrap();
     connection
         .send(b"POST /batch HTTP/1.1\r\nHost: t\r\nContent-Length: 99999999\r\n\r\n")
@@ -78,7 +78,7 @@ fn a_body_beyond_the_bound_is_refused_before_it_is_read() {
 
 #[test]
 fn a_batch_without_a_length_is_taken_as_well() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let mut connection = Connection::open(node.address()).unwrap();
     let body = r#"{"operations":[{"op":"increment","name":"a"}]}"#;
     let head = "POST /batch HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";

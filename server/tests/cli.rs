@@ -42,7 +42,7 @@ fn objects(lines: &str) -> Vec<Value> {
 
 #[test]
 fn counters_are_added_to_read_and_listed() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     assert_eq!(said(&node, &["add", "visits"]), "1\n");
     assert_eq!(said(&node, &["add", "visits", "41"]), "42\n");
     assert_eq!(said(&node, &["add", "visits", "-5"]), "37\n");
@@ -60,7 +60,7 @@ fn counters_are_added_to_read_and_listed() {
 
 #[test]
 fn programs_are_answered_in_json() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let added = &objects(&said(&node, &["add", "c", "5", "--json"]))[0];
     assert_eq!(
         (&added["name"], &added["value"], &added["applied"]),
@@ -79,7 +79,7 @@ fn programs_are_answered_in_json() {
 
 #[test]
 fn a_listing_of_many_pages_is_whole() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let operations: Vec<_> = (0..2500)
         .map(|n| serde_json::json!({"op": "increment", "name": format!("c{n:04}"), "by": n}))
         .collect();
@@ -91,7 +91,7 @@ fn a_listing_of_many_pages_is_whole() {
 
 #[test]
 fn a_node_is_described_for_people() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     node.post("/register", r#"{"id":"127.0.0.4:9"}"#);
     let status = said(&node, &["status"]);
     assert!(status.starts_with(&format!("address   {}\n", node.id())), "{status}");
@@ -101,7 +101,7 @@ fn a_node_is_described_for_people() {
 
 #[test]
 fn another_node_is_asked_by_its_name() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let elsewhere = format!("127.0.0.1:{}", free_port());
     let output = quipu(&elsewhere, &["add", "c", "--node", &node.id()]);
     assert_eq!(output.stdout, b"1\n", "{output:?}");
@@ -109,7 +109,7 @@ fn another_node_is_asked_by_its_name() {
 
 #[test]
 fn a_script_can_tell_a_refusal_from_a_wrong_command_line() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     said(&node, &["add", "c", "9223372036854775807"]);
     let line = complaint(&quipu(&node.id(), &["add", "c"]), 1);
     assert!(line.contains("refused it with status 409: expected a value from"), "{line}");
@@ -136,7 +136,7 @@ fn a_script_can_tell_a_refusal_from_a_wrong_command_line() {
 
 #[test]
 fn who_reads_only_the_beginning_of_a_listing_hears_no_complaint() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let operations: Vec<_> = (0..5000)
         .map(|n| serde_json::json!({"op": "increment", "name": format!("{n:0200}")}))
         .collect();
@@ -149,7 +149,7 @@ fn who_reads_only_the_beginning_of_a_listing_hears_no_complaint() {
 
 #[test]
 fn a_bench_counts_what_was_acknowledged() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     for (arguments, counter) in [
         (&["--requests", "500", "--connections", "4"][..], "bench"),
         (
@@ -193,8 +193,19 @@ fn a_bench_counts_what_was_acknowledged() {
 }
 
 #[test]
+fn a_bench_speaks_the_redis_protocol_as_well() {
+    let node = Node::start(&["--redis", "127.0.0.1:0"]);
+    let redis = node.redis().to_string();
+    let arguments = ["bench", "--protocol", "redis", "--redis", &redis, "--requests", "1000"];
+    let more = ["--connections", "2", "--pipeline", "64", "--names", "10", "--json"];
+    let report = objects(&said(&node, &[&arguments[..], &more].concat())).remove(0);
+    assert_eq!((&report["protocol"], &report["address"]), (&"redis".into(), &redis.into()));
+    assert_eq!((&report["acknowledged"], &report["counted"]), (&1000.into(), &1000.into()));
+}
+
+#[test]
 fn a_bench_whose_increments_are_refused_fails() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     said(&node, &["add", "bench", "9223372036854775800"]);
     let output = quipu(&node.id(), &["bench", "--requests", "20", "--connections", "1"]);
     let line = complaint(&output, 1);

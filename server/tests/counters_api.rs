@@ -10,7 +10,7 @@ use support::wait::wait_until;
 
 #[test]
 fn counters_have_names_of_their_own() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let said = transcript(
         &node,
         &[
@@ -64,7 +64,7 @@ fn counters_have_names_of_their_own() {
 
 #[test]
 fn a_counter_is_not_made_by_reading_it_or_by_what_was_refused() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     for path in ["/counters/c", "/counters/c/origins"] {
         assert_eq!(node.get(path).status, 200);
     }
@@ -77,7 +77,7 @@ fn a_counter_is_not_made_by_reading_it_or_by_what_was_refused() {
 
 #[test]
 fn the_whole_range_can_be_reached_and_never_left() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let by = |call: &str, by: i64| {
         node.post(&format!("/counters/c/{call}"), &format!(r#"{{"by":{by}}}"#))
     };
@@ -94,8 +94,8 @@ fn the_whole_range_can_be_reached_and_never_left() {
 
 #[test]
 fn who_contributed_what_is_told_by_every_node_and_adds_up() {
-    let one = Node::start(&["--in-memory"]);
-    let two = Node::start(&["--in-memory", "--join", &one.id()]);
+    let one = Node::start(&[]);
+    let two = Node::start(&["--join", &one.id()]);
     one.post("/counters/c/increment", r#"{"by":10}"#);
     one.post("/counters/c/decrement", r#"{"by":3}"#);
     two.post("/counters/c/increment", r#"{"by":5}"#);
@@ -122,7 +122,7 @@ fn who_contributed_what_is_told_by_every_node_and_adds_up() {
 fn a_raise_on_a_node_that_cannot_know_the_value_is_refused_for_now() {
     // It looks for a node that does not answer, and so for a second does not know what it lacks.
     let nobody = format!("127.0.0.1:{}", free_port());
-    let node = Node::start(&["--in-memory", "--join", &nobody]);
+    let node = Node::start(&["--join", &nobody]);
     let answer = node.post("/counters/c/raise", r#"{"to":5}"#);
     match answer.status {
         200 => assert_eq!(answer.json()["applied"], 5),

@@ -45,7 +45,7 @@ fn list(node: &Node, prefix: &str, limit: usize) -> Vec<(String, i64)> {
 
 #[test]
 fn pages_follow_one_another_in_the_order_of_the_names() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let names = ["b", "a", "ä", "a/b", "a+b", "a b", "a%20", "c&d=e", "日本", "A"];
     touch(&node, names.iter().map(ToString::to_string));
     touch(&node, ["a".to_owned()].into_iter());
@@ -65,7 +65,7 @@ fn pages_follow_one_another_in_the_order_of_the_names() {
 
 #[test]
 fn a_page_says_whether_more_follow() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     touch(&node, ["a", "b"].iter().map(ToString::to_string));
     let page = |query: &str| node.get(&format!("/counters{query}")).body.replace(&node.id(), "N");
     let both =
@@ -85,7 +85,7 @@ fn a_page_says_whether_more_follow() {
 
 #[test]
 fn thousands_of_names_are_listed_whole_while_others_are_counted() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let name = |number: u64| format!("user:{:016x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     touch(&node, (0..30_000).map(name));
     let is_over = AtomicBool::new(false);

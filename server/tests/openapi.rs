@@ -17,7 +17,7 @@ fn the_description_is_served_and_every_reference_in_it_leads_somewhere() {
             _ => {}
         }
     }
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let answer = node.get("/openapi.json");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let description = answer.json();
@@ -33,7 +33,7 @@ fn the_description_is_served_and_every_reference_in_it_leads_somewhere() {
 
 #[test]
 fn answers_have_the_keys_that_are_described() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     node.post("/counters/c/increment", "");
     let description = node.get("/openapi.json").json();
     for path in [

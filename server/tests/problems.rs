@@ -22,7 +22,7 @@ fn detail(answer: &Answer, status: u16, kind: &str) -> String {
 
 #[test]
 fn a_name_that_no_counter_can_have_is_refused_with_the_reason() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let long = "x".repeat(256);
     for (name, reason) in [
         (long.as_str(), "1 to 255 bytes, found 256"),
@@ -46,7 +46,7 @@ fn a_name_that_no_counter_can_have_is_refused_with_the_reason() {
 
 #[test]
 fn a_body_that_does_not_say_what_is_needed_is_refused_with_the_finding() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     for (path, body, found) in [
         ("/counters/c/increment", "{", "EOF"),
         ("/counters/c/increment", r#"{"by":"5"}"#, "string"),
@@ -66,7 +66,7 @@ fn a_body_that_does_not_say_what_is_needed_is_refused_with_the_finding() {
 
 #[test]
 fn an_overflow_names_the_range_and_the_value_that_it_found() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let max = format!(r#"{{"by":{}}}"#, i64::MAX);
     node.post("/counters/c/increment", &max);
     let detail = detail(&node.post("/counters/c/increment", r#"{"by":2}"#), 409, "overflow");
@@ -80,7 +80,7 @@ fn an_overflow_names_the_range_and_the_value_that_it_found() {
 
 #[test]
 fn a_query_that_makes_no_sense_is_refused() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     for query in ["limit=0", "limit=1001", "limit=ten", "after=%FF", "prefix=a%0Ab", "lmit=5"] {
         detail(&node.get(&format!("/counters?{query}")), 400, "query");
     }
@@ -88,7 +88,7 @@ fn a_query_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_body_beyond_the_bound_is_too_large() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     let large = format!("{{\"by\":1{}}}", " ".repeat(64 << 10));
     detail(&node.post("/counters/c/increment", &large), 413, "body-too-large");
     assert_eq!(node.get("/counters/c").json()["value"], 0);
@@ -96,7 +96,7 @@ fn a_body_beyond_the_bound_is_too_large() {
 
 #[test]
 fn the_original_calls_and_unknown_paths_say_it_as_they_always_did() {
-    let node = Node::start(&["--in-memory"]);
+    let node = Node::start(&[]);
     for (method, path, status) in
         [("POST", "/sync", 400), ("GET", "/nothing", 404), ("GET", "/counters/c/raise", 405)]
     {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 
 use super::errors::{self, Kind};
 use super::problem_document::{self, Document, words};
@@ -93,7 +93,7 @@ fn described() -> Value {
             add_refusals(operation, route);
             let may_be_left_out =
                 matches!(route, Route::CounterIncrement | Route::CounterDecrement);
-            if let Some(body) = &mut operation.request_body
+            if let Some(RefOr::T(body)) = &mut operation.request_body
                 && may_be_left_out
             {
                 body.required = Some(Required::False);
