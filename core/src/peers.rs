@@ -434,10 +434,23 @@ impl Peers {
             Some(packet) => packet,
             None => return Err(SwimError::Removed),
         };
+        let sender = parsed.sender().clone();
         // Errors are the sender's: packets for an identity that we no longer have, and the like.
         let _ = self.swim.handle_data(&admitted, &mut self.runtime);
+        self.tell_of_later_life(&sender);
         self.flush(now, totals, out);
         Ok(())
+    }
+
+    /// The sender is down to us because of a later life of its id, lived elsewhere: a copied disk's,
+    /// that has taken another id since. foca tells the sender that it is down, but not which boot it
+    /// has to beat; an announcement to that life, sent where the sender is, does.
+    fn tell_of_later_life(&mut self, sender: &Identity) {
+        let Some(known) = self.peers.get(&sender.node) else { return };
+        if !known.is_up && known.identity.order() > sender.order() {
+            let later = Identity { address: sender.address.clone(), ..known.identity.clone() };
+            let _ = self.swim.announce(later, &mut self.runtime);
+        }
     }
 
     /// An operator takes a peer in: the records that must be journaled and told to others.

@@ -202,6 +202,26 @@ fn rule_27_a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
     assert_eq!(cluster.value(A, "x"), 16);
 }
 
+/// A copies' boot is a wall clock's, far beyond that of the node that it was copied from. A meets
+/// it; it learns that its id is in use and takes another; A now holds a later life of B's id for
+/// down, and answers all that B says with "you are down". B comes back with its boot plus one,
+/// which is still not later.
+#[test]
+fn rule_27_a_node_returns_though_a_much_later_copy_of_it_had_its_id_for_a_moment() {
+    let mut cluster = Cluster::of(2);
+    let life = next_life(cluster.config_of(B));
+    let address = Address::parse("10.0.0.4:8088", 1).unwrap();
+    let seeds = vec![Address::parse(&cluster.address_of(A), 1).unwrap()];
+    let boot = life.boot + 60_000;
+    let copy = Config { address, boot, seeds, discovery: false, chance: [44; 32], ..life };
+    let copy = cluster.start(copy);
+    cluster.run_until("one of the two has a fresh id", secs(15), |c| c.id_of(copy) != c.id_of(B));
+    cluster.run_until("B is listed again", secs(2), |c| c.lists(A, B) && c.lists(A, copy));
+    cluster.run_until("all three are linked", secs(10), Cluster::all_linked);
+    cluster.run(secs(10));
+    assert!(cluster.all_linked() && cluster.lists(A, B) && cluster.lists(A, copy), "and stay so");
+}
+
 // --- what a stranger can say ---------------------------------------------------------------------
 
 /// A hello that nobody could object to, but that nobody knows its sender.
