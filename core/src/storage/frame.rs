@@ -108,7 +108,9 @@ impl Head {
         if format > FORMAT {
             return Err(BadHead::Later(format));
         }
-        if u32_at(bytes, 40) != Some(crc32c::crc32c(&bytes[..40])) {
+        // What is left empty is checked too: no byte of a file may change unnoticed.
+        let is_blank = bytes[44..].iter().all(|byte| *byte == 0);
+        if u32_at(bytes, 40) != Some(crc32c::crc32c(&bytes[..40])) || !is_blank {
             return Err(BadHead::Checksum);
         }
         let number_at = |at| u64_at(bytes, at).unwrap_or_default();
@@ -278,8 +280,11 @@ mod tests {
         let mut later = bytes.clone();
         later[8] = 2;
         assert_eq!(Head::read(&later, FileKind::Segment), Err(BadHead::Later(2)));
-        let mut damaged = bytes;
-        damaged[24] ^= 1;
-        assert_eq!(Head::read(&damaged, FileKind::Segment), Err(BadHead::Checksum));
+        for bit in 10 * 8..HEAD_BYTES * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let read = Head::read(&damaged, FileKind::Segment);
+            assert_eq!(read, Err(BadHead::Checksum), "bit {bit}");
+        }
     }
 }

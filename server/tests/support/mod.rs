@@ -2,7 +2,9 @@
 //!
 //! Declared `pub` by each test, so that a test need not use all of it.
 
+pub mod chaos;
 pub mod cluster;
+pub mod data;
 pub mod data_dir;
 pub mod deaf;
 pub mod http;
@@ -10,9 +12,13 @@ pub mod load;
 pub mod namespace;
 pub mod network;
 pub mod node;
+pub mod program;
 pub mod redis_server;
 pub mod resp;
 pub mod secret;
 pub mod siege;
+pub mod storm;
+pub mod strace;
 pub mod transcript;
 pub mod wait;
+pub mod writers;

@@ -41,13 +41,23 @@ pub struct Node {
 /// Numbers the logs of this process's nodes.
 static NODES: AtomicU32 = AtomicU32::new(0);
 
+/// The program that is tested.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_quipu");
+
 /// A port of 127.0.0.1 that is free for TCP and UDP now.
 pub fn free_port() -> u16 {
+    free_address(Ipv4Addr::LOCALHOST).port()
+}
+
+/// A port that is free for TCP and UDP now, of a loopback address. Of another one than 127.0.0.1 it
+/// stays free though whoever has it goes for a moment: the system gives it to no outgoing
+/// connection, all of which come from 127.0.0.1.
+pub fn free_address(ip: Ipv4Addr) -> SocketAddr {
     loop {
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free TCP port");
+        let tcp = TcpListener::bind((ip, 0)).expect("a free TCP port");
         let address = tcp.local_addr().expect("a bound socket has an address");
         if UdpSocket::bind(address).is_ok() {
-            return address.port();
+            return address;
         }
     }
 }
@@ -62,14 +72,25 @@ impl Node {
     /// Starts a node with exactly these arguments behind `--http`.
     #[track_caller]
     pub fn start_with(args: &[&str]) -> Node {
-        Node::start_as(&[env!("CARGO_BIN_EXE_quipu")], args)
+        Node::start_as(&[PROGRAM], args)
     }
 
     /// Starts a node that may have only so many files and sockets open at a time.
     #[track_caller]
     pub fn start_with_descriptors(max: u32, args: &[&str]) -> Node {
         let script = format!("ulimit -n {max} && exec \"$0\" \"$@\"");
-        Node::start_as(&["sh", "-c", &script, env!("CARGO_BIN_EXE_quipu")], args)
+        Node::start_as(&["sh", "-c", &script, PROGRAM], args)
+    }
+
+    /// Starts a node by way of another program, such as strace.
+    #[track_caller]
+    pub fn start_under(program: &[&str], args: &[&str]) -> Node {
+        Node::start_as(program, &[&["--disable-discovery"], args].concat())
+    }
+
+    /// Starts a node at an address, by way of another program or by none, and does not wait.
+    pub fn begin(program: &[&str], address: SocketAddr, args: &[&str]) -> Node {
+        Node::spawn(program, address, address, args)
     }
 
     #[track_caller]
@@ -89,7 +110,7 @@ impl Node {
     /// Starts a node at a port that another one had.
     #[track_caller]
     pub fn start_at(port: u16, args: &[&str]) -> Node {
-        Node::spawn_here(&[env!("CARGO_BIN_EXE_quipu")], port, args).answering()
+        Node::spawn_here(&[PROGRAM], port, args).answering()
     }
 
     /// Starts a node on another machine, where it is known as `known_as`. It is talked to by that
@@ -103,7 +124,7 @@ impl Node {
     ) -> Node {
         let [nsenter, net] = machine.enter();
         let mut node = Node::spawn(
-            &[&nsenter, &net, env!("CARGO_BIN_EXE_quipu")],
+            &[&nsenter, &net, PROGRAM],
             listen,
             (Ipv4Addr::LOCALHOST, listen.port()).into(),
             args,
@@ -142,15 +163,16 @@ impl Node {
         Node { child, address, id: address.to_string(), machine: None, log }
     }
 
+    /// Waits until it answers.
     #[track_caller]
-    fn answering(mut self) -> Node {
+    pub fn answering(mut self) -> Node {
         assert!(self.answers_or_ended(), "the node ended at once: {}", self.log());
         self
     }
 
     /// Waits until the node answers (true) or has ended (false).
     #[track_caller]
-    fn answers_or_ended(&mut self) -> bool {
+    pub fn answers_or_ended(&mut self) -> bool {
         wait_until(
             "the node answers, or ends",
             START_TIME_MAX,
@@ -227,7 +249,7 @@ impl Node {
     }
 
     /// One request over a connection of its own.
-    fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
         self.connect()?.request(method, path, &["Connection: close"], body)
     }
 
@@ -236,6 +258,13 @@ impl Node {
     pub fn count(&self) -> i64 {
         let answer = self.get("/count");
         answer.json()["count"].as_i64().unwrap_or_else(|| panic!("no count in {answer:?}"))
+    }
+
+    /// What `GET /counters/{name}` says.
+    #[track_caller]
+    pub fn value(&self, counter: &str) -> u64 {
+        let answer = self.get(&format!("/counters/{counter}"));
+        answer.json()["value"].as_u64().unwrap_or_else(|| panic!("no value in {answer:?}"))
     }
 
     /// What `GET /peers` says.
@@ -255,8 +284,14 @@ impl Node {
     #[track_caller]
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
+        self.wait_for_end()
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         wait_until(
-            "the node ends on SIGTERM",
+            "the node ends",
             STOP_TIME_MAX,
             || self.child.try_wait().expect("a child can be waited for"),
             Option::is_some,
