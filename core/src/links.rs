@@ -327,15 +327,21 @@ impl Links {
             let standings = standings(cx.peers, &peer);
             return self.leave(link, Goodbye::Removed(standings), cx);
         }
-        let known = cx.peers.up_member(peer.node);
-        if known.is_none_or(|known| known.order() > peer.order()) {
+        let rival = self.by_peer.get(&peer.node).copied().filter(|rival| *rival != link);
+        let origin_of =
+            |link| self.links.get(&link).and_then(|state| Some(state.peer.as_ref()?.origin));
+        let is_another_process =
+            rival.and_then(origin_of).is_some_and(|origin| origin != peer.origin);
+        // An earlier life beside a link of a later one may be a process that was copied, and that
+        // nobody else would tell.
+        if cx.peers.up_member(peer.node).is_none() || is_outlived(&peer, cx) && !is_another_process
+        {
             cx.peers.rumour(cx.now, peer, cx.totals, cx.out);
             return self.leave(link, Goodbye::NotAMember, cx);
         }
-        if let Some(rival) = self.by_peer.get(&peer.node).copied().filter(|rival| *rival != link) {
-            let rival_state = &self.links[&rival];
-            if rival_state.peer.as_ref().is_some_and(|other| other.origin != peer.origin) {
-                let rival_heard = rival_state.heard;
+        if let Some(rival) = rival {
+            if is_another_process {
+                let rival_heard = self.links[&rival].heard;
                 send(rival, &Message::Ping, cx);
                 let until = cx.now + CHALLENGE_MAX;
                 if let Some(state) = self.links.get_mut(&link) {
@@ -457,6 +463,13 @@ impl Links {
                         self.leave(link, goodbye, cx)
                     }
                     Some(_) if until > now => Outcome::None,
+                    _ if self.links[&link]
+                        .peer
+                        .as_ref()
+                        .is_some_and(|peer| is_outlived(peer, cx)) =>
+                    {
+                        self.leave(link, Goodbye::NotAMember, cx)
+                    }
                     // Silent, or gone by itself: a quick restart.
                     _ => self.admit(link, cx),
                 }
@@ -554,6 +567,11 @@ impl Link {
 }
 
 /// Why a hello is refused that could be anyone's.
+/// Whether a later life of this process's id answers, as far as we know.
+fn is_outlived(peer: &Identity, cx: &Context<'_>) -> bool {
+    cx.peers.up_member(peer.node).is_some_and(|known| known.order() > peer.order())
+}
+
 fn refusal(hello: &Hello<'_>, cx: &Context<'_>) -> Option<Goodbye> {
     let (ours_min, ours_max) = PROTOCOL_VERSIONS;
     let (min, max) = hello.versions;

@@ -222,6 +222,37 @@ fn rule_27_a_node_returns_though_a_much_later_copy_of_it_had_its_id_for_a_moment
     assert!(cluster.all_linked() && cluster.lists(A, B) && cluster.lists(A, copy), "and stay so");
 }
 
+/// B has no link at the moment. Its copy, whose boot is later, meets A and is linked; B's dials
+/// are now those of an earlier life of a live member, which A refused as from nobody it knows.
+#[test]
+fn rule_27_a_node_that_dials_only_after_its_copy_was_linked_is_told_so() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(B, "x", 5);
+    cluster.run(ms(10));
+    for (one, other) in [(A, B), (B, A)] {
+        cluster.forbid_dial(one, other);
+    }
+    cluster.break_links(A, B);
+    let life = next_life(cluster.config_of(B));
+    let address = Address::parse("10.0.0.4:8088", 1).unwrap();
+    let seeds = vec![Address::parse(&cluster.address_of(A), 1).unwrap()];
+    let boot = life.boot + 60_000;
+    let copy = Config { address, boot, seeds, discovery: false, chance: [44; 32], ..life };
+    let copy = cluster.start(copy);
+    cluster.run_until("the copy is linked", secs(5), |c| c.are_linked(A, copy));
+    for (one, other) in [(A, B), (B, A)] {
+        cluster.allow_dial(one, other);
+    }
+    cluster.run_until("one of the two has a fresh id", secs(5), |c| c.id_of(copy) != c.id_of(B));
+    cluster.run_until("all three are linked", secs(10), Cluster::all_linked);
+    cluster.add(B, "x", 1);
+    cluster.add(copy, "x", 10);
+    cluster.run(secs(10));
+    assert!(cluster.all_linked() && cluster.lists(A, B) && cluster.lists(A, copy), "and stay so");
+    assert!(cluster.agree());
+    assert_eq!(cluster.value(A, "x"), 16);
+}
+
 // --- what a stranger can say ---------------------------------------------------------------------
 
 /// A hello that nobody could object to, but that nobody knows its sender.
