@@ -566,12 +566,12 @@ impl Link {
     }
 }
 
-/// Why a hello is refused that could be anyone's.
 /// Whether a later life of this process's id answers, as far as we know.
 fn is_outlived(peer: &Identity, cx: &Context<'_>) -> bool {
     cx.peers.up_member(peer.node).is_some_and(|known| known.order() > peer.order())
 }
 
+/// Why a hello is refused that could be anyone's.
 fn refusal(hello: &Hello<'_>, cx: &Context<'_>) -> Option<Goodbye> {
     let (ours_min, ours_max) = PROTOCOL_VERSIONS;
     let (min, max) = hello.versions;

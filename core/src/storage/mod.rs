@@ -54,6 +54,9 @@ pub fn open(
     record::append_start(&mut records, &start);
     frame::seal(&mut records[tail..], base + tail as u64, base);
     let journal = Journal::begin(files, Head { node: start.node, number, base }, &records)?;
+    // What a start that was cut short had left of this very segment was written anew and renamed.
+    let unfinished = files::unfinished(&files::segment(number));
+    reading.useless.retain(|name| *name != unfinished);
     remove_useless(files, &reading)?;
     Ok((journal, start, reading))
 }

@@ -159,13 +159,14 @@ impl SnapshotWriter {
     /// The journal must be synced past the last batch that the walk can have seen.
     ///
     /// # Errors
-    /// See [`SnapshotWriter::begin`].
+    /// As the system reports them. A file that could not be ended is removed, since the disk may be
+    /// full because of it.
     pub fn publish(mut self, files: &mut impl Files) -> io::Result<u64> {
-        let mut end = Vec::new();
-        record::append_end(&mut end, self.records);
-        self.append(files, end)?;
-        files.sync(&self.unfinished)?;
-        files.rename(&self.unfinished, &files::snapshot(self.number))?;
+        if let Err(error) = self.end(files) {
+            // Should this fail too, the next start removes it.
+            let _ = files.remove(&self.unfinished);
+            return Err(error);
+        }
         files.sync_directory()?;
         let survey = Survey::of(files)?;
         for number in survey.segments.into_iter().filter(|number| *number < self.number) {
@@ -176,6 +177,14 @@ impl SnapshotWriter {
         }
         files.sync_directory()?;
         Ok(HEAD_BYTES as u64 + self.position)
+    }
+
+    fn end(&mut self, files: &mut impl Files) -> io::Result<()> {
+        let mut end = Vec::new();
+        record::append_end(&mut end, self.records);
+        self.append(files, end)?;
+        files.sync(&self.unfinished)?;
+        files.rename(&self.unfinished, &files::snapshot(self.number))
     }
 
     /// Removes what was written so far.
