@@ -2,8 +2,8 @@
 # where a Docker engine answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
 .PHONY: all stop restart clean logs add-node build image bench help \
-	test test-api test-full test-health test-increment test-count test-sync test-all-peers test-peers \
-	test-discovery test-remove-existing-peer
+	test test-api test-chaos test-full test-health test-increment test-count test-sync test-all-peers \
+	test-peers test-discovery test-remove-existing-peer
 
 all: ## Stop what ran, build, start three nodes, return when they have found each other
 	@scripts/cluster up
@@ -38,6 +38,9 @@ test: ## Style, lints, and every test that brings its own nodes
 
 test-api: ## Every call keeps to what /openapi.json says of it, whatever is sent (schemathesis, PyPI)
 	@scripts/test-api
+
+test-chaos: ## Kill nodes for some ten minutes: a storm, 50 rounds, every step to the disk
+	QUIPU_CHAOS=1 cargo test --package quipu --test kill_storm --test kill_points -- --nocapture --test-threads 1
 
 test-health: ## Every node answers /health
 	@scripts/check/health

@@ -9,6 +9,7 @@ pub mod data_dir;
 pub mod deaf;
 pub mod http;
 pub mod load;
+pub mod mount;
 pub mod namespace;
 pub mod network;
 pub mod node;

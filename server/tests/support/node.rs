@@ -82,15 +82,16 @@ impl Node {
         Node::start_as(&["sh", "-c", &script, PROGRAM], args)
     }
 
-    /// Starts a node by way of another program, such as strace.
-    #[track_caller]
-    pub fn start_under(program: &[&str], args: &[&str]) -> Node {
-        Node::start_as(program, &[&["--disable-discovery"], args].concat())
-    }
-
     /// Starts a node at an address, by way of another program or by none, and does not wait.
     pub fn begin(program: &[&str], address: SocketAddr, args: &[&str]) -> Node {
         Node::spawn(program, address, address, args)
+    }
+
+    /// The same at a free port, for a node that nobody finds by broadcast.
+    pub fn begin_free(program: &[&str], args: &[&str]) -> Node {
+        let alone =
+            if args.contains(&"--disable-discovery") { &[][..] } else { &["--disable-discovery"] };
+        Node::spawn_here(program, free_port(), &[alone, args].concat())
     }
 
     #[track_caller]
@@ -100,9 +101,8 @@ impl Node {
             if node.answers_or_ended() {
                 return node;
             }
-            if !node.log().contains("in use") {
-                break;
-            }
+            let log = node.log();
+            assert!(log.contains("in use"), "the node ended at once: {log}");
         }
         Node::spawn_here(program, free_port(), args).answering()
     }
@@ -285,6 +285,11 @@ impl Node {
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait_for_end()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
     /// Waits until it has ended by itself.
