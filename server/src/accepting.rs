@@ -9,14 +9,11 @@ use rustix::process::{Resource, getrlimit};
 /// Most connections of one front end at a time. An HTTP connection that holds half a head takes
 /// some 25 KiB (measured), so all of them 250 MiB; and more clients than that would wait for the
 /// processor, not for a connection.
-pub(crate) const CONNECTIONS_MAX: usize = 10_000;
+const CONNECTIONS_MAX: usize = 10_000;
 
 /// File descriptors that connections leave free however many strangers hold one, so that links,
 /// dials and files still get theirs.
 const DESCRIPTORS_RESERVED: usize = 256;
-
-/// HTTP and Redis: each takes its share, so that strangers at one door do not close the other.
-const FRONT_ENDS: usize = 2;
 
 /// Rest after the system could not hand out a connection: long enough not to spin, too short for a
 /// client to notice.
@@ -25,12 +22,13 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// The shortest time between two log lines about that.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// As many connections as a front end may have while the process still has descriptors for itself.
-pub(crate) fn connections_max() -> usize {
+/// As many connections as each of so many front ends may have while the process still has
+/// descriptors for itself. Each has its share, so that strangers at one door do not close the other.
+pub(crate) fn connections_max(front_ends: usize) -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
     let spare = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2);
-    (spare / FRONT_ENDS).clamp(1, CONNECTIONS_MAX)
+    (spare / front_ends.max(1)).clamp(1, CONNECTIONS_MAX)
 }
 
 /// Whether an error of `accept` is that of the connection that was to be taken, which its other
@@ -66,7 +64,8 @@ mod tests {
 
     #[test]
     fn connections_never_take_all_descriptors() {
-        let max = connections_max();
-        assert!(max > 0 && max <= CONNECTIONS_MAX);
+        for front_ends in 0..3 {
+            assert!((1..=CONNECTIONS_MAX).contains(&connections_max(front_ends)));
+        }
     }
 }

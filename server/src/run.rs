@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::accepting::connections_max;
 use crate::config::{Config, RedisConfig};
 use crate::driver::{Clock, Driver};
 use crate::handle::{Handle, Kept};
@@ -84,16 +85,19 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         let _ = stopping.changed().await;
     };
     let traffic = Arc::new(redis::Traffic::default());
+    let connections_max = connections_max(1 + usize::from(redis.is_some()));
     let mut fronts = JoinSet::new();
     let clients = match redis {
         Some((listener, at)) => {
             let (handle, traffic) = (handle.clone(), Arc::clone(&traffic));
-            fronts.spawn(redis::serve(listener, handle, traffic, stopped(stopping.clone())));
+            let stopped = stopped(stopping.clone());
+            fronts.spawn(redis::serve(listener, handle, traffic, connections_max, stopped));
             format!("Redis clients on {at}")
         }
         None => "no Redis clients".to_owned(),
     };
-    fronts.spawn(http::serve(listener, handle.clone(), traffic, stopped(stopping)));
+    let stopped = stopped(stopping);
+    fronts.spawn(http::serve(listener, handle.clone(), traffic, connections_max, stopped));
     let started = start(&config, address.clone(), kept.counts);
     let (node, disk) = tokio::select! {
         started = started => started?,

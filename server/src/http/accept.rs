@@ -26,7 +26,7 @@ use tower::Service;
 use super::app::App;
 use super::routes::{Route, router};
 use super::traffic::Traffic;
-use crate::accepting::{ACCEPT_PAUSE, Complaints, connections_max, is_of_one_connection};
+use crate::accepting::{ACCEPT_PAUSE, Complaints, is_of_one_connection};
 use crate::handle::Handle;
 use crate::redis;
 
@@ -66,9 +66,9 @@ pub(crate) async fn serve(
     listener: TcpListener,
     handle: Handle,
     redis: Arc<redis::Traffic>,
+    connections_max: usize,
     stop: impl Future<Output = ()>,
 ) {
-    let connections_max = connections_max();
     let app = Arc::new(App::new(handle, redis));
     let (stopping, stopped) = watch::channel(());
     let server = Server {

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::connection::{Connection, End};
 use super::front::Front;
 use super::traffic::Traffic;
-use crate::accepting::{ACCEPT_PAUSE, Complaints, connections_max, is_of_one_connection};
+use crate::accepting::{ACCEPT_PAUSE, Complaints, is_of_one_connection};
 use crate::handle::Handle;
 
 /// How long a connection is silent before the system asks the other side whether it is still
@@ -40,9 +40,9 @@ pub(crate) async fn serve(
     listener: TcpListener,
     handle: Handle,
     traffic: Arc<Traffic>,
+    connections_max: usize,
     stop: impl Future<Output = ()>,
 ) {
-    let connections_max = connections_max();
     let port = listener.local_addr().map_or(0, |address: SocketAddr| address.port());
     let (stopping, stopped) = watch::channel(());
     let server = Server {
