@@ -10,7 +10,7 @@ use support::node::Node;
 use support::wait::say_loudly;
 
 fn start() -> Node {
-    Node::start(&["--in-memory", "--redis", "127.0.0.1:0"])
+    Node::start(&["--redis", "127.0.0.1:0"])
 }
 
 /// Runs a program to its end; `None`, said loudly, where it is not installed.

@@ -104,7 +104,7 @@ fn a_node_answers_byte_for_byte_as_redis_does() {
     let mut differences = Vec::new();
     for resp3 in [false, true] {
         let Some(redis) = RedisServer::start() else { return };
-        let node = Node::start(&["--in-memory", "--redis", "127.0.0.1:0"]);
+        let node = Node::start(&["--redis", "127.0.0.1:0"]);
         for stream in streams() {
             let (expected, found) =
                 (answers(redis.address(), &stream, resp3), answers(node.redis(), &stream, resp3));
@@ -121,7 +121,7 @@ fn a_node_answers_byte_for_byte_as_redis_does() {
 
 #[test]
 fn what_differs_by_design_differs_as_said() {
-    let node = Node::start(&["--in-memory", "--redis", "127.0.0.1:0"]);
+    let node = Node::start(&["--redis", "127.0.0.1:0"]);
     let redis = RedisServer::start();
     let long = format!("INCR {}", "x".repeat(256));
     for (commands, expected, _why) in [

@@ -16,7 +16,7 @@ use support::wait::wait_until;
 const LONG: Duration = Duration::from_secs(20);
 
 fn start() -> Node {
-    Node::start(&["--in-memory", "--redis", "127.0.0.1:0"])
+    Node::start(&["--redis", "127.0.0.1:0"])
 }
 
 /// What `/metrics` says under a name with its labels.
@@ -306,10 +306,7 @@ fn what_is_beyond_a_bound_is_a_protocol_error_and_ends_the_connection() {
 
 #[test]
 fn connections_beyond_the_bound_are_told_so_and_the_node_goes_on() {
-    let node = Node::start_with_descriptors(
-        80,
-        &["--disable-discovery", "--in-memory", "--redis", "127.0.0.1:0"],
-    );
+    let node = Node::start_with_descriptors(80, &["--disable-discovery", "--redis", "127.0.0.1:0"]);
     let mut clients: Vec<Client> = (0..100).map(|_| Client::open(node.redis())).collect();
     let replies: Vec<String> = clients
         .iter_mut()
@@ -341,7 +338,7 @@ fn wait_tells_how_many_peers_have_synced_the_last_change() {
     let asked = Instant::now();
     assert_eq!(alone.ask(&["WAIT", "1", "100"]), ":0\\r\\n");
     assert!(asked.elapsed() >= Duration::from_millis(100), "it did not wait");
-    let second = Node::start(&["--in-memory", "--join", &first.id()]);
+    let second = Node::start(&["--join", &first.id()]);
     // Without end, since the peer is on its way.
     assert_eq!(alone.ask(&["WAIT", "1", "0"]), ":1\\r\\n");
     alone.send(b"INCR w\r\nWAIT 1 0\r\nGET w\r\n");
