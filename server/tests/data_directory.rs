@@ -30,7 +30,7 @@ fn increment(node: &Node, times: u64) {
 /// A directory in which a node has counted so far, and was then killed: nothing but its records
 /// says what was synced.
 fn counted(count: u64) -> DataDirectory {
-    let data = DataDirectory::new();
+    let data = DataDirectory::empty();
     let mut node = Node::start(&data.flags());
     increment(&node, count);
     node.kill();
@@ -39,7 +39,7 @@ fn counted(count: u64) -> DataDirectory {
 
 /// The same, of a node that was asked to end: its last record says that all before it is synced.
 fn ended_at(count: u64) -> DataDirectory {
-    let data = DataDirectory::new();
+    let data = DataDirectory::empty();
     let mut node = Node::start(&data.flags());
     increment(&node, count);
     assert!(node.terminate().success());
@@ -206,7 +206,7 @@ fn a_later_format_is_refused_and_left_alone() {
 
 #[test]
 fn a_second_process_on_a_data_directory_is_refused_at_once() {
-    let data = DataDirectory::new();
+    let data = DataDirectory::empty();
     let node = Node::start(&data.flags());
     increment(&node, 1);
     let said = refused(&data.flags());
@@ -223,7 +223,7 @@ fn a_second_process_on_a_data_directory_is_refused_at_once() {
 #[test]
 fn an_old_copy_that_is_put_back_doubles_nothing_and_loses_nothing_that_peers_have() {
     let meeting = Meeting::by_hand();
-    let data = DataDirectory::new();
+    let data = DataDirectory::empty();
     let address = free_address([127, 0, 2, 1].into());
     let peer = meeting.start(&[]);
     let seed = peer.id();
@@ -252,7 +252,7 @@ fn an_old_copy_that_is_put_back_doubles_nothing_and_loses_nothing_that_peers_hav
 
 #[test]
 fn a_plain_copy_of_a_running_nodes_directory_loads_or_is_refused_clearly() {
-    let data = DataDirectory::new();
+    let data = DataDirectory::empty();
     let node = Node::start(&data.flags());
     let load = Load::on(&[&node, &node, &node]);
     let mut loaded = 0;
@@ -284,7 +284,7 @@ fn is_refused_somewhere(data: &DataDirectory) {
 #[test]
 fn two_live_copies_of_one_directory_become_two_nodes_and_nothing_is_lost_or_doubled() {
     let meeting = Meeting::by_hand();
-    let (one, third) = (DataDirectory::new(), meeting.start(&[]));
+    let (one, third) = (DataDirectory::empty(), meeting.start(&[]));
     let start = |data: &DataDirectory| {
         meeting.start(&[&data.flags()[..], &["--join", &third.id()]].concat())
     };
@@ -334,13 +334,13 @@ fn an_empty_node_on_a_dead_nodes_address_gets_everything_from_the_others() {
         let flags = [&data.flags()[..], &["--join", &seed]].concat();
         Node::begin(&[PROGRAM], address, &meeting.flags(&flags)).answering()
     };
-    let old = DataDirectory::new();
+    let old = DataDirectory::empty();
     let mut node = begin(&old);
     increment(&node, 4);
     wait_until_counted(&[&peer], 4, MEETING_TIME_MAX);
     node.kill();
 
-    let new = DataDirectory::new();
+    let new = DataDirectory::empty();
     let node = begin(&new);
     wait_until_counted(&[&node], 4, RETURNING_TIME_MAX + MEETING_TIME_MAX);
     increment(&node, 2);

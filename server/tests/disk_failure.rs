@@ -58,7 +58,7 @@ fn count_until_it_fails(node: &mut Node, peer: &Node) -> Failed {
 #[track_caller]
 fn fails_once(calls: &str, how: &str, nth: usize, words: &str) {
     let meeting = Meeting::by_hand();
-    let data = DataDirectory::new();
+    let data = DataDirectory::empty();
     let peer = meeting.start(&[]);
     let segment = data.file("00000001.segment");
     let segment = segment.to_str().expect("text");

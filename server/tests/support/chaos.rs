@@ -19,7 +19,7 @@ pub struct Chance {
 }
 
 impl Chance {
-    pub fn new() -> Chance {
+    pub fn fresh() -> Chance {
         let given = env::var("QUIPU_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| getrandom::u64().expect("the system has chance"));
         Chance { rng: ChaCha8Rng::seed_from_u64(seed), seed }

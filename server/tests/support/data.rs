@@ -20,7 +20,7 @@ pub struct DataDirectory(PathBuf);
 
 impl DataDirectory {
     /// One in which no node has counted yet.
-    pub fn new() -> DataDirectory {
+    pub fn empty() -> DataDirectory {
         let number = DIRECTORIES.fetch_add(1, Relaxed);
         let name = format!("data-{}-{number}", std::process::id());
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -33,7 +33,7 @@ impl DataDirectory {
     /// One with the files of another, as `cp` brings them over, one after the other: a node that
     /// runs may have removed some meanwhile.
     pub fn copy_of(other: &Path) -> DataDirectory {
-        let copy = DataDirectory::new();
+        let copy = DataDirectory::empty();
         let mut names: Vec<_> = fs::read_dir(other)
             .expect("a directory to copy")
             .map(|entry| entry.expect("an entry").file_name())
@@ -58,7 +58,7 @@ impl DataDirectory {
     /// One in which a snapshot is due at the next start's first increment, since so many starts
     /// have left a segment each; `count` was counted in the first.
     pub fn before_a_snapshot(count: u64) -> DataDirectory {
-        let data = DataDirectory::new();
+        let data = DataDirectory::empty();
         for start in 1..SNAPSHOT_AFTER_SEGMENTS {
             let mut node = super::node::Node::start(&data.flags());
             for _ in 0..if start == 1 { count } else { 0 } {

@@ -54,7 +54,7 @@ impl Storm {
 /// with what nobody answered, equal on all nodes in time, and so again after one more death of all.
 #[track_caller]
 pub fn weather(plan: &Plan) -> Storm {
-    let mut chance = Chance::new();
+    let mut chance = Chance::fresh();
     let meeting = Meeting::by_hand();
     let mut members = Members::start(plan, &meeting);
     let addresses: Vec<_> = members.0.iter().map(|member| member.address).collect();
@@ -116,7 +116,7 @@ impl Members {
         let mut members: Vec<Member> = Vec::new();
         for number in 1..=plan.nodes {
             let address = free_address(Ipv4Addr::new(127, 0, 1, number));
-            let data = DataDirectory::new();
+            let data = DataDirectory::empty();
             let mut flags: Vec<String> = plan.flags.iter().map(|flag| (*flag).into()).collect();
             flags.extend(data.flags().map(str::to_owned));
             for known in &members {
