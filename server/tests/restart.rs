@@ -11,20 +11,20 @@ use support::cluster::{
     AGREEING_TIME_MAX, MEETING_TIME_MAX, Meeting, RETURNING_TIME_MAX, named, wait_until_counted,
     wait_until_met, wait_until_unlisted,
 };
-use support::data_dir::DataDir;
+use support::data::DataDirectory;
 use support::load::Load;
 use support::node::Node;
 use support::wait::wait_until;
 
 /// Three nodes that keep their data and know each other.
-fn three(meeting: &Meeting) -> (Vec<DataDir>, Vec<Node>) {
-    let data: Vec<_> = (0..3).map(|_| DataDir::fresh()).collect();
+fn three(meeting: &Meeting) -> (Vec<DataDirectory>, Vec<Node>) {
+    let data: Vec<_> = (0..3).map(|_| DataDirectory::empty()).collect();
     let nodes: Vec<_> = data.iter().map(|data| meeting.start(&data.flags())).collect();
     wait_until_met(&nodes.iter().collect::<Vec<_>>(), MEETING_TIME_MAX);
     (data, nodes)
 }
 
-fn restart(meeting: &Meeting, node: &mut Node, data: &DataDir) {
+fn restart(meeting: &Meeting, node: &mut Node, data: &DataDirectory) {
     node.kill();
     *node = Node::start_at(node.address().port(), &meeting.flags(&data.flags()));
 }

@@ -5,7 +5,6 @@
 pub mod chaos;
 pub mod cluster;
 pub mod data;
-pub mod data_dir;
 pub mod deaf;
 pub mod http;
 pub mod load;
