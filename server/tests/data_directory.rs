@@ -92,6 +92,23 @@ fn peer_that_knows(data: &DataDirectory, count: u64) -> Node {
 }
 
 #[test]
+fn a_node_that_is_asked_to_end_has_kept_everything_however_rarely_it_syncs() {
+    for fsync in ["always", "every:1s", "every:3600s", "never"] {
+        let data = DataDirectory::empty();
+        let flags = [&data.flags()[..], &["--fsync", fsync]].concat();
+        let mut node = Node::start(&flags);
+        let load = Load::on(&[&node, &node]);
+        wait_until("it counts", AGREEING_TIME_MAX, || node.count(), |count| *count > 20);
+        let acknowledged = load.stop().acknowledged;
+        assert!(node.terminate().success(), "{fsync}: {}", node.log());
+        let checked = quipu(&["check", data.path()]);
+        assert!(!checked.output.contains("crash"), "{fsync}: {checked:?}");
+        let node = Node::start(&flags);
+        assert_eq!(u64::try_from(node.count()), Ok(acknowledged), "{fsync}");
+    }
+}
+
+#[test]
 fn a_torn_tail_is_reported_cut_off_and_told_with_file_and_offset() {
     for tear in [
         // The last record is cut short, as if its second sector had never been written.
