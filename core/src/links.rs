@@ -142,6 +142,11 @@ impl Links {
         self.by_peer.values().copied().collect()
     }
 
+    /// Every link, in whatever state.
+    pub(crate) fn all(&self) -> Vec<LinkId> {
+        self.links.keys().copied().collect()
+    }
+
     /// Whose an established link is.
     pub(crate) fn peer_of(&self, link: LinkId) -> Option<&Identity> {
         self.links.get(&link).filter(|l| l.phase == Phase::Established)?.peer.as_ref()

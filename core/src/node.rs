@@ -555,6 +555,8 @@ impl Node {
         let envelope = self.envelope.clone();
         match envelope.open(bytes) {
             Ok(Datagram::Beacon(beacon)) => {
+                // Two alone would never find a third to tell them (rule 27).
+                let is_copy = self.peers.is_ours_elsewhere(&beacon.identity);
                 match self.discovery.hear(now, from, &beacon, self.peers.me()) {
                     Heard::Nothing => {}
                     Heard::Limited => self.totals.beacons_limited += 1,
@@ -582,6 +584,9 @@ impl Node {
                         let news = self.peers.answered(now, sequence, identity, totals, out);
                         self.tell_standings(now, &news, effects);
                     }
+                }
+                if is_copy {
+                    self.take_fresh_id(now, effects);
                 }
             }
             Ok(Datagram::Swim(packet)) => {
@@ -783,12 +788,7 @@ impl Node {
             Outcome::Ended(link) => self.replication.link_down(link),
             Outcome::OurIdIsInUse(link) => {
                 self.replication.link_down(link);
-                for link in self.links.established() {
-                    let goodbye = Goodbye::NotAMember;
-                    let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
-                    self.settle(now, outcome, effects);
-                }
-                self.peers.take_fresh_id(now, &mut effects.at_once);
+                self.take_fresh_id(now, effects);
             }
             Outcome::PeerLeaves(link, peer) => {
                 self.replication.link_down(link);
@@ -799,6 +799,17 @@ impl Node {
                 self.merge_standings(now, &standings, effects);
             }
         }
+    }
+
+    /// Another process answers under our NodeId.
+    fn take_fresh_id(&mut self, now: Time, effects: &mut Effects) {
+        // Those in their handshake, too: their other side has heard the old id.
+        for link in self.links.all() {
+            let goodbye = Goodbye::NotAMember;
+            let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
+            self.settle(now, outcome, effects);
+        }
+        self.peers.take_fresh_id(now, &mut effects.at_once);
     }
 
     fn leave(&mut self, now: Time, effects: &mut Effects) {

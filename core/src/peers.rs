@@ -392,6 +392,14 @@ impl Peers {
         if known.is_some_and(|peer| peer.is_up && peer.identity.origin == identity.origin) {
             return;
         }
+        let identity = match known {
+            // A later start of its that is gone, maybe of a copy of its disk: it must hear of that
+            // one to come after it.
+            Some(gone) if !gone.is_up && gone.identity.order() > identity.order() => {
+                Identity { address: identity.address, ..gone.identity.clone() }
+            }
+            _ => identity,
+        };
         if !self.rumours.contains_key(&identity.node) && self.rumours.len() < RUMOURS_MAX {
             let node = identity.node;
             self.rumours.insert(node, Rumour { identity, tries: 0, next: now });
@@ -577,6 +585,15 @@ impl Peers {
         self.rejoin = None;
         self.asks.clear();
         self.rumours.clear();
+    }
+
+    /// Whether this is another process that lives under our NodeId, and began before us: that of
+    /// the disk of which ours is a copy.
+    pub(crate) fn is_ours_elsewhere(&self, other: &Identity) -> bool {
+        other.node == self.me.node
+            && other.address != self.me.address
+            && other.origin != self.me.origin
+            && other.order() < self.me.order()
     }
 
     /// Another process answers under our NodeId: starts over under a fresh one.

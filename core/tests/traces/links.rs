@@ -5,6 +5,7 @@ use quipu_core::codec::{self, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
 use quipu_core::effects::{Event, LinkEnd, LinkId};
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
 use quipu_core::node::Config;
+use quipu_core::status::PeerState;
 use quipu_core::time::Time;
 
 use crate::cluster::{A, B, C, Cluster, add, config, ms, next_life, secs};
@@ -251,6 +252,56 @@ fn rule_27_a_node_that_dials_only_after_its_copy_was_linked_is_told_so() {
     assert!(cluster.all_linked() && cluster.lists(A, B) && cluster.lists(A, copy), "and stay so");
     assert!(cluster.agree());
     assert_eq!(cluster.value(A, "x"), 16);
+}
+
+/// The data directory of a node, copied to a fourth machine and started there.
+fn copy_of(config: &Config) -> Config {
+    let address = Address::parse("10.0.0.4:8088", 1).unwrap();
+    Config { address, chance: [44; 32], ..next_life(config) }
+}
+
+/// `A starts alone; its disk is copied to D; D starts: each hears calls of its own NodeId, and no
+/// third is there to refuse one of them.` They ignored each other for ever.
+#[test]
+fn rule_27_a_copy_that_meets_nobody_but_its_original_takes_a_fresh_id() {
+    let mut cluster = Cluster::of(1);
+    cluster.add(A, "x", 5);
+    cluster.run(ms(10));
+    let began = cluster.now();
+    let copy = cluster.start(copy_of(cluster.config_of(A)));
+    cluster.run_until("the two are linked", secs(10), Cluster::all_linked);
+    let taken = |event: &Event| matches!(event, Event::NodeIdTaken { .. });
+    assert!(cluster.told(began, copy, taken) && !cluster.told(began, A, taken));
+    cluster.run(secs(10));
+    assert!(cluster.all_linked() && cluster.agree());
+    assert_eq!(cluster.value(copy, "x"), 5);
+}
+
+/// `B is cut off; a copy of its disk starts on D, later than B; D dies; the cut is mended.` A and C
+/// held the id for down, in a start that comes after B's: nothing that B said was taken, and nobody
+/// told it which start to outrank.
+#[test]
+fn rule_27_the_original_comes_back_after_a_copy_that_is_gone() {
+    let mut cluster = Cluster::of(3);
+    cluster.cut(A, B);
+    cluster.cut(B, C);
+    let down = Some(PeerState::Down);
+    cluster.run_until("B is down", secs(15), |c| c.state(A, B) == down && c.state(C, B) == down);
+    let copy = copy_of(cluster.config_of(B));
+    let copy = cluster.start(Config { boot: copy.boot + 1_000, ..copy });
+    cluster.cut(B, copy);
+    cluster.run_until("A and C know the copy", secs(10), |c| {
+        c.are_linked(A, copy) && c.are_linked(copy, C)
+    });
+    cluster.crash(copy);
+    cluster.run_until("the copy is down", secs(15), |c| {
+        c.listed(A).len() == 1 && c.listed(C).len() == 1
+    });
+    cluster.mend(A, B);
+    cluster.mend(B, C);
+    cluster.run_until("B is back", secs(10), Cluster::all_linked);
+    cluster.run(secs(5));
+    assert!(cluster.all_linked(), "and stays");
 }
 
 // --- what a stranger can say ---------------------------------------------------------------------
