@@ -53,6 +53,9 @@ pub fn open(
     let tail = records.len();
     record::append_start(&mut records, &start);
     frame::seal(&mut records[tail..], base + tail as u64, base);
+    // A crash may have left the file that is now written under the same name, and then renamed.
+    let unfinished = files::unfinished(&files::segment(number));
+    reading.useless.retain(|name| *name != unfinished);
     let journal = Journal::begin(files, Head { node: start.node, number, base }, &records)?;
     // What a start that was cut short had left of this very segment was written anew and renamed.
     let unfinished = files::unfinished(&files::segment(number));

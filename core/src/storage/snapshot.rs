@@ -77,9 +77,11 @@ impl Walk {
         let mut records = std::mem::take(&mut self.members);
         self.tell_origins(counters, &mut records);
         let start = frame::open(&mut records, COUNTERS);
+        let payload = records.len();
         let stop = self.end.min(self.at + STEP_COUNTERS_MAX);
         while self.at < stop
-            && records.len() - start < bytes
+            // One at least, however little was asked for: a walk must end.
+            && records.len() - payload < bytes.max(1)
             && let Some((name, slots)) = counters.slots_at(self.at)
         {
             record::append_counter(&mut records, name, slots.iter().map(row));
