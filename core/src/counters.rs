@@ -263,7 +263,10 @@ impl Counters {
     /// # Errors
     /// See [`MergeError`].
     pub fn merge(&mut self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
-        if delta.origin == self.our_origin() {
+        let is_ours = delta.origin == self.our_origin();
+        #[cfg(feature = "planted-bugs")]
+        let is_ours = is_ours && self.bug != Some(crate::node::Bug::OriginReused);
+        if is_ours {
             return self.check_echo(delta);
         }
         let origin = self.origin_index(delta.origin).ok_or(MergeError::Full)?;

@@ -834,4 +834,10 @@ pub enum Bug {
     DigestOverGap,
     /// Different fingerprints at equal versions are not repaired.
     FingerprintsIgnored,
+    /// A start counts on under the origin of an earlier one, as far as the disk remembers it.
+    OriginReused,
+    /// A start shows a recovered tail that is not synced yet.
+    TailNotSynced,
+    /// A snapshot removes what it replaces before it is synced itself.
+    SegmentsGoFirst,
 }

@@ -11,16 +11,26 @@ use super::frame::{self, FileKind, HEAD_BYTES, Head};
 use super::record;
 use crate::identity::NodeId;
 
-/// A segment that is longer is followed by the next one. What a restart reads whole is bounded by
-/// it, and what old segments take beyond a snapshot.
-const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// How a journal is cut into files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A segment that is longer is followed by the next one. What a restart reads whole is bounded
+    /// by it, and what old segments take beyond a snapshot.
+    pub segment_bytes_max: u64,
+    /// How much room is made at a time; see [`Files::reserve`].
+    pub reserve_bytes: u64,
+}
 
-/// How much room is made at a time; see [`Files::reserve`].
-const RESERVE_BYTES: u64 = 1 << 20;
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { segment_bytes_max: 64 << 20, reserve_bytes: 1 << 20 }
+    }
+}
 
 /// The end of the journal, to which this process writes.
 #[derive(Debug)]
 pub struct Journal {
+    limits: Limits,
     node: NodeId,
     number: u64,
     base: u64,
@@ -52,6 +62,7 @@ impl Journal {
         files.sync_directory()?;
         let end = head.base + records.len() as u64;
         Ok(Journal {
+            limits: Limits::default(),
             node: head.node,
             number: head.number,
             base: head.base,
@@ -63,6 +74,11 @@ impl Journal {
         })
     }
 
+    /// Cuts files as told from now on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Appends records. They are safe when the next [`Journal::sync`] returns.
     ///
     /// # Errors
@@ -71,7 +87,7 @@ impl Journal {
         if records.is_empty() {
             return Ok(());
         }
-        if self.position - self.base >= SEGMENT_BYTES_MAX {
+        if self.position - self.base >= self.limits.segment_bytes_max {
             self.rotate(files)?;
         }
         self.is_marked = false;
@@ -80,9 +96,10 @@ impl Journal {
             let name = files::segment(journal.number);
             let end = journal.position + records.len() as u64;
             // What is long writes the length for itself, and need not be written twice.
-            if end > journal.reserved && (records.len() as u64) < RESERVE_BYTES {
-                files.reserve(&name, RESERVE_BYTES)?;
-                journal.reserved = journal.position + RESERVE_BYTES;
+            let room = journal.limits.reserve_bytes;
+            if end > journal.reserved && (records.len() as u64) < room {
+                files.reserve(&name, room)?;
+                journal.reserved = journal.position + room;
             }
             files.append(&name, records)?;
             journal.position = end;
@@ -113,7 +130,8 @@ impl Journal {
         self.sync(files)?;
         let head = Head { node: self.node, number: self.number + 1, base: self.position };
         self.attempt(|journal| {
-            *journal = Journal::begin(files, head, &[])?;
+            let limits = journal.limits;
+            *journal = Journal { limits, ..Journal::begin(files, head, &[])? };
             Ok(())
         })?;
         Ok(self.number)

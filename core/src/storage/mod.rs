@@ -43,6 +43,8 @@ pub fn open(
     next: impl FnOnce(&Recovered) -> Start,
 ) -> Result<(Journal, Start, Reading), ReadError> {
     let mut reading = read::read(files, state)?;
+    #[cfg(feature = "planted-bugs")]
+    state.forget(crate::node::Bug::OriginReused);
     let (number, base, mut records) = match reading.last.take() {
         // The tail keeps its place, and so its checksums; what lies behind it in the old file is
         // superseded by a head that says where the new one begins.
@@ -53,13 +55,17 @@ pub fn open(
     let tail = records.len();
     record::append_start(&mut records, &start);
     frame::seal(&mut records[tail..], base + tail as u64, base);
+    let head = Head { node: start.node, number, base };
     // A crash may have left the file that is now written under the same name, and then renamed.
     let unfinished = files::unfinished(&files::segment(number));
     reading.useless.retain(|name| *name != unfinished);
-    let journal = Journal::begin(files, Head { node: start.node, number, base }, &records)?;
-    // What a start that was cut short had left of this very segment was written anew and renamed.
-    let unfinished = files::unfinished(&files::segment(number));
-    reading.useless.retain(|name| *name != unfinished);
+    #[cfg(feature = "planted-bugs")]
+    if state.has(crate::node::Bug::TailNotSynced) {
+        let mut journal = Journal::begin(files, head, &[])?;
+        journal.append(files, &mut records)?;
+        return Ok((journal, start, reading));
+    }
+    let journal = Journal::begin(files, head, &records)?;
     remove_useless(files, &reading)?;
     Ok((journal, start, reading))
 }

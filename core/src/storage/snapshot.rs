@@ -124,6 +124,8 @@ pub struct SnapshotWriter {
     position: u64,
     synced: u64,
     records: u64,
+    #[cfg(feature = "planted-bugs")]
+    bug: Option<crate::node::Bug>,
 }
 
 impl SnapshotWriter {
@@ -137,7 +139,21 @@ impl SnapshotWriter {
         files.create(&unfinished)?;
         let head = Head { node, number, base: 0 };
         files.append(&unfinished, &head.write(FileKind::Snapshot))?;
-        Ok(SnapshotWriter { number, unfinished, position: 0, synced: 0, records: 0 })
+        Ok(SnapshotWriter {
+            number,
+            unfinished,
+            position: 0,
+            synced: 0,
+            records: 0,
+            #[cfg(feature = "planted-bugs")]
+            bug: None,
+        })
+    }
+
+    /// Plants a bug.
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&mut self, bug: crate::node::Bug) {
+        self.bug = Some(bug);
     }
 
     /// Appends what a step of a [`Walk`] has yielded.
@@ -170,6 +186,12 @@ impl SnapshotWriter {
             return Err(error);
         }
         files.sync_directory()?;
+        self.remove_older(files)?;
+        Ok(HEAD_BYTES as u64 + self.position)
+    }
+
+    /// Removes what the snapshot replaces.
+    fn remove_older(&self, files: &mut impl Files) -> io::Result<()> {
         let survey = Survey::of(files)?;
         for number in survey.segments.into_iter().filter(|number| *number < self.number) {
             files.remove(&files::segment(number))?;
@@ -177,14 +199,17 @@ impl SnapshotWriter {
         for number in survey.snapshots.into_iter().filter(|number| *number < self.number) {
             files.remove(&files::snapshot(number))?;
         }
-        files.sync_directory()?;
-        Ok(HEAD_BYTES as u64 + self.position)
+        files.sync_directory()
     }
 
     fn end(&mut self, files: &mut impl Files) -> io::Result<()> {
         let mut end = Vec::new();
         record::append_end(&mut end, self.records);
         self.append(files, end)?;
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::node::Bug::SegmentsGoFirst) {
+            self.remove_older(files)?;
+        }
         files.sync(&self.unfinished)?;
         files.rename(&self.unfinished, &files::snapshot(self.number))
     }

@@ -62,6 +62,23 @@ impl Recovered {
         self.counters.disclaim();
     }
 
+    /// Plants a bug.
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&mut self, bug: crate::node::Bug) {
+        self.counters.bug = Some(bug);
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn has(&self, bug: crate::node::Bug) -> bool {
+        self.counters.bug == Some(bug)
+    }
+
+    /// The bug has done its part.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn forget(&mut self, bug: crate::node::Bug) {
+        self.counters.bug = self.counters.bug.filter(|planted| *planted != bug);
+    }
+
     /// Merges one record.
     pub(crate) fn apply(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
         match record {
