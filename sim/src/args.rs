@@ -3,8 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use quipu_core::node::Bug;
-
+use crate::bug::{BUGS, Bug};
 use crate::faults::HOSTS_MAX;
 use crate::plan::Bounds;
 
@@ -18,7 +17,10 @@ quipu-sim: clusters of Quipu nodes in virtual time, with faults
   --trace         print every event of every run
   --nodes A..B    clusters of A to B nodes, both included (default 3..7)
   --seconds S     how long faults go on in each run (default 20)
-  --bug NAME      plant a bug: add-on-merge, digest-over-gap or fingerprints-ignored
+  --in-memory     nodes keep nothing (default: those of every fifth plan)
+  --bug NAME      plant a bug: add-on-merge, digest-over-gap, fingerprints-ignored, origin-reused,
+                  tail-not-synced, segments-go-first, answered-before-sync, pushed-before-sync or
+                  published-early
   --no-shrink     print a failing run as it was drawn
 ";
 
@@ -83,6 +85,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, ArgsError>
             "--nodes" => args.bounds.nodes = value("A..B within 2..16")?.read(nodes)?,
             "--seconds" => args.bounds.troubled = value("1 to 3600 seconds")?.read(seconds)?,
             "--bug" => args.bounds.bug = Some(value("the name of a bug")?.read(bug)?),
+            "--in-memory" => args.bounds.in_memory = true,
             "--trace" => args.trace = true,
             "--no-shrink" => args.shrink = false,
             "--help" | "-h" => return Err(ArgsError::Help),
@@ -120,12 +123,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 fn bug(text: &str) -> Option<Bug> {
-    match text {
-        "add-on-merge" => Some(Bug::AddOnMerge),
-        "digest-over-gap" => Some(Bug::DigestOverGap),
-        "fingerprints-ignored" => Some(Bug::FingerprintsIgnored),
-        _ => None,
-    }
+    BUGS.iter().find(|(name, _)| *name == text).map(|(_, bug)| *bug)
 }
 
 #[cfg(test)]

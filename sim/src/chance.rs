@@ -25,6 +25,10 @@ pub enum Purpose {
     Machines = 5,
     /// Ids, and the chance handed to nodes.
     Identities = 6,
+    /// How disks are used, and their whims.
+    Disks = 7,
+    /// What crashes leave of disks.
+    Crashes = 8,
 }
 
 /// A stream of chance.

@@ -16,6 +16,7 @@ use quipu_core::identity::{OriginId, Version};
 use quipu_core::time::Time;
 
 use crate::host::HostId;
+use crate::recovery::Lineage;
 use crate::violation::Violation;
 use crate::workload::{may_overflow, only_grows};
 
@@ -24,7 +25,7 @@ pub const SLOTS_AT_EVERY_STEP_MAX: usize = 256;
 
 /// Sums of what was added and of what was subtracted.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sums {
+pub(crate) struct Sums {
     // Wider than a slot's numbers: what was asked for may be more than a slot can hold.
     plus: u128,
     minus: u128,
@@ -44,17 +45,16 @@ impl Sums {
 
 /// What is known of one origin.
 #[derive(Debug)]
-struct Book {
-    host: HostId,
+pub(crate) struct Book {
+    pub(crate) host: HostId,
     runs: bool,
     /// By counter, its own slot after each version that changed it.
-    history: BTreeMap<String, Vec<(Version, Slot)>>,
+    pub(crate) history: BTreeMap<String, Vec<(Version, Slot)>>,
     version: Version,
-    synced: Version,
-    acknowledged: BTreeMap<String, Sums>,
+    /// Up to which version others may hold its changes.
+    pub(crate) synced: Version,
+    pub(crate) acknowledged: BTreeMap<String, Sums>,
     asked: BTreeMap<String, Sums>,
-    /// By counter that only grows, what its readers last saw.
-    read: BTreeMap<String, i128>,
     /// Others' slots as this process was last seen to hold them.
     held: BTreeMap<(OriginId, String), Slot>,
     /// Changes whenever what it holds of others does.
@@ -62,7 +62,7 @@ struct Book {
 }
 
 impl Book {
-    fn slot_at(&self, name: &str, version: Version) -> Slot {
+    pub(crate) fn slot_at(&self, name: &str, version: Version) -> Slot {
         let Some(states) = self.history.get(name) else { return Slot::default() };
         let later = states.partition_point(|(changed, _)| *changed <= version);
         later.checked_sub(1).map_or(Slot::default(), |at| states[at].1)
@@ -90,7 +90,9 @@ pub struct Tally {
 /// The checker of one run.
 #[derive(Debug, Default)]
 pub struct Checker {
-    books: BTreeMap<OriginId, Book>,
+    pub(crate) books: BTreeMap<OriginId, Book>,
+    /// By machine, what its disk must keep.
+    pub(crate) disks: BTreeMap<HostId, Lineage>,
     asked: BTreeMap<Token, Asked>,
     tally: Tally,
 }
@@ -98,9 +100,10 @@ pub struct Checker {
 impl Checker {
     /// A process has started.
     pub fn started(&mut self, origin: OriginId, host: HostId) {
-        self.books.insert(
-            origin,
-            Book {
+        // There is one already only where a bug has an origin used again.
+        self.books
+            .entry(origin)
+            .or_insert(Book {
                 host,
                 runs: true,
                 history: BTreeMap::new(),
@@ -108,11 +111,10 @@ impl Checker {
                 synced: 0,
                 acknowledged: BTreeMap::new(),
                 asked: BTreeMap::new(),
-                read: BTreeMap::new(),
                 held: BTreeMap::new(),
                 looked_at: 0,
-            },
-        );
+            })
+            .runs = true;
     }
 
     /// A process has ended; what it has not answered it never will.
@@ -192,7 +194,8 @@ impl Checker {
                 Op::Raise { .. } | Op::Get { .. } | Op::Find { .. } => 0,
             };
             if only_grows(name) {
-                let read = book.read.entry(name.to_owned()).or_default();
+                let disk = self.disks.entry(host).or_default();
+                let read = disk.read.entry(name.to_owned()).or_default();
                 let (before, least) = (*read, *read + added);
                 if value < least {
                     let name = name.to_owned();
@@ -374,7 +377,8 @@ impl Checker {
         for name in book.acknowledged.keys() {
             check_own(book, origin, name, &book.slot_at(name, book.version))?;
             let value = counters.value(name).0;
-            let read = book.read.get(name).copied().unwrap_or(value);
+            let read = self.disks.get(&book.host).and_then(|disk| disk.read.get(name));
+            let read = read.copied().unwrap_or(value);
             if value < read {
                 let (host, name) = (book.host, name.clone());
                 let (before, least, after) = (read, read, value);
@@ -404,7 +408,12 @@ fn adds(ops: &[Op]) -> impl Iterator<Item = (&str, i64)> {
 
 /// What an origin holds of its own lies between what it acknowledged and what it was asked for;
 /// once all is answered, the two are the same.
-fn check_own(book: &Book, origin: OriginId, name: &str, held: &Slot) -> Result<(), Box<Violation>> {
+pub(crate) fn check_own(
+    book: &Book,
+    origin: OriginId,
+    name: &str,
+    held: &Slot,
+) -> Result<(), Box<Violation>> {
     let sums = |of: &BTreeMap<String, Sums>| of.get(name).copied().unwrap_or_default();
     let (least, most) = (sums(&book.acknowledged), sums(&book.asked));
     let fits = (least.plus..=most.plus).contains(&u128::from(held.plus))

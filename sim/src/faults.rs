@@ -31,6 +31,21 @@ impl HostSet {
         self.0 & (1 << host) != 0
     }
 
+    /// The set of the first `hosts` machines.
+    fn all(hosts: usize) -> Self {
+        HostSet(u16::try_from((1u64 << hosts) - 1).unwrap_or(u16::MAX))
+    }
+
+    /// The machines in it.
+    pub fn hosts(self) -> impl Iterator<Item = HostId> {
+        (0..HOSTS_MAX).filter(move |host| self.contains(*host))
+    }
+
+    /// Whether the two have a machine in common.
+    fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Some of `hosts` machines, not none and not all. There must be two at least.
     fn some(hosts: usize, chance: &mut Chance) -> Self {
         let all = (1u64 << hosts) - 1;
@@ -40,7 +55,7 @@ impl HostSet {
 
 impl fmt::Debug for HostSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries((0..HOSTS_MAX).filter(|host| self.contains(*host))).finish()
+        f.debug_set().entries(self.hosts()).finish()
     }
 }
 
@@ -74,13 +89,29 @@ pub enum FaultKind {
     Clock(HostId, u64),
     /// Syncs take long.
     SlowDisk(HostId),
+    /// These machines lose power at once, and start again when the fault ends.
+    Blackout(HostSet),
+    /// A machine loses power in the middle of what it does to its files, after so many more
+    /// operations. It starts again when the fault ends.
+    CutInWrite(HostId, u64),
+    /// The next sync of a file fails. The process ends, and is started again soon.
+    FailedSync(HostId),
+    /// A machine's disk is full. The process ends at its next write, and starts in vain until the
+    /// fault ends.
+    FullDisk(HostId),
+    /// A machine's files are copied, and put back when the fault ends, in place of those that are
+    /// there then.
+    OldCopy(HostId),
+    /// The first machine's files are copied, as they are while it runs, in place of the second's,
+    /// whose process is killed before and started when the fault ends.
+    CopiedDisk(HostId, HostId),
     /// An operator at the second machine removes the first from the cluster, and registers it
     /// again when the fault ends.
     Remove(HostId, HostId),
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 14;
+pub const KINDS: usize = 20;
 
 impl FaultKind {
     /// Its name in summaries.
@@ -100,35 +131,67 @@ impl FaultKind {
             FaultKind::Clock(..) => "clock drifts",
             FaultKind::SlowDisk(_) => "slow disks",
             FaultKind::Remove(..) => "removals",
+            FaultKind::Blackout(_) => "blackouts",
+            FaultKind::CutInWrite(..) => "power cuts in a write",
+            FaultKind::FailedSync(_) => "failed syncs",
+            FaultKind::FullDisk(_) => "full disks",
+            FaultKind::OldCopy(_) => "old copies put back",
+            FaultKind::CopiedDisk(..) => "copies of a running node's disk",
         }
     }
 
-    /// The machine that this fault keeps from running as it should, if it is one machine's.
-    fn strikes(self) -> Option<HostId> {
+    /// The machines that this fault keeps from running as they should, if not all are hit alike.
+    fn strikes(self) -> HostSet {
         match self {
             FaultKind::Pause(host)
             | FaultKind::Kill(host)
             | FaultKind::PowerCut(host)
             | FaultKind::Stop(host)
-            | FaultKind::Remove(host, _) => Some(host),
-            _ => None,
+            | FaultKind::CutInWrite(host, _)
+            | FaultKind::FailedSync(host)
+            | FaultKind::FullDisk(host)
+            | FaultKind::OldCopy(host)
+            | FaultKind::CopiedDisk(_, host)
+            | FaultKind::Remove(host, _) => HostSet::one(host),
+            FaultKind::Blackout(hosts) => hosts,
+            _ => HostSet(0),
+        }
+    }
+
+    /// Whether a machine runs nothing until this fault ends.
+    pub fn keeps_down(self, host: HostId) -> bool {
+        match self {
+            FaultKind::Kill(_)
+            | FaultKind::PowerCut(_)
+            | FaultKind::Stop(_)
+            | FaultKind::Blackout(_)
+            | FaultKind::CopiedDisk(..) => self.strikes().contains(host),
+            _ => false,
         }
     }
 
     /// Whether it involves a machine beyond the first `hosts`.
     pub fn is_beyond(self, hosts: usize) -> bool {
         match self {
-            FaultKind::Loss(_) | FaultKind::Partition(_) | FaultKind::OneWay(_) => false,
+            FaultKind::Loss(_)
+            | FaultKind::Partition(_)
+            | FaultKind::OneWay(_)
+            | FaultKind::Blackout(_) => false,
             FaultKind::Cut(a, b)
             | FaultKind::CutOneWay(a, b)
             | FaultKind::Thin(a, b)
             | FaultKind::Break(a, b)
+            | FaultKind::CopiedDisk(a, b)
             | FaultKind::Remove(a, b) => a.max(b) >= hosts,
             FaultKind::Pause(host)
             | FaultKind::Kill(host)
             | FaultKind::PowerCut(host)
             | FaultKind::Stop(host)
             | FaultKind::Clock(host, _)
+            | FaultKind::CutInWrite(host, _)
+            | FaultKind::FailedSync(host)
+            | FaultKind::FullDisk(host)
+            | FaultKind::OldCopy(host)
             | FaultKind::SlowDisk(host) => host >= hosts,
         }
     }
@@ -201,7 +264,11 @@ fn within(span: Duration, chance: &mut Chance) -> Duration {
 fn collides(one: &Fault, other: &Fault) -> bool {
     let same = match (one.kind, other.kind) {
         (FaultKind::Remove(..), FaultKind::Remove(..)) => true,
-        _ => one.kind.strikes().is_some() && one.kind.strikes() == other.kind.strikes(),
+        // Not mended yet: a copy that starts at an address which was removed and registered again
+        // has that address's epoch, which its original can never outrank (rule 24's order).
+        (FaultKind::Remove(..), FaultKind::CopiedDisk(..))
+        | (FaultKind::CopiedDisk(..), FaultKind::Remove(..)) => return true,
+        _ => one.kind.strikes().meets(other.kind.strikes()),
     };
     let before = |a: &Fault, b: &Fault| a.until.is_some_and(|until| until < b.at);
     same && !before(one, other) && !before(other, one)
@@ -224,7 +291,14 @@ fn one(kind: u64, hosts: usize, chance: &mut Chance) -> FaultKind {
         10 => FaultKind::Stop(a),
         11 => FaultKind::Clock(a, chance.between(900_000, 1_100_000)),
         12 => FaultKind::SlowDisk(a),
-        _ => FaultKind::Remove(a, b),
+        13 => FaultKind::Remove(a, b),
+        14 if chance.permille(500) => FaultKind::Blackout(HostSet::all(hosts)),
+        14 => FaultKind::Blackout(HostSet::some(hosts, chance)),
+        15 => FaultKind::CutInWrite(a, chance.between(1, 60)),
+        16 => FaultKind::FailedSync(a),
+        17 => FaultKind::FullDisk(a),
+        18 => FaultKind::OldCopy(a),
+        _ => FaultKind::CopiedDisk(b, a),
     }
 }
 

@@ -10,9 +10,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use quipu_core::effects::{Input, LinkId};
 use quipu_core::identity::{Address, OriginId};
 use quipu_core::node::Node;
+use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
 
 use crate::clock::Clock;
+use crate::directory::Directory;
 use crate::disk::Disk;
 
 /// A machine, by its place in the plan.
@@ -49,6 +51,10 @@ pub struct Process {
     pub wake_at: Option<Time>,
     /// Whether it was told to leave.
     pub leaving: bool,
+    /// When the disk will be looked after, if it will.
+    pub disk_at: Option<Time>,
+    /// The snapshot that is being made.
+    pub walk: Option<Walk>,
     datagrams: VecDeque<Input>,
     inbox: VecDeque<Input>,
 }
@@ -62,6 +68,8 @@ impl Process {
             origin,
             wake_at: None,
             leaving: false,
+            disk_at: None,
+            walk: None,
             datagrams: VecDeque::new(),
             inbox: VecDeque::new(),
         }
@@ -102,6 +110,12 @@ pub struct Host {
     pub wall_at_zero_millis: u64,
     /// Its disk.
     pub disk: Disk,
+    /// A copy of its files, made earlier.
+    pub copy: Option<Directory>,
+    /// Under which origin its process counted last.
+    pub last_origin: Option<OriginId>,
+    /// Whether it has lost power since its process started.
+    pub has_lost_power: bool,
     /// Whether it has power.
     pub powered: bool,
     /// Whether its process stands still.
@@ -117,12 +131,15 @@ pub struct Host {
 
 impl Host {
     /// A machine on which nothing runs yet.
-    pub fn new(host: HostId, clock: Clock, wall_at_zero_millis: u64) -> Self {
+    pub fn new(host: HostId, clock: Clock, wall_at_zero_millis: u64, disk: Disk) -> Self {
         Host {
             address: Address::from(socket_of(host)),
             clock,
             wall_at_zero_millis,
-            disk: Disk::default(),
+            disk,
+            copy: None,
+            last_origin: None,
+            has_lost_power: false,
             powered: true,
             paused: false,
             process: None,

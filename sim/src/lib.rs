@@ -8,16 +8,19 @@
 #![warn(missing_docs)]
 
 pub mod args;
+pub mod bug;
 pub mod chance;
 pub mod checker;
 pub mod clock;
 pub mod describe;
+pub mod directory;
 pub mod disk;
 pub mod faults;
 pub mod host;
 pub mod links;
 pub mod network;
 pub mod plan;
+pub mod recovery;
 pub mod run;
 pub mod schedule;
 pub mod shrink;

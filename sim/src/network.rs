@@ -147,6 +147,12 @@ fn apply(fault: &FaultKind, from: HostId, to: HostId, path: &mut Path) {
         | FaultKind::Stop(_)
         | FaultKind::Clock(..)
         | FaultKind::SlowDisk(_)
+        | FaultKind::Blackout(_)
+        | FaultKind::CutInWrite(..)
+        | FaultKind::FailedSync(_)
+        | FaultKind::FullDisk(_)
+        | FaultKind::OldCopy(_)
+        | FaultKind::CopiedDisk(..)
         | FaultKind::Remove(..) => {}
     }
 }

@@ -5,10 +5,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use quipu_core::node::Bug;
+use quipu_core::storage::journal::Limits;
 use quipu_core::time::Time;
 
+use crate::bug::Bug;
 use crate::chance::{Chance, Purpose};
+use crate::disk::{Fsync, Usage};
 use crate::faults::{self, Fault, HOSTS_MAX};
 use crate::workload::{self, ClientRequest, Load};
 
@@ -19,13 +21,15 @@ pub struct Bounds {
     pub nodes: RangeInclusive<usize>,
     /// How long faults go on.
     pub troubled: Duration,
+    /// Whether every plan's nodes keep nothing; otherwise a fifth of the plans are so.
+    pub in_memory: bool,
     /// A bug planted in every node.
     pub bug: Option<Bug>,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { nodes: 3..=7, troubled: Duration::from_secs(20), bug: None }
+        Bounds { nodes: 3..=7, troubled: Duration::from_secs(20), in_memory: false, bug: None }
     }
 }
 
@@ -70,6 +74,8 @@ pub struct Plan {
     pub has_secret: bool,
     /// Whether their lists hold names instead of addresses.
     pub by_name: bool,
+    /// How they use their disks.
+    pub usage: Usage,
     /// When each starts.
     pub starts: Vec<Time>,
     /// What the network is like.
@@ -122,6 +128,7 @@ impl Plan {
             joining,
             has_secret: chance.permille(300),
             by_name: chance.permille(300),
+            usage: draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks)),
             starts,
             weather,
             faults: faults::draw(hosts, Time::ZERO, calm_at, &mut faults_chance),
@@ -129,5 +136,23 @@ impl Plan {
             calm_at,
             bug: bounds.bug,
         }
+    }
+}
+
+/// Segments and snapshots so small that each comes many times in a run.
+fn draw_usage(bounds: &Bounds, chance: &mut Chance) -> Usage {
+    let fsync = match chance.below(10) {
+        0..8 => Fsync::Always,
+        8 => Fsync::Every,
+        _ => Fsync::Never,
+    };
+    let segment_bytes_max = chance.pick(&[1 << 10, 8 << 10, 1 << 20]);
+    let reserve_bytes = chance.pick(&[1, 700, 16 << 10]);
+    Usage {
+        in_memory: chance.permille(200) || bounds.in_memory,
+        fsync,
+        limits: Limits { segment_bytes_max, reserve_bytes },
+        snapshot_every_bytes: chance.pick(&[1 << 10, 4 << 10, 32 << 10]),
+        step_bytes: chance.pick(&[100, 1 << 10, 64 << 10]),
     }
 }

@@ -17,12 +17,14 @@ use crate::links::{ConnectionId, Side};
 /// Something that will happen.
 #[derive(Debug)]
 pub enum Event {
-    /// A machine's process starts for the first time.
+    /// A machine's process starts, for the first time or because it failed.
     Start(HostId),
     /// A process looks at what waits for it.
     Wake(ProcessId),
-    /// The oldest batch in flight of a process may be synced by now.
-    Synced(ProcessId),
+    /// The disk of a process may have something to do.
+    Disk(ProcessId),
+    /// The next step of a snapshot is due.
+    Snapshot(ProcessId),
     /// A datagram reaches a machine.
     Datagram {
         /// Which machine sent it.

@@ -26,6 +26,18 @@ pub struct Work {
     pub frames: u64,
     /// Bytes journaled.
     pub journal_bytes: u64,
+    /// Syncs of journals.
+    pub syncs: u64,
+    /// Snapshots that took the place of older segments.
+    pub snapshots: u64,
+    /// Starts that found something on their disk.
+    pub recoveries: u64,
+    /// Starts that found a torn tail, and cut it.
+    pub torn_tails: u64,
+    /// Starts that found sound records that were not known to be synced, and kept them.
+    pub tails_kept: u64,
+    /// Crashes that did not happen: what a start would have found after them.
+    pub crashes_tried: u64,
     /// Starts of processes.
     pub origins: usize,
     /// How many of these still ran at the end.
@@ -93,6 +105,12 @@ impl Summary {
         total.datagrams_overflown += work.datagrams_overflown;
         total.frames += work.frames;
         total.journal_bytes += work.journal_bytes;
+        total.syncs += work.syncs;
+        total.snapshots += work.snapshots;
+        total.recoveries += work.recoveries;
+        total.torn_tails += work.torn_tails;
+        total.tails_kept += work.tails_kept;
+        total.crashes_tried += work.crashes_tried;
         total.origins += work.origins;
         total.origins_running += work.origins_running;
         total.repairs += work.repairs;
@@ -140,6 +158,17 @@ impl fmt::Display for Summary {
             f,
             "  mending         {} catch-ups, {} deltas beyond a gap, {} repairs by fingerprint",
             total.catch_ups, total.gaps, total.repairs
+        )?;
+        writeln!(
+            f,
+            "  disks           {} syncs, {} snapshots, {} recoveries ({} cut a torn tail, {} kept \
+             one that was not synced), {} more crashes tried beside the run",
+            total.syncs,
+            total.snapshots,
+            total.recoveries,
+            total.torn_tails,
+            total.tails_kept,
+            total.crashes_tried
         )?;
         let faults: Vec<String> =
             self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();

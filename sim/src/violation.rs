@@ -98,6 +98,54 @@ pub enum Violation {
         /// The most.
         asked: (u128, u128),
     },
+    /// A disk has lost what was safe on it.
+    #[error(
+        "a start of n{host} finds {found:?} of origin {origin} in {name}; it was {truth:?} at \
+         version {version}, which was safe on that disk"
+    )]
+    Lost {
+        /// Where.
+        host: HostId,
+        /// Whose changes.
+        origin: OriginId,
+        /// Up to which version they were safe.
+        version: Version,
+        /// What is missing: the counter,
+        name: String,
+        /// what it was,
+        truth: Slot,
+        /// and what was found.
+        found: Slot,
+    },
+    /// A start finds a state that never was.
+    #[error(
+        "a start of n{host} finds origin {origin} at version {version}, and {found:?} of it in \
+         {name}; at that version it was {truth:?}: a snapshot that its journal does not cover"
+    )]
+    Mixed {
+        /// Where.
+        host: HostId,
+        /// Whose changes.
+        origin: OriginId,
+        /// The version that was found.
+        version: Version,
+        /// The counter,
+        name: String,
+        /// what it was then,
+        truth: Slot,
+        /// and what was found.
+        found: Slot,
+    },
+    /// A crash has left what a start holds for damage.
+    #[error("after {after}, n{host} does not start: {error}")]
+    Damaged {
+        /// Where.
+        host: HostId,
+        /// What happened before.
+        after: &'static str,
+        /// What the start said.
+        error: String,
+    },
     /// A reader saw a counter that is only added to go down.
     #[error(
         "a reader of n{host} saw {name} at {before}, and later expected {least} and saw {after}"

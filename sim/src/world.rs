@@ -7,26 +7,24 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::auth::Secret;
 use quipu_core::codec::{DATAGRAM_BYTES_MAX, Envelope, FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
 use quipu_core::effects::{
     Destination, Effect, Effects, Event as NodeEvent, Input, LinkEnd, LinkId, Op, PeerName, Token,
 };
-use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::node::{Config, Node};
+use quipu_core::identity::{Address, NodeId};
 use quipu_core::time::Time;
 
 use crate::chance::{Chance, Purpose};
 use crate::checker::{Checker, SLOTS_AT_EVERY_STEP_MAX};
 use crate::clock::{Clock, EXACT_PPM};
 use crate::describe;
-use crate::faults::FaultKind;
-use crate::host::{
-    BATCH_INPUTS_MAX, Host, HostId, Process, ProcessId, host_at, name_of, socket_of,
-};
+use crate::directory::Directory;
+use crate::disk::{Disk, Flight, Fsync};
+use crate::faults::{FaultKind, HOSTS_MAX};
+use crate::host::{BATCH_INPUTS_MAX, Host, HostId, Process, ProcessId, host_at, socket_of};
 use crate::links::{Arrival, ConnectionId, Links, Side, Surroundings};
 use crate::network::Network;
-use crate::plan::{Joining, Plan};
+use crate::plan::Plan;
 use crate::schedule::{Event, Schedule};
 use crate::summary::Work;
 use crate::trace::Trace;
@@ -129,6 +127,7 @@ pub struct World<'a> {
     envelope: Envelope,
     network_chance: Chance,
     machine_chance: Chance,
+    crash_chance: Chance,
     identity_chance: Chance,
     tokens: Token,
     idle_wakes: Vec<PerSecond>,
@@ -150,6 +149,8 @@ macro_rules! around {
     };
 }
 
+mod storage;
+
 impl<'a> World<'a> {
     /// The world of a plan, in which nothing has happened yet.
     pub fn new(plan: &'a Plan, trace: &'a mut Trace) -> Self {
@@ -159,7 +160,10 @@ impl<'a> World<'a> {
                 // Up for any time up to eleven days.
                 let local = Time::ZERO + machine_chance.millis(0, 1_000_000_000);
                 let wall = EPOCH_MILLIS + machine_chance.below(WALL_SKEW_MILLIS_MAX);
-                Host::new(host, Clock::new(local), wall)
+                let mut directory = Directory::new(plan.seed * HOSTS_MAX as u64 + host as u64);
+                directory.set_photographs(true);
+                let disk = Disk::new(directory, plan.usage, plan.bug);
+                Host::new(host, Clock::new(local), wall, disk)
             })
             .collect();
         let mut schedule = Schedule::default();
@@ -191,9 +195,10 @@ impl<'a> World<'a> {
             once_removed: BTreeSet::new(),
             established: BTreeSet::new(),
             checker: Checker::default(),
-            envelope: Envelope::new(CLUSTER, secret(plan)),
+            envelope: Envelope::new(CLUSTER, storage::secret(plan)),
             network_chance: Chance::new(plan.seed, Purpose::Network),
             machine_chance,
+            crash_chance: Chance::new(plan.seed, Purpose::Crashes),
             identity_chance: Chance::new(plan.seed, Purpose::Identities),
             tokens: 0,
             idle_wakes: vec![PerSecond::default(); plan.hosts],
@@ -212,7 +217,10 @@ impl<'a> World<'a> {
     pub fn work(&self) -> Work {
         let mut work = self.work.clone();
         for host in &self.hosts {
-            work.journal_bytes += host.disk.journal_bytes();
+            let disk = host.disk.work();
+            work.journal_bytes += disk.journal_bytes;
+            work.syncs += disk.syncs;
+            work.snapshots += disk.snapshots;
             work.add_totals(host.process.as_ref());
         }
         work.tally = self.checker.tally();
@@ -301,17 +309,21 @@ impl<'a> World<'a> {
     /// # Errors
     /// If one did not.
     pub fn settle(&mut self) -> Result<(), Box<Violation>> {
-        self.hosts
-            .iter()
-            .filter_map(|host| host.process.as_ref())
-            .try_for_each(|process| self.checker.settle(process.node.counters()))
+        for process in self.hosts.iter().filter_map(|host| host.process.as_ref()) {
+            self.checker.settle(process.node.counters())?;
+            if self.plan.usage.fsync == Fsync::Always {
+                self.checker.settle_lineage(process.id.host, process.node.counters())?;
+            }
+        }
+        Ok(())
     }
 
     fn happen(&mut self, event: Event) {
         match event {
             Event::Start(host) => self.start(host),
             Event::Wake(process) => self.wake(process),
-            Event::Synced(process) => self.synced(process),
+            Event::Disk(process) => self.disk_due(process),
+            Event::Snapshot(process) => self.step_snapshot(process),
             Event::Datagram { from, to, bytes } => {
                 if self.network.passes(from, to) {
                     let input = Input::Datagram { from: socket_of(from), bytes };
@@ -361,49 +373,6 @@ impl<'a> World<'a> {
     }
 
     // Processes
-
-    fn start(&mut self, host: HostId) {
-        if self.hosts[host].process.is_some() {
-            return;
-        }
-        let plan = self.plan;
-        let origin = OriginId(self.identity_chance.any());
-        let node = NodeId(self.identity_chance.any());
-        let address =
-            |host| if plan.by_name { name_of(host) } else { Address::from(socket_of(host)) };
-        let others = (0..plan.hosts).filter(|other| *other != host);
-        let machine = &mut self.hosts[host];
-        machine.starts += 1;
-        machine.powered = true;
-        machine.steady_since = self.now;
-        let id = ProcessId { host, start: machine.starts };
-        let config = Config {
-            node,
-            origin,
-            address: machine.address.clone(),
-            boot: machine.wall_at_zero_millis + self.now.as_micros() / 1000,
-            cluster: CLUSTER.to_owned(),
-            secret: secret(plan),
-            seeds: match plan.joining {
-                Joining::Broadcast => Vec::new(),
-                Joining::Seeds | Joining::Both => others.map(address).collect(),
-            },
-            discovery: plan.joining != Joining::Seeds,
-            chance: self.identity_chance.bytes(),
-        };
-        let mut started = Node::new(config, machine.clock.read(self.now));
-        if let Some(bug) = plan.bug {
-            started.plant(bug);
-        }
-        machine.process = Some(Process::new(id, started, origin));
-        self.trace.note(
-            self.now,
-            format_args!("n{host} starts for the {}. time: node {node}, origin {origin}", id.start),
-        );
-        self.checker.started(origin, host);
-        self.links.resume(around!(self));
-        self.wake_by(id, self.now);
-    }
 
     /// Puts an input before whatever process runs on a machine.
     fn deliver(&mut self, host: HostId, input: Input) {
@@ -463,6 +432,7 @@ impl<'a> World<'a> {
         let batch = process.node.close_batch(local, &mut effects);
         let counters = process.node.counters();
         let version = counters.our_version();
+        let known = counters.digest().map(|(origin, row)| (origin, row.version)).collect();
         let mut checked = self.checker.closed(counters);
         if came_by_link && counters.len() * counters.origins() <= SLOTS_AT_EVERY_STEP_MAX {
             checked = checked.and_then(|()| self.checker.look_at(counters));
@@ -474,10 +444,8 @@ impl<'a> World<'a> {
         self.carry_out(id, effects.at_once);
         let is_empty = effects.journal.is_empty() && effects.after_sync.is_empty();
         if !is_empty {
-            let disk = &mut self.hosts[id.host].disk;
-            let (journal, after) = (&effects.journal, effects.after_sync);
-            let done = disk.append(now, journal, batch, version, after, &mut self.machine_chance);
-            self.schedule.at(done, Event::Synced(id));
+            let flight = Flight { batch, version, known, after_sync: effects.after_sync };
+            self.keep(id, flight, effects.journal);
         }
         if more {
             self.wake_by(id, now + Duration::from_micros(1));
@@ -505,20 +473,6 @@ impl<'a> World<'a> {
         let events = self.events.count(self.now);
         if events > EVENTS_A_SECOND_MAX {
             self.fail(Violation::Storm { events });
-        }
-    }
-
-    fn synced(&mut self, id: ProcessId) {
-        loop {
-            let machine = &mut self.hosts[id.host];
-            if machine.paused {
-                return;
-            }
-            let Some(origin) = machine.running(id).map(|process| process.origin) else { return };
-            let Some(flight) = machine.disk.synced(self.now) else { return };
-            self.checker.synced(origin, flight.version);
-            self.carry_out(id, flight.after_sync);
-            self.deliver_to(id, Input::Synced { batch: flight.batch });
         }
     }
 
@@ -717,19 +671,18 @@ impl<'a> World<'a> {
                 self.hosts[host].paused = self.hosts[host].process.is_some();
             }
             FaultKind::Kill(host) => self.end_process(host, "killed"),
-            FaultKind::PowerCut(host) => {
-                // A machine without a clock battery is late until it hears of the time.
-                let late = self.machine_chance.below(WALL_SKEW_MILLIS_MAX);
-                let machine = &mut self.hosts[host];
-                machine.powered = false;
-                machine.wall_at_zero_millis -= late;
-                self.end_process(host, "cut from power");
-            }
+            FaultKind::PowerCut(host) => self.cut_power(host),
             FaultKind::Stop(host) => self.stop(host),
             FaultKind::Clock(host, rate_ppm) => {
                 self.hosts[host].clock.set_rate(self.now, rate_ppm);
             }
-            FaultKind::SlowDisk(host) => self.hosts[host].disk.set_slow(true),
+            FaultKind::SlowDisk(_)
+            | FaultKind::Blackout(_)
+            | FaultKind::CutInWrite(..)
+            | FaultKind::FailedSync(_)
+            | FaultKind::FullDisk(_)
+            | FaultKind::OldCopy(_)
+            | FaultKind::CopiedDisk(..) => self.disk_fault_begins(kind),
             FaultKind::Remove(host, by) => {
                 self.once_removed.insert(host);
                 self.tokens += 1;
@@ -761,12 +714,8 @@ impl<'a> World<'a> {
             FaultKind::Clock(host, _) => {
                 self.hosts[host].clock.set_rate(self.now, EXACT_PPM);
             }
-            FaultKind::SlowDisk(host) => {
-                self.hosts[host].disk.set_slow(false);
-                self.hosts[host].steady_since = self.now;
-            }
             FaultKind::Remove(host, _) => self.register(host),
-            _ => {}
+            _ => self.disk_fault_ends(kind),
         }
     }
 
@@ -794,7 +743,7 @@ impl<'a> World<'a> {
         if let Some(process) = &mut machine.process {
             process.wake_at = None;
             let id = process.id;
-            self.synced(id);
+            self.turn_disk(id);
             self.wake_by(id, self.now);
         }
     }
@@ -817,8 +766,4 @@ impl<'a> World<'a> {
         }
         self.schedule.at(self.now + SWEEP_EVERY, Event::Sweep);
     }
-}
-
-fn secret(plan: &Plan) -> Option<Secret> {
-    plan.has_secret.then(|| Secret::new(SECRET).expect("a secret long enough"))
 }

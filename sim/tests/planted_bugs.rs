@@ -1,6 +1,7 @@
 //! A simulator that finds nothing proves nothing: bugs are planted, and it must find each.
 
-use quipu_core::node::Bug;
+use quipu_core::node;
+use quipu_sim::bug::{BUGS, Bug};
 use quipu_sim::plan::{Bounds, Plan};
 use quipu_sim::run::run;
 use quipu_sim::shrink::shrink;
@@ -28,25 +29,77 @@ fn caught(bug: Bug) -> (u64, Violation) {
 
 #[test]
 fn adding_instead_of_taking_the_maximum_is_caught_as_counting_twice() {
-    let (seed, violation) = caught(Bug::AddOnMerge);
+    let (seed, violation) = caught(Bug::Core(node::Bug::AddOnMerge));
     assert!(matches!(violation, Violation::Invented { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_digest_that_advances_over_a_gap_is_caught_as_an_empty_claim() {
-    let (seed, violation) = caught(Bug::DigestOverGap);
+    let (seed, violation) = caught(Bug::Core(node::Bug::DigestOverGap));
     assert!(matches!(violation, Violation::EmptyClaim { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn fingerprints_that_are_ignored_are_caught_as_counts_that_stay_apart() {
-    let (seed, violation) = caught(Bug::FingerprintsIgnored);
+    let (seed, violation) = caught(Bug::Core(node::Bug::FingerprintsIgnored));
     assert!(matches!(violation, Violation::Apart { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
+fn answers_before_the_sync_are_caught_as_acknowledged_increments_that_a_start_does_not_find() {
+    let (seed, violation) = caught(Bug::AnsweredBeforeSync);
+    let is_loss = matches!(
+        violation,
+        Violation::Miscounted { .. } | Violation::WentDown { .. } | Violation::Lost { .. }
+    );
+    assert!(is_loss, "seed {seed}: {violation}");
+}
+
+#[test]
+fn pushes_before_the_sync_are_caught_as_counts_that_their_origin_had_not_synced() {
+    let (seed, violation) = caught(Bug::PushedBeforeSync);
+    assert!(matches!(violation, Violation::Invented { .. }), "seed {seed}: {violation}");
+}
+
+#[test]
+fn an_origin_that_is_used_again_is_caught() {
+    // What is found depends on who notices first that one version of it names two states.
+    let (seed, violation) = caught(Bug::Core(node::Bug::OriginReused));
+    let is_about_counts = !matches!(violation, Violation::Lists { .. } | Violation::Panicked(_));
+    assert!(is_about_counts, "seed {seed}: {violation}");
+}
+
+#[test]
+fn a_snapshot_that_is_valid_before_its_journal_is_synced_is_caught_as_a_state_that_never_was() {
+    let (seed, violation) = caught(Bug::PublishedEarly);
+    assert!(matches!(violation, Violation::Mixed { .. }), "seed {seed}: {violation}");
+}
+
+#[test]
+fn segments_that_go_before_their_snapshot_is_synced_are_caught_as_missing() {
+    let (seed, violation) = caught(Bug::Core(node::Bug::SegmentsGoFirst));
+    let is_gone = matches!(
+        violation,
+        Violation::Damaged { .. } | Violation::Lost { .. } | Violation::Miscounted { .. }
+    );
+    assert!(is_gone, "seed {seed}: {violation}");
+}
+
+#[test]
+fn a_recovered_tail_that_is_shown_before_it_is_synced_is_caught_as_lost() {
+    let (seed, violation) = caught(Bug::Core(node::Bug::TailNotSynced));
+    assert!(matches!(violation, Violation::Lost { .. }), "seed {seed}: {violation}");
+}
+
+#[test]
+fn every_bug_has_a_name_of_its_own() {
+    let names: std::collections::BTreeSet<&str> = BUGS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names.len(), BUGS.len());
+}
+
+#[test]
 fn a_failing_plan_is_made_small_and_still_fails_in_the_same_way() {
-    let plan = plan(0, Some(Bug::AddOnMerge));
+    let plan = plan(0, Some(Bug::Core(node::Bug::AddOnMerge)));
     let whole = plan.requests.len() + plan.faults.len();
     let (at, violation) =
         run(&plan, &mut Trace::hashed()).verdict.expect_err("the bug shows in every seed");

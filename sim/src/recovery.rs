@@ -1,0 +1,178 @@
+//! What a disk must have kept, held against what a start finds on it.
+//!
+//! Of every origin that was written on a disk, a start finds the state after one of its versions,
+//! whole: a table that mixes two was read from a snapshot that its journal does not cover. With a
+//! sync before every answer, that version is none before the last that was synced; everything that
+//! was claimed of other origins is there; and no reader sees less than one has seen.
+//!
+//! The same is asked of crashes that did not happen: of moments between two operations on files,
+//! after which the power might have been cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quipu_core::counter::Slot;
+use quipu_core::counters::Counters;
+use quipu_core::identity::{OriginId, Version};
+
+use crate::checker::{Book, Checker, check_own};
+use crate::disk::Fsync;
+use crate::host::HostId;
+use crate::violation::Violation;
+
+/// What is known of one disk.
+#[derive(Clone, Debug, Default)]
+pub struct Lineage {
+    /// Origins whose changes reached it from their own process only.
+    written: BTreeSet<OriginId>,
+    /// Up to which version all changes of each origin must be on it.
+    kept: BTreeMap<OriginId, Version>,
+    /// By counter that only grows, what its readers last saw.
+    pub(crate) read: BTreeMap<String, i128>,
+}
+
+impl Checker {
+    /// A batch of a process is safe, at whose closing all changes up to these versions were there.
+    pub fn safe(&mut self, host: HostId, known: &[(OriginId, Version)]) {
+        let kept = &mut self.disks.entry(host).or_default().kept;
+        for (origin, version) in known {
+            let kept = kept.entry(*origin).or_default();
+            *kept = (*kept).max(*version);
+        }
+    }
+
+    /// What was on a disk is not any more: another one takes its place.
+    pub fn disk_replaced(&mut self, host: HostId) {
+        self.disks.remove(&host);
+    }
+
+    /// A disk was copied while its process counted under `origin`: what that had not synced may
+    /// come back to it from the copy.
+    pub fn copied(&mut self, host: HostId, origin: OriginId) {
+        if let Some(disk) = self.disks.get_mut(&host) {
+            disk.written.remove(&origin);
+        }
+    }
+
+    /// The power of a machine whose disk is not synced before answers is cut.
+    pub fn may_have_lost(&mut self, host: HostId, fsync: Fsync) {
+        if fsync != Fsync::Always
+            && let Some(disk) = self.disks.get_mut(&host)
+        {
+            disk.kept.clear();
+            disk.read.clear();
+        }
+    }
+
+    /// Whether what a start of a machine finds on its disk is what it must. `survives` says
+    /// whether all that was safe must be there.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn recovered(
+        &self,
+        host: HostId,
+        counters: &Counters,
+        survives: bool,
+    ) -> Result<(), Box<Violation>> {
+        let Some(disk) = self.disks.get(&host) else { return Ok(()) };
+        let mut held: BTreeMap<(OriginId, &str), Slot> = BTreeMap::new();
+        for view in counters.iter() {
+            held.insert((view.origin, view.name), view.slot);
+        }
+        let slot =
+            |origin: OriginId, name: &str| held.get(&(origin, name)).copied().unwrap_or_default();
+        for origin in &disk.written {
+            let Some(book) = self.books.get(origin) else { continue };
+            let version = counters.known(*origin).version;
+            let names = book.history.keys().map(String::as_str);
+            let names = names.chain(held.keys().filter(|(o, _)| o == origin).map(|(_, n)| *n));
+            for name in names {
+                let (found, truth) = (slot(*origin, name), book.slot_at(name, version));
+                if found != truth {
+                    let (origin, name) = (*origin, name.to_owned());
+                    return Err(Box::new(Violation::Mixed {
+                        host,
+                        origin,
+                        version,
+                        name,
+                        truth,
+                        found,
+                    }));
+                }
+            }
+            if survives {
+                for name in book.acknowledged.keys() {
+                    check_own(book, *origin, name, &slot(*origin, name))?;
+                }
+            }
+        }
+        if !survives {
+            return Ok(());
+        }
+        for (origin, version) in &disk.kept {
+            let Some(book) = self.books.get(origin) else { continue };
+            for name in book.history.keys() {
+                let (truth, found) = (book.slot_at(name, *version), slot(*origin, name));
+                if !truth.is_within(&found) {
+                    let (origin, version, name) = (*origin, *version, name.clone());
+                    return Err(Box::new(Violation::Lost {
+                        host,
+                        origin,
+                        version,
+                        name,
+                        truth,
+                        found,
+                    }));
+                }
+            }
+        }
+        for (name, before) in &disk.read {
+            let after = counters.value(name).0;
+            if after < *before {
+                let (name, before, least) = (name.clone(), *before, *before);
+                return Err(Box::new(Violation::WentDown { host, name, before, least, after }));
+            }
+        }
+        Ok(())
+    }
+
+    /// A process begins with what it has recovered: others may see it, and it must stay. Its own
+    /// changes go under `origin`.
+    pub fn begins(&mut self, host: HostId, origin: OriginId, counters: &Counters, fsync: Fsync) {
+        let is_copy = !self.disks.contains_key(&host);
+        let disk = self.disks.entry(host).or_default();
+        for (known, row) in counters.digest() {
+            let kept = disk.kept.entry(known).or_default();
+            *kept = (*kept).max(row.version);
+            if (is_copy || disk.written.contains(&known))
+                && let Some(book) = self.books.get_mut(&known)
+            {
+                book.synced = book.synced.max(row.version);
+            }
+        }
+        // What was answered and then lost may come back from peers, one by one.
+        if fsync != Fsync::Always {
+            disk.written.clear();
+        }
+        disk.written.insert(origin);
+    }
+
+    /// In a calm cluster: nothing that an origin acknowledged on a disk that is still there is
+    /// missing from a table, even if its process is long gone.
+    ///
+    /// # Errors
+    /// If something is.
+    pub fn settle_lineage(&self, host: HostId, counters: &Counters) -> Result<(), Box<Violation>> {
+        let Some(disk) = self.disks.get(&host) else { return Ok(()) };
+        let books = disk.written.iter().filter_map(|o| Some((*o, self.books.get(o)?)));
+        let books: Vec<(OriginId, &Book)> = books.collect();
+        for (origin, book) in books {
+            for name in book.acknowledged.keys() {
+                let view = counters.slots_of(name).find(|view| view.origin == origin);
+                let slot = view.map_or(Slot::default(), |view| view.slot);
+                check_own(book, origin, name, &slot)?;
+            }
+        }
+        Ok(())
+    }
+}

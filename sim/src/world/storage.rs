@@ -1,0 +1,358 @@
+//! Machines' disks in the world: how a process begins with what it finds, what it writes, what it
+//! snapshots, and what becomes of it all when something fails.
+//!
+//! Beside the crashes of the plan there are those that do not happen: moments between operations
+//! on files are photographed, the photograph loses power, and what a start would find there is
+//! held against the promises. So every run tries hundreds of crashes at little cost.
+
+use std::io;
+
+use quipu_core::auth::Secret;
+use quipu_core::effects::{Effect, Input};
+use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::node::{self, Config, Node};
+use quipu_core::storage::read::ReadError;
+use quipu_core::storage::record::Start;
+use quipu_core::storage::state::Recovered;
+use quipu_core::storage::{self, journal::Journal};
+
+use super::{CLUSTER, SECRET, WALL_SKEW_MILLIS_MAX, World};
+use crate::bug::Bug;
+use crate::directory::Directory;
+use crate::disk::{Flight, Fsync};
+use crate::faults::FaultKind;
+use crate::host::{HostId, Process, ProcessId, name_of, socket_of};
+use crate::links::Surroundings;
+use crate::plan::{Joining, Plan};
+use crate::schedule::Event;
+use crate::violation::Violation;
+
+/// After this time a process that failed is started again, as a service manager does.
+const RESTART_MILLIS: (u64, u64) = (100, 1_000);
+
+/// The time between two steps of a snapshot at most.
+const STEP_MICROS_MAX: u64 = 20_000;
+
+/// How many photographs in a thousand show a killed process, and not a power cut.
+const KILLED_PERMILLE: u64 = 200;
+
+impl World<'_> {
+    /// Starts a machine's process with what it finds on its disk.
+    pub(super) fn start(&mut self, host: HostId) {
+        if self.hosts[host].process.is_some() || self.is_kept_down(host) {
+            return;
+        }
+        if self.plan.usage.in_memory {
+            self.replace_disk(host, Directory::new(0));
+        }
+        let fresh = NodeId(self.identity_chance.any());
+        let origin = OriginId(self.identity_chance.any());
+        let seed = self.identity_chance.any();
+        let machine = &mut self.hosts[host];
+        machine.powered = true;
+        let is_reused = self.plan.bug == Some(Bug::Core(node::Bug::OriginReused));
+        let origin = machine.last_origin.filter(|_| is_reused).unwrap_or(origin);
+        machine.last_origin = Some(origin);
+        let wall_millis = machine.wall_at_zero_millis + self.now.as_micros() / 1000;
+        let mut state = Recovered::new(origin, seed);
+        if let Some(Bug::Core(bug @ (node::Bug::OriginReused | node::Bug::TailNotSynced))) =
+            self.plan.bug
+        {
+            state.plant(bug);
+        }
+        let mut start = None;
+        let opened = storage::open(&mut machine.disk.directory, &mut state, |found| {
+            *start.insert(found.next_start(fresh, wall_millis))
+        });
+        self.look_at_photographs(host);
+        match opened {
+            Ok((journal, reading)) => {
+                self.work.recoveries += u64::from(!reading.files.is_empty());
+                self.work.torn_tails += u64::from(reading.torn.is_some());
+                self.work.tails_kept += u64::from(reading.unsynced_bytes > 0);
+                let start = start.expect("an open journal begins with a start");
+                self.begin(host, journal, state, start);
+            }
+            // No fault makes files vanish: the start itself has lost track of them.
+            Err(ReadError::Io(error)) if error.kind() != io::ErrorKind::NotFound => {
+                self.disk_failed(host, &error)
+            }
+            Err(error) => self.damaged(host, "a crash", &error),
+        }
+    }
+
+    fn begin(&mut self, host: HostId, journal: Journal, state: Recovered, start: Start) {
+        let plan = self.plan;
+        let survives = plan.usage.fsync == Fsync::Always || !self.hosts[host].has_lost_power;
+        let found = self.checker.recovered(host, state.counters(), survives);
+        self.check(found);
+        let origin = start.origin;
+        let address =
+            |host| if plan.by_name { name_of(host) } else { Address::from(socket_of(host)) };
+        let others = (0..plan.hosts).filter(|other| *other != host);
+        let machine = &mut self.hosts[host];
+        machine.starts += 1;
+        machine.steady_since = self.now;
+        machine.has_lost_power = false;
+        let id = ProcessId { host, start: machine.starts };
+        let config = Config {
+            node: start.node,
+            origin,
+            address: machine.address.clone(),
+            boot: start.boot,
+            cluster: CLUSTER.to_owned(),
+            secret: secret(plan),
+            seeds: match plan.joining {
+                Joining::Broadcast => Vec::new(),
+                Joining::Seeds | Joining::Both => others.map(address).collect(),
+            },
+            discovery: plan.joining != Joining::Seeds,
+            chance: self.identity_chance.bytes(),
+        };
+        self.checker.started(origin, host);
+        self.checker.begins(host, origin, state.counters(), plan.usage.fsync);
+        let mut started = Node::recovered(config, state, machine.clock.read(self.now));
+        if let Some(Bug::Core(bug)) = plan.bug {
+            started.plant(bug);
+        }
+        machine.process = Some(Process::new(id, started, origin));
+        machine.disk.begin(self.now, journal);
+        let node = start.node;
+        self.trace.note(
+            self.now,
+            format_args!("n{host} starts for the {}. time: node {node}, origin {origin}", id.start),
+        );
+        // Rule 16: from here on others see what was found, so a power cut must not take it back.
+        let mut photograph = self.hosts[host].disk.directory.photograph();
+        photograph.lose_all_that_may_be_lost();
+        self.look_into(host, &photograph, true, "a start and a power cut");
+        self.links.resume(around!(self));
+        self.wake_by(id, self.now);
+    }
+
+    fn is_kept_down(&self, host: HostId) -> bool {
+        self.faults_on.iter().any(|index| self.plan.faults[*index].kind.keeps_down(host))
+    }
+
+    /// Hands a closed batch to the disk, and lets the disk do what it can.
+    pub(super) fn keep(&mut self, id: ProcessId, mut flight: Flight, journal: Vec<u8>) {
+        let bug = self.plan.bug;
+        if bug == Some(Bug::AnsweredBeforeSync) {
+            let is_reply = |effect: &mut Effect| matches!(effect, Effect::Reply { .. });
+            let replies: Vec<Effect> = flight.after_sync.extract_if(.., is_reply).collect();
+            self.carry_out(id, replies);
+        }
+        let batch = flight.batch;
+        self.hosts[id.host].disk.append(flight, journal);
+        self.turn_disk(id);
+        if bug == Some(Bug::PushedBeforeSync) {
+            self.deliver_to(id, Input::Synced { batch });
+        }
+        self.begin_snapshot(id);
+    }
+
+    /// Between batches nothing is open: where the cut goes, and where the walk begins.
+    fn begin_snapshot(&mut self, id: ProcessId) {
+        let machine = &mut self.hosts[id.host];
+        if !machine.disk.wants_snapshot() {
+            return;
+        }
+        let Some(process) = machine.process.as_mut().filter(|p| p.walk.is_none()) else { return };
+        process.walk = Some(process.node.begin_snapshot());
+        machine.disk.cut();
+        self.turn_disk(id);
+        self.plan_step(id);
+    }
+
+    fn plan_step(&mut self, id: ProcessId) {
+        let pause = self.machine_chance.micros(1, STEP_MICROS_MAX);
+        self.schedule.at(self.now + pause, Event::Snapshot(id));
+    }
+
+    pub(super) fn step_snapshot(&mut self, id: ProcessId) {
+        let machine = &mut self.hosts[id.host];
+        if machine.paused {
+            return self.plan_step(id);
+        }
+        let Some(process) = machine.process.as_mut().filter(|process| process.id == id) else {
+            return;
+        };
+        let Some(walk) = &mut process.walk else { return };
+        let records = process.node.snapshot_step(walk, self.plan.usage.step_bytes);
+        machine.disk.part(records);
+        let is_over = walk.is_over();
+        if is_over {
+            process.walk = None;
+            machine.disk.publish();
+        } else {
+            self.plan_step(id);
+        }
+        self.turn_disk(id);
+    }
+
+    /// The time has come at which the disk wanted to be looked after.
+    pub(super) fn disk_due(&mut self, id: ProcessId) {
+        let now = self.now;
+        if let Some(process) = self.hosts[id.host].running(id)
+            && process.disk_at == Some(now)
+        {
+            process.disk_at = None;
+            self.turn_disk(id);
+        }
+    }
+
+    /// Lets a disk do what it can by now.
+    pub(super) fn turn_disk(&mut self, id: ProcessId) {
+        let host = id.host;
+        let machine = &mut self.hosts[host];
+        if machine.paused {
+            return;
+        }
+        let Some(origin) = machine.running(id).map(|process| process.origin) else { return };
+        let turn = machine.disk.turn(self.now, &mut self.machine_chance);
+        self.look_at_photographs(host);
+        for flight in turn.safe {
+            self.checker.synced(origin, flight.version);
+            self.checker.safe(host, &flight.known);
+            self.carry_out(id, flight.after_sync);
+            self.deliver_to(id, Input::Synced { batch: flight.batch });
+        }
+        if let Some(error) = turn.error {
+            return self.disk_failed(host, &error);
+        }
+        let Some(next) = turn.next else { return };
+        let Some(process) = self.hosts[host].running(id) else { return };
+        if process.disk_at.is_none_or(|planned| planned <= self.now || next < planned) {
+            process.disk_at = Some(next);
+            self.schedule.at(next, Event::Disk(id));
+        }
+    }
+
+    /// Something on the disk failed: the process ends, and nothing of the batch leaves (rule 20).
+    fn disk_failed(&mut self, host: HostId, error: &io::Error) {
+        self.trace.note(self.now, format_args!("n{host} ** disk: {error}"));
+        if self.hosts[host].disk.directory.is_without_power() {
+            return self.cut_power(host);
+        }
+        self.end_process(host, "stopped by its disk");
+        self.hosts[host].disk.abandon();
+        let (least, most) = RESTART_MILLIS;
+        let pause = self.machine_chance.millis(least, most);
+        self.schedule.at(self.now + pause, Event::Start(host));
+    }
+
+    /// A machine loses power, and its disk what was not synced.
+    pub(super) fn cut_power(&mut self, host: HostId) {
+        // A machine without a clock battery is late until it hears of the time.
+        let late = self.machine_chance.below(WALL_SKEW_MILLIS_MAX);
+        let machine = &mut self.hosts[host];
+        machine.powered = false;
+        machine.has_lost_power = true;
+        machine.wall_at_zero_millis -= late;
+        self.end_process(host, "cut from power");
+        self.hosts[host].disk.directory.lose_power(&mut self.crash_chance);
+        self.checker.may_have_lost(host, self.plan.usage.fsync);
+    }
+
+    /// Puts files in the place of a machine's own.
+    pub(super) fn replace_disk(&mut self, host: HostId, files: Directory) {
+        self.end_process(host, "killed");
+        self.hosts[host].disk.directory.replace(files);
+        self.checker.disk_replaced(host);
+    }
+
+    pub(super) fn disk_fault_begins(&mut self, kind: FaultKind) {
+        match kind {
+            FaultKind::SlowDisk(host) => self.hosts[host].disk.set_slow(true),
+            FaultKind::Blackout(hosts) => {
+                for host in hosts.hosts().filter(|host| *host < self.plan.hosts) {
+                    self.cut_power(host);
+                }
+            }
+            FaultKind::CutInWrite(host, operations) => {
+                self.hosts[host].disk.directory.set_fuse(Some(operations));
+            }
+            FaultKind::FailedSync(host) => self.hosts[host].disk.directory.fail_next_sync(true),
+            FaultKind::FullDisk(host) => self.hosts[host].disk.directory.set_full(true),
+            FaultKind::OldCopy(host) => {
+                let machine = &mut self.hosts[host];
+                machine.copy = Some(machine.disk.directory.copy());
+            }
+            FaultKind::CopiedDisk(from, to) => {
+                let copy = self.hosts[from].disk.directory.copy();
+                if let Some(process) = &self.hosts[from].process {
+                    self.checker.copied(from, process.origin);
+                }
+                self.replace_disk(to, copy);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn disk_fault_ends(&mut self, kind: FaultKind) {
+        match kind {
+            FaultKind::SlowDisk(host) => {
+                self.hosts[host].disk.set_slow(false);
+                self.hosts[host].steady_since = self.now;
+            }
+            FaultKind::Blackout(hosts) => {
+                for host in hosts.hosts().filter(|host| *host < self.plan.hosts) {
+                    self.start(host);
+                }
+            }
+            FaultKind::CutInWrite(host, _) => {
+                self.hosts[host].disk.directory.set_fuse(None);
+                self.start(host);
+            }
+            FaultKind::FailedSync(host) => self.hosts[host].disk.directory.fail_next_sync(false),
+            FaultKind::FullDisk(host) => {
+                self.hosts[host].disk.directory.set_full(false);
+                self.start(host);
+            }
+            FaultKind::OldCopy(host) => {
+                if let Some(copy) = self.hosts[host].copy.take() {
+                    self.replace_disk(host, copy);
+                }
+                self.start(host);
+            }
+            FaultKind::CopiedDisk(_, host) => self.start(host),
+            _ => {}
+        }
+    }
+
+    /// Looks what crashes at the moments photographed would have left.
+    fn look_at_photographs(&mut self, host: HostId) {
+        for mut photograph in self.hosts[host].disk.directory.take_photographs() {
+            let survives = self.plan.usage.fsync == Fsync::Always;
+            if self.crash_chance.permille(KILLED_PERMILLE) {
+                self.look_into(host, &photograph, survives, "a kill");
+            } else {
+                photograph.lose_power(&mut self.crash_chance);
+                self.look_into(host, &photograph, survives, "a power cut");
+            }
+        }
+    }
+
+    /// Looks what a start would find in a directory.
+    fn look_into(&mut self, host: HostId, files: &Directory, survives: bool, after: &'static str) {
+        self.work.crashes_tried += 1;
+        let mut state = Recovered::new(OriginId(0), 0);
+        match storage::check(files, &mut state) {
+            Ok(_) => {
+                let found = self.checker.recovered(host, state.counters(), survives);
+                self.check(found);
+            }
+            Err(error) => self.damaged(host, after, &error),
+        }
+    }
+
+    fn damaged(&mut self, host: HostId, after: &'static str, error: &ReadError) {
+        let error = error.to_string();
+        self.fail(Violation::Damaged { host, after, error });
+    }
+}
+
+/// What the nodes of a plan share, if they do.
+pub(super) fn secret(plan: &Plan) -> Option<Secret> {
+    plan.has_secret.then(|| Secret::new(SECRET).expect("a secret long enough"))
+}
