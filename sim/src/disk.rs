@@ -356,7 +356,7 @@ mod tests {
         let origin = OriginId(1);
         let start = Start { node: NodeId(1), boot: 1, origin };
         let mut state = Recovered::new(origin, 1);
-        let (journal, _) = storage::open(&mut disk.directory, &mut state, |_| start).unwrap();
+        let (journal, _, _) = storage::open(&mut disk.directory, &mut state, |_| start).unwrap();
         disk.begin(Time::ZERO, journal);
         disk
     }

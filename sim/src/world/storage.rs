@@ -60,17 +60,15 @@ impl World<'_> {
         {
             state.plant(bug);
         }
-        let mut start = None;
         let opened = storage::open(&mut machine.disk.directory, &mut state, |found| {
-            *start.insert(found.next_start(fresh, wall_millis))
+            found.next_start(fresh, wall_millis)
         });
         self.look_at_photographs(host);
         match opened {
-            Ok((journal, reading)) => {
+            Ok((journal, start, reading)) => {
                 self.work.recoveries += u64::from(!reading.files.is_empty());
                 self.work.torn_tails += u64::from(reading.torn.is_some());
                 self.work.tails_kept += u64::from(reading.unsynced_bytes > 0);
-                let start = start.expect("an open journal begins with a start");
                 self.begin(host, journal, state, start);
             }
             // No fault makes files vanish: the start itself has lost track of them.

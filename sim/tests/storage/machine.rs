@@ -13,7 +13,6 @@ use quipu_core::storage::journal::{Journal, Limits};
 use quipu_core::storage::read::{ReadError, Reading};
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
-use quipu_sim::chance::{Chance, Purpose};
 use quipu_sim::directory::Directory;
 
 /// A running process and its files.
@@ -36,13 +35,10 @@ impl Machine {
         files.restart();
         let origin = OriginId(starts);
         let mut state = Recovered::new(origin, 1);
-        let mut start = None;
-        let (mut journal, reading) = storage::open(&mut files, &mut state, |found| {
-            *start.insert(found.next_start(NodeId(7), starts))
-        })?;
+        let (mut journal, start, reading) =
+            storage::open(&mut files, &mut state, |found| found.next_start(NodeId(7), starts))?;
         // Little room at a time: the tests copy these files thousands of times.
         journal.limit(Limits { reserve_bytes: 256, ..Limits::default() });
-        let start = start.expect("an open journal begins with a start");
         let config = Config {
             node: start.node,
             origin,
@@ -66,12 +62,6 @@ impl Machine {
     /// The power is cut, and as much as can be is lost; then the process is started again.
     pub(crate) fn restart_after_the_worst_power_cut(mut self) -> Result<Self, ReadError> {
         self.files.lose_all_that_may_be_lost();
-        self.restart()
-    }
-
-    /// The power is cut, and chance decides.
-    pub(crate) fn restart_after_power_cut(mut self, seed: u64) -> Result<Self, ReadError> {
-        self.files.lose_power(&mut Chance::new(seed, Purpose::Crashes));
         self.restart()
     }
 
