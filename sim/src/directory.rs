@@ -30,6 +30,10 @@ const PHOTO_PERMILLE: u64 = 20;
 /// Photographs that wait at most: a burst of writes is not more interesting than its beginning.
 const PHOTOS_MAX: usize = 16;
 
+/// Of a directory that holds more bytes, not every moment is photographed, in proportion: to look
+/// into one takes as long as to recover from it.
+const PHOTO_BYTES: u64 = 16 << 10;
+
 type FileId = u64;
 
 #[derive(Clone, Debug, Default)]
@@ -325,11 +329,17 @@ impl Directory {
         if self.photographs
             && self.album.len() < PHOTOS_MAX
             && (changes_names || self.chance.permille(PHOTO_PERMILLE))
+            && self.is_worth_a_photograph()
         {
             let photograph = self.photograph();
             self.album.push(photograph);
         }
         Ok(())
+    }
+
+    fn is_worth_a_photograph(&mut self) -> bool {
+        let bytes: u64 = self.files.values().map(|file| file.bytes.len() as u64).sum();
+        self.chance.below(bytes.max(1)) < PHOTO_BYTES
     }
 
     fn id_of(&self, name: &str) -> io::Result<FileId> {
