@@ -8,9 +8,10 @@
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
+use crate::changes::{CHANGES_ROWS_MAX, Changes};
 use crate::counter::{Counter, HeldSlot, MergedSlot, OURS, OriginIndex, Slot};
 use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
-use crate::effects::{Refusal, Value};
+use crate::effects::{Refusal, Row, Value};
 use crate::fingerprint;
 use crate::identity::{OriginId, Version};
 use crate::list::List;
@@ -44,6 +45,16 @@ struct Origin {
     id: OriginId,
     known: Known,
     beyond: Ranges,
+    /// See [`Counters::counted`].
+    counted: u64,
+}
+
+impl Origin {
+    fn count(&mut self, merged: &MergedSlot) {
+        let MergedSlot { before, after, .. } = merged;
+        let grown = (after.plus - before.plus).wrapping_add(after.minus - before.minus);
+        self.counted = self.counted.wrapping_add(grown);
+    }
 }
 
 /// The batch of our own changes that is being gathered.
@@ -107,6 +118,7 @@ pub struct Counters {
     origins: Vec<Origin>,
     origin_places: HashMap<OriginId, OriginIndex, FixedState>,
     open: Open,
+    changes: Changes,
     #[cfg(feature = "planted-bugs")]
     pub(crate) bug: Option<crate::node::Bug>,
 }
@@ -121,6 +133,7 @@ impl Counters {
             origins: Vec::new(),
             origin_places: HashMap::with_hasher(hasher),
             open: Open::default(),
+            changes: Changes::default(),
             #[cfg(feature = "planted-bugs")]
             bug: None,
         };
@@ -214,7 +227,9 @@ impl Counters {
             self.open.dirty.push(place);
         }
         let counter = &mut self.list[place];
-        counter.merge(OURS, slot, open_version);
+        let merged = counter.merge(OURS, slot, open_version);
+        self.origins[OURS as usize].count(&merged);
+        self.changes.note(place);
         counter.value()
     }
 
@@ -305,11 +320,15 @@ impl Counters {
             Some(crate::node::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
             _ => *slot,
         };
-        let MergedSlot { before, after, is_newer } = counter.merge(origin, slot, upto);
+        let merged = counter.merge(origin, slot, upto);
+        let MergedSlot { before, after, is_newer } = merged;
         if before == after {
             return is_newer;
         }
-        let known = &mut self.origins[origin as usize].known;
+        self.changes.note(place);
+        let origin = &mut self.origins[origin as usize];
+        origin.count(&merged);
+        let known = &mut origin.known;
         known.fingerprint = known
             .fingerprint
             .wrapping_sub(fingerprint::of_slot(counter.name_hash, &before))
@@ -375,6 +394,39 @@ impl Counters {
             .map_or(Known::default(), |&index| self.origins[index as usize].known)
     }
 
+    /// How much an origin has added and subtracted, all counters together, as far as it is known
+    /// here; modulo 2^64. What it grows by tells how busy that origin is.
+    pub fn counted(&self, origin: OriginId) -> u64 {
+        self.index_of(origin).map_or(0, |index| self.origins[index as usize].counted)
+    }
+
+    /// Keeps what changes from now on, until [`Counters::ignore_changes`].
+    pub(crate) fn watch_changes(&mut self) {
+        self.changes.watch();
+    }
+
+    /// Keeps it no longer, and forgets what was not taken.
+    pub(crate) fn ignore_changes(&mut self) {
+        self.changes.ignore();
+    }
+
+    /// Whether [`Counters::take_changes`] has something to tell.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Counters that have changed since they were taken last, with the values that they have now,
+    /// and whether there are more.
+    pub(crate) fn take_changes(&mut self) -> (Vec<Row>, bool) {
+        let mut rows = Vec::new();
+        while rows.len() < CHANGES_ROWS_MAX
+            && let Some(place) = self.changes.take()
+        {
+            rows.push((CounterName::known(self.list.name(place)), self.list[place].value()));
+        }
+        (rows, self.has_changes())
+    }
+
     /// The digest: what is known of each origin that has ever changed anything, in no order.
     pub fn digest(&self) -> impl Iterator<Item = (OriginId, Known)> + '_ {
         self.origins
@@ -433,7 +485,8 @@ impl Counters {
             return Some(index);
         }
         let index = u32::try_from(self.origins.len()).ok().filter(|n| *n < ORIGINS_MAX)?;
-        self.origins.push(Origin { id, known: Known::default(), beyond: Ranges::default() });
+        let (known, beyond) = (Known::default(), Ranges::default());
+        self.origins.push(Origin { id, known, beyond, counted: 0 });
         self.origin_places.insert(id, index);
         Some(index)
     }

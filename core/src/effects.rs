@@ -138,6 +138,16 @@ pub enum Query {
         /// Which counter.
         name: CounterName,
     },
+    /// Which counters have changed since this was answered last; from the first time that it is
+    /// asked on, until [`Query::IgnoreChanges`]. For one who asks: somebody who asked before and
+    /// still waits is answered at once, with nothing. Answered by [`Answer::Changes`].
+    Changes {
+        /// Whether to wait until there are any.
+        wait: bool,
+    },
+    /// Nobody wants to know what changes any more. Answered by [`Answer::Changes`] without any, as
+    /// is who still waits for them.
+    IgnoreChanges,
 }
 
 /// The answer to a [`Query`], or to [`Input::Await`].
@@ -165,6 +175,14 @@ pub enum Answer {
     Origins(Vec<Share>),
     /// How many peers have synced what was awaited.
     Confirmed(usize),
+    /// Counters that have changed.
+    Changes {
+        /// Each once, with its value when this was read; at most
+        /// [`crate::changes::CHANGES_ROWS_MAX`] of them.
+        rows: Vec<Row>,
+        /// Whether there are more already.
+        more: bool,
+    },
 }
 
 /// What one origin has contributed to a counter.

@@ -9,6 +9,7 @@
 
 pub mod auth;
 mod catchup;
+pub mod changes;
 pub mod codec;
 pub mod counter;
 pub mod counters;

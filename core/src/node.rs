@@ -30,8 +30,8 @@ use crate::counters::{Counters, MergeError, OwnBatch};
 use crate::delta::Delta;
 use crate::discovery::{Discovery, Heard};
 use crate::effects::{
-    Answer, Behind, Destination, Effect, Effects, Event, Input, LinkId, Op, Query, Refusal, Share,
-    Token, Value,
+    Answer, Behind, Destination, Effect, Effects, Event, Input, LinkId, Op, Query, Refusal, Row,
+    Share, Token, Value,
 };
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::limit::RateLimit;
@@ -133,6 +133,8 @@ pub struct Node {
     batch: u64,
     parked: VecDeque<Parked>,
     awaiting: Vec<Awaiting>,
+    /// Who waits for changes.
+    watcher: Option<Token>,
     /// When what is parked is to be looked at because the node has settled; `None` since then.
     settles: Option<Time>,
     strangers: RateLimit,
@@ -201,6 +203,7 @@ impl Node {
             batch: 0,
             parked: VecDeque::new(),
             awaiting: Vec::new(),
+            watcher: None,
             settles: Some(now + SETTLING),
             strangers: RateLimit::new(1, 2, now),
         }
@@ -211,6 +214,9 @@ impl Node {
         match input {
             Input::Request { token, ops } => self.request(now, token, ops, effects),
             Input::Query { token, query } => {
+                if matches!(query, Query::Changes { .. } | Query::IgnoreChanges) {
+                    self.answer_watcher(Vec::new(), false, effects);
+                }
                 if let Some(answer) = self.answer(token, query) {
                     effects.after_sync.push(Effect::Answer { token, answer });
                 }
@@ -303,6 +309,10 @@ impl Node {
             .list()
             .into_iter()
             .map(|listed| PeerStatus {
+                counted: listed
+                    .identity
+                    .as_ref()
+                    .map_or(0, |identity| self.counters.counted(identity.origin)),
                 link: listed
                     .identity
                     .as_ref()
@@ -319,6 +329,7 @@ impl Node {
             version: ours,
             counters: self.counters.len(),
             origins: self.counters.origins(),
+            counted: self.counters.counted(self.counters.our_origin()),
             removed: self.peers.am_removed(),
             peers,
         }
@@ -427,7 +438,29 @@ impl Node {
                 }
                 Answer::Busy
             }
+            Query::Changes { wait: true } => {
+                self.counters.watch_changes();
+                self.watcher = Some(token);
+                return None;
+            }
+            Query::Changes { wait: false } => {
+                self.counters.watch_changes();
+                let (rows, more) = self.counters.take_changes();
+                Answer::Changes { rows, more }
+            }
+            Query::IgnoreChanges => {
+                self.counters.ignore_changes();
+                Answer::Changes { rows: Vec::new(), more: false }
+            }
         })
+    }
+
+    /// Answers whoever waits for changes.
+    fn answer_watcher(&mut self, rows: Vec<Row>, more: bool, effects: &mut Effects) {
+        if let Some(token) = self.watcher.take() {
+            let answer = Answer::Changes { rows, more };
+            effects.after_sync.push(Effect::Answer { token, answer });
+        }
     }
 
     fn address_of(&self, origin: OriginId) -> Option<Address> {
@@ -506,6 +539,11 @@ impl Node {
         }
         if let Some((token, (rows, more))) = self.order.step(&self.counters) {
             effects.after_sync.push(Effect::Answer { token, answer: Answer::Page { rows, more } });
+        }
+        // Last, so that what has just been done is told as well.
+        if self.watcher.is_some() && self.counters.has_changes() {
+            let (rows, more) = self.counters.take_changes();
+            self.answer_watcher(rows, more, effects);
         }
     }
 

@@ -45,6 +45,9 @@ pub struct PeerStatus {
     pub link: Option<LinkStatus>,
     /// Whether `GET /peers` lists it: registered by hand, alive or suspect.
     pub listed: bool,
+    /// How much its present origin has added and subtracted, as far as it is known here; see
+    /// [`crate::counters::Counters::counted`].
+    pub counted: u64,
 }
 
 /// How far a peer has confirmed our own changes.
@@ -71,6 +74,9 @@ pub struct Status {
     pub counters: usize,
     /// How many origins it has heard of, itself included.
     pub origins: usize,
+    /// How much this origin has added and subtracted; see
+    /// [`crate::counters::Counters::counted`].
+    pub counted: u64,
     /// Whether the cluster has removed it.
     pub removed: bool,
     /// Its peers, by address.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use quipu_core::changes::CHANGES_ROWS_MAX;
 use quipu_core::effects::{Answer, Op, Query, Refusal, Value};
 
 use crate::cluster::{A, B, C, Cluster, add, get, ms, name, secs};
@@ -111,4 +112,86 @@ fn a_request_that_changed_nothing_has_nothing_to_wait_for() {
     let waits = cluster.await_peers(A, version, 0, None);
     cluster.run_until("the answer", secs(1), |cluster| cluster.answer(waits).is_some());
     assert_eq!((version, cluster.answer(waits)), (0, Some(&Answer::Confirmed(0))));
+}
+
+/// The changes that a node tells of at once.
+fn changes(cluster: &mut Cluster, place: usize) -> (Vec<(String, i128)>, bool) {
+    let answer = cluster.query(place, Query::Changes { wait: false });
+    told(&answer)
+}
+
+fn told(answer: &Answer) -> (Vec<(String, i128)>, bool) {
+    let Answer::Changes { rows, more } = answer else { panic!("no changes: {answer:?}") };
+    (rows.iter().map(|(name, value)| (name.as_str().to_owned(), value.0)).collect(), *more)
+}
+
+fn row(name: &str, value: i128) -> (String, i128) {
+    (name.to_owned(), value)
+}
+
+#[test]
+fn who_watches_is_told_each_changed_counter_once_with_its_last_value_whoever_changed_it() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "before", 1);
+    assert_eq!(changes(&mut cluster, A), (Vec::new(), false), "nothing since the first asking");
+    for by in 1..=3 {
+        cluster.add(A, "x", by);
+    }
+    cluster.add(B, "y", 5);
+    cluster.run_until("A has it", secs(1), |cluster| {
+        cluster.node(A).counters().value("y") == Value(5)
+    });
+    assert_eq!(changes(&mut cluster, A), (vec![row("x", 6), row("y", 5)], false));
+    assert_eq!(changes(&mut cluster, A), (Vec::new(), false));
+    cluster.ask(A, vec![get("x")]);
+    assert_eq!(changes(&mut cluster, A), (Vec::new(), false), "reading changes nothing");
+
+    assert_eq!(told(&cluster.query(A, Query::IgnoreChanges)), (Vec::new(), false));
+    cluster.add(A, "x", 1);
+    assert_eq!(changes(&mut cluster, A), (Vec::new(), false), "nobody watched");
+}
+
+#[test]
+fn who_waits_for_changes_is_told_of_the_first_when_it_is_synced_and_not_before() {
+    let mut cluster = Cluster::of(2);
+    let waits = cluster.begin_query(A, Query::Changes { wait: true });
+    cluster.run(secs(1));
+    assert_eq!(cluster.answer(waits), None, "nothing has changed");
+    cluster.hold_syncs(A);
+    cluster.request(A, vec![add("x", 2)]);
+    cluster.run(ms(100));
+    assert_eq!(cluster.node(A).counters().value("x"), Value(2));
+    assert_eq!(cluster.answer(waits), None, "a crash could take it back");
+    cluster.release_syncs(A);
+    cluster.run_until("the answer", secs(1), |cluster| cluster.answer(waits).is_some());
+    assert_eq!(told(cluster.answer(waits).unwrap()), (vec![row("x", 2)], false));
+}
+
+#[test]
+fn who_asks_for_changes_anew_takes_the_place_of_who_still_waits() {
+    let mut cluster = Cluster::of(1);
+    let first = cluster.begin_query(A, Query::Changes { wait: true });
+    let second = cluster.begin_query(A, Query::Changes { wait: true });
+    cluster.run_until("an answer", secs(1), |cluster| cluster.answer(first).is_some());
+    assert_eq!(told(cluster.answer(first).unwrap()), (Vec::new(), false));
+    assert_eq!(cluster.answer(second), None);
+    cluster.query(A, Query::IgnoreChanges);
+    assert_eq!(told(cluster.answer(second).unwrap()), (Vec::new(), false));
+}
+
+#[test]
+fn many_changes_are_told_in_bounded_parts_and_all_of_them() {
+    let mut cluster = Cluster::of(1);
+    cluster.query(A, Query::Changes { wait: false });
+    let number = 2 * CHANGES_ROWS_MAX + 1;
+    cluster.ask(A, (0..number).map(|n| add(&n.to_string(), 1)).collect());
+    let (mut rows, mut parts) = (BTreeSet::new(), Vec::new());
+    while parts.last().is_none_or(|(_, more)| *more) {
+        let (part, more) = changes(&mut cluster, A);
+        parts.push((part.len(), more));
+        rows.extend(part);
+    }
+    let full = CHANGES_ROWS_MAX;
+    assert_eq!(parts, [(full, true), (full, true), (1, false)]);
+    assert_eq!(rows.len(), number);
 }

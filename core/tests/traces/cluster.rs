@@ -446,10 +446,16 @@ impl Cluster {
 
     /// A question about the table, and its answer.
     pub(crate) fn query(&mut self, place: Place, query: Query) -> Answer {
-        let token = self.token();
-        self.step(place, Input::Query { token, query });
+        let token = self.begin_query(place, query);
         self.run_until("the answer", secs(5), |cluster| cluster.answer(token).is_some());
         self.answers.remove(&token).expect("it was awaited")
+    }
+
+    /// A client that asks and waits; see [`Cluster::answer`].
+    pub(crate) fn begin_query(&mut self, place: Place, query: Query) -> Token {
+        let token = self.token();
+        self.step(place, Input::Query { token, query });
+        token
     }
 
     /// A client that waits for peers; see [`Cluster::answer`].
