@@ -19,7 +19,7 @@ use quipu_core::node::Node;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
 use slab::Slab;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::disk::{Disk, News};
@@ -27,6 +27,7 @@ use crate::events::Events;
 use crate::handle::{Done, Report};
 use crate::inbox::{Arrival, Command, Depths, Inbox, Received};
 use crate::network::Network;
+use crate::watch::Line;
 
 /// Inputs of one way in that one batch takes: enough that a crowd shares a sync, few enough that a
 /// datagram that arrives meanwhile waits for less than a millisecond.
@@ -119,7 +120,14 @@ struct Snapshot {
 }
 
 impl<D: Disk> Driver<D> {
-    pub(crate) fn new(node: Node, clock: Clock, disk: D, network: Network, inbox: Inbox) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        clock: Clock,
+        disk: D,
+        network: Network,
+        inbox: Inbox,
+        logged: mpsc::Sender<Line>,
+    ) -> Self {
         Driver {
             node,
             clock,
@@ -130,7 +138,7 @@ impl<D: Disk> Driver<D> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             replies: Slab::new(),
-            events: Events::new(Instant::now()),
+            events: Events::new(Instant::now(), logged),
             is_open: false,
             snapshot: Snapshot::default(),
         }
@@ -419,7 +427,6 @@ mod tests {
     use quipu_core::name::CounterName;
     use quipu_core::node::Config;
     use tokio::net::UdpSocket;
-    use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -427,6 +434,7 @@ mod tests {
     use crate::inbox::inbox;
     use crate::network::Counts;
     use crate::network::resolve::Resolver;
+    use crate::watch::lines;
 
     /// A disk that takes as long as the test likes.
     struct SlowDisk {
@@ -479,7 +487,8 @@ mod tests {
             let (synced, from_synced) = mpsc::unbounded_channel();
             let disk = SlowDisk { appended: to_appended, synced: from_synced };
             let (leave, leaving) = oneshot::channel();
-            let driver = Driver::new(node, Clock::start(), disk, network, inbox);
+            let (logged, _) = lines();
+            let driver = Driver::new(node, Clock::start(), disk, network, inbox, logged);
             let (commands, arrivals) = (outside.commands, outside.arrivals);
             let kept = Kept::default();
             let handle = Handle::new(commands, arrivals, address, resolver, counts, kept);

@@ -5,12 +5,17 @@
 //! says as much as a million. Members cause the others, and a cluster that restarts as a whole may
 //! say so peer by peer. Rejected: one ration for all kinds, in which an attack would hide the one
 //! line that matters.
+//!
+//! What is logged is also told to those who watch.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use quipu_core::effects::Event;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+use crate::watch::Line;
 
 /// Lines of one kind that strangers can cause: there are two such kinds, so that under attack some
 /// four lines a second are logged at most.
@@ -69,11 +74,12 @@ struct Kind {
 pub(crate) struct Events {
     kinds: Vec<Kind>,
     summarised: Instant,
+    lines: mpsc::Sender<Line>,
 }
 
 impl Events {
-    pub(crate) fn new(now: Instant) -> Self {
-        Events { kinds: Vec::new(), summarised: now }
+    pub(crate) fn new(now: Instant, lines: mpsc::Sender<Line>) -> Self {
+        Events { kinds: Vec::new(), summarised: now, lines }
     }
 
     /// Logs an event, or counts it among those left out.
@@ -81,11 +87,14 @@ impl Events {
         if !self.admit(event, now) {
             return;
         }
-        if event.is_warning() {
+        let line = Line { text: event.to_string(), is_warning: event.is_warning() };
+        if line.is_warning {
             tracing::warn!("{event}");
         } else {
             tracing::info!("{event}");
         }
+        // The driver waits for nobody who watches: what does not fit is in the log all the same.
+        let _ = self.lines.try_send(line);
     }
 
     /// Says what was left out, now and then. To be called as time passes.
@@ -140,10 +149,14 @@ mod tests {
         Event::LinkDown { peer, reason: LinkEnd::Closed }
     }
 
+    fn events(now: Instant) -> Events {
+        Events::new(now, mpsc::channel(1).0)
+    }
+
     #[test]
     fn a_flood_by_strangers_is_logged_once_a_second_and_the_rest_is_counted() {
         let start = Instant::now();
-        let mut events = Events::new(start);
+        let mut events = events(start);
         let seconds = 60;
         let logged = (0..seconds * 1000)
             .filter(|ms| events.admit(&link_down(None), start + Duration::from_millis(*ms)))
@@ -156,7 +169,7 @@ mod tests {
     #[test]
     fn a_flood_by_strangers_hides_nothing_that_a_member_causes() {
         let start = Instant::now();
-        let mut events = Events::new(start);
+        let mut events = events(start);
         while events.admit(&link_down(None), start) {}
         for node in 0..10 {
             assert!(events.admit(&link_down(Some(NodeId(node))), start));
@@ -166,7 +179,7 @@ mod tests {
     #[test]
     fn what_was_left_out_is_said_once() {
         let start = Instant::now();
-        let mut events = Events::new(start);
+        let mut events = events(start);
         while events.admit(&link_down(None), start) {}
         events.summarise(start + SUMMARY_EVERY / 2);
         assert_eq!(events.kinds[0].left_out, 1, "not yet");

@@ -9,6 +9,7 @@ mod accepting;
 mod cli;
 mod config;
 mod count;
+mod dashboard;
 mod data;
 mod disk;
 mod driver;
@@ -23,6 +24,7 @@ mod network;
 mod redis;
 mod run;
 mod start;
+mod watch;
 
 use std::env;
 use std::process::ExitCode;

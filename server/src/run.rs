@@ -27,6 +27,7 @@ use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
 use crate::redis;
 use crate::start::{StartError, start};
+use crate::watch::{Watch, lines};
 
 /// How long requests that are under way may delay the goodbye.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -80,6 +81,8 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         kept.clone(),
     );
     // Before what was kept is read, so that whoever asks learns that the node is starting.
+    let (logged, lines) = lines();
+    let watching = Watch::start(handle.clone(), lines);
     let (stop, stopping) = watch::channel(());
     let stopped = |mut stopping: watch::Receiver<()>| async move {
         let _ = stopping.changed().await;
@@ -97,7 +100,14 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         None => "no Redis clients".to_owned(),
     };
     let stopped = stopped(stopping);
-    fronts.spawn(http::serve(listener, handle.clone(), traffic, connections_max, stopped));
+    fronts.spawn(http::serve(
+        listener,
+        handle.clone(),
+        traffic,
+        watching,
+        connections_max,
+        stopped,
+    ));
     let started = start(&config, address.clone(), kept.counts);
     let (node, disk) = tokio::select! {
         started = started => started?,
@@ -116,7 +126,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     )
     .await?;
     let (leave, leaving) = oneshot::channel();
-    let driver = Driver::new(node, Clock::start(), disk, network, inbox);
+    let driver = Driver::new(node, Clock::start(), disk, network, inbox, logged);
     let mut driver = tokio::spawn(driver.run(leaving));
     handle.open();
     tracing::info!(

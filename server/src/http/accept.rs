@@ -13,7 +13,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,11 +25,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Service;
 
 use super::app::App;
+use super::errors::Problem;
+use super::openapi;
+use super::problem_document::Documented;
 use super::routes::{Route, router};
+use super::site::{self, Hosts};
 use super::traffic::Traffic;
 use crate::accepting::{ACCEPT_PAUSE, Complaints, is_of_one_connection};
 use crate::handle::Handle;
 use crate::redis;
+use crate::watch::Watch;
 
 /// How long a request's head may take to arrive, from the connection's start or the last answer on.
 /// So it also ends connections on which nothing is said. 75 s is what nginx gives an idle
@@ -66,14 +72,17 @@ pub(crate) async fn serve(
     listener: TcpListener,
     handle: Handle,
     redis: Arc<redis::Traffic>,
+    watch: Watch,
     connections_max: usize,
     stop: impl Future<Output = ()>,
 ) {
-    let app = Arc::new(App::new(handle, redis));
+    let hosts = Hosts::of(listener.local_addr().ok(), handle.address().as_str());
     let (stopping, stopped) = watch::channel(());
+    let app = Arc::new(App::new(handle, redis, watch, stopped.clone()));
     let server = Server {
         router: router(Arc::clone(&app)),
         app,
+        hosts: Arc::new(hosts),
         slots: Arc::new(Semaphore::new(connections_max)),
         stopped,
     };
@@ -107,6 +116,7 @@ pub(crate) async fn serve(
 struct Server {
     app: Arc<App>,
     router: Router,
+    hosts: Arc<Hosts>,
     slots: Arc<Semaphore>,
     /// Ends when the server stops.
     stopped: watch::Receiver<()>,
@@ -125,6 +135,7 @@ impl Server {
         let connection = Connection {
             app: Arc::clone(&self.app),
             router: self.router.clone(),
+            hosts: Arc::clone(&self.hosts),
             stopped: self.stopped.clone(),
             _slot: slot,
         };
@@ -143,6 +154,7 @@ fn set_options(stream: &TcpStream) {
 struct Connection {
     app: Arc<App>,
     router: Router,
+    hosts: Arc<Hosts>,
     stopped: watch::Receiver<()>,
     _slot: OwnedSemaphorePermit,
 }
@@ -150,7 +162,8 @@ struct Connection {
 impl Connection {
     async fn run(mut self, stream: TcpStream) {
         let traffic = &self.app.traffic;
-        let service = service_fn(|request| answer(self.router.clone(), traffic, request));
+        let service =
+            service_fn(|request| answer(self.router.clone(), traffic, &self.hosts, request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME_MAX)
@@ -177,13 +190,29 @@ impl Connection {
 async fn answer(
     mut router: Router,
     traffic: &Traffic,
+    hosts: &Hosts,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let route = Route::of(request.uri().path());
+    if let Err(problem) = site::check(request.method(), request.headers(), hosts) {
+        let response = refused(route, problem);
+        traffic.count(route, response.status());
+        return Ok(response);
+    }
     poll_fn(|cx| Service::<Request<Incoming>>::poll_ready(&mut router, cx)).await?;
     let response = router.call(request.map(Body::new)).await?;
     traffic.count(route, response.status());
     Ok(response)
+}
+
+/// In the words of the call that was meant. Its body is not read, so the connection ends.
+fn refused(route: Option<Route>, problem: Problem) -> Response {
+    let mut response = match route.map(openapi::refusals) {
+        Some((_, true)) => Documented::from(problem).into_response(),
+        _ => problem.into_response(),
+    };
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 #[cfg(test)]

@@ -5,17 +5,21 @@ use std::time::SystemTime;
 
 use axum::extract::State;
 use quipu_core::effects::{Op, Refusal, Results, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::batch::BATCHES_MAX;
 use super::errors::{Kind, Problem};
 use super::traffic::Traffic;
 use crate::handle::Handle;
 use crate::redis;
+use crate::watch::Watch;
 
 /// What every call has at hand.
 pub(super) struct App {
     pub(super) handle: Handle,
+    pub(super) watch: Watch,
+    /// Ends when the server stops.
+    pub(super) stopped: watch::Receiver<()>,
     pub(super) traffic: Traffic,
     /// The other front end's, for `/metrics`.
     pub(super) redis: Arc<redis::Traffic>,
@@ -29,9 +33,16 @@ pub(super) struct App {
 pub(super) type Shared = State<Arc<App>>;
 
 impl App {
-    pub(super) fn new(handle: Handle, redis: Arc<redis::Traffic>) -> Self {
+    pub(super) fn new(
+        handle: Handle,
+        redis: Arc<redis::Traffic>,
+        watch: Watch,
+        stopped: watch::Receiver<()>,
+    ) -> Self {
         App {
             handle,
+            watch,
+            stopped,
             traffic: Traffic::default(),
             redis,
             started: SystemTime::now(),

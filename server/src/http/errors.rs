@@ -52,6 +52,10 @@ pub(super) enum Kind {
     Busy,
     /// The node is about to end.
     Stopping,
+    /// A page of another site had a browser ask.
+    CrossSite,
+    /// Asked by a name that a page of another site may have made up.
+    Host,
     /// A fault of this program.
     Internal,
 }
@@ -71,6 +75,7 @@ impl Kind {
             Kind::Overflow => StatusCode::CONFLICT,
             Kind::Behind | Kind::Busy | Kind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Kind::TooManyCounters => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::CrossSite | Kind::Host => StatusCode::FORBIDDEN,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -117,7 +117,7 @@ impl Asked {
 }
 
 /// As forms are encoded, which is how clients encode queries: a plus is a space.
-fn decoded<'a>(what: &str, text: &'a str) -> Result<Cow<'a, str>, Problem> {
+pub(super) fn decoded<'a>(what: &str, text: &'a str) -> Result<Cow<'a, str>, Problem> {
     let spaced: Cow<'a, str> =
         if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
     let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|error| {
@@ -128,7 +128,7 @@ fn decoded<'a>(what: &str, text: &'a str) -> Result<Cow<'a, str>, Problem> {
 }
 
 /// What begins a name, or stands between two, is bounded as names are.
-fn name(parameter: &str, value: Cow<'_, str>) -> Result<Option<CounterName>, Problem> {
+pub(super) fn name(parameter: &str, value: Cow<'_, str>) -> Result<Option<CounterName>, Problem> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -146,7 +146,7 @@ fn limit(value: &str) -> Result<usize, Problem> {
     })
 }
 
-fn wrong(reason: String) -> Problem {
+pub(super) fn wrong(reason: String) -> Problem {
     Problem::new(Kind::Query, reason)
 }
 

@@ -10,6 +10,7 @@ mod app;
 mod batch;
 mod counters;
 mod errors;
+mod events;
 mod extract;
 mod link;
 mod listing;
@@ -18,8 +19,10 @@ mod openapi;
 mod operation;
 mod original;
 mod origins;
+mod page;
 mod problem_document;
 mod routes;
+mod site;
 mod status;
 mod traffic;
 

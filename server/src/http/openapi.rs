@@ -17,7 +17,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use super::errors::{self, Kind};
 use super::problem_document::{self, Document, words};
 use super::routes::Route;
-use super::{batch, counters, link, listing, metrics, original, origins, status};
+use super::{batch, counters, events, link, listing, metrics, original, origins, page, status};
 
 /// A distributed counter: every node counts, every node agrees. Every node of a cluster answers
 /// these calls, for every counter.
@@ -29,7 +29,8 @@ use super::{batch, counters, link, listing, metrics, original, origins, status};
         origins::origins, listing::list, batch::batch,
         original::health, original::count, original::increment, original::sync, original::peers,
         original::register, original::remove_peer, original::discovery,
-        status::status, metrics::metrics, link::upgrade, document,
+        status::status, metrics::metrics, events::events, link::upgrade, document,
+        page::page, page::file,
     ),
     components(schemas(Document<'_>, errors::Error)),
     tags(
@@ -53,10 +54,12 @@ pub(super) async fn document() -> Response {
 }
 
 /// What can be wrong with a request, and whether a problem document says so.
-const fn refusals(route: Route) -> (&'static [Kind], bool) {
+pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
     use Kind::*;
     match route {
-        Route::Health | Route::OpenApi => (&[], false),
+        Route::Health | Route::OpenApi | Route::Page => (&[], false),
+        Route::PageFile => (&[Path], false),
+        Route::Events => (&[Query, Busy, Stopping], true),
         Route::Count | Route::Peers | Route::Discovery | Route::Status | Route::Metrics => {
             (&[Stopping], false)
         }
@@ -89,8 +92,12 @@ fn described() -> Value {
     let mut api = Api::openapi();
     for route in Route::ALL {
         let Some(item) = api.paths.paths.get_mut(route.pattern()) else { continue };
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            add_refusals(operation, route);
+        let (kinds, is_documented) = refusals(route);
+        if let Some(operation) = &mut item.get {
+            add_refusals(operation, kinds, is_documented);
+        }
+        if let Some(operation) = &mut item.post {
+            add_refusals(operation, &[kinds, &[Kind::CrossSite]].concat(), is_documented);
             let may_be_left_out =
                 matches!(route, Route::CounterIncrement | Route::CounterDecrement);
             if let Some(RefOr::T(body)) = &mut operation.request_body
@@ -105,8 +112,7 @@ fn described() -> Value {
     described
 }
 
-fn add_refusals(operation: &mut Operation, route: Route) {
-    let (kinds, is_documented) = refusals(route);
+fn add_refusals(operation: &mut Operation, kinds: &[Kind], is_documented: bool) {
     let mut titles: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for kind in kinds {
         let (name, title) = words(*kind);

@@ -69,6 +69,8 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::TooManyCounters => ("urn:quipu:problem:too-many-counters", "Too many counters"),
         Kind::Busy => ("urn:quipu:problem:busy", "Too many such requests wait already"),
         Kind::Stopping => ("urn:quipu:problem:stopping", "This node is shutting down"),
+        Kind::CrossSite => ("urn:quipu:problem:cross-site", "Asked by a page of another site"),
+        Kind::Host => ("urn:quipu:problem:host", "Asked by a name that is not this machine's"),
         Kind::Internal => ("urn:quipu:problem:internal", "A fault of this node"),
     }
 }

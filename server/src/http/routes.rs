@@ -9,7 +9,9 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::app::App;
 use super::errors::{Kind, Problem};
-use super::{batch, counters, link, listing, metrics, openapi, original, origins, status};
+use super::{
+    batch, counters, events, link, listing, metrics, openapi, original, origins, page, status,
+};
 use crate::network::connection::PATH;
 
 /// A path, or a family of them.
@@ -33,12 +35,15 @@ pub(super) enum Route {
     OpenApi,
     Status,
     Metrics,
+    Events,
     Link,
+    Page,
+    PageFile,
 }
 
 impl Route {
     /// All, in the order of their numbers.
-    pub(super) const ALL: [Route; 19] = [
+    pub(super) const ALL: [Route; 22] = [
         Route::Health,
         Route::Count,
         Route::Increment,
@@ -57,7 +62,10 @@ impl Route {
         Route::OpenApi,
         Route::Status,
         Route::Metrics,
+        Route::Events,
         Route::Link,
+        Route::Page,
+        Route::PageFile,
     ];
 
     /// Its method and path.
@@ -81,7 +89,10 @@ impl Route {
             Route::OpenApi => ("GET", "/openapi.json"),
             Route::Status => ("GET", "/status"),
             Route::Metrics => ("GET", "/metrics"),
+            Route::Events => ("GET", "/events"),
             Route::Link => ("GET", PATH),
+            Route::Page => ("GET", "/"),
+            Route::PageFile => ("GET", "/page/{file}"),
         }
     }
 
@@ -109,7 +120,12 @@ impl Route {
             "/openapi.json" => Route::OpenApi,
             "/status" => Route::Status,
             "/metrics" => Route::Metrics,
+            "/events" => Route::Events,
             PATH => Route::Link,
+            "/" => Route::Page,
+            _ if path.strip_prefix("/page/").is_some_and(|file| !file.contains('/')) => {
+                Route::PageFile
+            }
             _ => match path.strip_prefix("/counters/").map(|rest| rest.split_once('/')) {
                 Some(None) => Route::Counter,
                 Some(Some((_, "increment"))) => Route::CounterIncrement,
@@ -141,7 +157,10 @@ impl Route {
             Route::OpenApi => get(openapi::document),
             Route::Status => get(status::status),
             Route::Metrics => get(metrics::metrics),
+            Route::Events => get(events::events),
             Route::Link => get(link::upgrade),
+            Route::Page => get(page::page),
+            Route::PageFile => get(page::file),
         }
     }
 }
@@ -198,7 +217,15 @@ mod tests {
 
     #[test]
     fn paths_that_only_resemble_a_route_are_unknown() {
-        for path in ["", "/", "/count/", "/counters/a/b", "/counters/a/increment/b", "/batch/"] {
+        for path in [
+            "",
+            "/page",
+            "/page/a/b",
+            "/count/",
+            "/counters/a/b",
+            "/counters/a/increment/b",
+            "/batch/",
+        ] {
             assert_eq!(Route::of(path), None, "{path}");
         }
     }

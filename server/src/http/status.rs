@@ -29,6 +29,10 @@ pub(super) struct Status<'a> {
     batches: u64,
     /// Whether the cluster has removed this node.
     removed: bool,
+    /// Increments and decrements taken here since the start.
+    increments: u64,
+    /// How much this origin has added and subtracted, all counters together.
+    counted: u64,
     peers: Vec<Peer<'a>>,
 }
 
@@ -41,6 +45,9 @@ pub(super) struct Peer<'a> {
     state: &'static str,
     /// Whether `GET /peers` names it.
     listed: bool,
+    /// How much its origin has added and subtracted, all counters together, as far as it is known
+    /// here.
+    counted: u64,
     /// Null while there is none.
     link: Option<Link>,
 }
@@ -80,6 +87,8 @@ impl<'a> Status<'a> {
             origins: status.origins,
             batches: status.version,
             removed: status.removed,
+            increments: report.totals.increments,
+            counted: status.counted,
             peers: status.peers.iter().map(Peer::from).collect(),
         }
     }
@@ -92,6 +101,7 @@ impl<'a> From<&'a PeerStatus> for Peer<'a> {
             node: peer.node.map(|node| node.to_string()),
             state: peer.state.as_str(),
             listed: peer.listed,
+            counted: peer.counted,
             link: peer.link.as_ref().map(|link| Link {
                 lag_versions: link.lag_versions,
                 lag_ms: link.lag.as_secs_f64() * 1e3,

@@ -103,6 +103,16 @@ impl Connection {
         Ok(bytes)
     }
 
+    /// The next chunk of an answer that comes in chunks; an empty one is its end.
+    pub fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let size = self.line()?;
+        let size = usize::from_str_radix(&size, 16)
+            .map_err(|_| io::Error::other(format!("expected a chunk's size, found {size:?}")))?;
+        let chunk = self.take(size)?;
+        self.line()?;
+        Ok(chunk)
+    }
+
     /// Whatever comes until the other side closes.
     pub fn rest(&mut self) -> io::Result<String> {
         let mut rest = Vec::new();

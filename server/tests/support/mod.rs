@@ -6,6 +6,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod data;
 pub mod deaf;
+pub mod events;
 pub mod http;
 pub mod load;
 pub mod mount;

@@ -1,0 +1,185 @@
+// Who is there, how far behind each is, and how much each counts.
+
+import { Chart, Sparkline } from "./chart.js";
+import { Rate, Series, quantile } from "./series.js";
+import { byId, digits, duration, element, rate, write } from "./text.js";
+
+/** Looks that a sparkline shows: two minutes, at one a second. */
+const SPARK = 120;
+
+/** Looks that the charts show: ten minutes. */
+const CHART = 601;
+
+/** Looks of which the quantiles of the lag are taken: half a minute. */
+const LAGS = 30;
+
+/** What is in trouble is shown first, since a hundred rows do not fit a screen. */
+const ORDER = { down: 1, suspect: 2, joining: 3, alive: 4, removed: 5 };
+
+class Row {
+  constructor(address) {
+    this.address = address;
+    this.rate = new Rate(SPARK);
+    this.lags = new Series(SPARK);
+    this.lagLine = new Sparkline();
+    this.rateLine = new Sparkline();
+    this.state = element("span", { class: "state" });
+    this.lag = element("td", { class: "number" });
+    this.perSecond = element("td", { class: "number" });
+    this.name = element("td", {}, element("code", {}, address));
+    this.element = element(
+      "tr",
+      { "data-node": address },
+      this.name,
+      element("td", {}, this.state),
+      this.lag,
+      element("td", { class: "drawing" }, this.lagLine.element),
+      this.perSecond,
+      element("td", { class: "drawing" }, this.rateLine.element),
+    );
+  }
+
+  /** @param node as the status of the node tells */
+  show({ state, origin, counted, link, isMe }, atMs) {
+    if (isMe && !this.badge) {
+      this.badge = element("span", { class: "badge" }, "this node");
+      this.name.append(this.badge);
+    }
+    // After a restart it counts under a new name, from nothing.
+    if (origin !== this.origin || counted < this.rate.before?.total) this.rate.restart();
+    this.origin = origin;
+    if (state === "alive" || state === "suspect") this.rate.look(counted, atMs);
+    else this.rate.series.push(null);
+    const lag = link ? link.lag_ms : null;
+    this.lags.push(lag);
+    this.stateNow = state;
+
+    write(this.state, state);
+    this.state.dataset.state = state;
+    this.element.classList.toggle("trouble", state === "down");
+    write(this.lag, isMe ? "–" : link?.behind ? "catching up" : duration(lag));
+    write(this.perSecond, rate(this.now));
+    this.lagLine.draw(this.lags, 5);
+    this.rateLine.draw(this.rate.series, 1);
+  }
+
+  get now() {
+    return this.stateNow === "alive" ? this.rate.now : null;
+  }
+}
+
+export class Cluster {
+  constructor() {
+    this.rows = new Map();
+    this.recent = [];
+    this.shownAtMs = performance.now();
+    this.total = new Series(CHART);
+    this.ours = new Series(CHART);
+    this.p50 = new Series(CHART);
+    this.p99 = new Series(CHART);
+    this.charts = [
+      new Chart(
+        byId("rate-chart"),
+        [
+          { label: "all nodes", series: this.total },
+          { label: "this node", series: this.ours },
+        ],
+        rate,
+        10,
+      ),
+      new Chart(
+        byId("lag-chart"),
+        [
+          { label: "p99", series: this.p99 },
+          { label: "p50", series: this.p50 },
+        ],
+        duration,
+        1,
+      ),
+    ];
+  }
+
+  /** @param status what the node says of itself and of the others; `null` if it is lost */
+  show(status) {
+    const series = [this.total, this.ours, this.p50, this.p99];
+    // A page in the background does not look; the time goes on.
+    const seconds = Math.round((performance.now() - this.shownAtMs) / 1000);
+    for (let missed = 1; missed < Math.min(seconds, CHART); missed++) series.forEach((s) => s.push(null));
+    this.shownAtMs = performance.now();
+    if (!status) {
+      series.forEach((s) => s.push(null));
+      for (const { rate } of this.rows.values()) rate.restart();
+      return this.charts.forEach((chart) => chart.draw());
+    }
+    const atMs = Number(status.uptime_ms);
+    const me = {
+      address: status.node_id,
+      state: status.removed ? "removed" : "alive",
+      origin: status.origin,
+      counted: status.counted,
+      isMe: true,
+    };
+    const nodes = [me, ...status.peers.map((peer) => ({ ...peer, origin: peer.node }))];
+    this.showRows(nodes, atMs);
+    this.showTiles(status, nodes);
+    this.draw(status);
+  }
+
+  showRows(nodes, atMs) {
+    const known = new Set(nodes.map((node) => node.address));
+    for (const [address, row] of this.rows) {
+      if (!known.has(address)) {
+        row.element.remove();
+        this.rows.delete(address);
+      }
+    }
+    for (const node of nodes) {
+      if (!this.rows.has(node.address)) this.rows.set(node.address, new Row(node.address));
+      this.rows.get(node.address).show(node, atMs);
+    }
+    const place = (node) => (node.isMe ? 0 : (ORDER[node.state] ?? 9));
+    const sorted = nodes.toSorted(
+      (a, b) => place(a) - place(b) || a.address.localeCompare(b.address, "en", { numeric: true }),
+    );
+    const body = byId("nodes");
+    sorted.forEach((node, at) => {
+      const { element: row } = this.rows.get(node.address);
+      if (body.children[at] !== row) body.insertBefore(row, body.children[at] ?? null);
+    });
+  }
+
+  showTiles(status, nodes) {
+    const members = nodes.filter((node) => node.state !== "removed" || node.isMe);
+    const alive = members.filter((node) => node.state === "alive").length;
+    const others = {};
+    for (const { state } of members) if (state !== "alive") others[state] = (others[state] ?? 0) + 1;
+    const list = Object.entries(others).map(([state, number]) => `${number} ${state}`);
+    write(byId("tile-nodes"), `${alive} of ${members.length}`);
+    write(byId("tile-nodes-note"), list.join(", ") || "all of them");
+    byId("tile-nodes").classList.toggle("trouble", alive < members.length);
+    write(byId("tile-counters"), digits(status.counters));
+    const isKept = status.fsync !== "in-memory";
+    write(byId("tile-kept"), isKept ? `on disk, fsync ${status.fsync}` : "in memory only");
+    write(byId("version"), `Quipu ${status.version}`);
+  }
+
+  draw(status) {
+    const rows = [...this.rows.values()];
+    const rates = rows.map((row) => row.now).filter((now) => now !== null);
+    const total = rates.length ? rates.reduce((sum, now) => sum + now, 0) : null;
+    this.total.push(total);
+    this.ours.push(this.rows.get(status.node_id)?.now ?? null);
+
+    const links = status.peers.filter((peer) => peer.link && peer.state === "alive");
+    this.recent.push(links.map((peer) => peer.link.lag_ms));
+    if (this.recent.length > LAGS) this.recent.shift();
+    const lags = this.recent.flat();
+    this.p50.push(quantile(lags, 0.5));
+    this.p99.push(quantile(lags, 0.99));
+
+    write(byId("tile-rate"), rate(total));
+    write(byId("tile-rate-note"), rates.length === 1 ? "this node" : `${rates.length} nodes`);
+    write(byId("tile-lag"), duration(this.p99.last));
+    this.charts.forEach((chart) => chart.draw());
+  }
+}

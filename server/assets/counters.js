@@ -1,0 +1,352 @@
+// The counters on the screen, and no others: a page of them is asked for, and only these are
+// listened to, however many there are.
+
+import { Sparkline } from "./chart.js";
+import * as node from "./node.js";
+import { Rate } from "./series.js";
+import { byId, digits, element, rate, say, write } from "./text.js";
+
+/** Rows of a page: what a tall screen shows. */
+const PAGE = 50;
+
+/** Rates that a sparkline shows: a minute, at one a second. */
+const SPARK = 60;
+
+/** As long a list of names as fits the head of a request, with room for what else is there. */
+const NAMES_BYTES_MAX = 8000;
+
+/** Rest after a key before the search begins. */
+const TYPING_MS = 150;
+
+/** How often a page that is not listened to as a whole is asked for again, for new names. */
+const RENEW_MS = 5000;
+
+class Row {
+  constructor(counters, name) {
+    this.counters = counters;
+    this.name = name;
+    this.rate = new Rate(SPARK);
+    this.line = new Sparkline();
+    this.opens = element(
+      "button",
+      { type: "button", class: "opens name", "aria-expanded": "false" },
+      name,
+    );
+    this.value = element("td", { class: "number value" });
+    this.perSecond = element("td", { class: "number rate" });
+    this.one = element("button", { type: "button", "aria-label": `Add 1 to ${name}` }, "+1");
+    this.element = element(
+      "tr",
+      { "data-counter": name },
+      element("td", {}, this.opens),
+      this.value,
+      this.perSecond,
+      element("td", { class: "drawing" }, this.line.element),
+      element("td", { class: "number" }, this.one),
+    );
+    this.opens.addEventListener("click", () => this.toggle());
+    this.one.addEventListener("click", () => this.add(1));
+  }
+
+  /** @param told a row as the node tells it */
+  set({ value, exact }) {
+    this.exact = exact === undefined ? value : BigInt(exact);
+    this.counters.later(this);
+  }
+
+  show() {
+    write(this.value, digits(this.exact));
+  }
+
+  look(atMs) {
+    this.rate.look(this.exact, atMs);
+    write(this.perSecond, rate(this.rate.now));
+    this.line.draw(this.rate.series, 1);
+    if (this.details) this.renew();
+  }
+
+  async add(by) {
+    try {
+      const answer = await node.add(this.name, by);
+      this.set(answer);
+      say(`${this.name} is now ${digits(this.exact)}`);
+      this.counters.complain("");
+    } catch (error) {
+      this.counters.complain(`${this.name}: ${error.message}`);
+    }
+  }
+
+  toggle() {
+    const isOpen = !this.details;
+    this.opens.setAttribute("aria-expanded", String(isOpen));
+    if (!isOpen) {
+      this.details.remove();
+      this.details = null;
+      return;
+    }
+    const by = element("input", {
+      type: "number",
+      value: "10",
+      step: "1",
+      required: "",
+      "aria-label": `How much to add to ${this.name}`,
+    });
+    const form = element("form", { class: "add-many" }, by, element("button", {}, "Add"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.add(by.valueAsNumber);
+    });
+    this.shares = element("tbody");
+    const heading = (text, kind = "number") => element("th", { scope: "col", class: kind }, text);
+    this.details = element(
+      "tr",
+      { class: "details" },
+      element(
+        "td",
+        { colspan: "5" },
+        form,
+        element(
+          "table",
+          {},
+          element("caption", {}, `Who has contributed to ${this.name}`),
+          element(
+            "thead",
+            {},
+            element(
+              "tr",
+              {},
+              heading("Origin: a start of a node", ""),
+              heading("Added"),
+              heading("Subtracted"),
+              heading("Raised", "number wide-only"),
+            ),
+          ),
+          this.shares,
+        ),
+      ),
+    );
+    this.element.after(this.details);
+    this.renew();
+  }
+
+  async renew() {
+    if (this.isRenewing) return;
+    this.isRenewing = true;
+    try {
+      const { origins } = await node.origins(this.name);
+      const number = (digitsOf, kind = "number") => element("td", { class: kind }, digits(digitsOf));
+      this.shares.replaceChildren(
+        ...origins.map(({ origin, address, plus, minus, raise }) =>
+          element(
+            "tr",
+            {},
+            element("td", {}, element("code", {}, address ?? `${origin} (ended)`)),
+            number(plus),
+            number(minus),
+            number(raise, "number wide-only"),
+          ),
+        ),
+      );
+    } catch {
+      // What is shown stays; that the node is lost is said elsewhere.
+    } finally {
+      this.isRenewing = false;
+    }
+  }
+}
+
+const ORDERS = {
+  name: (a, b) => (a.name < b.name ? -1 : 1),
+  value: (a, b) => (a.exact < b.exact ? 1 : a.exact > b.exact ? -1 : ORDERS.name(a, b)),
+  rate: (a, b) => (b.rate.now ?? 0) - (a.rate.now ?? 0) || ORDERS.name(a, b),
+};
+
+export class Counters {
+  /** @param listen takes what to listen to, as `Stream.listen` does */
+  constructor(listen) {
+    this.listen = listen;
+    this.rows = new Map();
+    this.order = "name";
+    this.prefix = "";
+    /** Where the pages before this one begin. */
+    this.pages = [null];
+    this.next = null;
+    this.changed = new Set();
+    this.asked = 0;
+    this.listedAtMs = 0;
+
+    byId("prefix").addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.search(byId("prefix").value), TYPING_MS);
+    });
+    byId("search").addEventListener("submit", (event) => {
+      event.preventDefault();
+      clearTimeout(this.typing);
+      this.search(byId("prefix").value);
+    });
+    byId("next").addEventListener("click", () => this.turn([...this.pages, this.next]));
+    byId("previous").addEventListener("click", () => this.turn(this.pages.slice(0, -1)));
+    byId("create").addEventListener("click", () => this.create(byId("prefix").value));
+    for (const button of document.querySelectorAll(".sort")) {
+      button.addEventListener("click", () => this.sort(button));
+    }
+  }
+
+  search(prefix) {
+    if (prefix === this.prefix) return;
+    this.prefix = prefix;
+    this.turn([null]);
+  }
+
+  turn(pages) {
+    this.pages = pages;
+    return this.load();
+  }
+
+  /** Asks for the page. */
+  async load() {
+    const asked = ++this.asked;
+    try {
+      const page = await node.list(this.prefix, this.pages.at(-1), PAGE);
+      // Another question was asked meanwhile.
+      if (asked !== this.asked) return;
+      this.listedAtMs = Date.now();
+      this.next = page.next;
+      this.fill(page.counters);
+      this.complain("");
+      this.listen(this.isWhole ? { prefix: this.prefix } : { names: this.names() });
+    } catch (error) {
+      if (asked !== this.asked) return;
+      this.complain(error.message);
+      // What happens to the cluster is to be seen all the same.
+      this.listen({ prefix: this.prefix });
+    }
+  }
+
+  /** Whether all that the search finds is on the screen. */
+  get isWhole() {
+    return this.pages.length === 1 && !this.next;
+  }
+
+  /** The names on the screen, as many as can be asked for at once. */
+  names() {
+    let bytes = 0;
+    return [...this.rows.keys()].filter((name) => {
+      bytes += encodeURIComponent(name).length + "&counter=".length;
+      return bytes < NAMES_BYTES_MAX;
+    });
+  }
+
+  fill(counters) {
+    const shown = new Set(counters.map(({ name }) => name));
+    for (const [name, row] of this.rows) {
+      if (shown.has(name)) continue;
+      row.element.remove();
+      row.details?.remove();
+      this.rows.delete(name);
+    }
+    for (const counter of counters) this.set(counter);
+    this.arrange();
+    this.showPlace();
+  }
+
+  set(counter) {
+    let row = this.rows.get(counter.name);
+    const isNew = !row;
+    if (isNew) {
+      row = new Row(this, counter.name);
+      this.rows.set(counter.name, row);
+    }
+    row.set(counter);
+    return isNew;
+  }
+
+  /** Values have changed. */
+  hear(counters) {
+    let hasNew = false;
+    for (const counter of counters) {
+      if (this.rows.has(counter.name)) this.set(counter);
+      else if (this.isWhole && counter.name.startsWith(this.prefix)) {
+        hasNew = true;
+        if (this.rows.size < PAGE) this.set(counter);
+      }
+    }
+    if (!hasNew) return;
+    this.arrange();
+    this.showPlace();
+    if (this.rows.size >= PAGE) this.load();
+  }
+
+  /** Shows a row's value in the next picture that the browser draws, with all others. */
+  later(row) {
+    if (this.changed.size === 0) {
+      requestAnimationFrame(() => {
+        for (const changed of this.changed) changed.show();
+        this.changed.clear();
+      });
+    }
+    this.changed.add(row);
+  }
+
+  /** Once a second. */
+  look(atMs) {
+    for (const row of this.rows.values()) row.look(atMs);
+    if (this.order !== "name") this.arrange();
+    if (!this.isWhole && Date.now() - this.listedAtMs > RENEW_MS) this.load();
+  }
+
+  sort(button) {
+    this.order = button.dataset.sort;
+    for (const other of document.querySelectorAll("#counters thead th")) {
+      other.removeAttribute("aria-sort");
+    }
+    const way = this.order === "name" ? "ascending" : "descending";
+    button.closest("th").setAttribute("aria-sort", way);
+    this.arrange();
+  }
+
+  /** Puts the rows in order, and moves only those that stand elsewhere. */
+  arrange() {
+    // Whoever is about to press a button in a row shall not find another one under the finger.
+    if (this.order !== "name" && byId("rows").matches(":hover, :focus-within")) return;
+    const body = byId("rows");
+    let at = body.firstElementChild;
+    for (const row of [...this.rows.values()].sort(ORDERS[this.order])) {
+      for (const part of [row.element, row.details]) {
+        if (!part) continue;
+        if (part === at) at = at.nextElementSibling;
+        else body.insertBefore(part, at);
+      }
+    }
+  }
+
+  showPlace() {
+    const number = this.rows.size;
+    const page = this.pages.length;
+    const found = number === 0 ? "no counter" : number === 1 ? "1 counter" : `${number} counters`;
+    write(byId("place"), this.isWhole ? found : `page ${page}, ${found}`);
+    byId("previous").disabled = page === 1;
+    byId("next").disabled = !this.next;
+    const isUnknown = this.prefix !== "" && page === 1 && !this.rows.has(this.prefix);
+    byId("create").hidden = !isUnknown;
+    write(byId("create"), isUnknown ? `Add 1 to “${this.prefix}”` : "");
+  }
+
+  async create(name) {
+    try {
+      this.set(await node.add(name, 1));
+      this.arrange();
+      this.showPlace();
+      say(`${name} is now 1`);
+    } catch (error) {
+      this.complain(error.message);
+    }
+  }
+
+  complain(text) {
+    const place = byId("place");
+    place.classList.toggle("complaint", text !== "");
+    if (text) write(place, text);
+    else this.showPlace();
+  }
+}

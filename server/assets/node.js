@@ -1,0 +1,77 @@
+// Talks to the node that this page came from: questions, increments, and the stream of events.
+
+/** How long a question may take: a node that is this slow is as good as gone. */
+const ANSWER_TIME_MAX_MS = 4000;
+
+/** Rest before a broken stream is opened anew. The browser does so by itself, but gives up where a
+ *  node that starts answers that it does. */
+const RETRY_MS = 1000;
+
+/** How often a counter's value is told. */
+const EVERY = "100ms";
+
+/** A whole number that a double cannot hold keeps its digits. */
+function read(text) {
+  return JSON.parse(text, (_, value, context) => {
+    const isRounded = typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER;
+    return isRounded && context?.source?.match(/^-?\d+$/) ? BigInt(context.source) : value;
+  });
+}
+
+/** Asks. @throws {Error} that says what was wrong, in the node's own words */
+async function ask(path, body) {
+  const options = { signal: AbortSignal.timeout(ANSWER_TIME_MAX_MS), cache: "no-store" };
+  if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
+  const response = await fetch(path, options);
+  const answer = read(await response.text());
+  if (!response.ok) throw new Error(answer.detail ?? answer.error ?? response.statusText);
+  return answer;
+}
+
+export const status = () => ask("status");
+
+export function list(prefix, after, limit) {
+  return ask(`counters?${new URLSearchParams({ prefix, after: after ?? "", limit })}`);
+}
+
+export const origins = (name) => ask(`counters/${encodeURIComponent(name)}/origins`);
+
+export const add = (name, by) => ask(`counters/${encodeURIComponent(name)}/increment`, { by });
+
+/** The stream of events, kept open. */
+export class Stream {
+  /** @param {{[event: string]: Function}} hears what is done with each event, `open` and `broken` */
+  constructor(hears) {
+    this.hears = hears;
+    this.query = null;
+    this.source = null;
+    this.timer = null;
+  }
+
+  /** Listens to these counters from now on. @param {{prefix: string}|{names: string[]}} what */
+  listen(what) {
+    const query = new URLSearchParams({ every: EVERY });
+    if (what.names) what.names.forEach((name) => query.append("counter", name));
+    else query.append("prefix", what.prefix);
+    if (this.query === query.toString()) return;
+    this.query = query.toString();
+    this.open();
+  }
+
+  open() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    const source = new EventSource(`events?${this.query}`);
+    this.source = source;
+    source.onopen = () => this.hears.open();
+    source.onerror = () => {
+      this.hears.broken();
+      if (source.readyState === EventSource.CLOSED && source === this.source) {
+        this.timer = setTimeout(() => this.open(), RETRY_MS);
+      }
+    };
+    for (const name of ["snapshot", "change", "peers", "log"]) {
+      source.addEventListener(name, (event) => this.hears[name](read(event.data)));
+    }
+  }
+}

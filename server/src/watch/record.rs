@@ -1,0 +1,439 @@
+//! What has changed, in the order of the last changes: each counter once, at its newest.
+//!
+//! Every change gets the next number, and takes the counter's older entry out. So whoever reads on
+//! from a number sees each counter that has changed since once, with the value that it has now.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use quipu_core::effects::{Row, Value};
+use quipu_core::name::CounterName;
+use quipu_core::status::{PeerState, PeerStatus};
+use serde::Serialize;
+
+/// Counters that the record holds at most: those that changed last. At some 300 bytes each, 40 MB,
+/// and only while somebody watches. Who is so slow that more have changed meanwhile begins anew.
+const COUNTERS_MAX: usize = 1 << 17;
+
+/// Lines of the node's log that are kept, to be shown to who begins to watch.
+const LINES_MAX: usize = 100;
+
+/// Entries that one reading looks at before it lets others in, some 0.1 ms.
+const LOOKS_MAX: usize = 1 << 13;
+
+/// A place in the record: everything up to and including it is known.
+pub(crate) type Position = u64;
+
+/// Which counters somebody wants to see.
+#[derive(Clone, Debug)]
+pub(crate) enum Filter {
+    /// Those whose names begin so; all if there is nothing.
+    Prefix(Option<CounterName>),
+    /// These.
+    Counters(Vec<CounterName>),
+}
+
+/// Something that is told.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// A counter has changed.
+    Counter {
+        name: CounterName,
+        /// Its name and value as JSON: written once, for whoever reads it.
+        json: Box<str>,
+    },
+    /// The peers are not who or how they were.
+    Peers(Arc<[Peer]>),
+    /// The node's log has a new line.
+    Line(Arc<LogLine>),
+}
+
+/// A peer and how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Peer {
+    address: String,
+    node: Option<String>,
+    state: &'static str,
+}
+
+/// A line of the node's log.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct LogLine {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) at_ms: u64,
+    pub(crate) level: &'static str,
+    pub(crate) text: String,
+}
+
+#[derive(Debug)]
+struct Entry {
+    position: Position,
+    /// The first bytes of a counter's name, so that most of those that nobody asked for are passed
+    /// over without reading it.
+    head: u64,
+    /// `None` once something newer stands further back.
+    what: Option<What>,
+}
+
+/// What was asked for lies before all that is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Forgotten;
+
+/// See the file.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    /// By position.
+    entries: VecDeque<Entry>,
+    counters: HashMap<CounterName, Position, RandomState>,
+    lines: VecDeque<Position>,
+    peers: Option<(Position, Arc<[Peer]>)>,
+    /// Of the last entry.
+    last: Position,
+    /// Changes of counters up to here may be missing.
+    floor: Position,
+    outdated: usize,
+}
+
+impl Record {
+    pub(crate) fn last(&self) -> Position {
+        self.last
+    }
+
+    /// Whether everything that changed behind this position is here.
+    pub(crate) fn reaches(&self, position: Position) -> bool {
+        (self.floor..=self.last).contains(&position)
+    }
+
+    /// Counters have changed.
+    pub(crate) fn changed(&mut self, rows: &[Row]) {
+        for (name, value) in rows {
+            let what = What::Counter { name: name.clone(), json: row_json(name, *value) };
+            let position = self.push(head(name.as_str()), what);
+            if let Some(older) = self.counters.insert(name.clone(), position) {
+                self.outdate(older);
+            }
+        }
+        while self.counters.len() > COUNTERS_MAX {
+            self.forget_oldest();
+        }
+        if self.outdated > self.entries.len() / 2 {
+            self.entries.retain(|entry| entry.what.is_some());
+            self.outdated = 0;
+        }
+    }
+
+    /// Peers are as the node's status says; true if they were not.
+    pub(crate) fn peers(&mut self, peers: &[PeerStatus]) -> bool {
+        let peers: Arc<[Peer]> = peers.iter().map(Peer::from).collect();
+        if self.peers.as_ref().is_some_and(|(_, known)| *known == peers) {
+            return false;
+        }
+        let position = self.push(0, What::Peers(Arc::clone(&peers)));
+        if let Some((older, _)) = self.peers.replace((position, peers)) {
+            self.outdate(older);
+        }
+        true
+    }
+
+    /// The node's log has a new line.
+    pub(crate) fn line(&mut self, line: LogLine) {
+        let position = self.push(0, What::Line(Arc::new(line)));
+        self.lines.push_back(position);
+        if self.lines.len() > LINES_MAX
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.outdate(oldest);
+        }
+    }
+
+    /// Forgets counters: nobody has watched for long, and changes are no longer told.
+    pub(crate) fn forget_counters(&mut self) {
+        self.entries.retain(|entry| !matches!(entry.what, None | Some(What::Counter { .. })));
+        self.entries.shrink_to_fit();
+        self.counters = HashMap::default();
+        self.outdated = 0;
+        // What changes from now on gets no number: a position of today would claim to know it.
+        self.last += 1;
+        self.floor = self.last;
+    }
+
+    /// The peers and the last lines, for who begins to watch.
+    pub(crate) fn state(&self) -> (Arc<[Peer]>, Vec<Arc<LogLine>>) {
+        let peers = self.peers.as_ref().map_or_else(|| Arc::from([]), |(_, peers)| peers.clone());
+        let line = |position: &Position| match self.at(*position)?.what.as_ref()? {
+            What::Line(line) => Some(Arc::clone(line)),
+            _ => None,
+        };
+        (peers, self.lines.iter().filter_map(line).collect())
+    }
+
+    /// Shows what lies behind `after`, up to and including `upto`, in order; no more than so many
+    /// entries. The position up to which everything was shown, and how many there were.
+    pub(crate) fn read(
+        &self,
+        after: Position,
+        upto: Position,
+        filter: &Filter,
+        shown_max: usize,
+        mut show: impl FnMut(Position, &What),
+    ) -> Result<(Position, usize), Forgotten> {
+        if !self.reaches(after) {
+            return Err(Forgotten);
+        }
+        let mut shown = 0;
+        if let Filter::Counters(names) = filter {
+            return Ok(self.read_named(after, upto, names, show));
+        }
+        let wanted = Wanted::new(filter);
+        let begin = self.entries.partition_point(|entry| entry.position <= after);
+        for (looks, entry) in self.entries.range(begin..).enumerate() {
+            if entry.position > upto {
+                break;
+            }
+            if shown == shown_max || looks == LOOKS_MAX {
+                return Ok((entry.position - 1, shown));
+            }
+            if let Some(what) = entry.what.as_ref().filter(|what| wanted.takes(entry.head, what)) {
+                show(entry.position, what);
+                shown += 1;
+            }
+        }
+        Ok((upto, shown))
+    }
+
+    /// The same for a handful of counters, which are looked up and not looked for.
+    fn read_named(
+        &self,
+        after: Position,
+        upto: Position,
+        names: &[CounterName],
+        mut show: impl FnMut(Position, &What),
+    ) -> (Position, usize) {
+        let counters = names.iter().filter_map(|name| self.counters.get(name).copied());
+        let peers = self.peers.as_ref().map(|(position, _)| *position);
+        let mut positions: Vec<Position> = counters
+            .chain(peers)
+            .chain(self.lines.iter().copied())
+            .filter(|position| (after + 1..=upto).contains(position))
+            .collect();
+        positions.sort_unstable();
+        positions.dedup();
+        for position in &positions {
+            if let Some(what) = self.at(*position).and_then(|entry| entry.what.as_ref()) {
+                show(*position, what);
+            }
+        }
+        (upto, positions.len())
+    }
+
+    fn push(&mut self, head: u64, what: What) -> Position {
+        self.last += 1;
+        self.entries.push_back(Entry { position: self.last, head, what: Some(what) });
+        self.last
+    }
+
+    fn at(&self, position: Position) -> Option<&Entry> {
+        let at = self.entries.binary_search_by_key(&position, |entry| entry.position).ok()?;
+        self.entries.get(at)
+    }
+
+    fn outdate(&mut self, position: Position) {
+        if let Ok(at) = self.entries.binary_search_by_key(&position, |entry| entry.position) {
+            self.entries[at].what = None;
+            self.outdated += 1;
+        }
+    }
+
+    /// Takes out the counter that has not changed for longest.
+    fn forget_oldest(&mut self) {
+        let mut kept = Vec::new();
+        while let Some(entry) = self.entries.pop_front() {
+            match entry.what {
+                None => self.outdated -= 1,
+                Some(What::Counter { name, .. }) => {
+                    self.counters.remove(&name);
+                    self.floor = self.floor.max(entry.position);
+                    break;
+                }
+                Some(What::Peers(_) | What::Line(_)) => kept.push(entry),
+            }
+        }
+        while let Some(entry) = kept.pop() {
+            self.entries.push_front(entry);
+        }
+    }
+}
+
+impl From<&PeerStatus> for Peer {
+    fn from(peer: &PeerStatus) -> Self {
+        Peer {
+            address: peer.address.clone(),
+            node: peer.node.map(|node| node.to_string()),
+            state: PeerState::as_str(peer.state),
+        }
+    }
+}
+
+/// A filter, ready to be asked often.
+struct Wanted<'a> {
+    prefix: &'a str,
+    head: u64,
+    mask: u64,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(filter: &'a Filter) -> Self {
+        let prefix = match filter {
+            Filter::Prefix(Some(prefix)) => prefix.as_str(),
+            Filter::Prefix(None) | Filter::Counters(_) => "",
+        };
+        let bits = 8 * u32::try_from(prefix.len().min(8)).unwrap_or(8);
+        let mask = if bits == 0 { 0 } else { u64::MAX << (64 - bits) };
+        Wanted { prefix, head: head(prefix), mask }
+    }
+
+    fn takes(&self, head: u64, what: &What) -> bool {
+        match what {
+            What::Counter { name, .. } => {
+                head & self.mask == self.head && name.as_str().starts_with(self.prefix)
+            }
+            What::Peers(_) | What::Line(_) => true,
+        }
+    }
+}
+
+/// The first eight bytes of a text, zeros behind a shorter one.
+fn head(text: &str) -> u64 {
+    let mut bytes = [0; 8];
+    for (byte, of_text) in bytes.iter_mut().zip(text.bytes()) {
+        *byte = of_text;
+    }
+    u64::from_be_bytes(bytes)
+}
+
+/// A counter as the page of a listing has it.
+pub(crate) fn row_json(name: &CounterName, value: Value) -> Box<str> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        name: &'a str,
+        value: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exact: Option<String>,
+    }
+    let exact = value.is_out_of_range().then(|| value.0.to_string());
+    let told = Told { name: name.as_str(), value: value.clamped(), exact };
+    // Text and numbers can always be written.
+    serde_json::to_string(&told).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> CounterName {
+        CounterName::new(text.as_bytes().to_vec()).unwrap()
+    }
+
+    fn changed(record: &mut Record, rows: &[(&str, i128)]) {
+        let rows: Vec<Row> = rows.iter().map(|(text, value)| (name(text), Value(*value))).collect();
+        record.changed(&rows);
+    }
+
+    fn line(record: &mut Record, text: &str) {
+        record.line(LogLine { at_ms: 0, level: "info", text: text.to_owned() });
+    }
+
+    fn prefix(text: &str) -> Filter {
+        Filter::Prefix((!text.is_empty()).then(|| name(text)))
+    }
+
+    /// All that lies behind a position, in parts of so many, as names and texts.
+    fn read(record: &Record, after: Position, filter: &Filter, part: usize) -> Vec<String> {
+        let (mut position, mut seen) = (after, Vec::new());
+        while position < record.last() {
+            let show = |_, what: &What| match what {
+                What::Counter { json, .. } => seen.push(json.to_string()),
+                What::Line(line) => seen.push(line.text.clone()),
+                What::Peers(_) => seen.push("peers".to_owned()),
+            };
+            let (upto, _) = record.read(position, record.last(), filter, part, show).unwrap();
+            assert!(upto > position, "it goes on");
+            position = upto;
+        }
+        seen
+    }
+
+    fn rows(rows: &[(&str, i128)]) -> Vec<String> {
+        let row = |(text, value): &(&str, i128)| row_json(&name(text), Value(*value)).into();
+        rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn each_counter_is_shown_once_with_its_newest_value_from_wherever_one_reads_on() {
+        let mut record = Record::default();
+        changed(&mut record, &[("a", 1), ("b", 1)]);
+        let early = record.last();
+        changed(&mut record, &[("a", 2), ("c", 1), ("a", 3)]);
+        for part in [1, 2, 100] {
+            let all = read(&record, 0, &prefix(""), part);
+            assert_eq!(all, rows(&[("b", 1), ("c", 1), ("a", 3)]));
+            assert_eq!(read(&record, early, &prefix(""), part), rows(&[("c", 1), ("a", 3)]));
+        }
+        assert_eq!(read(&record, record.last(), &prefix(""), 1), rows(&[]));
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_shown_and_lines_and_peers_always() {
+        let mut record = Record::default();
+        changed(&mut record, &[("page", 1), ("pages/about", 2), ("pages/a", 3), ("q", 4)]);
+        line(&mut record, "said");
+        let told = |filter: &Filter| read(&record, 0, filter, 100);
+        let with_line = |rows: Vec<String>| [rows, vec!["said".to_owned()]].concat();
+        assert_eq!(
+            told(&prefix("pages/a")),
+            with_line(rows(&[("pages/about", 2), ("pages/a", 3)]))
+        );
+        assert_eq!(told(&prefix("pages/ab")), with_line(rows(&[("pages/about", 2)])));
+        assert_eq!(told(&prefix("x")), with_line(rows(&[])));
+        let named = Filter::Counters(["q", "page", "none", "q"].map(name).to_vec());
+        assert_eq!(told(&named), with_line(rows(&[("page", 1), ("q", 4)])));
+    }
+
+    #[test]
+    fn the_record_is_bounded_and_says_so_to_whom_it_has_outrun() {
+        let mut record = Record::default();
+        line(&mut record, "first");
+        let early = record.last();
+        for round in 0..3 {
+            for n in 0..COUNTERS_MAX + 10 {
+                changed(&mut record, &[(&n.to_string(), round)]);
+            }
+        }
+        assert_eq!(record.counters.len(), COUNTERS_MAX);
+        assert!(record.entries.len() <= 2 * (COUNTERS_MAX + 2), "{}", record.entries.len());
+        assert!(!record.reaches(early));
+        let shown = record.read(early, record.last(), &prefix(""), 9, |_, _| ());
+        assert_eq!(shown, Err(Forgotten));
+        assert!(record.reaches(record.last()));
+        for n in 0..2 * LINES_MAX {
+            line(&mut record, &n.to_string());
+        }
+        let (_, lines) = record.state();
+        assert_eq!((lines.len(), lines[0].text.as_str()), (LINES_MAX, "100"));
+    }
+
+    #[test]
+    fn who_comes_back_after_nobody_watched_is_told_that_changes_were_missed() {
+        let mut record = Record::default();
+        changed(&mut record, &[("a", 1)]);
+        line(&mut record, "said");
+        let before = record.last();
+        record.forget_counters();
+        assert!(!record.reaches(before));
+        assert_eq!(record.state().1.len(), 1, "lines stay");
+        let again = record.last();
+        changed(&mut record, &[("a", 2)]);
+        assert_eq!(read(&record, again, &prefix(""), 9), rows(&[("a", 2)]));
+    }
+}
