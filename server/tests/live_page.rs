@@ -1,0 +1,279 @@
+//! The live page in a real browser, in front of real nodes.
+
+pub mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+use std::time::Duration;
+
+use support::browser::{Browser, SHOWING_TIME_MAX};
+use support::cluster::{AGREEING_TIME_MAX, LEAVING_TIME_MAX, Meeting, RETURNING_TIME_MAX};
+use support::load::Load;
+use support::node::Node;
+use support::wait::wait_until;
+
+/// The Enter key, as WebDriver has it.
+const ENTER: &str = "\u{e007}";
+
+/// A page looks at its cluster once a second.
+const LOOKING_TIME_MAX: Duration = Duration::from_secs(3);
+
+fn page_of(node: &Node) -> String {
+    format!("http://{}/", node.address())
+}
+
+fn value(node: &Node, name: &str) -> i64 {
+    node.get(&format!("/counters/{name}")).json()["value"].as_i64().expect("a value")
+}
+
+fn add(node: &Node, name: &str, by: i64) {
+    let path = format!("/counters/{name}/increment");
+    assert_eq!(node.post(&path, &format!(r#"{{"by":{by}}}"#)).status, 200);
+}
+
+/// The state that the page shows of a node.
+fn state(id: &str) -> String {
+    format!("[data-node='{id}'] .state")
+}
+
+fn counter(name: &str, what: &str) -> String {
+    format!("[data-counter='{name}'] {what}")
+}
+
+/// Opens the page, and waits until it hears of what happens.
+fn open(browser: &Browser, node: &Node) {
+    browser.open(&page_of(node));
+    browser.wait_for("#connection", SHOWING_TIME_MAX, |text| text == "live");
+    browser.wait_for("#me", SHOWING_TIME_MAX, |text| text == node.id());
+}
+
+#[track_caller]
+fn expect_no_complaints(browser: &Browser) {
+    assert_eq!(browser.complaints(), Vec::<String>::new(), "the console complains");
+}
+
+/// Whether red is what an element is written in.
+fn is_red(browser: &Browser, selector: &str) -> bool {
+    let script = format!("return getComputedStyle(document.querySelector({selector:?})).color");
+    let color = browser.run(&script);
+    let color = color.as_str().unwrap_or_default();
+    let parts: Vec<u32> =
+        color.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
+    matches!(parts[..], [red, green, blue, ..] if red > 2 * green && red > 2 * blue)
+}
+
+#[test]
+fn a_click_counts_on_all_nodes_and_what_they_count_is_shown() {
+    let Some(browser) = Browser::start() else { return };
+    let nodes = Meeting::by_broadcast().start_together(3, &[]);
+    add(&nodes[1], "visits", 41);
+    wait_until("it is here", AGREEING_TIME_MAX, || value(&nodes[0], "visits"), |v| *v == 41);
+    open(&browser, &nodes[0]);
+    for node in &nodes {
+        browser.wait_for(&state(&node.id()), SHOWING_TIME_MAX, |text| text == "alive");
+    }
+    browser.wait_for(&counter("visits", ".value"), SHOWING_TIME_MAX, |text| text == "41");
+    browser.click(&counter("visits", "td:last-child button"));
+    browser.wait_for(&counter("visits", ".value"), SHOWING_TIME_MAX, |text| text == "42");
+    for node in &nodes {
+        wait_until("every node has it", AGREEING_TIME_MAX, || value(node, "visits"), |v| *v == 42);
+    }
+
+    add(&nodes[2], "visits", 958);
+    add(&nodes[2], "fresh", 3);
+    browser.wait_for(&counter("visits", ".value"), SHOWING_TIME_MAX, |text| text == "1,000");
+    browser.wait_for(&counter("fresh", ".value"), SHOWING_TIME_MAX, |text| text == "3");
+
+    browser.click(&counter("visits", ".opens"));
+    let origins =
+        browser.wait_for(".details tbody", SHOWING_TIME_MAX, |text| text.lines().count() == 3);
+    for (node, added) in nodes.iter().zip(["1", "41", "958"]) {
+        let is_told = |line: &str| line.contains(&node.id()) && line.contains(added);
+        assert!(origins.lines().any(is_told), "{added} of {}: {origins}", node.id());
+    }
+    browser.write(".details input", "\u{e009}a\u{e000}-500");
+    browser.press(ENTER);
+    browser.wait_for(&counter("visits", ".value"), SHOWING_TIME_MAX, |text| text == "500");
+    expect_no_complaints(&browser);
+}
+
+#[test]
+fn a_killed_node_is_red_and_said_to_be_down_and_returns() {
+    let Some(browser) = Browser::start() else { return };
+    let meeting = Meeting::by_broadcast();
+    let mut nodes = meeting.start_together(3, &[]);
+    open(&browser, &nodes[0]);
+    let of_third = state(&nodes[2].id());
+    browser.wait_for(&of_third, SHOWING_TIME_MAX, |text| text == "alive");
+    assert!(!is_red(&browser, &of_third));
+    let load = Load::on(&[&nodes[0]]);
+    let shows_a_rate = |text: &str| !["–", "0"].contains(&text);
+    browser.wait_for("#tile-rate", SHOWING_TIME_MAX, shows_a_rate);
+
+    nodes[2].kill();
+    let within = LEAVING_TIME_MAX + LOOKING_TIME_MAX;
+    browser.wait_for(&of_third, within, |text| text == "down");
+    assert!(is_red(&browser, &of_third));
+    assert_eq!(browser.text("#tile-nodes"), "2 of 3");
+    let is_told = format!("peer {} is down", nodes[2].id());
+    browser.wait_for("#events", SHOWING_TIME_MAX, |text| text.contains(&is_told));
+
+    nodes[2] = meeting.start_at(nodes[2].address().port());
+    browser.wait_for(&of_third, RETURNING_TIME_MAX + LOOKING_TIME_MAX, |text| text == "alive");
+    assert!(!is_red(&browser, &of_third));
+    assert_eq!(browser.text("#tile-nodes"), "3 of 3");
+    load.stop();
+    expect_no_complaints(&browser);
+}
+
+#[test]
+fn a_page_that_has_lost_its_node_says_so_and_finds_it_again() {
+    let Some(browser) = Browser::start() else { return };
+    let meeting = Meeting::by_hand();
+    let mut node = meeting.start(&[]);
+    add(&node, "a", 7);
+    open(&browser, &node);
+    browser.wait_for(&counter("a", ".value"), SHOWING_TIME_MAX, |text| text == "7");
+    node.kill();
+    browser.wait_for("#connection", SHOWING_TIME_MAX, |text| text == "node lost");
+    let words = format!("This page has lost its node {}", node.id());
+    let said = browser.wait_for("#lost", SHOWING_TIME_MAX, |text| text.contains(&words));
+    assert!(said.contains("It keeps trying"), "{said}");
+    assert_eq!(browser.text(&counter("a", ".value")), "7", "what it heard last stays");
+
+    node = meeting.start_at(node.address().port());
+    browser.wait_for("#connection", SHOWING_TIME_MAX, |text| text == "live");
+    assert_eq!(browser.text("#lost"), "");
+    // What it kept in memory is gone with it.
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "no counter");
+    add(&node, "b", 1);
+    browser.wait_for(&counter("b", ".value"), SHOWING_TIME_MAX, |text| text == "1");
+}
+
+#[test]
+fn a_search_finds_one_of_thousands_and_a_phone_scrolls_in_one_direction_only() {
+    let Some(browser) = Browser::start() else { return };
+    let node = Node::start(&[]);
+    for part in 0..3 {
+        let op = |n: i32| format!(r#"{{"op":"increment","name":"page/{n:05}","by":{n}}}"#);
+        let ops: Vec<_> = (1 + 1000 * part..=1000 * (part + 1)).map(op).collect();
+        let answer = node.post("/batch", &format!(r#"{{"operations":[{}]}}"#, ops.join(",")));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let long = "a-name-that-is-long-enough-to-be-wider-than-any-phone-".repeat(4);
+    add(&node, &long, 9_223_372_036_854_775_807);
+    open(&browser, &node);
+    let rows = || browser.run("return document.querySelectorAll('[data-counter]').length");
+    wait_until("a page of rows", SHOWING_TIME_MAX, rows, |rows| *rows == 50);
+    assert_eq!(browser.text(&counter(&long, ".value")), "9,223,372,036,854,775,807");
+
+    browser.click("#next");
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "page 2, 50 counters");
+    browser.wait_for(&counter("page/00050", ".value"), SHOWING_TIME_MAX, |text| text == "50");
+    // What is on the screen is listened to, wherever it stands.
+    add(&node, "page%2F00060", 1000);
+    browser.wait_for(&counter("page/00060", ".value"), SHOWING_TIME_MAX, |text| text == "1,060");
+
+    browser.write("#prefix", "page/0123");
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "10 counters");
+    assert_eq!(browser.text(&counter("page/01234", ".value")), "1,234");
+    browser.write("#prefix", "4x");
+    browser.wait_for("#create", SHOWING_TIME_MAX, |text| text == "Add 1 to “page/01234x”");
+    browser.click("#create");
+    wait_until("it counts", AGREEING_TIME_MAX, || value(&node, "page%2F01234x"), |v| *v == 1);
+
+    browser.write("#prefix", "\u{e009}a\u{e000}\u{e003}");
+    wait_until("a page of rows", SHOWING_TIME_MAX, rows, |rows| *rows == 50);
+    for (width, height) in [(390, 844), (320, 640), (1440, 1000)] {
+        browser.resize(width, height, width < 500);
+        let is_wider =
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.run(is_wider), 0, "{width} pixels wide");
+        let small = "return [...document.querySelectorAll('#rows button:not(.opens)')].filter((b) => b.getBoundingClientRect().right > innerWidth).length";
+        assert_eq!(browser.run(small), 0, "buttons beyond the edge at {width} pixels");
+    }
+    expect_no_complaints(&browser);
+}
+
+#[test]
+fn the_page_can_be_used_by_keyboard_and_every_control_has_a_name() {
+    let Some(browser) = Browser::start() else { return };
+    let node = Node::start(&[]);
+    add(&node, "a", 1);
+    open(&browser, &node);
+    browser.wait_for(&counter("a", ".value"), SHOWING_TIME_MAX, |text| text == "1");
+    let tab = "\u{e004}";
+    let has_focus = |selector: &str| {
+        browser.run(&format!("return document.activeElement.matches({selector:?})")) == true
+    };
+    // The first stop leads past everything to the counters, and from there on to a row's button.
+    browser.press(tab);
+    assert!(has_focus(".skip"));
+    browser.press(ENTER);
+    let button = "[data-counter='a'] td:last-child button";
+    for _ in 0..10 {
+        browser.press(tab);
+        if has_focus(button) {
+            break;
+        }
+    }
+    assert!(has_focus(button));
+    browser.press(ENTER);
+    browser.wait_for(&counter("a", ".value"), SHOWING_TIME_MAX, |text| text == "2");
+    browser.wait_for("#said", SHOWING_TIME_MAX, |_| {
+        browser.run("return document.querySelector('#said').textContent") == "a is now 2"
+    });
+    let nameless = browser.run(
+        "return [...document.querySelectorAll('button, input, a')].filter((control) => \
+         !control.hidden && !(control.innerText || control.ariaLabel || control.labels?.length))\
+         .map((control) => control.outerHTML)",
+    );
+    assert_eq!(nameless, serde_json::json!([]));
+    expect_no_complaints(&browser);
+}
+
+#[test]
+fn a_page_of_another_site_cannot_make_a_browser_count() {
+    let Some(browser) = Browser::start() else { return };
+    let node = Node::start(&[]);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4096]);
+            let page = "<!doctype html><title>elsewhere</title><p>Come in.</p>";
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
+            let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{page}", page.len());
+        }
+    });
+    let refused = |path: &str| {
+        let metrics = node.get("/metrics").body;
+        let label = format!("route=\"{path}\"");
+        let is_refusal = |line: &&str| line.contains(&label) && line.contains("4xx");
+        let line = metrics.lines().find(is_refusal);
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    // Another site, and another port of the same one.
+    for (number, host) in (1..).zip(["localhost", "127.0.0.1"]) {
+        browser.open(&format!("http://{host}:{port}/"));
+        browser.wait_for("p", SHOWING_TIME_MAX, |text| text == "Come in.");
+        let node_url = page_of(&node);
+        browser.run(&format!(
+            "return fetch('{node_url}increment', {{method: 'POST', mode: 'no-cors'}}).then(() => 1)"
+        ));
+        assert_eq!(refused("/increment"), number, "the call has come, and was refused");
+        browser.run(&format!(
+            "const form = document.createElement('form'); form.method = 'post'; \
+             form.action = '{node_url}counters/a/increment'; document.body.append(form); form.submit()"
+        ));
+        let path = "/counters/{name}/increment";
+        wait_until("the form has come", SHOWING_TIME_MAX, || refused(path), |n| *n == number);
+    }
+    assert_eq!((node.count(), value(&node, "a")), (0, 0));
+    // The same call from the node's own page.
+    open(&browser, &node);
+    browser.run("return fetch('/increment', {method: 'POST'}).then((answer) => answer.status)");
+    assert_eq!(node.count(), 1);
+}
