@@ -257,9 +257,9 @@ fn half_requests_held_open_keep_nobody_else_waiting_and_count_nothing() {
 
 #[test]
 fn connections_beyond_the_bound_are_told_so_and_room_is_made_by_those_that_leave() {
-    // Half of so few descriptors are for connections, and half of those for each front end.
+    // Half of so few descriptors are for connections, all of HTTP where there are no Redis clients.
     let node = Node::start_with_descriptors(200, &["--disable-discovery"]);
-    let mut held: Vec<_> = (0..50)
+    let mut held: Vec<_> = (0..100)
         .map(|_| {
             let mut connection = Connection::open(node.address()).unwrap();
             connection.send(b"GET /count HTTP/1.1\r\n").unwrap();
