@@ -234,7 +234,7 @@ fn a_bit_that_flips_in_a_snapshot_is_found_out() {
         }
     }
     for length in 0..bytes.len() {
-        let error = try_with(bytes[..length].to_vec()).err().expect("it is cut short");
+        let error = try_with(bytes[..length].to_vec()).expect_err("it is cut short");
         assert_eq!(damage(&error).0, file, "{length} bytes");
     }
 }
