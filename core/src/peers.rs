@@ -392,14 +392,6 @@ impl Peers {
         if known.is_some_and(|peer| peer.is_up && peer.identity.origin == identity.origin) {
             return;
         }
-        let identity = match known {
-            // A later start of its that is gone, maybe of a copy of its disk: it must hear of that
-            // one to come after it.
-            Some(gone) if !gone.is_up && gone.identity.order() > identity.order() => {
-                Identity { address: identity.address, ..gone.identity.clone() }
-            }
-            _ => identity,
-        };
         if !self.rumours.contains_key(&identity.node) && self.rumours.len() < RUMOURS_MAX {
             let node = identity.node;
             self.rumours.insert(node, Rumour { identity, tries: 0, next: now });
