@@ -1,7 +1,7 @@
 # Each line below is one command that could be typed by hand. The cluster's nodes run in containers
 # where a Docker engine answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
-.PHONY: all stop restart clean logs add-node build image bench help \
+.PHONY: all stop restart clean logs add-node build image bench demo pictures help \
 	test test-api test-chaos test-full test-health test-increment test-count test-sync test-all-peers \
 	test-peers test-discovery test-remove-existing-peer
 
@@ -71,6 +71,9 @@ test-full: ## All test-… targets that ask a running cluster, in turn
 
 bench: ## Measure this machine
 	@scripts/bench
+
+pictures: ## Renew the pictures of the live page
+	@scripts/pictures
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1	\2/p' Makefile | while IFS='	' read -r target what; do printf '%-26s %s\n' "$$target" "$$what"; done

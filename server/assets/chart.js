@@ -64,6 +64,9 @@ function roundUp(number) {
   return [1, 2, 5, 10].map((times) => times * power).find((round) => round >= number * 0.999);
 }
 
+/** Moments that a chart spans: the least of these that its lines fit. */
+const SPANS = [121, 301, 601];
+
 const WIDTH = 600;
 const HEIGHT = 150;
 
@@ -123,7 +126,8 @@ export class Chart {
   }
 
   draw() {
-    const most = this.lines[0].series.most;
+    const number = Math.max(...this.lines.map(({ series }) => series.values.length));
+    const most = SPANS.find((span) => span >= number) ?? this.lines[0].series.most;
     const known = this.lines.flatMap(({ series }) => series.values).filter((v) => v !== null);
     const top = roundUp(Math.max(this.least, ...known));
     this.lines.forEach(({ series }, at) => {

@@ -13,6 +13,9 @@ const CHART = 601;
 /** Looks of which the quantiles of the lag are taken: half a minute. */
 const LAGS = 30;
 
+/** A look may be so many seconds late, on a browser that has other things to do. */
+const MISSED_MOST = 3;
+
 /** What is in trouble is shown first, since a hundred rows do not fit a screen. */
 const ORDER = { down: 1, suspect: 2, joining: 3, alive: 4, removed: 5 };
 
@@ -103,8 +106,9 @@ export class Cluster {
   show(status) {
     const series = [this.total, this.ours, this.p50, this.p99];
     // A page in the background does not look; the time goes on.
-    const seconds = Math.round((performance.now() - this.shownAtMs) / 1000);
-    for (let missed = 1; missed < Math.min(seconds, CHART); missed++) series.forEach((s) => s.push(null));
+    const seconds = Math.floor((performance.now() - this.shownAtMs) / 1000);
+    const missed = seconds > MISSED_MOST ? Math.min(seconds, CHART) : 0;
+    for (let second = 0; second < missed; second++) series.forEach((s) => s.push(null));
     this.shownAtMs = performance.now();
     if (!status) {
       series.forEach((s) => s.push(null));

@@ -103,7 +103,8 @@ class Row {
       { class: "details" },
       element(
         "td",
-        { colspan: "5" },
+        // A phone shows three of the columns, and cells that span more would make new ones.
+        { colspan: matchMedia("(max-width: 760px)").matches ? "3" : "5" },
         form,
         element(
           "table",
@@ -140,7 +141,7 @@ class Row {
           element(
             "tr",
             {},
-            element("td", {}, element("code", {}, address ?? `${origin} (ended)`)),
+            element("td", {}, element("code", {}, address ?? `${origin} (out of reach)`)),
             number(plus),
             number(minus),
             number(raise, "number wide-only"),

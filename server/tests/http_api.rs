@@ -10,7 +10,7 @@ use support::transcript::transcript;
 use support::wait::wait_until;
 
 /// Every call.
-const CALLS: [(&str, &str); 19] = [
+const CALLS: [(&str, &str); 22] = [
     ("GET", "/health"),
     ("GET", "/count"),
     ("POST", "/increment"),
@@ -29,7 +29,10 @@ const CALLS: [(&str, &str); 19] = [
     ("GET", "/openapi.json"),
     ("GET", "/status"),
     ("GET", "/metrics"),
+    ("GET", "/events"),
     ("GET", "/link"),
+    ("GET", "/"),
+    ("GET", "/page/main.js"),
 ];
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) async fn page(headers: HeaderMap) -> Response {
 #[utoipa::path(
     get, path = "/page/{file}", tag = "operation",
     params(("file" = String, Path, description = "Its name")),
-    responses((status = 200, description = "The file", body = String, content_type = "text/*"))
+    responses((status = 200, description = "The file", body = String, content_type = "*/*"))
 )]
 pub(super) async fn file(
     headers: HeaderMap,
