@@ -242,10 +242,13 @@ fn a_page_of_another_site_cannot_make_a_browser_count() {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
-            let _ = stream.read(&mut [0; 4096]);
-            let page = "<!doctype html><title>elsewhere</title><p>Come in.</p>";
-            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
-            let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{page}", page.len());
+            // Browsers open connections that they may never use.
+            thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                let page = "<!doctype html><title>elsewhere</title><p>Come in.</p>";
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
+                let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{page}", page.len());
+            });
         }
     });
     let refused = |path: &str| {
@@ -276,4 +279,31 @@ fn a_page_of_another_site_cannot_make_a_browser_count() {
     open(&browser, &node);
     browser.run("return fetch('/increment', {method: 'POST'}).then((answer) => answer.status)");
     assert_eq!(node.count(), 1);
+}
+
+#[test]
+fn the_page_is_asked_for_anew_only_when_it_has_changed_and_loads_nothing_from_elsewhere() {
+    let node = Node::start(&[]);
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page/main.js", "text/javascript; charset=utf-8"),
+        ("/page/style.css", "text/css; charset=utf-8"),
+        ("/page/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = node.get(path);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)));
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+        let etag = answer.header("etag").expect("a tag").to_owned();
+        let mut connection = node.connect().expect("a connection");
+        let mut again = |known: &str| {
+            let known = format!("If-None-Match: {known}");
+            connection.request("GET", path, &[&known], "").expect("an answer")
+        };
+        let unchanged = again(&etag);
+        assert_eq!((unchanged.status, unchanged.body.as_str()), (304, ""));
+        assert_eq!(again("\"of-another-release\"").status, 200);
+    }
 }
