@@ -74,6 +74,8 @@ bench: ## Measure this machine
 
 pictures: ## Renew the pictures of the live page
 	@scripts/pictures
+demo: ## One minute: three nodes under load, one cut off and healed, and the sums
+	@scripts/demo
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1	\2/p' Makefile | while IFS='	' read -r target what; do printf '%-26s %s\n' "$$target" "$$what"; done
