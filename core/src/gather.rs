@@ -39,6 +39,8 @@ pub(crate) struct Gather {
     entries: Vec<(u32, Slot)>,
     places: HashMap<u32, usize, FixedState>,
     bytes: usize,
+    /// When the oldest change was accepted.
+    accepted: Option<Time>,
     left: Option<Time>,
 }
 
@@ -47,6 +49,8 @@ pub(crate) struct Gather {
 pub(crate) struct Push<'a> {
     pub(crate) after: Version,
     pub(crate) batches: u64,
+    /// When the oldest change in it was accepted.
+    pub(crate) accepted: Time,
     pub(crate) entries: Vec<Entry<'a>>,
 }
 
@@ -57,9 +61,10 @@ impl Push<'_> {
 }
 
 impl Gather {
-    /// Adds a synced batch. Batches come in the order of their versions.
-    pub(crate) fn add(&mut self, batch: &OwnBatch, counters: &Counters) {
+    /// Adds a synced batch that was accepted at a time. Batches come in the order of their versions.
+    pub(crate) fn add(&mut self, accepted: Time, batch: &OwnBatch, counters: &Counters) {
         self.upto = batch.version;
+        self.accepted.get_or_insert(accepted);
         for &(place, slot) in &batch.entries {
             match self.find(place) {
                 Some(at) => self.entries[at].1 = slot,
@@ -98,7 +103,8 @@ impl Gather {
             .drain(..)
             .map(|(place, slot)| Entry::new(counters.name_at(place), slot))
             .collect();
-        let push = Push { after: self.after, batches: self.upto - self.after, entries };
+        let accepted = self.accepted.take().unwrap_or(now);
+        let push = Push { after: self.after, batches: self.upto - self.after, accepted, entries };
         self.after = self.upto;
         self.places.clear();
         self.bytes = 0;
@@ -143,17 +149,19 @@ mod tests {
         let mut gather = Gather::default();
         assert_eq!(gather.next_deadline(), None);
         let first = batch(&mut counters, "a");
-        gather.add(&first, &counters);
+        gather.add(ms(4), &first, &counters);
         let push = gather.take(ms(5), &counters).unwrap();
         assert_eq!((push.after, push.batches, push.entries.len()), (0, 1, 1));
-        for name in ["a", "b", "a"] {
+        assert_eq!(push.accepted, ms(4));
+        for (name, at) in [("a", 2), ("b", 3), ("a", 5)] {
             let batch = batch(&mut counters, name);
-            gather.add(&batch, &counters);
+            gather.add(ms(at), &batch, &counters);
             assert!(gather.take(ms(5), &counters).is_none());
         }
         assert_eq!(gather.next_deadline(), Some(ms(6)));
         let push = gather.take(ms(6), &counters).unwrap();
         assert_eq!((push.after, push.batches), (1, 3));
+        assert_eq!(push.accepted, ms(2), "the oldest counts");
         let plus: Vec<(&str, u64)> = push.entries.iter().map(|e| (e.name, e.plus)).collect();
         assert_eq!(plus, [("a", 3), ("b", 1)], "each counter once, with its latest numbers");
         assert_eq!(gather.next_deadline(), None);
@@ -166,7 +174,7 @@ mod tests {
         let mut largest = 0;
         for n in 0..20_000 {
             let batch = batch(&mut counters, &format!("{n:0200}"));
-            gather.add(&batch, &counters);
+            gather.add(Time::ZERO, &batch, &counters);
             if let Some(push) = gather.take(Time::ZERO, &counters) {
                 let bytes: usize =
                     push.entries.iter().map(|e| e.name.len() + ENTRY_BYTES_MAX).sum();

@@ -19,6 +19,7 @@ pub mod effects;
 mod exchange;
 pub mod fingerprint;
 mod gather;
+pub mod histogram;
 pub mod identity;
 mod limit;
 mod links;

@@ -128,8 +128,8 @@ pub struct Node {
     totals: Totals,
     /// Own batches closed since the last call of `close_batch`.
     closed: Vec<OwnBatch>,
-    /// Own batches that wait for their sync, by the number of the caller's batch.
-    unsynced: VecDeque<(u64, Vec<OwnBatch>)>,
+    /// Own batches that wait for their sync, by the number of the caller's batch, and since when.
+    unsynced: VecDeque<(u64, Time, Vec<OwnBatch>)>,
     batch: u64,
     parked: VecDeque<Parked>,
     awaiting: Vec<Awaiting>,
@@ -264,7 +264,7 @@ impl Node {
         self.keep_who_we_are(effects);
         self.batch += 1;
         if !self.closed.is_empty() {
-            self.unsynced.push_back((self.batch, std::mem::take(&mut self.closed)));
+            self.unsynced.push_back((self.batch, now, std::mem::take(&mut self.closed)));
         }
         self.batch
     }
@@ -578,12 +578,12 @@ impl Node {
     }
 
     fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {
-        while self.unsynced.front().is_some_and(|(number, _)| *number <= batch)
-            && let Some((_, batches)) = self.unsynced.pop_front()
+        while self.unsynced.front().is_some_and(|(number, ..)| *number <= batch)
+            && let Some((_, accepted, batches)) = self.unsynced.pop_front()
         {
             for batch in &batches {
                 let (totals, out) = (&mut self.totals, &mut effects.at_once);
-                self.replication.synced(now, batch, &self.counters, totals, out);
+                self.replication.synced(now, accepted, batch, &self.counters, totals, out);
             }
         }
         self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
@@ -689,7 +689,7 @@ impl Node {
                 if version > self.counters.our_version() {
                     return self.foreign_writer(now, link, effects);
                 }
-                self.replication.confirmed(link, version);
+                self.replication.confirmed(now, link, version, &mut self.totals);
             }
             Message::DigestHash(hash) => self.replication.hear_hash(link, hash),
             Message::DigestPart { first, last, rows } => {

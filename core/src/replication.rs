@@ -111,12 +111,13 @@ impl Replication {
     pub(crate) fn synced(
         &mut self,
         now: Time,
+        accepted: Time,
         batch: &OwnBatch,
         counters: &Counters,
         totals: &mut Totals,
         out: &mut Vec<Effect>,
     ) {
-        self.gather.add(batch, counters);
+        self.gather.add(accepted, batch, counters);
         if self.gather.is_full() {
             self.push(now, counters, totals, out);
         }
@@ -134,7 +135,7 @@ impl Replication {
         if self.sessions.is_empty() {
             return;
         }
-        let upto = push.upto();
+        let (upto, accepted) = (push.upto(), push.accepted);
         let bytes = codec::encode(&Message::Push {
             after: push.after,
             batches: push.batches,
@@ -143,9 +144,10 @@ impl Replication {
         let mut links = Vec::with_capacity(self.sessions.len());
         for (&link, session) in &mut self.sessions {
             if session.window.is_open() {
-                session.window.push(now, upto, bytes.len());
+                session.window.push(now, accepted, upto, bytes.len());
                 links.push(link);
             } else {
+                session.window.withhold(accepted, upto);
                 totals.pushes_withheld += 1;
             }
         }
@@ -193,9 +195,15 @@ impl Replication {
     }
 
     /// The peer has synced our changes up to a version.
-    pub(crate) fn confirmed(&mut self, link: LinkId, version: Version) {
+    pub(crate) fn confirmed(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        version: Version,
+        totals: &mut Totals,
+    ) {
         if let Some(session) = self.sessions.get_mut(&link) {
-            session.window.confirm(version);
+            session.window.confirm(now, version, &mut totals.convergence);
         }
     }
 
@@ -233,7 +241,7 @@ impl Replication {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let judgement = session.exchange.judge(range.0, range.1, rows, counters);
         if let Some(ours) = judgement.ours {
-            session.window.confirm(ours.version);
+            session.window.confirm(now, ours.version, &mut totals.convergence);
         }
         let peer = session.peer;
         let mut wants = judgement.wants;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::histogram::Histogram;
 use crate::identity::{Address, Identity, NodeId, Version};
 
 /// A peer as this node sees it.
@@ -124,6 +125,12 @@ pub struct Totals {
     pub link_bytes_received: u64,
     /// Pushes left out because a link was too far behind.
     pub pushes_withheld: u64,
+    /// For each push and peer, how long it took from the acceptance of its oldest change here until
+    /// the peer's word was here that it has merged and synced it. Both ends are read from this
+    /// node's own monotonic clock: no other clock is trusted, and the word's way back is counted
+    /// in. Pushes withheld from a peer are one when it has caught up; what went lost with a link is
+    /// not in it.
+    pub convergence: Histogram,
     /// Deltas that arrived beyond a gap.
     pub gaps: u64,
     /// Times that a peer was asked for what we lack.

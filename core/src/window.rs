@@ -3,11 +3,13 @@
 //! A slow peer is a peer that is behind. Pushes go out as long as what is unconfirmed fits a
 //! window; beyond it the link is left alone until all of it is confirmed, and the peer then asks
 //! for what it lacks. So memory never grows with a peer's slowness (rule 13). Since a peer confirms
-//! what it has *synced* (rule 14), the window's age is the replication lag that /status shows.
+//! what it has *synced* (rule 14), the window's age is the replication lag that /status shows, and
+//! the time from a change's acceptance to its confirmation is what the cluster took to agree on it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::histogram::Histogram;
 use crate::identity::Version;
 use crate::status::LinkStatus;
 use crate::time::Time;
@@ -24,6 +26,14 @@ struct Pushed {
     upto: Version,
     bytes: usize,
     at: Time,
+    accepted: Time,
+}
+
+/// Pushes that were left out while the peer was behind, as one.
+#[derive(Clone, Copy, Debug)]
+struct Withheld {
+    upto: Version,
+    accepted: Time,
 }
 
 /// The unconfirmed pushes of one link.
@@ -32,6 +42,7 @@ pub(crate) struct Window {
     pushed: VecDeque<Pushed>,
     bytes: usize,
     is_behind: bool,
+    withheld: Option<Withheld>,
     confirmed: Version,
 }
 
@@ -41,21 +52,31 @@ impl Window {
         !self.is_behind
     }
 
-    /// Notes a push.
-    pub(crate) fn push(&mut self, now: Time, upto: Version, bytes: usize) {
-        self.pushed.push_back(Pushed { upto, bytes, at: now });
+    /// Notes a push, of which the oldest change was accepted at a time.
+    pub(crate) fn push(&mut self, now: Time, accepted: Time, upto: Version, bytes: usize) {
+        self.pushed.push_back(Pushed { upto, bytes, at: now, accepted });
         self.bytes += bytes;
         self.is_behind |= self.bytes >= WINDOW_BYTES_MAX || self.pushed.len() >= WINDOW_PUSHES_MAX;
     }
 
-    /// Notes that the peer has synced our changes up to `version`, without a gap.
-    pub(crate) fn confirm(&mut self, version: Version) {
+    /// Notes a push that was left out.
+    pub(crate) fn withhold(&mut self, accepted: Time, upto: Version) {
+        self.withheld.get_or_insert(Withheld { upto, accepted }).upto = upto;
+    }
+
+    /// Notes that the peer has synced our changes up to `version`, without a gap, and how long that
+    /// took since they were accepted.
+    pub(crate) fn confirm(&mut self, now: Time, version: Version, took: &mut Histogram) {
         self.confirmed = self.confirmed.max(version);
         while let Some(first) = self.pushed.front()
             && first.upto <= self.confirmed
         {
+            took.note(now.since(first.accepted));
             self.bytes -= first.bytes;
             self.pushed.pop_front();
+        }
+        if let Some(withheld) = self.withheld.take_if(|left_out| left_out.upto <= self.confirmed) {
+            took.note(now.since(withheld.accepted));
         }
         if self.pushed.is_empty() {
             self.is_behind = false;
@@ -88,16 +109,35 @@ mod tests {
         let mut sent = 0;
         while window.is_open() {
             sent += 1;
-            window.push(Time::from_micros(sent), sent, 1 << 20);
+            window.push(Time::from_micros(sent), Time::ZERO, sent, 1 << 20);
         }
         assert_eq!(sent, 8);
-        window.confirm(7);
+        let mut took = Histogram::default();
+        window.confirm(Time::from_micros(1007), 7, &mut took);
         assert!(!window.is_open(), "not before everything has drained");
         let status = window.status(Time::from_micros(1008), 9);
         assert_eq!((status.lag_versions, status.unconfirmed_bytes), (2, 1 << 20));
         assert_eq!(status.lag, Duration::from_millis(1));
-        window.confirm(8);
+        window.confirm(Time::from_micros(1008), 8, &mut took);
         assert!(window.is_open());
         assert_eq!(window.status(Time::ZERO, 8).lag_versions, 0);
+    }
+
+    #[test]
+    fn a_push_is_timed_once_from_acceptance_to_confirmation_and_what_was_left_out_as_one() {
+        let us = Time::from_micros;
+        let (mut window, mut took) = (Window::default(), Histogram::default());
+        window.push(us(1_000), us(900), 1, 10);
+        window.push(us(2_000), us(1_900), 2, 10);
+        window.confirm(us(2_400), 1, &mut took);
+        window.confirm(us(2_500), 1, &mut took);
+        assert_eq!((took.count(), took.sum()), (1, Duration::from_micros(1_500)));
+        window.withhold(us(3_000), 3);
+        window.withhold(us(4_000), 4);
+        window.confirm(us(5_000), 3, &mut took);
+        assert_eq!((took.count(), took.sum()), (2, Duration::from_micros(1_500 + 3_100)));
+        window.confirm(us(9_000), 4, &mut took);
+        window.confirm(us(9_500), 4, &mut took);
+        assert_eq!((took.count(), took.sum()), (3, Duration::from_micros(4_600 + 6_000)));
     }
 }

@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use quipu_core::effects::{Answer, Effect, Effects, Input, Token};
+use quipu_core::histogram::Histogram;
 use quipu_core::node::Node;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
@@ -78,7 +79,8 @@ struct Waiting {
 
 /// Who waits for a reply.
 enum Waiter {
-    Done(oneshot::Sender<Done>),
+    /// And since when.
+    Done(oneshot::Sender<Done>, Time),
     Answer(oneshot::Sender<Answer>),
 }
 
@@ -104,6 +106,8 @@ pub(crate) struct Driver<D> {
     /// The records of all that is waiting.
     waiting_bytes: usize,
     replies: Slab<Waiter>,
+    /// How long requests waited for their replies.
+    replied: Histogram,
     events: Events,
     /// Whether the node was given something since the last batch was closed.
     is_open: bool,
@@ -138,6 +142,7 @@ impl<D: Disk> Driver<D> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             replies: Slab::new(),
+            replied: Histogram::default(),
             events: Events::new(Instant::now(), logged),
             is_open: false,
             snapshot: Snapshot::default(),
@@ -255,7 +260,7 @@ impl<D: Disk> Driver<D> {
     fn command(&mut self, command: Command, time: Time) {
         let input = match command {
             Command::Request { ops, reply } => {
-                Input::Request { token: self.token(Waiter::Done(reply)), ops }
+                Input::Request { token: self.token(Waiter::Done(reply, time)), ops }
             }
             Command::Query { query, reply } => {
                 Input::Query { token: self.token(Waiter::Answer(reply)), query }
@@ -265,10 +270,10 @@ impl<D: Disk> Driver<D> {
                 Input::Await { token, version, peers, patience }
             }
             Command::Register { peer, reply } => {
-                Input::Register { token: self.token(Waiter::Done(reply)), peer }
+                Input::Register { token: self.token(Waiter::Done(reply, time)), peer }
             }
             Command::Remove { peer, reply } => {
-                Input::Remove { token: self.token(Waiter::Done(reply)), peer }
+                Input::Remove { token: self.token(Waiter::Done(reply, time)), peer }
             }
             Command::Report { reply } => {
                 // Whoever asked may be gone.
@@ -299,6 +304,7 @@ impl<D: Disk> Driver<D> {
                 batches: self.waiting.len(),
                 replies: self.replies.len(),
             },
+            replied: self.replied.clone(),
             network: self.network.counts(),
         }
     }
@@ -312,7 +318,7 @@ impl<D: Disk> Driver<D> {
     fn close(&mut self, time: Time) {
         self.is_open = false;
         let batch = self.node.close_batch(time, &mut self.effects);
-        self.let_go_at_once();
+        self.let_go_at_once(time);
         let records = std::mem::take(&mut self.effects.journal);
         let effects = std::mem::take(&mut self.effects.after_sync);
         if !records.is_empty() {
@@ -324,7 +330,7 @@ impl<D: Disk> Driver<D> {
             // Nothing to keep, but what it tells may have been read from what is not safe yet.
             last.effects.extend(effects);
         } else {
-            effects.into_iter().for_each(|effect| self.carry_out(effect));
+            effects.into_iter().for_each(|effect| self.carry_out(effect, time));
         }
     }
 
@@ -364,29 +370,30 @@ impl<D: Disk> Driver<D> {
         {
             self.waiting_bytes -= waiting.record_bytes;
             for effect in waiting.effects {
-                self.carry_out(effect);
+                self.carry_out(effect, time);
             }
             self.node.handle(time, Input::Synced { batch: waiting.batch }, &mut self.effects);
         }
         // A push need not wait for the next batch; should the node have read its table, it must.
-        self.let_go_at_once();
+        self.let_go_at_once(time);
         self.is_open |= !self.effects.after_sync.is_empty() || !self.effects.journal.is_empty();
     }
 
-    fn let_go_at_once(&mut self) {
+    fn let_go_at_once(&mut self, time: Time) {
         let mut effects = std::mem::take(&mut self.effects.at_once);
         for effect in effects.drain(..) {
-            self.carry_out(effect);
+            self.carry_out(effect, time);
         }
         // Its memory serves again.
         self.effects.at_once = effects;
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, effect: Effect, time: Time) {
         match effect {
             // Whoever asked may be gone.
             Effect::Reply { token, results, version } => {
-                if let Some(Waiter::Done(reply)) = self.waiter(token) {
+                if let Some(Waiter::Done(reply, since)) = self.waiter(token) {
+                    self.replied.note(time.since(since));
                     let _ = reply.send(Done { results, version });
                 }
             }

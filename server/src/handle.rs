@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use quipu_core::effects::{Answer, Op, PeerName, Query, Results};
+use quipu_core::histogram::Histogram;
 use quipu_core::identity::{Address, Version};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{mpsc, oneshot};
@@ -75,6 +76,8 @@ pub(crate) struct Report {
     pub(crate) uptime: Duration,
     /// How full its queues are.
     pub(crate) depths: Depths,
+    /// How long requests waited, from being taken to the leaving of their replies.
+    pub(crate) replied: Histogram,
     /// What the network has sent, received, dropped and refused.
     pub(crate) network: Arc<Counts>,
 }

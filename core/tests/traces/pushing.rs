@@ -138,3 +138,43 @@ fn rule_14_a_calm_peer_confirms_nothing() {
     cluster.run(secs(5));
     assert_eq!(count(&cluster, began, B, A, is_confirm), 0);
 }
+
+#[test]
+fn the_time_to_agree_runs_from_acceptance_here_to_the_word_that_it_is_synced_there() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 1);
+    cluster.run(secs(2));
+    let before = cluster.node(A).totals().convergence.clone();
+    // Neither this node's disk nor the peer's is in a hurry.
+    cluster.hold_syncs(A);
+    cluster.hold_syncs(B);
+    cluster.request(A, vec![add("x", 1)]);
+    cluster.run(ms(30));
+    cluster.release_syncs(A);
+    cluster.run(ms(40));
+    assert_eq!(cluster.node(A).totals().convergence, before, "it is not synced there yet");
+    cluster.release_syncs(B);
+    cluster.run(ms(10));
+    let after = &cluster.node(A).totals().convergence;
+    assert_eq!(after.count(), before.count() + 1, "once, and not again with every digest");
+    let took = after.sum().saturating_sub(before.sum());
+    assert!((ms(70)..=ms(70) + LATENCY * 2 + ms(1)).contains(&took), "{took:?}");
+    let of_b = &cluster.node(B).totals().convergence;
+    assert_eq!(of_b.count(), 0, "it is told by the node that accepted the change");
+}
+
+#[test]
+fn what_a_slow_peer_was_not_pushed_counts_as_agreed_when_it_has_caught_up() {
+    let mut cluster = Cluster::of(2);
+    let began = cluster.now();
+    load_without_confirmations(&mut cluster);
+    let withheld_for = cluster.now().since(began);
+    assert_eq!(cluster.node(A).totals().convergence.count(), 0);
+    let pushes = count(&cluster, began, A, B, is_push);
+    cluster.release_frames(B, A);
+    cluster.run_until("B has caught up", secs(5), |c| c.known(B, A) == c.known(A, A));
+    cluster.run(secs(2));
+    let took = &cluster.node(A).totals().convergence;
+    assert_eq!(took.count(), pushes as u64 + 1, "each push, and the ones left out as one");
+    assert!(took.sum() > withheld_for, "{took:?}");
+}

@@ -11,11 +11,14 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use quipu_core::histogram::{Histogram, STEPS_US};
 use quipu_core::status::{PeerState, Status, Totals};
 
 use super::app::{App, Shared};
@@ -62,6 +65,7 @@ fn registry(app: &App, report: &Report) -> Registry {
     levels(ours, &report.status);
     queues(ours, &report.depths);
     replication(ours, &report.status);
+    latencies(ours, report);
     http(ours, &app.traffic);
     disk(ours, &app.handle.kept().counts);
     redis(ours, &app.redis);
@@ -240,6 +244,46 @@ fn replication(registry: &mut Registry, status: &Status) {
         Unit::Bytes,
         unconfirmed,
     );
+}
+
+/// How long it took until clients had their answers, and until the others had the changes.
+fn latencies(registry: &mut Registry, report: &Report) {
+    registry.register_with_unit(
+        "reply_latency",
+        "From a request being taken up until its reply leaves, durable. One for each HTTP request \
+         and each read of a Redis pipeline; not in it: the time on the network, and in queue_depth's \
+         queue of commands",
+        Unit::Seconds,
+        Steps(report.replied.clone()),
+    );
+    registry.register_with_unit(
+        "convergence_lag",
+        "From the acceptance of a change here until a peer's word is here that it has merged and \
+         synced it. One for each push and peer, that of the oldest change in it. Both ends are \
+         read from this node's own monotonic clock: no clock of another node is trusted, nor the \
+         time of day; the word's way back and the millisecond for which words gather are counted \
+         in, so the true lag is below it. Not in it: what a peer missed while it had no link",
+        Unit::Seconds,
+        Steps(report.totals.convergence.clone()),
+    );
+}
+
+/// A histogram of ours as the library's encoder takes it.
+#[derive(Debug)]
+struct Steps(Histogram);
+
+impl EncodeMetric for Steps {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let ends_s = STEPS_US.map(|us| Duration::from_micros(us).as_secs_f64());
+        let ends_s = ends_s.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<_> = ends_s.zip(self.0.counts().iter().copied()).collect();
+        let (sum_s, count) = (self.0.sum().as_secs_f64(), self.0.count());
+        encoder.encode_histogram::<NoLabelSet>(sum_s, count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
 }
 
 /// What was made safe, and how long that took. All zero where everything stays in memory.
