@@ -21,6 +21,7 @@ mod http;
 mod inbox;
 mod logging;
 mod network;
+mod notify;
 mod redis;
 mod run;
 mod start;

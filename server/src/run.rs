@@ -25,6 +25,7 @@ use crate::http;
 use crate::inbox::inbox;
 use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
+use crate::notify;
 use crate::redis;
 use crate::start::{StartError, start};
 use crate::watch::{Watch, lines};
@@ -129,6 +130,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let driver = Driver::new(node, Clock::start(), disk, network, inbox, logged);
     let mut driver = tokio::spawn(driver.run(leaving));
     handle.open();
+    notify::tell(notify::READY);
     tracing::info!(
         "quipu {} listens on {listen}, advertised as {address}; {clients}",
         env!("CARGO_PKG_VERSION")
@@ -138,6 +140,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         name = signals.next() => tracing::info!("{name}: leaving the cluster"),
         ended = &mut driver => return Err(ended_early(ended)),
     }
+    notify::tell(notify::STOPPING);
     let stopped = async {
         drop(stop);
         let _ = timeout(DRAIN_TIME_MAX, fronts.join_all()).await;
