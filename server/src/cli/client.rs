@@ -21,7 +21,7 @@ const STEP_TIME_MAX: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// Where a node answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     node: String,
     sockets: Vec<SocketAddr>,
@@ -58,6 +58,16 @@ impl Client {
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let answer = self.call("GET", path, "", STEP_TIME_MAX)?;
         self.read(&answer)
+    }
+
+    /// Reads the text that stands at a path.
+    pub(crate) fn text(&self, path: &str) -> Result<String, Failure> {
+        let answer = self.call("GET", path, "", STEP_TIME_MAX)?;
+        if answer.status != 200 {
+            return Err(self.refusal(&answer));
+        }
+        String::from_utf8(answer.body)
+            .map_err(|error| Failure::Foreign(self.node.clone(), error.to_string()))
     }
 
     /// Posts a JSON text.

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Refused { node: String, status: u16, reason: String },
     #[error("{0} of {1} counters could not be read: {2}")]
     Unread(usize, usize, String),
+    #[error("expected a terminal to draw on; for scripts there are: quipu status, quipu peers")]
+    NoTerminal,
     #[error("cannot write the answer: {0}")]
     Unwritable(#[from] io::Error),
     #[error("{0}")]

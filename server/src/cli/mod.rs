@@ -13,6 +13,7 @@ mod list;
 mod peers;
 mod row;
 mod status;
+mod top;
 
 use std::io::{self, BufWriter, Write};
 
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// Load a node with increments, and print how fast it was and whether it counted them all
     #[command(after_help = EXIT_CODES)]
     Bench(bench::Bench),
+    /// Show the cluster as it counts, in this terminal
+    #[command(after_help = EXIT_CODES)]
+    Top(top::Top),
 }
 
 impl Command {
@@ -70,6 +74,7 @@ impl Command {
             Command::Peers(peers) => &peers.asking,
             Command::Status(status) => &status.asking,
             Command::Bench(bench) => &bench.asking,
+            Command::Top(top) => return top.node.as_deref(),
         };
         asking.node.as_deref()
     }
@@ -85,6 +90,8 @@ impl Command {
             Command::Peers(peers) => peers.run(&client, &mut out),
             Command::Status(status) => status.run(&client, &mut out),
             Command::Bench(bench) => bench.run(&client, &mut out),
+            // Draws on the terminal itself.
+            Command::Top(top) => top.run(&client),
         };
         // What was answered is told, also if something failed after it.
         let told = out.flush().map_err(Failure::Unwritable);
