@@ -178,8 +178,7 @@ fn a_body_that_does_not_say_what_is_needed_is_refused_with_the_reason() {
 #[test]
 fn a_path_that_does_not_exist_is_answered_with_those_that_do() {
     let node = Node::start(&[]);
-    for path in ["/nothing", "/page/a/b", "/count/", "/counters/", "/counters/a/b"]
-    {
+    for path in ["/nothing", "/page/a/b", "/count/", "/counters/", "/counters/a/b"] {
         let answer = node.get(path);
         assert_eq!(answer.status, 404, "{path}");
         let error = answer.json()["error"].to_string();
