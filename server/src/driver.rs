@@ -537,6 +537,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reply_is_timed_when_it_leaves_and_from_when_its_request_was_taken() {
+        let mut stage = Stage::new().await;
+        let (answer, batch) = stage.add().await;
+        let taken = Instant::now();
+        let replied = stage.handle.report().await.unwrap().replied;
+        assert_eq!(replied.count(), 0, "it has not left");
+        let waited = taken.elapsed();
+        stage.sync(batch);
+        answer.await.unwrap().unwrap();
+        let replied = stage.handle.report().await.unwrap().replied;
+        assert_eq!(replied.count(), 1);
+        // The clock counts whole microseconds.
+        assert!(replied.sum() + Duration::from_micros(2) >= waited, "{replied:?}, {waited:?}");
+    }
+
+    #[tokio::test]
     async fn a_read_waits_for_what_it_may_have_seen_and_for_nothing_else() {
         let mut stage = Stage::new().await;
         let read = |stage: &Stage| {

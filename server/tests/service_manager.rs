@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::http::request;
+use support::http::{Answer, request};
 use support::node::free_port;
 use support::wait::wait_until;
 
@@ -91,7 +91,6 @@ fn a_node_counts_where_the_manager_cannot_be_reached() {
     let port = free_port();
     let _service = start(port, OsStr::new("/nowhere/at/all"));
     let look = || request(([127, 0, 0, 1], port).into(), "POST", "/increment", "");
-    wait_until("the node counts", TIME_MAX, look, |answer| {
-        answer.as_ref().is_ok_and(|answer| answer.status == 200)
-    });
+    let counts = |answer: &std::io::Result<Answer>| answer.as_ref().is_ok_and(|a| a.status == 200);
+    wait_until("the node counts", TIME_MAX, look, counts).expect("an answer");
 }
