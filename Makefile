@@ -74,6 +74,7 @@ bench: ## Measure this machine
 
 pictures: ## Renew the pictures of the live page
 	@scripts/pictures
+
 demo: ## One minute: three nodes under load, one cut off and healed, and the sums
 	@scripts/demo
 
