@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::cluster::{AGREEING_TIME_MAX, Meeting, wait_until_counted};
-use support::data_dir::DataDir;
+use support::data::DataDirectory;
 use support::node::Node;
 use support::resp::Client;
 use support::wait::{say_loudly, wait_until};
@@ -138,9 +138,9 @@ fn an_expression_that_asks_for_what_nobody_shows_is_found_out() {
 }
 
 /// Two nodes that keep their data and have had clients of every kind.
-fn busy_pair() -> (Vec<Node>, [DataDir; 2]) {
+fn busy_pair() -> (Vec<Node>, [DataDirectory; 2]) {
     let meeting = Meeting::by_hand();
-    let kept = [DataDir::fresh(), DataDir::fresh()];
+    let kept = [DataDirectory::empty(), DataDirectory::empty()];
     let nodes: Vec<Node> = kept
         .iter()
         .map(|kept| meeting.start(&[&kept.flags()[..], &["--redis", "127.0.0.1:0"]].concat()))
@@ -348,10 +348,8 @@ fn systemd_takes_the_unit_and_finds_little_that_it_may_do() {
     let unit = read(&deploy("systemd/quipu.service"));
     let here = unit.replace("/usr/local/bin/quipu", env!("CARGO_BIN_EXE_quipu"));
     assert_ne!(here, unit, "the unit starts the program");
-    let place = DataDir::fresh();
-    let [_, directory] = place.flags();
-    fs::create_dir_all(directory).expect("a directory can be made");
-    let file = Path::new(directory).join("quipu.service");
+    let place = DataDirectory::empty();
+    let file = place.file("quipu.service");
     fs::write(&file, here).expect("a file can be written");
     let file = file.to_str().expect("a path that is text");
     for arguments in [
