@@ -10,7 +10,7 @@ const SPARK = 120;
 /** Looks that the charts show: ten minutes. */
 const CHART = 601;
 
-/** Looks of which the quantiles of the lag are taken: half a minute. */
+/** Looks between which the quantiles of the lag are taken: half a minute. */
 const LAGS = 30;
 
 /** A look may be so many seconds late, on a browser that has other things to do. */
@@ -102,8 +102,11 @@ export class Cluster {
     ];
   }
 
-  /** @param status what the node says of itself and of the others; `null` if it is lost */
-  show(status) {
+  /**
+   * @param status what the node says of itself and of the others; `null` if it is lost
+   * @param lags the histogram of its lag, as `node.lags` gives it
+   */
+  show(status, lags) {
     const series = [this.total, this.ours, this.p50, this.p99];
     // A page in the background does not look; the time goes on.
     const seconds = Math.floor((performance.now() - this.shownAtMs) / 1000);
@@ -126,7 +129,7 @@ export class Cluster {
     const nodes = [me, ...status.peers.map((peer) => ({ ...peer, origin: peer.node }))];
     this.showRows(nodes, atMs);
     this.showTiles(status, nodes);
-    this.draw(status);
+    this.draw(status, lags);
   }
 
   showRows(nodes, atMs) {
@@ -167,19 +170,20 @@ export class Cluster {
     write(byId("version"), `Quipu ${status.version}`);
   }
 
-  draw(status) {
+  draw(status, lags) {
     const rows = [...this.rows.values()];
     const rates = rows.map((row) => row.now).filter((now) => now !== null);
     const total = rates.length ? rates.reduce((sum, now) => sum + now, 0) : null;
     this.total.push(total);
     this.ours.push(this.rows.get(status.node_id)?.now ?? null);
 
-    const links = status.peers.filter((peer) => peer.link && peer.state === "alive");
-    this.recent.push(links.map((peer) => peer.link.lag_ms));
+    // A restarted node counts from nothing.
+    const before = this.recent.at(-1) ?? [];
+    if (lags.length !== before.length || lags.at(-1)?.total < before.at(-1)?.total) this.recent = [];
+    this.recent.push(lags);
     if (this.recent.length > LAGS) this.recent.shift();
-    const lags = this.recent.flat();
-    this.p50.push(quantile(lags, 0.5));
-    this.p99.push(quantile(lags, 0.99));
+    this.p50.push(quantile(this.recent[0], lags, 0.5));
+    this.p99.push(quantile(this.recent[0], lags, 0.99));
 
     write(byId("tile-rate"), rate(total));
     write(byId("tile-rate-note"), rates.length === 1 ? "this node" : `${rates.length} nodes`);

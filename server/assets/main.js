@@ -69,10 +69,10 @@ function look() {
 
 async function lookOnce() {
   try {
-    const status = await node.status();
+    const [status, lags] = await Promise.all([node.status(), node.lags()]);
     write(byId("me"), status.node_id);
     document.title = `${status.node_id} – Quipu`;
-    cluster.show(status);
+    cluster.show(status, lags);
     connected("look", true);
   } catch {
     connected("look", false);

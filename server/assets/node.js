@@ -30,6 +30,18 @@ async function ask(path, body) {
 
 export const status = () => ask("status");
 
+/** How long changes of this node took to be safe at its peers, in milliseconds: the steps of the
+ *  histogram in its metrics, with their totals since its start. */
+export async function lags() {
+  const options = { signal: AbortSignal.timeout(ANSWER_TIME_MAX_MS), cache: "no-store" };
+  const text = await (await fetch("metrics", options)).text();
+  const steps = text.matchAll(/^quipu_convergence_lag_seconds_bucket\{le="([^"]+)"\} (\d+)/gm);
+  return [...steps].map(([, end, total]) => ({
+    end: end === "+Inf" ? Infinity : Number(end) * 1000,
+    total: Number(total),
+  }));
+}
+
 export function list(prefix, after, limit) {
   return ask(`counters?${new URLSearchParams({ prefix, after: after ?? "", limit })}`);
 }

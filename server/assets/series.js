@@ -46,9 +46,16 @@ export class Rate {
   }
 }
 
-/** What so much of the numbers does not exceed (nearest rank). */
-export function quantile(numbers, of) {
-  if (numbers.length === 0) return null;
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(of * sorted.length) - 1)];
+/** What so much of what was noted between two looks at a histogram does not exceed, as Prometheus
+ *  reckons it; `null` if nothing was noted.
+ *  @param {{end: number, total: number}[]} before totals up to and including each step's end */
+export function quantile(before, now, of) {
+  const grown = now.map(({ end, total }, at) => ({ end, total: total - before[at].total }));
+  const all = grown.at(-1)?.total ?? 0;
+  if (all <= 0) return null;
+  const at = grown.findIndex(({ total }) => total >= of * all);
+  const { end, total } = grown[at];
+  const below = grown[at - 1] ?? { end: 0, total: 0 };
+  if (end === Infinity) return below.end;
+  return below.end + ((end - below.end) * (of * all - below.total)) / (total - below.total);
 }

@@ -110,6 +110,7 @@ fn a_killed_node_is_red_and_said_to_be_down_and_returns() {
     let load = Load::on(&[&nodes[0]]);
     let shows_a_rate = |text: &str| !["–", "0"].contains(&text);
     browser.wait_for("#tile-rate", SHOWING_TIME_MAX, shows_a_rate);
+    browser.wait_for("#tile-lag", SHOWING_TIME_MAX, |text| text.ends_with("s") && text != "0 ms");
 
     nodes[2].kill();
     let within = LEAVING_TIME_MAX + LOOKING_TIME_MAX;
