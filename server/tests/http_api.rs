@@ -341,7 +341,10 @@ fn metrics_describe_every_sample_and_name_no_counter() {
     assert!(answer.body.ends_with("# EOF\n"));
     for line in answer.body.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
-        let family = name.trim_end_matches("_total").trim_end_matches("_info");
+        let family = ["_total", "_info", "_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|ending| name.strip_suffix(ending))
+            .unwrap_or(name);
         for kind in ["HELP", "TYPE"] {
             assert!(answer.body.contains(&format!("# {kind} {family} ")), "{kind} of {line}");
         }
