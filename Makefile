@@ -39,7 +39,7 @@ test: ## Style, lints, and every test that brings its own nodes
 test-api: ## Every call keeps to what /openapi.json says of it, whatever is sent (schemathesis, PyPI)
 	@scripts/test-api
 
-test-chaos: ## Kill nodes for some ten minutes: a storm, 50 rounds, every step to the disk
+test-chaos: ## Kill nodes for some five minutes: a storm, 50 rounds, every step to the disk
 	QUIPU_CHAOS=1 cargo test --package quipu --test kill_storm --test kill_points -- --nocapture --test-threads 1
 
 test-health: ## Every node answers /health
