@@ -3,6 +3,7 @@
 //! Every change gets the next number, and takes the counter's older entry out. So whoever reads on
 //! from a number sees each counter that has changed since once, with the value that it has now.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -234,13 +235,31 @@ impl Record {
     }
 
     fn at(&self, position: Position) -> Option<&Entry> {
-        let at = self.entries.binary_search_by_key(&position, |entry| entry.position).ok()?;
-        self.entries.get(at)
+        self.entries.get(self.place_of(position)?)
+    }
+
+    /// Where the entry of a position stands. Positions grow by one or more from entry to entry, which
+    /// bounds the place from both sides; where nothing was taken out behind it, to a single one.
+    fn place_of(&self, position: Position) -> Option<usize> {
+        let (first, last) = (self.entries.front()?.position, self.entries.back()?.position);
+        let from_front = usize::try_from(position.checked_sub(first)?).ok()?;
+        let from_back = usize::try_from(last.checked_sub(position)?).ok()?;
+        let mut begin = self.entries.len().saturating_sub(from_back + 1);
+        let mut end = self.entries.len().min(from_front + 1);
+        while begin < end {
+            let middle = begin.midpoint(end);
+            match self.entries[middle].position.cmp(&position) {
+                Ordering::Less => begin = middle + 1,
+                Ordering::Equal => return Some(middle),
+                Ordering::Greater => end = middle,
+            }
+        }
+        None
     }
 
     fn outdate(&mut self, position: Position) {
-        if let Ok(at) = self.entries.binary_search_by_key(&position, |entry| entry.position) {
-            self.entries[at].what = None;
+        if let Some(place) = self.place_of(position) {
+            self.entries[place].what = None;
             self.outdated += 1;
         }
     }
