@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tower::Service;
 
 use super::app::App;
@@ -31,7 +31,7 @@ use super::problem_document::Documented;
 use super::routes::{Route, router};
 use super::site::{self, Hosts};
 use super::traffic::Traffic;
-use crate::accepting::{ACCEPT_PAUSE, Complaints, is_of_one_connection};
+use crate::accepting::Door;
 use crate::handle::Handle;
 use crate::redis;
 use crate::watch::Watch;
@@ -79,68 +79,33 @@ pub(crate) async fn serve(
     let hosts = Hosts::of(listener.local_addr().ok(), handle.address().as_str());
     let (stopping, stopped) = watch::channel(());
     let app = Arc::new(App::new(handle, redis, watch, stopped.clone()));
-    let server = Server {
-        router: router(Arc::clone(&app)),
-        app,
-        hosts: Arc::new(hosts),
-        slots: Arc::new(Semaphore::new(connections_max)),
-        stopped,
+    let (router, hosts) = (router(Arc::clone(&app)), Arc::new(hosts));
+    let door = Door {
+        listener,
+        name: "connections",
+        connections_max,
+        drain_time_max: DRAIN_TIME_MAX,
+        stopping,
     };
-    let mut complaints = Complaints::default();
-    let mut stop = pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => server.take(stream),
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                server.app.traffic.accept_errors.add(1);
-                complaints.complain(&error);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    drop(stopping);
-    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
-    if tokio::time::timeout(DRAIN_TIME_MAX, server.slots.acquire_many(all)).await.is_err() {
-        let open = connections_max - server.slots.available_permits();
-        tracing::warn!("{open} connections were still open {DRAIN_TIME_MAX:?} after the stop");
-    }
-}
-
-struct Server {
-    app: Arc<App>,
-    router: Router,
-    hosts: Arc<Hosts>,
-    slots: Arc<Semaphore>,
-    /// Ends when the server stops.
-    stopped: watch::Receiver<()>,
-}
-
-impl Server {
-    fn take(&self, stream: TcpStream) {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            self.app.traffic.refused.add(1);
+    let take = |stream: TcpStream, slot| {
+        let Some(slot) = slot else {
+            app.traffic.refused.add(1);
             // If not even this fits the socket's empty buffer, closing it says enough.
             let _ = stream.try_write(FULL);
             return;
         };
-        self.app.traffic.accepted.add(1);
+        app.traffic.accepted.add(1);
         set_options(&stream);
         let connection = Connection {
-            app: Arc::clone(&self.app),
-            router: self.router.clone(),
-            hosts: Arc::clone(&self.hosts),
-            stopped: self.stopped.clone(),
+            app: Arc::clone(&app),
+            router: router.clone(),
+            hosts: Arc::clone(&hosts),
+            stopped: stopped.clone(),
             _slot: slot,
         };
         tokio::spawn(connection.run(stream));
-    }
+    };
+    door.keep(&app.traffic.accept_errors, take, stop).await;
 }
 
 /// Best effort: a socket that refuses an option is about to fail anyway, or works without it.

@@ -5,18 +5,17 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::connection::{Connection, End};
 use super::front::Front;
 use super::traffic::Traffic;
-use crate::accepting::{ACCEPT_PAUSE, Complaints, is_of_one_connection};
+use crate::accepting::Door;
 use crate::handle::Handle;
 
 /// How long a connection is silent before the system asks the other side whether it is still
@@ -45,59 +44,26 @@ pub(crate) async fn serve(
 ) {
     let port = listener.local_addr().map_or(0, |address: SocketAddr| address.port());
     let (stopping, stopped) = watch::channel(());
-    let server = Server {
-        front: Arc::new(Front::new(handle, traffic, port, connections_max)),
-        slots: Arc::new(Semaphore::new(connections_max)),
-        stopped,
+    let front = Arc::new(Front::new(handle, traffic, port, connections_max));
+    let door = Door {
+        listener,
+        name: "Redis connections",
+        connections_max,
+        drain_time_max: DRAIN_TIME_MAX,
+        stopping,
     };
-    let mut complaints = Complaints::default();
-    let mut stop = pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => server.take(stream),
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                server.front.traffic.accept_errors.add(1);
-                complaints.complain(&error);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    drop(stopping);
-    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
-    if tokio::time::timeout(DRAIN_TIME_MAX, server.slots.acquire_many(all)).await.is_err() {
-        let open = connections_max - server.slots.available_permits();
-        tracing::warn!(
-            "{open} Redis connections were still open {DRAIN_TIME_MAX:?} after the stop"
-        );
-    }
-}
-
-struct Server {
-    front: Arc<Front>,
-    slots: Arc<Semaphore>,
-    /// Ends when the server stops.
-    stopped: watch::Receiver<()>,
-}
-
-impl Server {
-    fn take(&self, stream: TcpStream) {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            self.front.traffic.refused.add(1);
+    let take = |stream: TcpStream, slot| {
+        let Some(slot) = slot else {
+            front.traffic.refused.add(1);
             // If not even this fits the socket's empty buffer, closing it says enough.
             let _ = stream.try_write(FULL);
             return;
         };
-        self.front.traffic.accepted.add(1);
+        front.traffic.accepted.add(1);
         set_options(&stream);
-        tokio::spawn(run(Arc::clone(&self.front), stream, self.stopped.clone(), slot));
-    }
+        tokio::spawn(run(Arc::clone(&front), stream, stopped.clone(), slot));
+    };
+    door.keep(&front.traffic.accept_errors, take, stop).await;
 }
 
 async fn run(
