@@ -6,8 +6,8 @@ use std::str::FromStr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Longest answer that is read, in bytes. Counts and lists of peers are far below it.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Longest answer that is read, in bytes. That of a batch of ten thousand is below it.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Where a node answers, from `http://host:port`.
 #[derive(Clone, Debug)]
@@ -40,12 +40,21 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Client {
-    pub(crate) async fn connect(target: &Target, method: &str, path: &str) -> io::Result<Self> {
+    /// `body` is sent with every request, also if it is empty; a GET has none.
+    pub(crate) async fn connect(
+        target: &Target,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+    ) -> io::Result<Self> {
         let stream = TcpStream::connect(&target.authority).await?;
         stream.set_nodelay(true)?;
         let host = &target.authority;
-        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{length}\r\n");
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
+        if let Some(body) = body {
+            request += &format!("Content-Length: {}\r\n", body.len());
+        }
+        request = format!("{request}\r\n{}", body.unwrap_or_default());
         Ok(Client { stream, request: request.into_bytes(), answer: Vec::with_capacity(1024) })
     }
 

@@ -5,6 +5,7 @@
 //! ended first; then nobody can say whether it was counted.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,10 @@ use crate::latencies::Latencies;
 
 /// How long requests that are under way at the end are waited for.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long connections rest that have sent what the pace allows. As long as the runtime's clock can
+/// tell apart: so the load comes in a burst each millisecond.
+const PACE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Rest before a broken connection is opened again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
@@ -38,6 +43,21 @@ pub(crate) struct Throughput {
     /// What is posted to
     #[arg(long, default_value = "/increment")]
     path: String,
+    /// A file with what is posted; without it, nothing
+    #[arg(long)]
+    body: Option<PathBuf>,
+    /// The most requests that are begun in a second, all connections together
+    #[arg(long)]
+    per_second: Option<u32>,
+}
+
+/// What every connection of a run has to know.
+struct Plan {
+    path: String,
+    body: String,
+    start: Instant,
+    deadline: Instant,
+    per_second: Option<u32>,
 }
 
 struct Tally {
@@ -51,15 +71,27 @@ struct Tally {
 
 impl Throughput {
     pub(crate) async fn run(&self) -> Result<String, String> {
+        let body = match &self.body {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?,
+            None => String::new(),
+        };
         let mut clients = Vec::new();
         for target in &self.urls {
             for _ in 0..self.connections {
-                let client = Client::connect(target, "POST", &self.path).await;
+                let client = Client::connect(target, "POST", &self.path, Some(&body)).await;
                 clients.push((target.clone(), client.map_err(|e| format!("{target:?}: {e}"))?));
             }
         }
         let start = Instant::now();
         let deadline = start + Duration::from_secs(self.seconds.into());
+        let plan = Rc::new(Plan {
+            path: self.path.clone(),
+            body,
+            start,
+            deadline,
+            per_second: self.per_second,
+        });
         let tally = Rc::new(RefCell::new(Tally {
             left: self.requests,
             begun: 0,
@@ -71,8 +103,8 @@ impl Throughput {
         let all = async {
             let mut connections = JoinSet::new();
             for (target, client) in clients {
-                let (tally, path) = (Rc::clone(&tally), self.path.clone());
-                connections.spawn_local(connection(target, path, client, deadline, tally));
+                let (tally, plan) = (Rc::clone(&tally), Rc::clone(&plan));
+                connections.spawn_local(connection(target, plan, client, tally));
             }
             connections.join_all().await
         };
@@ -92,15 +124,18 @@ impl Throughput {
     }
 }
 
-async fn connection(
-    target: Target,
-    path: String,
-    mut client: Client,
-    deadline: Instant,
-    tally: Rc<RefCell<Tally>>,
-) {
+async fn connection(target: Target, plan: Rc<Plan>, mut client: Client, tally: Rc<RefCell<Tally>>) {
+    let Plan { path, body, deadline, .. } = &*plan;
     let mut sent = Instant::now();
-    while sent < deadline && take_one(&tally) {
+    while sent < *deadline {
+        if !plan.allows(tally.borrow().begun, sent) {
+            tokio::time::sleep(PACE_PAUSE).await;
+            sent = Instant::now();
+            continue;
+        }
+        if !take_one(&tally) {
+            return;
+        }
         let status = client.call().await.map(|answer| answer.status);
         let now = Instant::now();
         match status {
@@ -116,14 +151,23 @@ async fn connection(
             }
             Err(_) => loop {
                 tokio::time::sleep(RECONNECT_PAUSE).await;
-                match Client::connect(&target, "POST", &path).await {
+                match Client::connect(&target, "POST", path, Some(body)).await {
                     Ok(fresh) => break client = fresh,
-                    Err(_) if Instant::now() < deadline => {}
+                    Err(_) if Instant::now() < *deadline => {}
                     Err(_) => return,
                 }
             },
         }
         sent = Instant::now();
+    }
+}
+
+impl Plan {
+    /// Whether the pace lets one more begin after so many.
+    fn allows(&self, begun: u64, now: Instant) -> bool {
+        self.per_second.is_none_or(|per_second| {
+            (begun as f64) < f64::from(per_second) * (now - self.start).as_secs_f64()
+        })
     }
 }
 

@@ -1,0 +1,2 @@
+"""What `scripts/bench` is made of: the stage on which programs run, the page that is written, and a
+file for each part of it."""
