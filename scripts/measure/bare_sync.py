@@ -23,14 +23,7 @@ class BareSync:
         self.offset = (self.offset + len(RECORD)) % ROOM_BYTES
         return took_us
 
-    def for_seconds(self, seconds):
-        end = time.monotonic() + seconds
-        found = []
-        while time.monotonic() < end:
-            found.append(self.once_us())
-        return found
-
-    def times(self, count, pause_s):
+    def times(self, count, pause_s=0):
         found = []
         for _ in range(count):
             time.sleep(pause_s)

@@ -29,19 +29,17 @@ def measure(bench):
 
 def _counters(bench, stage, count, origins, goal_s, snapshot):
     directory = stage.directory("node.data")
-    if not snapshot:
-        _prevent_snapshots(directory)
     for start in range(1, origins + 1):
         node = Node(stage, "node", directory)
+        if not snapshot:
+            _prevent_snapshots(directory)
         with node.client() as client:
             client.increment_each(count)
             # So that what the start reads is a snapshot, with as little behind it as comes.
             while snapshot and start == origins and not node.metric("snapshots_total"):
                 client.increment_each(count)
         node.stop()
-        if not snapshot:
-            _prevent_snapshots(directory)
-    _allow_snapshots(directory)
+        _allow_snapshots(directory)
     source = "a snapshot" if snapshot else "journals alone"
     _starts(bench, stage, directory, f"{count:,} counters of {origins} origins from {source}", goal_s)
 
