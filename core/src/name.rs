@@ -42,8 +42,11 @@ impl CounterName {
     /// See [`NameError`].
     pub fn new(bytes: impl Into<Bytes>) -> Result<Self, NameError> {
         let bytes = bytes.into();
-        let text = std::str::from_utf8(&bytes).map_err(|e| NameError::NotUtf8(e.valid_up_to()))?;
-        check(text)?;
+        if !is_plain(&bytes) {
+            let text =
+                std::str::from_utf8(&bytes).map_err(|e| NameError::NotUtf8(e.valid_up_to()))?;
+            check(text)?;
+        }
         Ok(CounterName(bytes))
     }
 
@@ -57,6 +60,13 @@ impl CounterName {
         // `new` is the only way in and has checked it; a second check costs less than `unsafe`.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+}
+
+/// Whether this is a name of printable ASCII, as nearly all are: told without decoding it, several
+/// bytes at a time.
+fn is_plain(bytes: &[u8]) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&bytes.len())
+        && bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Whether a text can be a counter's name.
@@ -97,6 +107,8 @@ mod tests {
         assert_eq!(CounterName::new(""), Err(NameError::Empty));
         assert_eq!(CounterName::new("x".repeat(256)), Err(NameError::TooLong(256)));
         assert_eq!(CounterName::new("a\nb"), Err(NameError::Control('\n')));
+        assert_eq!(CounterName::new("a\x7f"), Err(NameError::Control('\x7f')));
+        assert_eq!(CounterName::new("a\u{85}"), Err(NameError::Control('\u{85}')));
         assert_eq!(CounterName::new(&b"a\xff"[..]), Err(NameError::NotUtf8(1)));
     }
 }
