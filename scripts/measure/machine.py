@@ -24,8 +24,10 @@ def _ticks():
 
 
 def commit():
-    said = _said("git", "describe", "--always", "--dirty", "--exclude", "*")
-    return said or "unknown"
+    """With a word if what is measured is not quite that commit; the page itself does not count."""
+    changed = _said("git", "status", "--porcelain", "--", ".", ":!docs/benchmarks.md")
+    said = _said("git", "rev-parse", "--short", "HEAD") or "unknown"
+    return f"{said} with changes" if changed else said
 
 
 def description():
