@@ -83,6 +83,7 @@ def _held(directory):
 def _replay(bench, stage):
     directory = stage.directory("node.data")
     node = Node(stage, "node", directory)
+    _prevent_snapshots(directory)
     said = output(
         built("quipu"), "bench", "--node", f"127.0.0.1:{node.http}", "--protocol", "redis",
         "--redis", f"127.0.0.1:{node.redis}", "--connections", REPLAY_CONNECTIONS,
@@ -93,12 +94,10 @@ def _replay(bench, stage):
         raise Failed(f"expected {INCREMENTS} acknowledged, found {made['acknowledged']}")
     records = node.metric("journal_batches_total")
     size = node.metric("journal_written_bytes_total")
-    snapshots = node.metric("snapshots_total")
     syncs = node.metric("journal_syncs_total")
     node.stop()
+    _allow_snapshots(directory)
     what = f"the journal of {INCREMENTS:,} increments of one counter by {REPLAY_CONNECTIONS} connections"
-    if snapshots:
-        what += f" (cut short by {snapshots:.0f} snapshots)"
     _starts(bench, stage, directory, what, 1)
     bench.results.note(
         f"That journal: {records:,.0f} records, {size:,.0f} bytes, {syncs:,.0f} fdatasyncs, written in "
