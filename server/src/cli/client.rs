@@ -14,11 +14,11 @@ use super::Failure;
 
 /// How long connecting may take, and how long each step of an answer. A node answers in milliseconds,
 /// but for raises, which wait two seconds at most, and the first listing of millions of names.
-const STEP_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const STEP_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Longest answer that is read, in bytes. The largest is that to a batch of as many names as there
 /// may be, some 4 MiB.
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
+pub(super) const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// Where a node answers.
 #[derive(Clone, Debug)]
@@ -84,7 +84,8 @@ impl Client {
             .map_err(|error| Failure::Foreign(self.node.clone(), error.to_string()))
     }
 
-    fn refusal(&self, answer: &Answer) -> Failure {
+    /// Why a node refused something.
+    pub(super) fn refusal(&self, answer: &Answer) -> Failure {
         /// Either way in which a node says why.
         #[derive(Deserialize)]
         struct Refusal {
@@ -114,7 +115,8 @@ impl Client {
         parsed(&answer).map_err(|found| Failure::Foreign(self.node.clone(), found))
     }
 
-    fn connect(&self, step: Duration) -> io::Result<TcpStream> {
+    /// A connection, of which connecting may take so long.
+    pub(super) fn connect(&self, step: Duration) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for socket in &self.sockets {
             match TcpStream::connect_timeout(socket, step) {
@@ -148,7 +150,7 @@ impl Client {
 }
 
 /// Reads an answer, or tells what was found instead.
-fn parsed(answer: &[u8]) -> Result<Answer, String> {
+pub(super) fn parsed(answer: &[u8]) -> Result<Answer, String> {
     let found = || {
         let first = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
         format!("{:?}", String::from_utf8_lossy(&first[..first.len().min(64)]))

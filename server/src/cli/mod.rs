@@ -14,6 +14,7 @@ mod peers;
 mod row;
 mod status;
 mod top;
+mod watch;
 
 use std::io::{self, BufWriter, Write};
 
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Show the cluster as it counts, in this terminal
     #[command(after_help = EXIT_CODES)]
     Top(top::Top),
+    /// Print counters as they change, and what becomes of the peers, until it is stopped
+    #[command(after_help = EXIT_CODES)]
+    Watch(watch::Watch),
 }
 
 impl Command {
@@ -75,6 +79,7 @@ impl Command {
             Command::Status(status) => &status.asking,
             Command::Bench(bench) => &bench.asking,
             Command::Top(top) => return top.node.as_deref(),
+            Command::Watch(watch) => &watch.asking,
         };
         asking.node.as_deref()
     }
@@ -92,6 +97,7 @@ impl Command {
             Command::Bench(bench) => bench.run(&client, &mut out),
             // Draws on the terminal itself.
             Command::Top(top) => top.run(&client),
+            Command::Watch(watch) => watch.run(&client, &mut out),
         };
         // What was answered is told, also if something failed after it.
         let told = out.flush().map_err(Failure::Unwritable);
