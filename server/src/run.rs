@@ -94,8 +94,15 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let clients = match redis {
         Some((listener, at)) => {
             let (handle, traffic) = (handle.clone(), Arc::clone(&traffic));
-            let stopped = stopped(stopping.clone());
-            fronts.spawn(redis::serve(listener, handle, traffic, connections_max, stopped));
+            let (watching, stopped) = (watching.clone(), stopped(stopping.clone()));
+            fronts.spawn(redis::serve(
+                listener,
+                handle,
+                watching,
+                traffic,
+                connections_max,
+                stopped,
+            ));
             format!("Redis clients on {at}")
         }
         None => "no Redis clients".to_owned(),

@@ -313,6 +313,7 @@ fn interval(text: &str) -> Result<Duration, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use quipu_core::effects::Value;
     use quipu_core::name::CounterName;
 
     use super::*;
@@ -355,6 +356,7 @@ mod tests {
     fn what_is_shown_becomes_events_in_order_and_each_id_claims_no_more_than_was_sent() {
         let row = |text: &str, value| What::Counter {
             name: CounterName::new(text.as_bytes().to_vec()).unwrap(),
+            value: Value(value),
             json: format!(r#"{{"name":"{text}","value":{value}}}"#).into(),
         };
         let mut text = Text::new(OriginId(0xab));

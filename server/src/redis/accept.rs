@@ -17,6 +17,7 @@ use super::front::Front;
 use super::traffic::Traffic;
 use crate::accepting::Door;
 use crate::handle::Handle;
+use crate::watch::Watch;
 
 /// How long a connection is silent before the system asks the other side whether it is still
 /// there. As Redis has it.
@@ -38,13 +39,14 @@ const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
 pub(crate) async fn serve(
     listener: TcpListener,
     handle: Handle,
+    watching: Watch,
     traffic: Arc<Traffic>,
     connections_max: usize,
     stop: impl Future<Output = ()>,
 ) {
     let port = listener.local_addr().map_or(0, |address: SocketAddr| address.port());
     let (stopping, stopped) = watch::channel(());
-    let front = Arc::new(Front::new(handle, traffic, port, connections_max));
+    let front = Arc::new(Front::new(handle, watching, traffic, port, connections_max));
     let door = Door {
         listener,
         name: "Redis connections",

@@ -10,7 +10,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use quipu_core::effects::Row;
 use quipu_core::node::REQUEST_OPS_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -21,6 +22,7 @@ use tokio::time::timeout;
 use super::command::Command;
 use super::commands::{info, keyspace};
 use super::dispatch::{self, Next, Question};
+use super::errors;
 use super::frames::Frames;
 use super::front::Front;
 use super::output::{Output, Unread};
@@ -28,8 +30,10 @@ use super::parser::Parser;
 use super::plan::Plan;
 use super::reply;
 use super::session::Session;
+use super::subscriptions::Topic;
 use super::traffic::Tally;
 use crate::handle::Unavailable;
+use crate::watch::{Read, Refused, Watcher, What};
 
 /// What a connection reads at a time: little to begin with, since most of ten thousand are idle and
 /// a lone command takes forty bytes; twice as much each time that it was not enough.
@@ -39,6 +43,10 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// How long the driver is asked to watch for a client that waits for ever, before it is asked anew.
 /// A client that has gone leaves its question behind for so long.
 const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Between two values of one counter for one who listens, as for who watches by HTTP and does not
+/// say otherwise.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a client that did not speak the protocol has to read why it is left.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
@@ -75,6 +83,8 @@ impl From<Unavailable> for End {
 pub(super) struct Connection {
     front: Arc<Front>,
     session: Session,
+    /// While there are subscriptions.
+    watcher: Option<Box<Watcher>>,
     /// What has arrived and is no whole command yet.
     input: BytesMut,
     parser: Parser,
@@ -89,6 +99,7 @@ impl Connection {
     pub(super) fn new(front: Arc<Front>) -> Self {
         Connection {
             session: Session::new(front.next_id()),
+            watcher: None,
             output: Output::new(Arc::clone(&front)),
             front,
             input: BytesMut::new(),
@@ -130,8 +141,16 @@ impl Connection {
         let mut stopping = pin!(stopped.changed());
         loop {
             self.input.reserve(self.read_bytes);
+            let mut changed = Vec::new();
+            // Only once all has left that was told before: a client that reads slowly skips values.
+            let may_tell = self.watcher.is_some() && self.output.is_empty();
             let read = tokio::select! {
                 biased;
+                // First, since it comes now and then, and a client's commands may never end.
+                read = watched(&mut self.watcher, &mut changed), if may_tell => {
+                    self.tell(read, changed).await?;
+                    None
+                }
                 read = reader.read_buf(&mut self.input) => Some(read?),
                 ready = writer.writable(), if !self.output.is_empty() => {
                     ready?;
@@ -146,6 +165,9 @@ impl Connection {
             }
             while !self.serve(reader, writer).await? {}
             self.front.traffic.add(&mut self.tally);
+            if self.session.subscriptions.is_empty() {
+                self.watcher = None;
+            }
             self.output.send(writer)?;
             self.output.check()?;
         }
@@ -237,6 +259,14 @@ impl Connection {
             Question::Info(sections) => {
                 info::tell(&self.front, &sections, self.session.protocol, out).await?;
             }
+            Question::Subscribe(topic, names) => self.subscribe(topic, names).await?,
+            Question::Unsubscribe(topic, names) => {
+                let Session { subscriptions, protocol, .. } = &mut self.session;
+                subscriptions.remove(topic, names, *protocol, out);
+                if let Some(watcher) = &mut self.watcher {
+                    watcher.look_for(subscriptions.filter());
+                }
+            }
             Question::Wait { peers, patience } => {
                 // Whoever waits shall have its earlier answers.
                 self.output.send(writer)?;
@@ -252,6 +282,54 @@ impl Connection {
         // Such answers may be long, and a read may hold thousands of such questions.
         self.output.send(writer)?;
         self.output.check()?;
+        Ok(())
+    }
+
+    /// Subscribes, or says why not. It watches before it confirms, so that all that changes behind
+    /// the confirmation is told.
+    async fn subscribe(&mut self, topic: Topic, names: Vec<Bytes>) -> Result<(), Unavailable> {
+        let (session, out) = (&mut self.session, &mut self.output.bytes);
+        if let Err(text) = session.subscriptions.admit(topic, &names) {
+            reply::error(out, text.as_bytes());
+            return Ok(());
+        }
+        let (mut subscriptions, mut confirmations) = (session.subscriptions.clone(), Vec::new());
+        subscriptions.add(topic, names, session.protocol, &mut confirmations);
+        match &mut self.watcher {
+            Some(watcher) => watcher.look_for(subscriptions.filter()),
+            None => match self.front.watch.join(subscriptions.filter(), None).await {
+                Ok((_, watcher)) => self.watcher = Some(Box::new(watcher)),
+                Err(Refused::Unavailable(Unavailable::Starting)) => {
+                    reply::error(out, errors::LOADING.as_bytes());
+                    return Ok(());
+                }
+                Err(Refused::Unavailable(unavailable)) => return Err(unavailable),
+                Err(refused @ Refused::TooMany(_)) => {
+                    reply::error(out, format!("ERR {refused}").as_bytes());
+                    return Ok(());
+                }
+            },
+        }
+        session.subscriptions = subscriptions;
+        out.append(&mut confirmations);
+        Ok(())
+    }
+
+    /// Tells what has changed to one who listens.
+    async fn tell(&mut self, read: Read, changed: Vec<Row>) -> Result<(), End> {
+        let changed = match (read, &mut self.watcher) {
+            (Read::Up, _) => changed,
+            // What it missed is not known one by one any more, so it is told how all stands.
+            (Read::Outrun, Some(watcher)) => {
+                let begin = self.front.watch.begin_anew(watcher).await?;
+                begin.snapshot.map_or_else(Vec::new, |(rows, _)| rows)
+            }
+            (Read::Outrun | Read::Ended, _) => return Err(End::Stopping),
+        };
+        let Session { subscriptions, protocol, .. } = &self.session;
+        for (name, value) in &changed {
+            subscriptions.tell(name, *value, *protocol, &mut self.output.bytes);
+        }
         Ok(())
     }
 
@@ -284,6 +362,17 @@ impl Connection {
             writer.writable().await?;
         }
     }
+}
+
+/// Waits until counters have changed, and it is time to tell it; never ends without a watcher.
+async fn watched(watcher: &mut Option<Box<Watcher>>, changed: &mut Vec<Row>) -> Read {
+    let Some(watcher) = watcher else { return std::future::pending().await };
+    let show = |_, what: &What| {
+        if let What::Counter { name, value, .. } = what {
+            changed.push((name.clone(), *value));
+        }
+    };
+    watcher.read(TELL_EVERY, show).await
 }
 
 /// Reads to the client's end, and forgets it. A connection that is closed while bytes are unread is

@@ -14,6 +14,7 @@ use super::errors;
 use super::plan::Plan;
 use super::reply;
 use super::session::Session;
+use super::subscriptions::Topic;
 use super::table::{self, Class, Found, Kind, Spec};
 use crate::handle::Handle;
 
@@ -40,6 +41,10 @@ pub(super) enum Question {
     Keys { pattern: Bytes },
     /// `SCAN`
     Scan(keyspace::Scan),
+    /// `SUBSCRIBE`, `PSUBSCRIBE`
+    Subscribe(Topic, Vec<Bytes>),
+    /// `UNSUBSCRIBE`, `PUNSUBSCRIBE`; no names are all
+    Unsubscribe(Topic, Vec<Bytes>),
     /// `WAIT`; no patience is no end to it.
     Wait { peers: usize, patience: Option<Duration> },
 }
@@ -55,6 +60,11 @@ pub(super) fn plan(
     let spec = match table::find(command.argument(0)) {
         Some(Found::Served(spec)) => spec,
         Some(Found::Refused(reason)) => {
+            let name = command.argument(0).to_ascii_lowercase();
+            if session.only_listens() && name != b"ssubscribe" && name != b"sunsubscribe" {
+                refuse(session, plan, errors::listens(&String::from_utf8_lossy(&name)));
+                return (Next::Go, Class::Refused);
+            }
             refuse(session, plan, refused::text(command, reason));
             return (Next::Go, Class::Refused);
         }
@@ -63,7 +73,11 @@ pub(super) fn plan(
             return (Next::Go, Class::Unknown);
         }
     };
-    if let Err(text) = table::check(spec, command) {
+    let mut checked = table::check(spec, command);
+    if checked.is_ok() && session.only_listens() && !may_listener(spec.kind) {
+        checked = Err(errors::listens(table::full_name(spec, command)).into());
+    }
+    if let Err(text) = checked {
         if spec.kind == Kind::Exec {
             transaction::abort(&text, session, plan);
         } else {
@@ -96,6 +110,12 @@ fn acts_at_once(kind: Kind) -> bool {
     matches!(kind, Kind::Exec | Kind::Discard | Kind::Multi | Kind::Quit | Kind::Reset)
 }
 
+/// Whether one who listens may send this, in version 2.
+fn may_listener(kind: Kind) -> bool {
+    use Kind::{PSubscribe, PUnsubscribe, Ping, Quit, Reset, Subscribe, Unsubscribe};
+    matches!(kind, PSubscribe | PUnsubscribe | Ping | Quit | Reset | Subscribe | Unsubscribe)
+}
+
 /// Does what a command says; its number of arguments is right.
 pub(super) fn carry_out(
     command: &Command<'_>,
@@ -119,8 +139,16 @@ pub(super) fn carry_out(
         Kind::Keys => return Next::Ask(Question::Keys { pattern: command.shared(1) }),
         Kind::Scan => return ask_or_fail(keyspace::scan(command).map(Question::Scan), plan),
         Kind::Wait => return ask_or_fail(keyspace::wait(command), plan),
+        Kind::Subscribe => return Next::Ask(Question::Subscribe(Topic::Channel, names(command))),
+        Kind::PSubscribe => return Next::Ask(Question::Subscribe(Topic::Pattern, names(command))),
+        Kind::Unsubscribe => {
+            return Next::Ask(Question::Unsubscribe(Topic::Channel, names(command)));
+        }
+        Kind::PUnsubscribe => {
+            return Next::Ask(Question::Unsubscribe(Topic::Pattern, names(command)));
+        }
         Kind::Info => return Next::Ask(Question::Info(introspection::sections(command))),
-        Kind::Ping => connection::ping(command, spec, plan),
+        Kind::Ping => connection::ping(command, spec, session, plan),
         Kind::Echo => plan.say(|out| reply::bulk(out, command.argument(1))),
         Kind::Hello => connection::hello(command, session, plan),
         Kind::Auth => connection::auth(command, plan),
@@ -141,6 +169,11 @@ pub(super) fn carry_out(
         Kind::Exec => transaction::exec(handle, session, plan),
     }
     Next::Go
+}
+
+/// All arguments, copied: as slices they would keep alive the whole read in which they came.
+fn names(command: &Command<'_>) -> Vec<Bytes> {
+    command.arguments(1).map(Bytes::copy_from_slice).collect()
 }
 
 fn ask_or_fail(question: Result<Question, &'static str>, plan: &mut Plan) -> Next {

@@ -50,6 +50,14 @@ pub(super) fn unknown_subcommand(command: &Command<'_>, name: &str) -> Vec<u8> {
     text
 }
 
+/// A command of one who listens, in version 2.
+pub(super) fn listens(command: &str) -> String {
+    format!(
+        "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+         RESET are allowed in this context"
+    )
+}
+
 /// What of a client's word is repeated: Redis ends it at a NUL.
 fn start(word: &[u8], bytes_max: usize) -> &[u8] {
     let word = &word[..word.len().min(bytes_max)];

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use super::traffic::Traffic;
 use crate::handle::Handle;
+use crate::watch::Watch;
 
 /// What every connection has at hand.
 #[derive(Debug)]
 pub(super) struct Front {
     pub(super) handle: Handle,
+    pub(super) watch: Watch,
     pub(super) traffic: Arc<Traffic>,
     /// The port that is listened on.
     pub(super) port: u16,
@@ -22,12 +24,13 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(
         handle: Handle,
+        watch: Watch,
         traffic: Arc<Traffic>,
         port: u16,
         connections_max: usize,
     ) -> Self {
         let (unread_bytes, ids) = (AtomicUsize::new(0), AtomicU64::new(1));
-        Front { handle, traffic, port, connections_max, unread_bytes, ids }
+        Front { handle, watch, traffic, port, connections_max, unread_bytes, ids }
     }
 
     /// The number of a new connection.

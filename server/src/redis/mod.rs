@@ -20,6 +20,7 @@ mod parser;
 mod plan;
 mod reply;
 mod session;
+mod subscriptions;
 mod table;
 mod traffic;
 mod transaction;

@@ -75,6 +75,14 @@ pub(super) fn array(out: &mut Vec<u8>, length: usize) {
     headed(out, b'*', length);
 }
 
+/// So many replies follow, for which nobody asked; in version 2 nothing sets them apart.
+pub(super) fn push(out: &mut Vec<u8>, protocol: Protocol, length: usize) {
+    match protocol {
+        Protocol::Two => array(out, length),
+        Protocol::Three => headed(out, b'>', length),
+    }
+}
+
 /// So many pairs of replies follow.
 pub(super) fn map(out: &mut Vec<u8>, protocol: Protocol, pairs: usize) {
     match protocol {

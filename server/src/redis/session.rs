@@ -4,6 +4,7 @@ use bytes::Bytes;
 use quipu_core::identity::Version;
 
 use super::reply::Protocol;
+use super::subscriptions::Subscriptions;
 use super::transaction::Transaction;
 
 /// One client's state.
@@ -15,13 +16,27 @@ pub(super) struct Session {
     pub(super) name: Option<Bytes>,
     /// Since `MULTI`.
     pub(super) transaction: Option<Transaction>,
+    pub(super) subscriptions: Subscriptions,
     /// This node's version that holds the connection's last change; 0 if it made none.
     pub(super) version: Version,
 }
 
 impl Session {
     pub(super) fn new(id: u64) -> Self {
-        Session { id, protocol: Protocol::Two, name: None, transaction: None, version: 0 }
+        Session {
+            id,
+            protocol: Protocol::Two,
+            name: None,
+            transaction: None,
+            subscriptions: Subscriptions::default(),
+            version: 0,
+        }
+    }
+
+    /// Whether what arrives next may be a message, so that version 2 could not tell it from the
+    /// reply to a command.
+    pub(super) fn only_listens(&self) -> bool {
+        self.protocol == Protocol::Two && !self.subscriptions.is_empty()
     }
 
     /// Forgets what `RESET` forgets. What was changed stays changed.
@@ -29,5 +44,6 @@ impl Session {
         self.protocol = Protocol::Two;
         self.name = None;
         self.transaction = None;
+        self.subscriptions = Subscriptions::default();
     }
 }

@@ -28,13 +28,17 @@ pub(super) enum Kind {
     MGet,
     Multi,
     Ping,
+    PSubscribe,
+    PUnsubscribe,
     Quit,
     Reset,
     Scan,
     Select,
     StrLen,
+    Subscribe,
     Ttl,
     Type,
+    Unsubscribe,
     Wait,
 }
 
@@ -46,6 +50,7 @@ pub(super) enum Reason {
     Expires,
     NotACounter,
     NotAnInteger,
+    Publishes,
     Scripts,
     Subscribes,
     Watches,
@@ -59,17 +64,19 @@ pub(super) enum Class {
     Keyspace,
     Connection,
     Transaction,
+    Subscription,
     Refused,
     Unknown,
 }
 
 impl Class {
-    pub(super) const ALL: [Class; 7] = [
+    pub(super) const ALL: [Class; 8] = [
         Class::Write,
         Class::Read,
         Class::Keyspace,
         Class::Connection,
         Class::Transaction,
+        Class::Subscription,
         Class::Refused,
         Class::Unknown,
     ];
@@ -81,6 +88,7 @@ impl Class {
             Class::Keyspace => "keyspace",
             Class::Connection => "connection",
             Class::Transaction => "transaction",
+            Class::Subscription => "subscription",
             Class::Refused => "refused",
             Class::Unknown => "unknown",
         }
@@ -103,8 +111,8 @@ pub(super) struct Spec {
 }
 
 /// The commands that are served, in alphabetical order.
-pub(super) static SERVED: [Spec; 28] = {
-    use Class::{Connection, Keyspace, Read, Transaction, Write};
+pub(super) static SERVED: [Spec; 32] = {
+    use Class::{Connection, Keyspace, Read, Subscription, Transaction, Write};
     [
         row("auth", Kind::Auth, Connection, -2, (0, 0), "Refused: there are no passwords yet"),
         row("client", Kind::Client, Connection, -2, (0, 0), "Names this connection"),
@@ -126,13 +134,31 @@ pub(super) static SERVED: [Spec; 28] = {
         row("mget", Kind::MGet, Read, -2, (1, -1), "Tells the values of counters"),
         row("multi", Kind::Multi, Transaction, 1, (0, 0), "Holds commands back until EXEC"),
         row("ping", Kind::Ping, Connection, -1, (0, 0), "Answers"),
+        row(
+            "psubscribe",
+            Kind::PSubscribe,
+            Subscription,
+            -2,
+            (0, 0),
+            "Tells the values of counters that match a pattern, as they change",
+        ),
+        row("punsubscribe", Kind::PUnsubscribe, Subscription, -1, (0, 0), "Ends PSUBSCRIBE"),
         row("quit", Kind::Quit, Connection, -1, (0, 0), "Ends the connection"),
         row("reset", Kind::Reset, Connection, 1, (0, 0), "Makes the connection as new"),
         row("scan", Kind::Scan, Keyspace, -2, (0, 0), "Tells all names, step by step"),
         row("select", Kind::Select, Connection, 2, (0, 0), "Chooses the only database, 0"),
         row("strlen", Kind::StrLen, Read, 2, (1, 1), "Tells how long a counter's value is"),
+        row(
+            "subscribe",
+            Kind::Subscribe,
+            Subscription,
+            -2,
+            (0, 0),
+            "Tells the values of counters, as they change",
+        ),
         row("ttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
         row("type", Kind::Type, Read, 2, (1, 1), "Tells that a counter is a string"),
+        row("unsubscribe", Kind::Unsubscribe, Subscription, -1, (0, 0), "Ends SUBSCRIBE"),
         row(
             "wait",
             Kind::Wait,
@@ -175,6 +201,12 @@ pub(super) fn check(spec: &Spec, command: &Command<'_>) -> Result<(), Vec<u8>> {
     }
 }
 
+/// A command's name with its second word, if it has some, as errors tell it.
+pub(super) fn full_name(spec: &Spec, command: &Command<'_>) -> &'static str {
+    let mut words = SUBCOMMANDS.iter().filter(|(kind, ..)| *kind == spec.kind);
+    words.find(|(_, word, ..)| command.is(1, word)).map_or(spec.name, |(_, _, name, _)| name)
+}
+
 fn takes(arity: i64, arguments: usize) -> bool {
     let arguments = i64::try_from(arguments).unwrap_or(i64::MAX);
     if arity < 0 { arguments >= -arity } else { arguments == arity }
@@ -192,7 +224,7 @@ const fn row(
 }
 
 /// Commands of Redis that are refused with a reason, by reason.
-const REFUSED: [(Reason, &[&str]); 8] = [
+const REFUSED: [(Reason, &[&str]); 9] = [
     (
         Reason::Assigns,
         &[
@@ -218,18 +250,8 @@ const REFUSED: [(Reason, &[&str]); 8] = [
         ],
     ),
     (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
-    (
-        Reason::Subscribes,
-        &[
-            "subscribe",
-            "psubscribe",
-            "ssubscribe",
-            "unsubscribe",
-            "punsubscribe",
-            "publish",
-            "monitor",
-        ],
-    ),
+    (Reason::Publishes, &["publish", "spublish"]),
+    (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
     (Reason::Watches, &["watch", "unwatch"]),
 ];
 

@@ -41,6 +41,7 @@ pub(crate) enum What {
     /// A counter has changed.
     Counter {
         name: CounterName,
+        value: Value,
         /// Its name and value as JSON: written once, for whoever reads it.
         json: Box<str>,
     },
@@ -109,7 +110,8 @@ impl Record {
     /// Counters have changed.
     pub(crate) fn changed(&mut self, rows: &[Row]) {
         for (name, value) in rows {
-            let what = What::Counter { name: name.clone(), json: row_json(name, *value) };
+            let what =
+                What::Counter { name: name.clone(), value: *value, json: row_json(name, *value) };
             let position = self.push(head(name.as_str()), what);
             if let Some(older) = self.counters.insert(name.clone(), position) {
                 self.outdate(older);

@@ -100,6 +100,11 @@ impl Watcher {
         (self.position, self.upto) = (position, position);
     }
 
+    /// Watches for other counters from here on.
+    pub(crate) fn look_for(&mut self, filter: Filter) {
+        self.filter = filter;
+    }
+
     pub(super) fn filter(&self) -> &Filter {
         &self.filter
     }

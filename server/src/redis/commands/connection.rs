@@ -14,8 +14,19 @@ const NO_PASSWORDS: &str = "ERR this node has no users and no passwords; connect
                             keep strangers from its port";
 
 /// `PING [message]`
-pub(in crate::redis) fn ping(command: &Command<'_>, spec: &Spec, plan: &mut Plan) {
+pub(in crate::redis) fn ping(
+    command: &Command<'_>,
+    spec: &Spec,
+    session: &Session,
+    plan: &mut Plan,
+) {
     match command.len() {
+        // Who listens takes everything for a message, and so this looks like one.
+        1 | 2 if session.only_listens() => plan.say(|out| {
+            reply::array(out, 2);
+            reply::bulk(out, b"pong");
+            reply::bulk(out, command.argument(1));
+        }),
         1 => plan.say(|out| reply::simple(out, "PONG")),
         2 => plan.say(|out| reply::bulk(out, command.argument(1))),
         _ => plan.fail(errors::arity(spec.name)),

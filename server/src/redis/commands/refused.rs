@@ -25,7 +25,14 @@ pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
              as in page:7:views"
         }
         Reason::Scripts => "there are no scripts; MULTI and EXEC do several commands as one",
-        Reason::Subscribes => "there are no channels yet; ask again by GET or MGET",
+        Reason::Publishes => {
+            "a channel tells the value of its counter and nothing else; change that by INCR, DECR \
+             or INCRBY"
+        }
+        Reason::Subscribes => {
+            "what can be listened to are counters; use SUBSCRIBE counter:<name>, or PSUBSCRIBE \
+             counter:<pattern>"
+        }
         Reason::Watches => {
             "increments of several clients add up and need not be watched; use MULTI without it"
         }

@@ -36,8 +36,9 @@ pub(in crate::redis) fn hold(
     session: &mut Session,
     plan: &mut Plan,
 ) {
-    // What looks at the table as a whole is asked step by step, and so cannot be part of a batch.
-    if spec.class == Class::Keyspace {
+    // What looks at the table as a whole is asked step by step, and so cannot be part of a batch;
+    // nor can what begins or ends to listen.
+    if matches!(spec.class, Class::Keyspace | Class::Subscription) {
         let text = "ERR Command not allowed inside a transaction";
         return dispatch::refuse(session, plan, text);
     }

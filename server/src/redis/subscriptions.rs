@@ -1,0 +1,283 @@
+//! What a connection has subscribed to: a channel for each counter, `counter:<name>`, on which its
+//! value is told when it changes.
+//!
+//! There is no queue of messages. The connection reads the record of changes when all that it told
+//! before has left, so a slow client skips values and never the last one.
+
+use bytes::Bytes;
+use quipu_core::effects::Value;
+use quipu_core::name::CounterName;
+
+use super::glob;
+use super::reply::{self, Protocol};
+use crate::watch::Filter;
+
+/// What every channel begins with.
+const CHANNEL: &[u8] = b"counter:";
+
+/// Channels of one connection: each is looked up at every turn, as for who watches by HTTP.
+const CHANNELS_MAX: usize = 200;
+
+/// Patterns of one connection: each is held against every counter that has changed.
+const PATTERNS_MAX: usize = 8;
+
+/// Longest pattern: a name of 255 bytes with every byte escaped, and the channels' beginning.
+const PATTERN_BYTES_MAX: usize = 2 * 255 + CHANNEL.len();
+
+/// What is subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    Channel,
+    Pattern,
+}
+
+/// The subscriptions of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscriptions {
+    channels: Vec<Bytes>,
+    patterns: Vec<Bytes>,
+}
+
+impl Topic {
+    fn subscribed(self) -> &'static [u8] {
+        match self {
+            Topic::Channel => b"subscribe",
+            Topic::Pattern => b"psubscribe",
+        }
+    }
+
+    fn unsubscribed(self) -> &'static [u8] {
+        match self {
+            Topic::Channel => b"unsubscribe",
+            Topic::Pattern => b"punsubscribe",
+        }
+    }
+}
+
+impl Subscriptions {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    fn count(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    fn of(&mut self, topic: Topic) -> &mut Vec<Bytes> {
+        match topic {
+            Topic::Channel => &mut self.channels,
+            Topic::Pattern => &mut self.patterns,
+        }
+    }
+
+    /// Whether these can be subscribed to as well. All are or none is: who counts confirmations
+    /// knows from the one error that none will come.
+    pub(super) fn admit(&self, topic: Topic, names: &[Bytes]) -> Result<(), String> {
+        let (known, max) = match topic {
+            Topic::Channel => (&self.channels, CHANNELS_MAX),
+            Topic::Pattern => (&self.patterns, PATTERNS_MAX),
+        };
+        let mut new: Vec<&Bytes> = names.iter().filter(|name| !known.contains(name)).collect();
+        new.sort_unstable();
+        new.dedup();
+        if names.len() > max || known.len() + new.len() > max {
+            return Err(match topic {
+                Topic::Channel => format!(
+                    "ERR expected at most {max} channels of a connection, found more; a pattern \
+                     has room for all"
+                ),
+                Topic::Pattern => format!(
+                    "ERR expected at most {max} patterns of a connection, found more; each is \
+                     held against all that changes"
+                ),
+            });
+        }
+        new.into_iter().try_for_each(|name| match topic {
+            Topic::Channel => counter(name).map(drop),
+            Topic::Pattern => can_match(name),
+        })
+    }
+
+    /// Subscribes to what was admitted, and confirms each.
+    pub(super) fn add(
+        &mut self,
+        topic: Topic,
+        names: Vec<Bytes>,
+        protocol: Protocol,
+        out: &mut Vec<u8>,
+    ) {
+        for name in names {
+            if !self.of(topic).contains(&name) {
+                self.of(topic).push(name.clone());
+            }
+            self.confirm(topic.subscribed(), Some(&name), protocol, out);
+        }
+    }
+
+    /// Ends subscriptions, all of this kind if none is named, and confirms each.
+    pub(super) fn remove(
+        &mut self,
+        topic: Topic,
+        names: Vec<Bytes>,
+        protocol: Protocol,
+        out: &mut Vec<u8>,
+    ) {
+        let names = if names.is_empty() { self.of(topic).clone() } else { names };
+        if names.is_empty() {
+            self.confirm(topic.unsubscribed(), None, protocol, out);
+        }
+        for name in names {
+            self.of(topic).retain(|known| *known != name);
+            self.confirm(topic.unsubscribed(), Some(&name), protocol, out);
+        }
+    }
+
+    fn confirm(&self, what: &[u8], name: Option<&Bytes>, protocol: Protocol, out: &mut Vec<u8>) {
+        reply::push(out, protocol, 3);
+        reply::bulk(out, what);
+        match name {
+            Some(name) => reply::bulk(out, name),
+            None => reply::null(out, protocol),
+        }
+        reply::integer(out, i64::try_from(self.count()).unwrap_or(i64::MAX));
+    }
+
+    /// The least that shows all counters that are subscribed to.
+    pub(super) fn filter(&self) -> Filter {
+        if self.patterns.is_empty() {
+            let names = self.channels.iter().filter_map(|channel| counter(channel).ok());
+            return Filter::Counters(names.collect());
+        }
+        let mut beginnings = self.channels.iter().map(|channel| &channel[..]);
+        let mut common = self.patterns.iter().map(|pattern| literal(pattern));
+        let first = common.next().unwrap_or_default();
+        let shared = common.chain(&mut beginnings).fold(first, |shared, other| {
+            let same = shared.iter().zip(other).take_while(|(one, other)| one == other).count();
+            &shared[..same]
+        });
+        let prefix = shared.strip_prefix(CHANNEL).map(Bytes::copy_from_slice);
+        // One that is cut within a character is no name, and then all are looked at.
+        Filter::Prefix(prefix.and_then(|prefix| CounterName::new(prefix).ok()))
+    }
+
+    /// Tells a counter's value to all subscriptions that it matches.
+    pub(super) fn tell(
+        &self,
+        name: &CounterName,
+        value: Value,
+        protocol: Protocol,
+        out: &mut Vec<u8>,
+    ) {
+        let channel = [CHANNEL, name.as_str().as_bytes()].concat();
+        if self.channels.iter().any(|known| *known == channel) {
+            reply::push(out, protocol, 3);
+            reply::bulk(out, b"message");
+            reply::bulk(out, &channel);
+            reply::bulk_number(out, value.clamped());
+        }
+        for pattern in self.patterns.iter().filter(|pattern| glob::matches(pattern, &channel)) {
+            reply::push(out, protocol, 4);
+            reply::bulk(out, b"pmessage");
+            reply::bulk(out, pattern);
+            reply::bulk(out, &channel);
+            reply::bulk_number(out, value.clamped());
+        }
+    }
+}
+
+/// The counter that a channel is of.
+fn counter(channel: &Bytes) -> Result<CounterName, String> {
+    if !channel.starts_with(CHANNEL) {
+        return Err(elsewhere("a channel", channel));
+    }
+    CounterName::new(channel.slice(CHANNEL.len()..)).map_err(|error| format!("ERR {error}"))
+}
+
+/// Whether a pattern matches any channel that there may be, as far as its beginning tells.
+fn can_match(pattern: &Bytes) -> Result<(), String> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        let found = pattern.len();
+        return Err(format!(
+            "ERR expected a pattern of at most {PATTERN_BYTES_MAX} bytes, found {found}"
+        ));
+    }
+    let literal = literal(pattern);
+    let is_whole = literal.len() == pattern.len();
+    match literal.starts_with(CHANNEL) || (!is_whole && CHANNEL.starts_with(literal)) {
+        true => Ok(()),
+        false => Err(elsewhere("a pattern", pattern)),
+    }
+}
+
+fn elsewhere(what: &str, found: &[u8]) -> String {
+    let found: String = String::from_utf8_lossy(found).chars().take(64).collect();
+    format!(
+        "ERR expected {what} like counter:visits, on which that counter's value is told, found \
+         '{found}'"
+    )
+}
+
+/// What a pattern begins with before anything in it stands for something else.
+fn literal(pattern: &[u8]) -> &[u8] {
+    let is_special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
+    &pattern[..pattern.iter().position(is_special).unwrap_or(pattern.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[&str]) -> Vec<Bytes> {
+        texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect()
+    }
+
+    fn subscribed(channels: &[&str], patterns: &[&str]) -> Subscriptions {
+        Subscriptions { channels: names(channels), patterns: names(patterns) }
+    }
+
+    #[test]
+    fn no_more_is_looked_at_than_the_subscriptions_have_in_common() {
+        let prefix =
+            |channels: &[&str], patterns: &[&str]| match subscribed(channels, patterns).filter() {
+                Filter::Prefix(prefix) => prefix.map(|name| name.as_str().to_owned()),
+                Filter::Counters(names) => panic!("{names:?}"),
+            };
+        assert_eq!(prefix(&[], &["counter:page:*"]).as_deref(), Some("page:"));
+        assert_eq!(prefix(&["counter:paper"], &["counter:page:*"]).as_deref(), Some("pa"));
+        assert_eq!(prefix(&["counter:x"], &["counter:page:*"]), None);
+        assert_eq!(prefix(&[], &["*"]), None);
+        assert_eq!(prefix(&[], &[r"counter:a\*b"]).as_deref(), Some("a"));
+        let Filter::Counters(counters) = subscribed(&["counter:a"], &[]).filter() else {
+            panic!("a channel is looked up");
+        };
+        assert_eq!(counters[0].as_str(), "a");
+    }
+
+    #[test]
+    fn what_can_never_be_told_or_is_too_much_is_refused_with_the_reason() {
+        let none = Subscriptions::default();
+        for text in ["counter:a", "counter:a:b"] {
+            assert_eq!(none.admit(Topic::Channel, &names(&[text])), Ok(()), "{text}");
+        }
+        for text in ["*", "c*", "counter:*", "counter:a", "[a-d]ounter:x"] {
+            assert_eq!(none.admit(Topic::Pattern, &names(&[text])), Ok(()), "{text}");
+        }
+        for (topic, text, words) in [
+            (Topic::Channel, "news", "expected a channel like counter:visits"),
+            (Topic::Channel, "counter:", "expected a counter name of 1 to 255 bytes"),
+            (Topic::Pattern, "news*", "expected a pattern like counter:visits"),
+            (Topic::Pattern, "count", "expected a pattern like counter:visits"),
+        ] {
+            let refused = none.admit(topic, &names(&[text])).unwrap_err();
+            assert!(refused.contains(words), "{text}: {refused}");
+        }
+        let many: Vec<_> = (0..=CHANNELS_MAX).map(|n| format!("counter:{n}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        let refused = none.admit(Topic::Channel, &names(&many)).unwrap_err();
+        assert!(refused.contains("at most 200 channels"), "{refused}");
+        let full = subscribed(&many[1..], &[]);
+        assert_eq!(full.admit(Topic::Channel, &names(&many[1..3])), Ok(()), "known already");
+        let refused = none.admit(Topic::Pattern, &names(&many[..9])).unwrap_err();
+        assert!(refused.contains("at most 8 patterns"), "{refused}");
+    }
+}

@@ -1,0 +1,262 @@
+//! Listening to counters as clients of Redis do: `SUBSCRIBE counter:<name>` and its like.
+
+pub mod support;
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::cluster::Meeting;
+use support::node::Node;
+use support::redis_server::RedisServer;
+use support::resp::{Client, framed};
+
+/// How long something may take that was caused.
+const TIME_MAX: Duration = Duration::from_secs(20);
+
+const REDIS: [&str; 2] = ["--redis", "127.0.0.1:0"];
+
+fn bulk(text: &str) -> String {
+    format!("${}\\r\\n{text}\\r\\n", text.len())
+}
+
+/// Several texts as one message, of a kind that the version has for it.
+fn message(kind: char, texts: &[&str]) -> String {
+    let texts_told: String = texts.iter().map(|text| bulk(text)).collect();
+    format!("{kind}{}\\r\\n{texts_told}", texts.len())
+}
+
+fn confirmation(kind: char, what: &str, channel: &str, count: usize) -> String {
+    format!("{kind}3\\r\\n{}{}:{count}\\r\\n", bulk(what), bulk(channel))
+}
+
+/// One who speaks this version, and how it is told what it did not ask for.
+fn listeners(node: &Node) -> [(Client, char); 2] {
+    let mut third = Client::open(node.redis());
+    assert!(third.ask(&["HELLO", "3"]).starts_with("%7"));
+    [(Client::open(node.redis()), '*'), (third, '>')]
+}
+
+/// Reads messages until one says this value; all values, in order.
+#[track_caller]
+fn until(client: &mut Client, value: i64) -> Vec<i64> {
+    let deadline = Instant::now() + TIME_MAX;
+    let mut values = Vec::new();
+    while values.last() != Some(&value) {
+        let message = client.reply();
+        let last = message.trim_end_matches("\\r\\n").rsplit("\\r\\n").next();
+        let told = last.and_then(|last| last.parse().ok());
+        values.push(told.unwrap_or_else(|| panic!("expected a message, found {message}")));
+        assert!(Instant::now() < deadline, "expected {value}, found {values:?}");
+    }
+    values
+}
+
+#[test]
+fn a_channel_tells_the_value_of_its_counter_whoever_changes_it() {
+    let nodes = Meeting::by_broadcast().start_together(2, &REDIS);
+    for (version, (mut client, kind)) in listeners(&nodes[0]).into_iter().enumerate() {
+        let (name, channel) = (format!("a{version}"), format!("counter:a{version}"));
+        let confirmed = client.ask(&["SUBSCRIBE", &channel]);
+        assert_eq!(confirmed, confirmation(kind, "subscribe", &channel, 1));
+        for (node, total) in [(&nodes[0], "5"), (&nodes[1], "10")] {
+            let mut other = Client::open(node.redis());
+            other.ask(&["INCR", "unrelated"]);
+            other.ask(&["INCRBY", &name, "5"]);
+            assert_eq!(client.reply(), message(kind, &["message", &channel, total]));
+        }
+    }
+}
+
+#[test]
+fn a_pattern_tells_of_all_counters_that_match_it_and_of_no_other() {
+    let node = Node::start(&REDIS);
+    let mut other = Client::open(node.redis());
+    for (version, (mut client, kind)) in listeners(&node).into_iter().enumerate() {
+        let pattern = format!("counter:page{version}:[ab]");
+        let confirmed = client.ask(&["PSUBSCRIBE", &pattern]);
+        assert_eq!(confirmed, confirmation(kind, "psubscribe", &pattern, 1));
+        let name = |letter| format!("page{version}:{letter}");
+        for letter in ["c", "a"] {
+            other.ask(&["INCR", &name(letter)]);
+        }
+        let channel = format!("counter:{}", name("a"));
+        assert_eq!(client.reply(), message(kind, &["pmessage", &pattern, &channel, "1"]));
+        let confirmed = client.ask(&["SUBSCRIBE", &channel]);
+        assert_eq!(confirmed, confirmation(kind, "subscribe", &channel, 2));
+        other.ask(&["DECRBY", &name("a"), "3"]);
+        assert_eq!(client.reply(), message(kind, &["message", &channel, "-2"]));
+        assert_eq!(client.reply(), message(kind, &["pmessage", &pattern, &channel, "-2"]));
+        let confirmed = client.ask(&["PUNSUBSCRIBE"]);
+        assert_eq!(confirmed, confirmation(kind, "punsubscribe", &pattern, 1));
+        other.ask(&["INCR", &name("b")]);
+        other.ask(&["INCR", &name("a")]);
+        assert_eq!(client.reply(), message(kind, &["message", &channel, "-1"]));
+    }
+}
+
+#[test]
+fn version_3_counts_while_it_listens() {
+    let node = Node::start(&REDIS);
+    let [_, (mut client, kind)] = listeners(&node);
+    client.ask(&["SUBSCRIBE", "counter:a"]);
+    // The reply and the message are told apart by their kind, and may come in either order.
+    client.send(&framed(&["INCR", "a"]));
+    let mut told = [client.reply(), client.reply()];
+    told.sort();
+    assert_eq!(told, [":1\\r\\n".to_owned(), message(kind, &["message", "counter:a", "1"])]);
+}
+
+#[test]
+fn a_quick_counter_is_told_ten_times_a_second_and_never_without_its_last_value() {
+    let node = Node::start(&REDIS);
+    let [(mut client, _), _] = listeners(&node);
+    client.ask(&["SUBSCRIBE", "counter:quick"]);
+    let mut other = Client::open(node.redis());
+    let (start, mut counted) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_millis(800) {
+        other.ask(&["INCR", "quick"]);
+        counted += 1;
+    }
+    let values = until(&mut client, counted);
+    let most = start.elapsed().as_millis() / 100 + 2;
+    assert!(values.is_sorted(), "a count went back: {values:?}");
+    assert!(values.len() as u128 <= most, "{} messages, at most {most}", values.len());
+}
+
+#[test]
+fn one_who_does_not_read_skips_values_and_is_told_the_last_of_each_counter() {
+    let node = Node::start(&REDIS);
+    let mut slow = TcpStream::connect(node.redis()).expect("a connection");
+    slow.set_read_timeout(Some(TIME_MAX)).expect("a socket");
+    std::io::Write::write_all(&mut slow, &framed(&["PSUBSCRIBE", "counter:*"])).expect("a socket");
+    let mut first = [0; 1];
+    slow.read_exact(&mut first).expect("a confirmation");
+    let names: Vec<_> = (0..2000).map(|n| format!("{}{n:04}", "long-name-".repeat(20))).collect();
+    let mut other = Client::open(node.redis());
+    let rounds = 60;
+    let before_bytes = node.memory_bytes();
+    for _ in 0..rounds {
+        let round: Vec<u8> = names.iter().flat_map(|name| framed(&["INCR", name])).collect();
+        other.send(&round);
+        for _ in &names {
+            other.reply();
+        }
+    }
+    let grown_bytes = node.memory_bytes().saturating_sub(before_bytes);
+    assert!(grown_bytes < 64 << 20, "messages were gathered: {grown_bytes} bytes more");
+    // What was told last of the last name ends all that there is to read.
+    let wanted: Vec<_> = names
+        .iter()
+        .map(|name| format!("counter:{name}\r\n$2\r\n{rounds}\r\n").into_bytes())
+        .collect();
+    let (mut read, mut part) = (Vec::new(), vec![0; 1 << 20]);
+    let deadline = Instant::now() + TIME_MAX;
+    let mut missing = wanted;
+    while !missing.is_empty() {
+        assert!(Instant::now() < deadline, "{} counters lack their last value", missing.len());
+        let more = slow.read(&mut part).expect("messages");
+        assert!(more > 0, "the connection was ended");
+        read.extend_from_slice(&part[..more]);
+        let ends = format!("\r\n$2\r\n{rounds}\r\n");
+        let ends = ends.as_bytes();
+        if read.windows(ends.len()).any(|window| window == ends) {
+            let text = String::from_utf8_lossy(&read).into_owned();
+            missing.retain(|message| !text.contains(&*String::from_utf8_lossy(message)));
+            let kept = read.len().saturating_sub(1 << 10);
+            read.drain(..kept);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_listened_to_is_refused_with_the_reason() {
+    let node = Node::start(&REDIS);
+    let mut client = Client::open(node.redis());
+    let many: Vec<_> = (0..201).map(|n| format!("counter:{n}")).collect();
+    let many: Vec<_> = ["SUBSCRIBE"].into_iter().chain(many.iter().map(String::as_str)).collect();
+    for (command, words) in [
+        (&["SUBSCRIBE", "news"][..], "-ERR expected a channel like counter:visits"),
+        (&["SUBSCRIBE", "counter:a", "counter:"], "-ERR expected a counter name of 1 to 255"),
+        (&["PSUBSCRIBE", "news.*"], "-ERR expected a pattern like counter:visits"),
+        (&many, "-ERR expected at most 200 channels of a connection"),
+        (&["PUBLISH", "counter:a", "1"], "-ERR PUBLISH is refused: a channel tells the value"),
+        (&["SSUBSCRIBE", "a"], "-ERR SSUBSCRIBE is refused: what can be listened to"),
+    ] {
+        let told = client.ask(command);
+        assert!(told.starts_with(words), "{told}");
+    }
+    assert_eq!(client.ask(&["PING"]), "+PONG\\r\\n", "nothing was subscribed to");
+}
+
+/// All that a server answers to these commands until it closes.
+fn answers(server: SocketAddr, commands: &[&str], resp3: bool) -> String {
+    let mut client = Client::open(server);
+    if resp3 {
+        assert!(client.ask(&["HELLO", "3"]).starts_with("%7"), "a server that speaks RESP3");
+    }
+    for command in commands {
+        client.send(&framed(&command.split(' ').collect::<Vec<_>>()));
+    }
+    client.send(&framed(&["QUIT"]));
+    client.rest()
+}
+
+#[test]
+fn confirmations_and_errors_are_those_of_redis_byte_for_byte() {
+    let Some(redis) = RedisServer::start() else { return };
+    let node = Node::start(&REDIS);
+    for commands in [
+        &["SUBSCRIBE counter:a counter:b counter:a", "PSUBSCRIBE counter:* counter:[a-c]"][..],
+        &["SUBSCRIBE counter:a", "UNSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "GET nobody"],
+        &["UNSUBSCRIBE", "PUNSUBSCRIBE", "UNSUBSCRIBE x y", "PUNSUBSCRIBE x y", "PING"],
+        &["PSUBSCRIBE counter:*", "SUBSCRIBE counter:a", "UNSUBSCRIBE x counter:a", "PING"],
+        &["PSUBSCRIBE counter:*", "PUNSUBSCRIBE counter:a", "PUNSUBSCRIBE", "PING", "PING x"],
+        &["SUBSCRIBE counter:a", "PING", "PING x", "PING x y", "ping", "RESET", "PING"],
+        &["SUBSCRIBE counter:a", "GET nobody", "get nobody", "CLIENT GETNAME", "HELLO 2", "MULTI"],
+        &["SUBSCRIBE counter:a", "SELECT 0", "ECHO x", "FOO x", "GET", "EXEC", "DBSIZE", "QUIT"],
+        &["PSUBSCRIBE counter:*", "SET a 1", "PUBLISH a b", "DEL a", "RESET", "GET nobody"],
+        &["SUBSCRIBE", "PSUBSCRIBE", "subscribe counter:a", "SUBSCRIBE"],
+    ] {
+        for resp3 in [false, true] {
+            // Version 3 lets those who listen do all else, and then these differ by design.
+            if resp3 && commands.iter().any(|one| one.starts_with("SET") || *one == "HELLO 2") {
+                continue;
+            }
+            let expected = answers(redis.address(), commands, resp3);
+            let found = answers(node.redis(), commands, resp3);
+            assert_eq!(found, expected, "{commands:?}, resp3 {resp3}");
+        }
+    }
+}
+
+#[test]
+fn the_crate_redis_listens_in_both_versions_of_the_protocol() -> redis::RedisResult<()> {
+    let node = Node::start(&REDIS);
+    for version in ["resp2", "resp3"] {
+        let url = format!("redis://{}/?protocol={version}", node.redis());
+        let mut connection = redis::Client::open(url)?.get_connection()?;
+        connection.set_read_timeout(Some(TIME_MAX))?;
+        let mut listener = connection.as_pubsub();
+        listener.subscribe(format!("counter:{version}"))?;
+        listener.psubscribe(format!("counter:{version}:*"))?;
+        let address = node.redis();
+        let counting = thread::spawn(move || {
+            let mut other = Client::open(address);
+            other.ask(&["INCRBY", version, "3"]);
+            other.ask(&["INCRBY", &format!("{version}:x"), "4"]);
+        });
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let message = listener.get_message()?;
+            told.push((message.get_channel_name().to_owned(), message.get_payload::<i64>()?));
+        }
+        told.sort();
+        let channels = [(format!("counter:{version}"), 3), (format!("counter:{version}:x"), 4)];
+        assert_eq!(told, channels);
+        counting.join().expect("it counts");
+        listener.unsubscribe(format!("counter:{version}"))?;
+    }
+    Ok(())
+}
