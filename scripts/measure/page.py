@@ -11,6 +11,8 @@ import statistics
 from . import machine
 
 KEPT = pathlib.Path("target/bench")
+# From here on others weigh on the figures, unevenly.
+CALM_BUSY_PERCENT = 20
 
 
 class Results:
@@ -27,6 +29,8 @@ class Results:
             f"{now:%F %H:%M} UTC, commit {machine.commit()}; before it began others used "
             f"{busy_percent}% of the processors, load average {load:.1f}"
         )
+        if busy_percent > CALM_BUSY_PERCENT:
+            self.measured += "; **not a calm machine: these figures are rough**"
 
     def compare(self, what, ours, theirs, whose, unit="/s", least=None, most=None):
         """A row of medians: ours, theirs, ratio. The goal is a ratio, of at least or at most."""
