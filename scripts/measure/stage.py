@@ -31,7 +31,8 @@ class Stage:
         return self
 
     def __exit__(self, kind, *_):
-        for process in self.processes:
+        # A copy: who is stopped is struck off.
+        for process in list(self.processes):
             self.stop(process)
         if kind and kind is not KeyboardInterrupt:
             self._show_logs()
