@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::accepting::connections_max;
+use crate::accepting::{listen_at, shares};
 use crate::config::{Config, RedisConfig};
 use crate::driver::{Clock, Driver};
 use crate::handle::{Handle, Kept};
@@ -61,7 +61,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     allow_all_descriptors();
     let sockets = Sockets::bind(config.listen, config.discovery.as_ref()).await?;
     let listen = sockets.listener.local_addr()?;
-    let redis = redis_listener(config.redis).await?;
+    let redis = redis_listener(config.redis)?;
     let address = advertised(&config, listen)?;
     warn_if_open(&config, listen);
 
@@ -89,33 +89,19 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         let _ = stopping.changed().await;
     };
     let traffic = Arc::new(redis::Traffic::default());
-    let connections_max = connections_max(1 + usize::from(redis.is_some()));
+    let shares = shares(redis.is_some());
     let mut fronts = JoinSet::new();
     let clients = match redis {
         Some((listener, at)) => {
             let (handle, traffic) = (handle.clone(), Arc::clone(&traffic));
             let (watching, stopped) = (watching.clone(), stopped(stopping.clone()));
-            fronts.spawn(redis::serve(
-                listener,
-                handle,
-                watching,
-                traffic,
-                connections_max,
-                stopped,
-            ));
+            fronts.spawn(redis::serve(listener, handle, watching, traffic, shares.redis, stopped));
             format!("Redis clients on {at}")
         }
         None => "no Redis clients".to_owned(),
     };
     let stopped = stopped(stopping);
-    fronts.spawn(http::serve(
-        listener,
-        handle.clone(),
-        traffic,
-        watching,
-        connections_max,
-        stopped,
-    ));
+    fronts.spawn(http::serve(listener, handle.clone(), traffic, watching, shares.http, stopped));
     let started = start(&config, address.clone(), kept.counts);
     let (node, disk) = tokio::select! {
         started = started => started?,
@@ -167,14 +153,12 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
 }
 
 /// Listens for clients of Redis, and tells where.
-async fn redis_listener(
-    config: RedisConfig,
-) -> Result<Option<(TcpListener, SocketAddr)>, RunError> {
+fn redis_listener(config: RedisConfig) -> Result<Option<(TcpListener, SocketAddr)>, RunError> {
     let at = match config {
         RedisConfig::Off => return Ok(None),
         RedisConfig::At(at) | RedisConfig::IfFree(at) => at,
     };
-    match TcpListener::bind(at).await {
+    match listen_at(at) {
         Ok(listener) => {
             let at = listener.local_addr()?;
             Ok(Some((listener, at)))

@@ -3,20 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::broadcast;
 use super::datagrams::bind_shared;
+use crate::accepting::listen_at;
 use crate::config::DiscoveryConfig;
 
 /// How often a free number is asked for that is free for both protocols.
 const FREE_PORT_TRIES: usize = 16;
-
-/// Connections that may wait to be taken. Where they find no room the system says nothing, and who
-/// connects tries again after one second, three, seven: a burst of strangers, or a node that has
-/// been paused for a moment, would keep others waiting for that long. What waits costs the system
-/// some hundred bytes each. Linux allows so many by default and cuts larger numbers to that.
-const CONNECTIONS_WAITING_MAX: u32 = 4096;
 
 /// What a node hears.
 #[derive(Debug)]
@@ -73,7 +68,7 @@ impl Sockets {
 async fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindError> {
     let mut tries = if listen.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
-        let listener = bind_tcp(listen).map_err(|error| BindError::new(listen, "tcp", error))?;
+        let listener = listen_at(listen).map_err(|error| BindError::new(listen, "tcp", error))?;
         let at = listener.local_addr().map_err(|error| BindError::new(listen, "tcp", error))?;
         match UdpSocket::bind(at).await {
             Ok(own) => return Ok((listener, own)),
@@ -81,15 +76,6 @@ async fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindE
             Err(_) => tries -= 1,
         }
     }
-}
-
-fn bind_tcp(at: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Connections of a run that has just ended would keep the port from this one.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(at)?;
-    socket.listen(CONNECTIONS_WAITING_MAX)
 }
 
 fn bind_calls(listen: SocketAddr, discovery: &DiscoveryConfig) -> Option<UdpSocket> {

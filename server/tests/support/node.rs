@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use super::http::{Answer, Connection};
 use super::namespace::Namespace;
@@ -227,6 +227,23 @@ impl Node {
             .expect("a status tells of VmRSS")
     }
 
+    /// Leaves it the descriptors that it has open and no other, as if files and links had taken
+    /// them; tells what it might have before.
+    pub fn take_descriptors(&self) -> Rlimit {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let numbers = open
+            .expect("a process that runs has some")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
+        let all = getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: numbers.max().map(|last| last + 1), maximum: all };
+        self.limit_descriptors(limit)
+    }
+
+    /// Allows it so many descriptors; tells what it might have before.
+    pub fn limit_descriptors(&self, limit: Rlimit) -> Rlimit {
+        prlimit(Some(self.pid()), Resource::Nofile, limit).expect("the child is ours")
+    }
+
     /// All that it has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -315,8 +332,11 @@ impl Node {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
-        kill_process(pid, signal).expect("a child can be signalled");
+        kill_process(self.pid(), signal).expect("a child can be signalled");
+    }
+
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid")
     }
 }
 

@@ -29,7 +29,11 @@ impl Client {
     }
 
     pub fn try_open(server: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect_timeout(&server, ANSWER_TIME_MAX)?;
+        Client::over(TcpStream::connect_timeout(&server, ANSWER_TIME_MAX)?)
+    }
+
+    /// By a connection that stands.
+    pub fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
         stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
         stream.set_nodelay(true)?;
