@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use quipu_core::auth::{Secret, SecretTooShort};
 use quipu_core::identity::{Address, AddressError};
@@ -36,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) secret: Option<Secret>,
     /// `None` keeps everything in memory.
     pub(crate) keeping: Option<Keeping>,
+    /// Threads that serve.
+    pub(crate) threads: usize,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
 }
@@ -113,10 +117,20 @@ impl Config {
                 directory: flags.keeping.data_dir,
                 fsync: flags.keeping.fsync,
             }),
+            threads: flags.taking.threads.map_or_else(threads, usize::from),
             log_level: flags.logging.log_level,
             log_format: flags.logging.log_format,
         })
     }
+}
+
+/// One processor is left to the journal's thread and to the system's share of every packet. With as
+/// many threads as processors these take turns with those that serve, and the driver and its
+/// connections wake each other across processors: on two of them that cost a pipeline of 16
+/// increments a quarter of its throughput.
+fn threads() -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (processors - 1).max(1)
 }
 
 /// Where to listen: an IP address and a port, which `PORT` overrides.

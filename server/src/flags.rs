@@ -20,6 +20,9 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Yellow.on_default());
 
+/// Most threads that can be asked for: more than the largest machines have processors.
+const THREADS_MAX: i64 = 1024;
+
 const EXAMPLES: &str = "\
 Examples:
   quipu
@@ -49,6 +52,8 @@ pub(crate) struct Flags {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) keeping: Keeping,
+    #[command(flatten)]
+    pub(crate) taking: Taking,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }
@@ -154,6 +159,16 @@ pub(crate) struct Keeping {
     /// stops as a whole forgets them
     #[arg(long)]
     pub(crate) in_memory: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What it takes of the machine")]
+pub(crate) struct Taking {
+    /// Threads that serve; the journal and snapshots have one more each [default: one less than
+    /// there are processors, and one at least]
+    #[arg(long, value_name = "N", env = "QUIPU_THREADS", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
+    pub(crate) threads: Option<u16>,
 }
 
 #[derive(Debug, Args)]

@@ -34,6 +34,7 @@ use cli::Failure;
 use config::{Config, DEFAULT_PORT};
 use flags::{Command, Flags, Said};
 use quipu_core::identity::Address;
+use tokio::runtime::Builder;
 
 /// Requests allocate on one thread and free on another, which this one is good at.
 #[global_allocator]
@@ -67,7 +68,8 @@ fn node(flags: Flags) -> ExitCode {
         Err(error) => return complain(&error.to_string(), USAGE),
     };
     logging::init(config.log_level, config.log_format);
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = Builder::new_multi_thread().worker_threads(config.threads).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the system gives no threads: {error}"), 1),
     };

@@ -151,6 +151,7 @@ fn nonsense_gets_one_line_that_says_what_was_expected() {
         (&["--discovery-port=0"], "0 is not in 1..=65535"),
         (&["--discovery-to", "example.com"], "expected IP addresses"),
         (&["--cluster", ""], "expected 1 to 64 bytes, found 0"),
+        (&["--threads", "0"], "0 is not in 1..=1024"),
         (&["--log-level", "loud"], "possible values: error, warn, info, debug, trace"),
         (&["no-such-command"], "unrecognized subcommand 'no-such-command'"),
     ] {
