@@ -239,6 +239,7 @@ fn recover(count: usize) {
             secret: None,
             seeds: Vec::new(),
             discovery: false,
+            is_kept: true,
             chance: [7; 32],
         };
         let mut node = Node::recovered(config, state, Time::ZERO);

@@ -238,6 +238,7 @@ fn config(n: u8, secret: Option<&[u8]>) -> Config {
         secret: secret.map(|bytes| Secret::new(bytes).expect("long enough")),
         seeds: Vec::new(),
         discovery: true,
+        is_kept: true,
         chance: [n; 32],
     }
 }

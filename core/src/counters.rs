@@ -31,6 +31,13 @@ pub const ORIGINS_MAX: u32 = 1 << 20;
 /// input: a delta must fit a frame, whatever a client sends at once (rule 5).
 const OPEN_BYTES_MAX: usize = crate::codec::FRAME_BYTES_MAX / 4;
 
+/// Names that are looked for at once: as many as a core has reads of memory under way, several
+/// times over, and so few that what they read is still in its cache when it is used.
+pub(crate) const SOUGHT_MAX: usize = 64;
+
+/// Up to so many counters, all that is read of them stays in a core's cache anyway.
+const SEEK_COUNTERS_MIN: usize = 4096;
+
 /// What a node knows of an origin: a row of its digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
@@ -110,6 +117,15 @@ pub struct SlotView<'a> {
     pub slot: Slot,
 }
 
+/// A counter that is looked for: how far the search has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought<'a> {
+    name: &'a str,
+    hash: u64,
+    /// Where a counter of this hash stands, if it was looked up; it may have another name.
+    guess: Option<u32>,
+}
+
 /// Every counter that a node holds.
 #[derive(Debug)]
 pub struct Counters {
@@ -174,12 +190,20 @@ impl Counters {
 
     /// The value of a counter; 0 if nobody touched it.
     pub fn value(&self, name: &str) -> Value {
-        self.find(name).map_or(Value(0), |place| self.list[place].value())
+        self.value_of(&self.sought(name))
+    }
+
+    pub(crate) fn value_of(&self, sought: &Sought<'_>) -> Value {
+        self.find(sought).map_or(Value(0), |place| self.list[place].value())
     }
 
     /// The value of a counter; `None` if nobody touched it.
     pub fn touched(&self, name: &str) -> Option<Value> {
-        let counter = &self.list[self.find(name)?];
+        self.touched_of(&self.sought(name))
+    }
+
+    pub(crate) fn touched_of(&self, sought: &Sought<'_>) -> Option<Value> {
+        let counter = &self.list[self.find(sought)?];
         // A refused operation leaves a name behind, but no slot.
         (!counter.slots().is_empty()).then(|| counter.value())
     }
@@ -190,12 +214,25 @@ impl Counters {
     /// # Errors
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
     pub fn add(&mut self, name: &str, by: i64) -> Result<Value, Refusal> {
+        self.add_to(&self.sought(name), by)
+    }
+
+    pub(crate) fn add_to(&mut self, sought: &Sought<'_>, by: i64) -> Result<Value, Refusal> {
         if by == 0
-            && let Some(value) = self.touched(name)
+            && let Some(value) = self.touched_of(sought)
         {
             return Ok(value);
         }
-        let place = self.find_or_insert(name)?;
+        let place = self.find_or_insert(sought)?;
+        let open = self.our_version() + 1;
+        if let Ok(by @ 1..) = u64::try_from(by)
+            && let Some(value) = self.list[place].add_again(by, open)
+        {
+            let origin = &mut self.origins[OURS as usize];
+            origin.counted = origin.counted.wrapping_add(by);
+            self.changes.note(place);
+            return Ok(value);
+        }
         let slot = self.list[place].added(by)?;
         Ok(self.write(place, &slot))
     }
@@ -205,10 +242,15 @@ impl Counters {
     /// # Errors
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
     pub fn raise(&mut self, name: &str, to: i64) -> Result<Value, Refusal> {
-        if self.value(name).0 >= i128::from(to) {
-            return Ok(self.value(name));
+        self.raise_to(&self.sought(name), to)
+    }
+
+    pub(crate) fn raise_to(&mut self, sought: &Sought<'_>, to: i64) -> Result<Value, Refusal> {
+        let value = self.value_of(sought);
+        if value.0 >= i128::from(to) {
+            return Ok(value);
         }
-        let place = self.find_or_insert(name)?;
+        let place = self.find_or_insert(sought)?;
         match self.list[place].raised(to)? {
             Some(slot) => Ok(self.write(place, &slot)),
             None => Ok(self.list[place].value()),
@@ -287,12 +329,16 @@ impl Counters {
         let origin = self.origin_index(delta.origin).ok_or(MergeError::Full)?;
         let mut news = false;
         let mut full = false;
-        for entry in &delta.entries {
-            let Ok(place) = self.find_or_insert(entry.name) else {
-                full = true;
-                continue;
-            };
-            news |= self.merge_slot(place, origin, &entry.slot(), delta.upto);
+        let mut sought = Vec::new();
+        for entries in delta.entries.chunks(SOUGHT_MAX) {
+            self.seek(entries.iter().map(|entry| entry.name), &mut sought);
+            for (entry, sought) in entries.iter().zip(&sought) {
+                let Ok(place) = self.find_or_insert(sought) else {
+                    full = true;
+                    continue;
+                };
+                news |= self.merge_slot(place, origin, &entry.slot(), delta.upto);
+            }
         }
         if full {
             return Err(MergeError::Full);
@@ -339,7 +385,7 @@ impl Counters {
     /// What others tell of our own origin can only be what they have from us.
     fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
         let known = |entry: &Entry<'_>| {
-            self.find(entry.name)
+            self.find(&self.sought(entry.name))
                 .and_then(|place| self.list[place].slot_of(OURS))
                 .is_some_and(|held| entry.slot().is_within(&held.slot()))
         };
@@ -367,7 +413,7 @@ impl Counters {
 
     /// Takes down a counter that a snapshot tells of. `None` if there are too many.
     pub(crate) fn restore_counter(&mut self, name: &str) -> Option<u32> {
-        self.find_or_insert(name).ok()
+        self.find_or_insert(&self.sought(name)).ok()
     }
 
     /// Takes down a slot with its own version (rule 17).
@@ -455,7 +501,7 @@ impl Counters {
 
     /// The slots of one counter; none if nobody touched it.
     pub fn slots_of(&self, name: &str) -> impl Iterator<Item = SlotView<'_>> + '_ {
-        let counter = self.find(name).and_then(|place| self.list.get(place as usize));
+        let counter = self.find(&self.sought(name)).and_then(|place| self.list.get(place as usize));
         counter.into_iter().flat_map(|(name, counter)| self.views(name, counter))
     }
 
@@ -491,16 +537,55 @@ impl Counters {
         Some(index)
     }
 
-    fn find(&self, name: &str) -> Option<u32> {
-        self.places.find(name, &self.list)
+    /// Begins to look for many names at once, [`SOUGHT_MAX`] at most, and reads what finding them
+    /// will need.
+    ///
+    /// A name out of millions lies in four places of memory, each known only from the one before,
+    /// and none of them in a cache. One name after the other, the processor waits for all of them
+    /// in turn; step by step over all names, it waits for many at a time.
+    pub(crate) fn seek<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        found: &mut Vec<Sought<'a>>,
+    ) {
+        found.clear();
+        found.extend(names.map(|name| self.sought(name)));
+        if found.len() == 1 || self.list.len() < SEEK_COUNTERS_MIN {
+            return;
+        }
+        for sought in found.iter_mut() {
+            sought.guess = self.places.guess(sought.hash);
+        }
+        let guesses = || found.iter().filter_map(|sought| sought.guess);
+        let near = guesses().fold(0, |sum, place| sum ^ self.list.touch(place));
+        let beside = guesses().fold(0, |sum, place| sum ^ self.list.touch_beside(place));
+        // Nobody wants the sums, but without a use they would not be read.
+        std::hint::black_box((near, beside));
     }
 
-    fn find_or_insert(&mut self, name: &str) -> Result<u32, Refusal> {
+    fn sought<'a>(&self, name: &'a str) -> Sought<'a> {
+        Sought { name, hash: self.places.hash(name), guess: None }
+    }
+
+    fn find(&self, sought: &Sought<'_>) -> Option<u32> {
+        let Sought { name, hash, guess } = *sought;
+        guess
+            .filter(|place| self.list.is_named(*place, name))
+            .or_else(|| self.places.find(name, hash, &self.list))
+    }
+
+    fn find_or_insert(&mut self, sought: &Sought<'_>) -> Result<u32, Refusal> {
+        let Sought { name, hash, guess } = *sought;
+        if let Some(place) = guess
+            && self.list.is_named(place, name)
+        {
+            return Ok(place);
+        }
         let end = self.list.len();
         let next = u32::try_from(end).ok().filter(|place| *place < COUNTERS_MAX);
         let place = self
             .places
-            .find_or_insert(name, &self.list, next)
+            .find_or_insert(name, hash, &self.list, next)
             .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
         if place as usize == end {
             self.list.push(name, Counter::new(fingerprint::of_name(name)));

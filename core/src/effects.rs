@@ -16,6 +16,7 @@ use crate::counter::Slot;
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::name::CounterName;
 use crate::registry::Standing;
+use crate::storage::records::Records;
 
 /// The caller's name for a connection that carries a link. Never reused by the caller.
 pub type LinkId = u64;
@@ -50,6 +51,18 @@ pub enum Op {
         /// The value that it shall have at least.
         to: i64,
     },
+}
+
+impl Op {
+    /// Which counter.
+    pub fn name(&self) -> &CounterName {
+        match self {
+            Op::Add { name, .. }
+            | Op::Get { name }
+            | Op::Find { name }
+            | Op::Raise { name, .. } => name,
+        }
+    }
 }
 
 /// A counter's value as one node sees it.
@@ -369,8 +382,9 @@ pub enum Destination {
 pub struct Effects {
     /// Let go at once: nothing in it was read from the table.
     pub at_once: Vec<Effect>,
-    /// Append these records to the journal and sync it. Empty if the batch changed nothing.
-    pub journal: Vec<u8>,
+    /// Append these records to the journal and sync it. Empty if the batch changed nothing, and
+    /// always where nothing is kept.
+    pub journal: Records,
     /// Let go when `journal` and all before it is synced.
     pub after_sync: Vec<Effect>,
 }

@@ -10,15 +10,12 @@
 
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
-use foldhash::fast::FixedState;
-
 use crate::codec::FRAME_BYTES_MAX;
 use crate::counter::Slot;
 use crate::counters::{Counters, OwnBatch};
 use crate::delta::{ENTRY_BYTES_MAX, Entry};
 use crate::identity::Version;
+use crate::latest::Latest;
 use crate::time::Time;
 
 /// The time between pushes.
@@ -28,16 +25,12 @@ const PUSH_EVERY: Duration = Duration::from_millis(1);
 /// with the batch that made it so large (which is a quarter of a frame at most).
 const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
-/// Up to how many entries looking through them all is quicker than hashing.
-const SMALL: usize = 8;
-
 /// What has been synced since the last push.
 #[derive(Debug, Default)]
 pub(crate) struct Gather {
     after: Version,
     upto: Version,
-    entries: Vec<(u32, Slot)>,
-    places: HashMap<u32, usize, FixedState>,
+    slots: Latest,
     bytes: usize,
     /// When the oldest change was accepted.
     accepted: Option<Time>,
@@ -66,13 +59,8 @@ impl Gather {
         self.upto = batch.version;
         self.accepted.get_or_insert(accepted);
         for &(place, slot) in &batch.entries {
-            match self.find(place) {
-                Some(at) => self.entries[at].1 = slot,
-                None => {
-                    self.places_insert(place);
-                    self.entries.push((place, slot));
-                    self.bytes += counters.name_at(place).len() + ENTRY_BYTES_MAX;
-                }
+            if self.slots.set(place, slot) {
+                self.bytes += counters.name_at(place).len() + ENTRY_BYTES_MAX;
             }
         }
     }
@@ -98,34 +86,15 @@ impl Gather {
         if self.next_deadline()? > now {
             return None;
         }
-        let entries = self
-            .entries
-            .drain(..)
-            .map(|(place, slot)| Entry::new(counters.name_at(place), slot))
-            .collect();
+        let entry = |&(place, slot): &(u32, Slot)| Entry::new(counters.name_at(place), slot);
+        let entries = self.slots.entries().iter().map(entry).collect();
         let accepted = self.accepted.take().unwrap_or(now);
         let push = Push { after: self.after, batches: self.upto - self.after, accepted, entries };
         self.after = self.upto;
-        self.places.clear();
+        self.slots.clear();
         self.bytes = 0;
         self.left = Some(now);
         Some(push)
-    }
-
-    fn find(&self, place: u32) -> Option<usize> {
-        if self.entries.len() <= SMALL {
-            return self.entries.iter().position(|(other, _)| *other == place);
-        }
-        self.places.get(&place).copied()
-    }
-
-    fn places_insert(&mut self, place: u32) {
-        if self.entries.len() == SMALL {
-            self.places = self.entries.iter().enumerate().map(|(at, (p, _))| (*p, at)).collect();
-        }
-        if self.entries.len() >= SMALL {
-            self.places.insert(place, self.entries.len());
-        }
     }
 }
 

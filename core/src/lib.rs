@@ -21,6 +21,7 @@ pub mod fingerprint;
 mod gather;
 pub mod histogram;
 pub mod identity;
+mod latest;
 mod limit;
 mod links;
 mod list;

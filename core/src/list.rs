@@ -93,6 +93,22 @@ impl List {
         chunk.names.as_bytes()[chunk.counters[at].span()] == *name.as_bytes()
     }
 
+    /// Where the name of the counter at a place begins, read for having been read.
+    pub(crate) fn touch(&self, place: u32) -> u64 {
+        let (chunk, at) = split(place as usize);
+        u64::from(self.chunks[chunk].counters[at].name_start)
+    }
+
+    /// The same for the first bytes of what lies beside it: its name, and its slots.
+    pub(crate) fn touch_beside(&self, place: u32) -> u64 {
+        let (chunk, at) = split(place as usize);
+        let chunk = &self.chunks[chunk];
+        let named = &chunk.counters[at];
+        let name = chunk.names.as_bytes().get(named.name_start as usize);
+        let slot = named.counter.slots().first();
+        name.map_or(0, |byte| u64::from(*byte)) ^ slot.map_or(0, |slot| slot.version)
+    }
+
     /// The counters from a place on, with their names; none beyond the list's end.
     pub(crate) fn iter_from(&self, place: usize) -> impl Iterator<Item = (&str, &Counter)> {
         let (chunk, at) = split(place);

@@ -1,6 +1,9 @@
 //! The names of counters.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -10,10 +13,23 @@ pub const NAME_BYTES_MAX: usize = 255;
 
 /// A counter's name: UTF-8, 1 to 255 bytes, no control characters.
 ///
-/// It may be a slice of the bytes in which a request arrived, so naming a counter allocates
-/// nothing.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CounterName(Bytes);
+/// A short one is held in itself, a longer one may be a slice of the bytes in which a request
+/// arrived, so naming a counter allocates nothing.
+#[derive(Clone)]
+pub struct CounterName(Held);
+
+#[derive(Clone)]
+enum Held {
+    /// The rest is zeros. Counting the holders of a slice would cost more than the copy.
+    Short {
+        bytes: [u8; SHORT_BYTES_MAX],
+        length: u8,
+    },
+    Long(Bytes),
+}
+
+/// Longest name that is held in itself: as much as fits without making the others larger.
+const SHORT_BYTES_MAX: usize = 23;
 
 /// Why bytes are not a counter's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +50,7 @@ pub enum NameError {
 
 impl CounterName {
     /// The counter of the calls that name none.
-    pub const DEFAULT: CounterName = CounterName(Bytes::from_static(b"default"));
+    pub const DEFAULT: CounterName = CounterName(Held::Long(Bytes::from_static(b"default")));
 
     /// Takes bytes as a name.
     ///
@@ -42,23 +58,79 @@ impl CounterName {
     /// See [`NameError`].
     pub fn new(bytes: impl Into<Bytes>) -> Result<Self, NameError> {
         let bytes = bytes.into();
-        if !is_plain(&bytes) {
+        CounterName::cut(&bytes, 0..bytes.len())
+    }
+
+    /// Takes a part of what arrived as a name.
+    ///
+    /// # Errors
+    /// See [`NameError`].
+    ///
+    /// # Panics
+    /// If the range reaches beyond the bytes.
+    pub fn cut(arrived: &Bytes, range: Range<usize>) -> Result<Self, NameError> {
+        let bytes = &arrived[range.clone()];
+        if !is_plain(bytes) {
             let text =
-                std::str::from_utf8(&bytes).map_err(|e| NameError::NotUtf8(e.valid_up_to()))?;
+                std::str::from_utf8(bytes).map_err(|e| NameError::NotUtf8(e.valid_up_to()))?;
             check(text)?;
         }
-        Ok(CounterName(bytes))
+        Ok(CounterName(Held::short(bytes).unwrap_or_else(|| Held::Long(arrived.slice(range)))))
     }
 
     /// A copy of a name that stands in the table, and so was checked when it came.
     pub(crate) fn known(name: &str) -> Self {
-        CounterName(Bytes::copy_from_slice(name.as_bytes()))
+        let bytes = name.as_bytes();
+        let long = || Held::Long(Bytes::copy_from_slice(bytes));
+        CounterName(Held::short(bytes).unwrap_or_else(long))
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        // `new` is the only way in and has checked it; a second check costs less than `unsafe`.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        // `cut` is the only way in and has checked it; a second check costs less than `unsafe`.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Held::Short { bytes, length } => &bytes[..usize::from(*length)],
+            Held::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl Held {
+    fn short(name: &[u8]) -> Option<Self> {
+        let length = u8::try_from(name.len()).ok()?;
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        bytes.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Held::Short { bytes, length })
+    }
+}
+
+impl PartialEq for CounterName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for CounterName {}
+
+impl PartialOrd for CounterName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for CounterName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for CounterName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -110,5 +182,20 @@ mod tests {
         assert_eq!(CounterName::new("a\x7f"), Err(NameError::Control('\x7f')));
         assert_eq!(CounterName::new("a\u{85}"), Err(NameError::Control('\u{85}')));
         assert_eq!(CounterName::new(&b"a\xff"[..]), Err(NameError::NotUtf8(1)));
+    }
+
+    #[test]
+    fn a_name_is_the_same_however_it_is_held() {
+        assert_eq!(size_of::<CounterName>(), size_of::<Bytes>());
+        for length in [1, SHORT_BYTES_MAX - 1, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1, 255] {
+            let text = "x".repeat(length);
+            let arrived = Bytes::from(format!("INCR {text}\r\n"));
+            let cut = CounterName::cut(&arrived, 5..5 + length).unwrap();
+            assert_eq!(cut.as_str(), text);
+            assert_eq!(cut, CounterName::known(&text));
+            assert_eq!(cut, CounterName::new(text.clone()).unwrap());
+            assert!(cut < CounterName::new("y").unwrap() && cut >= CounterName::new("x").unwrap());
+        }
+        assert_eq!(CounterName::DEFAULT, CounterName::new("default").unwrap());
     }
 }

@@ -26,7 +26,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::auth::Secret;
 use crate::codec::{self, CodecError, Datagram, Envelope, Goodbye, Message};
-use crate::counters::{Counters, MergeError, OwnBatch};
+use crate::counters::{Counters, MergeError, OwnBatch, SOUGHT_MAX, Sought};
 use crate::delta::Delta;
 use crate::discovery::{Discovery, Heard};
 use crate::effects::{
@@ -41,7 +41,7 @@ use crate::peers::{Change, Peers, SwimError};
 use crate::registry::Standing;
 use crate::replication::Replication;
 use crate::status::{PeerStatus, Status, Totals};
-use crate::storage::record::{self, Start};
+use crate::storage::record::Start;
 use crate::storage::snapshot::Walk;
 use crate::storage::state::Recovered;
 use crate::time::Time;
@@ -88,6 +88,8 @@ pub struct Config {
     pub seeds: Vec<Address>,
     /// Whether to call by broadcast and to answer those who do.
     pub discovery: bool,
+    /// Whether what it changes is kept anywhere: without a journal no records are made for one.
+    pub is_kept: bool,
     /// All the chance that the node will ever use. Must come from the operating system where
     /// there is a secret: nonces are made of it.
     pub chance: [u8; 32],
@@ -118,6 +120,8 @@ pub struct Node {
     chance: ChaCha8Rng,
     started: Time,
     counters: Counters,
+    /// Whether there is a journal.
+    is_kept: bool,
     /// Who we are as the journal says.
     kept: Start,
     order: Order,
@@ -190,6 +194,7 @@ impl Node {
             envelope,
             started: now,
             counters: recovered.counters,
+            is_kept: config.is_kept,
             kept,
             chance,
             order: Order::default(),
@@ -367,18 +372,22 @@ impl Node {
 
     fn apply(&mut self, token: Token, ops: &[Op], behind: Option<Behind>, effects: &mut Effects) {
         let mut results = Vec::with_capacity(ops.len());
+        let mut sought = Vec::with_capacity(ops.len().min(SOUGHT_MAX));
         let before = self.totals.writes();
-        for op in ops {
-            let result = self.apply_one(op, behind);
-            match result {
-                Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
-                Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
-                Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
-                Ok(_) | Err(Refusal::Untouched) => {}
-            }
-            results.push(result);
-            if self.counters.is_open_batch_full() {
-                self.close_version(effects);
+        for ops in ops.chunks(SOUGHT_MAX) {
+            self.counters.seek(ops.iter().map(|op| op.name().as_str()), &mut sought);
+            for (op, sought) in ops.iter().zip(&sought) {
+                let result = self.apply_one(op, sought, behind);
+                match result {
+                    Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
+                    Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
+                    Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
+                    Ok(_) | Err(Refusal::Untouched) => {}
+                }
+                results.push(result);
+                if self.counters.is_open_batch_full() {
+                    self.close_version(effects);
+                }
             }
         }
         // What the request changed is in the version that is open, or in the last one that closed.
@@ -387,25 +396,30 @@ impl Node {
         effects.after_sync.push(Effect::Reply { token, results, version });
     }
 
-    fn apply_one(&mut self, op: &Op, behind: Option<Behind>) -> Result<Value, Refusal> {
+    fn apply_one(
+        &mut self,
+        op: &Op,
+        sought: &Sought<'_>,
+        behind: Option<Behind>,
+    ) -> Result<Value, Refusal> {
         match op {
-            Op::Add { name, by } => {
+            Op::Add { by, .. } => {
                 self.totals.increments += 1;
-                self.counters.add(name.as_str(), *by)
+                self.counters.add_to(sought, *by)
             }
-            Op::Get { name } => {
+            Op::Get { .. } => {
                 self.totals.reads += 1;
-                Ok(self.counters.value(name.as_str()))
+                Ok(self.counters.value_of(sought))
             }
-            Op::Find { name } => {
+            Op::Find { .. } => {
                 self.totals.reads += 1;
-                self.counters.touched(name.as_str()).ok_or(Refusal::Untouched)
+                self.counters.touched_of(sought).ok_or(Refusal::Untouched)
             }
-            Op::Raise { name, to } => {
+            Op::Raise { to, .. } => {
                 self.totals.raises += 1;
                 match behind {
                     Some(behind) => Err(Refusal::Behind(behind)),
-                    None => self.counters.raise(name.as_str(), *to),
+                    None => self.counters.raise_to(sought, *to),
                 }
             }
         }
@@ -563,8 +577,9 @@ impl Node {
         let Some(batch) = self.counters.close() else { return };
         self.totals.batches += 1;
         self.totals.batch_entries += batch.entries.len() as u64;
-        let delta = self.counters.delta_of(&batch);
-        record::append_delta(&mut effects.journal, &delta);
+        if self.is_kept {
+            effects.journal.add_own(&batch, &self.counters);
+        }
         self.closed.push(batch);
     }
 
@@ -572,7 +587,9 @@ impl Node {
     fn keep_who_we_are(&mut self, effects: &mut Effects) {
         let now = Start::from(self.peers.me());
         if now != self.kept {
-            record::append_start(&mut effects.journal, &now);
+            if self.is_kept {
+                effects.journal.add_start(&now);
+            }
             self.kept = now;
         }
     }
@@ -741,8 +758,8 @@ impl Node {
         match self.counters.merge(delta) {
             Ok(merged) => {
                 self.totals.gaps += u64::from(merged.gap);
-                if merged.news {
-                    record::append_delta(&mut effects.journal, delta);
+                if merged.news && self.is_kept {
+                    effects.journal.add_delta(delta);
                 }
             }
             Err(MergeError::Full) => self.totals.refused_full += 1,
@@ -768,8 +785,8 @@ impl Node {
 
     /// Journals records that are new here and passes them on to every peer.
     fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
-        for standing in news {
-            record::append_standing(&mut effects.journal, standing);
+        if self.is_kept {
+            news.iter().for_each(|standing| effects.journal.add_standing(standing));
         }
         let links = self.links.established();
         self.send_standings(&links, news, effects);
@@ -800,9 +817,10 @@ impl Node {
                 self.settle(now, outcome, effects);
             }
             if let Change::Up(node) = change
+                && self.is_kept
                 && let Some(identity) = self.peers.up_member(*node)
             {
-                record::append_peer(&mut effects.journal, identity);
+                effects.journal.add_peer(identity);
             }
         }
         if !changes.is_empty() {

@@ -51,21 +51,35 @@ impl Places {
         Places { hasher, shards: (0..SHARDS).map(|_| HashTable::new()).collect() }
     }
 
-    pub(crate) fn find(&self, name: &str, list: &List) -> Option<u32> {
-        let (shard, hash) = cut(self.hasher.hash_one(name));
+    /// What a name is looked for by.
+    pub(crate) fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// A place whose name has this hash, or at least half of it: nearly always the one that is
+    /// looked for. Reads no name.
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        let (shard, hash) = cut(hash);
+        self.shards[shard].find(spread(hash), |held| held.hash == hash).map(|held| held.place)
+    }
+
+    /// The place of a name with its hash.
+    pub(crate) fn find(&self, name: &str, hash: u64, list: &List) -> Option<u32> {
+        let (shard, hash) = cut(hash);
         let is_it = |held: &Place| held.hash == hash && list.is_named(held.place, name);
         self.shards[shard].find(spread(hash), is_it).map(|held| held.place)
     }
 
-    /// The place of a name, which is `next` from now on if it has none yet; `None` if it has none
-    /// and there is no next.
+    /// The place of a name with its hash, which is `next` from now on if it has none yet; `None` if
+    /// it has none and there is no next.
     pub(crate) fn find_or_insert(
         &mut self,
         name: &str,
+        hash: u64,
         list: &List,
         next: Option<u32>,
     ) -> Option<u32> {
-        let (shard, hash) = cut(self.hasher.hash_one(name));
+        let (shard, hash) = cut(hash);
         let is_it = |held: &Place| held.hash == hash && list.is_named(held.place, name);
         match self.shards[shard].entry(spread(hash), is_it, |held| spread(held.hash)) {
             Entry::Occupied(held) => Some(held.get().place),
@@ -86,8 +100,9 @@ mod tests {
         let (mut places, mut list) = (Places::new(FixedState::with_seed(7)), List::default());
         for place in 0..count {
             let name = place.to_string();
-            assert_eq!(places.find_or_insert(&name, &list, None), None);
-            assert_eq!(places.find_or_insert(&name, &list, Some(place)), Some(place));
+            let hash = places.hash(&name);
+            assert_eq!(places.find_or_insert(&name, hash, &list, None), None);
+            assert_eq!(places.find_or_insert(&name, hash, &list, Some(place)), Some(place));
             list.push(&name, Counter::new(0));
         }
         (places, list)
@@ -98,10 +113,12 @@ mod tests {
         let (mut places, list) = filled(20_000);
         for place in 0..20_000 {
             let name = place.to_string();
-            assert_eq!(places.find(&name, &list), Some(place));
-            assert_eq!(places.find_or_insert(&name, &list, Some(77)), Some(place));
+            let hash = places.hash(&name);
+            assert_eq!(places.find(&name, hash, &list), Some(place));
+            assert_eq!(places.guess(hash), Some(place), "no two of these agree in half a hash");
+            assert_eq!(places.find_or_insert(&name, hash, &list, Some(77)), Some(place));
         }
-        assert_eq!(places.find("20000", &list), None);
+        assert_eq!(places.find("20000", places.hash("20000"), &list), None);
     }
 
     #[test]
@@ -117,13 +134,15 @@ mod tests {
     fn names_of_one_hash_are_told_apart() {
         // One bucket, one tag and one kept hash for all: what is left to tell them by is the name.
         let (mut places, mut list) = (Places::new(FixedState::with_seed(7)), List::default());
-        let (shard, hash) = cut(places.hasher.hash_one("a"));
+        let whole = places.hash("a");
+        let (shard, hash) = cut(whole);
         list.push("b", Counter::new(0));
         places.shards[shard]
             .insert_unique(spread(hash), Place { hash, place: 0 }, |held| spread(held.hash));
-        assert_eq!(places.find("a", &list), None);
-        assert_eq!(places.find_or_insert("a", &list, Some(1)), Some(1));
+        assert_eq!(places.guess(whole), Some(0));
+        assert_eq!(places.find("a", whole, &list), None);
+        assert_eq!(places.find_or_insert("a", whole, &list, Some(1)), Some(1));
         list.push("a", Counter::new(0));
-        assert_eq!(places.find("a", &list), Some(1));
+        assert_eq!(places.find("a", whole, &list), Some(1));
     }
 }

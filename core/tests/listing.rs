@@ -51,6 +51,7 @@ fn node() -> Node {
         secret: None,
         seeds: Vec::new(),
         discovery: false,
+        is_kept: true,
         chance: [1; 32],
     };
     Node::new(config, Time::ZERO)

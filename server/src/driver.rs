@@ -176,6 +176,11 @@ impl<D: Disk> Driver<D> {
                 () = tokio::task::yield_now(), if is_overdue => Wake::Due,
                 () = &mut alarm => Wake::Due,
             };
+            if matches!(wake, Wake::Command(_)) {
+                // Whoever else has something to say comes first: else the runtime would come back
+                // here after each connection that it lets speak, for a batch of one command.
+                tokio::task::yield_now().await;
+            }
             let now = Instant::now();
             last = now;
             let time = self.clock.time(now);
@@ -322,7 +327,7 @@ impl<D: Disk> Driver<D> {
         let records = std::mem::take(&mut self.effects.journal);
         let effects = std::mem::take(&mut self.effects.after_sync);
         if !records.is_empty() {
-            let record_bytes = records.len();
+            let record_bytes = records.bytes();
             self.disk.append(batch, records);
             self.waiting_bytes += record_bytes;
             self.waiting.push_back(Waiting { batch, record_bytes, effects });
@@ -331,7 +336,16 @@ impl<D: Disk> Driver<D> {
             last.effects.extend(effects);
         } else {
             effects.into_iter().for_each(|effect| self.carry_out(effect, time));
+            self.is_safe(batch, time);
         }
+    }
+
+    /// What the effects of a batch told is safe, and they have left.
+    fn is_safe(&mut self, batch: u64, time: Time) {
+        self.node.handle(time, Input::Synced { batch }, &mut self.effects);
+        // A push need not wait for the next batch; should the node have read its table, it must.
+        self.let_go_at_once(time);
+        self.is_open |= !self.effects.after_sync.is_empty() || !self.effects.journal.is_empty();
     }
 
     fn hear_disk(&mut self, news: News, time: Time) {
@@ -372,11 +386,8 @@ impl<D: Disk> Driver<D> {
             for effect in waiting.effects {
                 self.carry_out(effect, time);
             }
-            self.node.handle(time, Input::Synced { batch: waiting.batch }, &mut self.effects);
+            self.is_safe(waiting.batch, time);
         }
-        // A push need not wait for the next batch; should the node have read its table, it must.
-        self.let_go_at_once(time);
-        self.is_open |= !self.effects.after_sync.is_empty() || !self.effects.journal.is_empty();
     }
 
     fn let_go_at_once(&mut self, time: Time) {
@@ -433,6 +444,7 @@ mod tests {
     use quipu_core::identity::{Address, NodeId, OriginId};
     use quipu_core::name::CounterName;
     use quipu_core::node::Config;
+    use quipu_core::storage::records::Records;
     use tokio::net::UdpSocket;
     use tokio::task::JoinHandle;
 
@@ -450,7 +462,7 @@ mod tests {
     }
 
     impl Disk for SlowDisk {
-        fn append(&mut self, batch: u64, records: Vec<u8>) {
+        fn append(&mut self, batch: u64, records: Records) {
             assert!(!records.is_empty(), "these tests only add");
             let _ = self.appended.send(batch);
         }
@@ -487,6 +499,7 @@ mod tests {
                 secret: None::<Secret>,
                 seeds: Vec::new(),
                 discovery: false,
+                is_kept: true,
                 chance: [0; 32],
             };
             let node = Node::new(config, Time::ZERO);

@@ -51,7 +51,7 @@ pub(crate) async fn start(
     let (recovered, start, disk) = match &config.keeping {
         None => {
             let start = recovered.next_start(fresh, wall_clock_ms());
-            (recovered, start, Either::InMemory(InMemory::default()))
+            (recovered, start, Either::InMemory(InMemory))
         }
         Some(keeping) => {
             let path = directory(keeping, &address);
@@ -72,6 +72,7 @@ pub(crate) async fn start(
         secret: config.secret.clone(),
         seeds: config.seeds.clone(),
         discovery: config.discovery.is_some(),
+        is_kept: config.keeping.is_some(),
         chance,
     };
     Ok((Node::recovered(node, recovered, Time::ZERO), disk))

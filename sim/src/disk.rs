@@ -1,8 +1,8 @@
 //! A machine's disk, as the driver of a node uses it: a thread that takes what it is handed in
 //! order, writes, and syncs.
 //!
-//! Batches are written as they come and synced together: while one sync runs, what comes waits
-//! and is covered by the next (group commit). A snapshot's cut, its parts and its publication
+//! Batches are written and synced together: while one sync runs, what comes waits, is written as one
+//! and covered by the next (group commit). A snapshot's cut, its parts and its publication
 //! stand in the same queue, so that each meets the journal exactly where it was handed over. The
 //! files are real ones in a [`Directory`]; only the time that a sync takes is drawn. What a sync
 //! covers is at risk until it ends.
@@ -17,6 +17,7 @@ use std::time::Duration;
 use quipu_core::effects::Effect;
 use quipu_core::identity::{OriginId, Version};
 use quipu_core::storage::journal::{Journal, Limits};
+use quipu_core::storage::records::Records;
 use quipu_core::storage::snapshot::SnapshotWriter;
 use quipu_core::time::Time;
 
@@ -80,7 +81,12 @@ pub struct Flight {
 
 #[derive(Debug)]
 enum Item {
-    Batch { flight: Flight, journal: Vec<u8> },
+    Batch { flight: Flight, journal: Records },
+    Snapshot(Step),
+}
+
+#[derive(Debug)]
+enum Step {
     Cut,
     Part(Vec<u8>),
     Publish,
@@ -116,8 +122,11 @@ pub struct Disk {
     usage: Usage,
     bug: Option<Bug>,
     queue: VecDeque<Item>,
+    /// What is about to be written, and the batches that it is of.
+    gathered: Records,
+    gathering: Vec<Flight>,
     /// Written, and not known to be on the disk.
-    written: VecDeque<Flight>,
+    written: Vec<Flight>,
     /// Whether the journal holds anything that is not known to be on the disk.
     is_dirty: bool,
     sync_ends_at: Option<Time>,
@@ -139,7 +148,9 @@ impl Disk {
             usage,
             bug,
             queue: VecDeque::new(),
-            written: VecDeque::new(),
+            gathered: Records::default(),
+            gathering: Vec::new(),
+            written: Vec::new(),
             is_dirty: false,
             sync_ends_at: None,
             synced_at: Time::ZERO,
@@ -165,6 +176,8 @@ impl Disk {
     /// The process has ended: what was in flight is lost, but for what is in the files.
     pub fn abandon(&mut self) {
         self.queue.clear();
+        self.gathered = Records::default();
+        self.gathering.clear();
         self.written.clear();
         self.journal = None;
         self.snapshot = None;
@@ -175,8 +188,7 @@ impl Disk {
     }
 
     /// Hands over a batch's records and what waits for them.
-    pub fn append(&mut self, flight: Flight, journal: Vec<u8>) {
-        self.work.journal_bytes += journal.len() as u64;
+    pub fn append(&mut self, flight: Flight, journal: Records) {
         self.queue.push_back(Item::Batch { flight, journal });
     }
 
@@ -189,17 +201,17 @@ impl Disk {
     /// Begins a snapshot behind the batch that was handed over last.
     pub fn cut(&mut self) {
         self.is_cut = true;
-        self.queue.push_back(Item::Cut);
+        self.queue.push_back(Item::Snapshot(Step::Cut));
     }
 
     /// Hands over a part of a snapshot.
     pub fn part(&mut self, records: Vec<u8>) {
-        self.queue.push_back(Item::Part(records));
+        self.queue.push_back(Item::Snapshot(Step::Part(records)));
     }
 
     /// Ends a snapshot, once the batch that was handed over last is on the disk.
     pub fn publish(&mut self) {
-        self.queue.push_back(Item::Publish);
+        self.queue.push_back(Item::Snapshot(Step::Publish));
     }
 
     /// Whether syncs take long.
@@ -233,27 +245,35 @@ impl Disk {
         }
         if self.sync_ends_at.take().is_some() {
             self.sync(now)?;
-            safe.extend(self.written.drain(..));
+            safe.append(&mut self.written);
         }
         while let Some(item) = self.queue.pop_front() {
+            let step = match item {
+                Item::Batch { flight, journal } => {
+                    self.gathered.absorb(journal);
+                    self.gathering.push(flight);
+                    continue;
+                }
+                Item::Snapshot(step) => step,
+            };
+            self.write(now, safe)?;
             // A cut syncs what is before it, and a publication needs it.
-            let needs_sync = match item {
-                Item::Cut => true,
-                Item::Publish => self.bug != Some(Bug::PublishedEarly),
-                Item::Batch { .. } | Item::Part(_) => false,
+            let needs_sync = match step {
+                Step::Cut => true,
+                Step::Publish => self.bug != Some(Bug::PublishedEarly),
+                Step::Part(_) => false,
             };
             if needs_sync && self.is_dirty {
-                self.queue.push_front(item);
+                self.queue.push_front(Item::Snapshot(step));
                 return Ok(Some(self.begin_sync(now, chance)));
             }
-            match item {
-                Item::Batch { flight, journal } => self.write(now, flight, journal, safe)?,
-                Item::Cut => self.begin_snapshot()?,
-                Item::Part(records) => {
+            match step {
+                Step::Cut => self.begin_snapshot()?,
+                Step::Part(records) => {
                     let Some(snapshot) = &mut self.snapshot else { continue };
                     snapshot.append(&mut self.directory, records)?;
                 }
-                Item::Publish => {
+                Step::Publish => {
                     let Some(snapshot) = self.snapshot.take() else { continue };
                     snapshot.publish(&mut self.directory)?;
                     self.is_cut = false;
@@ -261,6 +281,7 @@ impl Disk {
                 }
             }
         }
+        self.write(now, safe)?;
         match self.usage.fsync {
             Fsync::Always if self.is_dirty => Ok(Some(self.begin_sync(now, chance))),
             Fsync::Always => self.rest(now),
@@ -272,24 +293,21 @@ impl Disk {
         }
     }
 
-    fn write(
-        &mut self,
-        now: Time,
-        flight: Flight,
-        mut journal: Vec<u8>,
-        safe: &mut Vec<Flight>,
-    ) -> io::Result<()> {
-        if !journal.is_empty() {
+    /// Writes what has gathered.
+    fn write(&mut self, now: Time, safe: &mut Vec<Flight>) -> io::Result<()> {
+        if !self.gathered.is_empty() {
+            let mut records = self.gathered.take();
+            self.work.journal_bytes += records.len() as u64;
             let end = self.journal.as_mut().ok_or_else(closed)?;
-            end.append(&mut self.directory, &mut journal)?;
+            end.append(&mut self.directory, &mut records)?;
             self.is_dirty = true;
             self.written_at = now;
         }
-        // A batch without records is safe when all before it are.
+        // Batches without records are safe when all before them are.
         if self.usage.fsync == Fsync::Always && self.is_dirty {
-            self.written.push_back(flight);
+            self.written.append(&mut self.gathering);
         } else {
-            safe.push(flight);
+            safe.append(&mut self.gathering);
         }
         Ok(())
     }
@@ -363,7 +381,7 @@ mod tests {
 
     fn hand_over(disk: &mut Disk, batch: u64, journal: &[u8]) {
         let flight = Flight { batch, version: 1, known: Vec::new(), after_sync: Vec::new() };
-        disk.append(flight, journal.to_vec());
+        disk.append(flight, journal.to_vec().into());
     }
 
     fn safe(turn: &Turn) -> Vec<u64> {

@@ -58,7 +58,8 @@ fn half_told(seed: u64, bug: Option<Bug>) -> Plan {
         let (b, c) = ((a + 1) % 3, (a + 2) % 3);
         plan.faults.push(fault(at - 40, 1_100, FaultKind::Cut(a, c)));
         plan.faults.push(fault(at, 0, FaultKind::Break(a, b)));
-        plan.faults.push(fault(at + 800, 200, FaultKind::Kill(a)));
+        // Sooner or later after the break: before the second has been sent what it lacks.
+        plan.faults.push(fault(at + 100 * (round + 1), 200, FaultKind::Kill(a)));
     }
     plan
 }

@@ -1,7 +1,7 @@
 //! What outlives a process: the journal, its snapshots, and what a start makes of them.
 //!
-//! `record` says what is kept and `frame` what stands around it; `journal` and `snapshot` write,
-//! `read` reads, `state` is what reading amounts to. All of it works on a directory that is handed
+//! `record` says what is kept and `frame` what stands around it; `records` gathers what batches
+//! have for the journal; `journal` and `snapshot` write, `read` reads, `state` is what reading amounts to. All of it works on a directory that is handed
 //! in (`files`): the server's is real, the simulator's lies. The byte-by-byte drawing is in
 //! `docs/storage.md`.
 
@@ -10,6 +10,7 @@ pub mod frame;
 pub mod journal;
 pub mod read;
 pub mod record;
+pub mod records;
 pub mod repair;
 pub mod snapshot;
 pub mod state;

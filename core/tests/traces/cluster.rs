@@ -61,6 +61,7 @@ pub(crate) fn config(place: Place) -> Config {
         secret: None,
         seeds: Vec::new(),
         discovery: true,
+        is_kept: true,
         chance: [n; 32],
     }
 }

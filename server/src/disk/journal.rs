@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use quipu_core::storage::journal::Journal;
 use quipu_core::storage::read::Reading;
+use quipu_core::storage::records::Records;
 use tokio::sync::{mpsc, oneshot};
 
 use super::counts::Counts;
@@ -37,7 +38,7 @@ const SNAPSHOT_AFTER_SEGMENTS: u64 = 64;
 /// What the thread is asked for.
 #[derive(Debug)]
 enum Job {
-    Append { batch: u64, records: Vec<u8> },
+    Append { batch: u64, records: Records },
     Cut,
     Snapshot(Vec<u8>),
     Publish,
@@ -86,7 +87,7 @@ impl Durable {
             snapshots,
             tell,
             is_snapshot_due: false,
-            pending: Vec::new(),
+            pending: Records::default(),
             last: None,
             unsynced_since: None,
             is_at_rest: false,
@@ -102,7 +103,7 @@ impl Durable {
 }
 
 impl Disk for Durable {
-    fn append(&mut self, batch: u64, records: Vec<u8>) {
+    fn append(&mut self, batch: u64, records: Records) {
         self.job(Job::Append { batch, records });
     }
 
@@ -146,7 +147,7 @@ struct Writer {
     segments: u64,
     is_snapshot_due: bool,
     /// Records to be written.
-    pending: Vec<u8>,
+    pending: Records,
     /// The last batch that was taken over and not told of.
     last: Option<u64>,
     unsynced_since: Option<Instant>,
@@ -176,7 +177,7 @@ impl Writer {
                 if !self.take(job)? {
                     return Ok(());
                 }
-                if self.pending.len() >= WRITE_BYTES_MAX {
+                if self.pending.bytes() >= WRITE_BYTES_MAX {
                     break;
                 }
                 job = match jobs.try_recv() {
@@ -213,11 +214,7 @@ impl Writer {
         match job {
             Job::Append { batch, records } => {
                 self.counts.journal_batches.add(u64::from(!records.is_empty()));
-                if self.pending.is_empty() {
-                    self.pending = records;
-                } else {
-                    self.pending.extend_from_slice(&records);
-                }
+                self.pending.absorb(records);
                 self.last = Some(batch);
             }
             Job::Cut => {
@@ -252,10 +249,10 @@ impl Writer {
     fn write_and_tell(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
             let number = self.journal.number();
-            self.journal.append(&mut self.directory, &mut self.pending)?;
+            let mut records = self.pending.take();
+            self.journal.append(&mut self.directory, &mut records)?;
             self.segments += self.journal.number() - number;
-            self.counts.journal_bytes.add(self.pending.len() as u64);
-            self.pending.clear();
+            self.counts.journal_bytes.add(records.len() as u64);
             self.unsynced_since.get_or_insert_with(Instant::now);
             self.is_at_rest = false;
             let is_time = match self.fsync {

@@ -1,8 +1,8 @@
 //! Reading the operations of a batch.
 //!
-//! The body is read in one pass, straight into operations, and a name without escapes is a slice of
-//! the body: nothing is allocated for an operation. Everything that JSON allows is let in where a
-//! field stands, since what is wrong with one operation must not refuse the others.
+//! The body is read in one pass, straight into operations, and a long name without escapes is a
+//! slice of the body: nothing is allocated for an operation. Everything that JSON allows is let in
+//! where a field stands, since what is wrong with one operation must not refuse the others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -486,8 +486,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_escapes_is_a_slice_of_the_body() {
-        let body = Bytes::from(String::from(r#"{"operations":[{"op":"get","name":"visits"}]}"#));
+    fn a_long_name_without_escapes_is_a_slice_of_the_body() {
+        let name = "visits".repeat(6);
+        let body = Bytes::from(format!(r#"{{"operations":[{{"op":"get","name":"{name}"}}]}}"#));
         let read = Operation::all(&body).unwrap();
         let [Operation::Get { name }] = &read[..] else { panic!("{read:?}") };
         let inside = body.as_ptr_range();

@@ -40,9 +40,9 @@ impl<'a> Command<'a> {
         self.spans.get(at).map_or(Bytes::new(), |span| self.bytes.slice(span.range()))
     }
 
-    /// An argument as a counter's name: a slice of what arrived.
+    /// An argument as a counter's name; a long one is a slice of what arrived.
     pub(super) fn name(&self, at: usize) -> Result<CounterName, NameError> {
-        CounterName::new(self.shared(at))
+        CounterName::cut(self.bytes, self.spans.get(at).map_or(0..0, |span| span.range()))
     }
 
     /// An argument as an integer.

@@ -57,7 +57,7 @@ pub(super) fn plan(
     session: &mut Session,
     plan: &mut Plan,
 ) -> (Next, Class) {
-    let spec = match table::find(command.argument(0)) {
+    let spec = match session.last.find(command.argument(0)) {
         Some(Found::Served(spec)) => spec,
         Some(Found::Refused(reason)) => {
             let name = command.argument(0).to_ascii_lowercase();

@@ -5,6 +5,7 @@ use quipu_core::identity::Version;
 
 use super::reply::Protocol;
 use super::subscriptions::Subscriptions;
+use super::table::Last;
 use super::transaction::Transaction;
 
 /// One client's state.
@@ -17,6 +18,7 @@ pub(super) struct Session {
     /// Since `MULTI`.
     pub(super) transaction: Option<Transaction>,
     pub(super) subscriptions: Subscriptions,
+    pub(super) last: Last,
     /// This node's version that holds the connection's last change; 0 if it made none.
     pub(super) version: Version,
 }
@@ -29,6 +31,7 @@ impl Session {
             name: None,
             transaction: None,
             subscriptions: Subscriptions::default(),
+            last: Last::default(),
             version: 0,
         }
     }

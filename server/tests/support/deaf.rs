@@ -55,6 +55,7 @@ impl DeafPeer {
             secret: None,
             seeds,
             discovery: false,
+            is_kept: true,
             chance,
         };
         let stop = Arc::new(AtomicBool::new(false));

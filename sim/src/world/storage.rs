@@ -13,6 +13,7 @@ use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::node::{self, Config, Node};
 use quipu_core::storage::read::ReadError;
 use quipu_core::storage::record::Start;
+use quipu_core::storage::records::Records;
 use quipu_core::storage::state::Recovered;
 use quipu_core::storage::{self, journal::Journal};
 
@@ -105,6 +106,7 @@ impl World<'_> {
                 Joining::Seeds | Joining::Both => others.map(address).collect(),
             },
             discovery: plan.joining != Joining::Seeds,
+            is_kept: !plan.usage.in_memory,
             chance: self.identity_chance.bytes(),
         };
         self.checker.started(origin, host);
@@ -133,7 +135,7 @@ impl World<'_> {
     }
 
     /// Hands a closed batch to the disk, and lets the disk do what it can.
-    pub(super) fn keep(&mut self, id: ProcessId, mut flight: Flight, journal: Vec<u8>) {
+    pub(super) fn keep(&mut self, id: ProcessId, mut flight: Flight, journal: Records) {
         let bug = self.plan.bug;
         if bug == Some(Bug::AnsweredBeforeSync) {
             let is_reply = |effect: &mut Effect| matches!(effect, Effect::Reply { .. });
@@ -333,6 +335,9 @@ impl World<'_> {
 
     /// Looks what a start would find in a directory.
     fn look_into(&mut self, host: HostId, files: &Directory, survives: bool, after: &'static str) {
+        if self.plan.usage.in_memory {
+            return;
+        }
         self.work.crashes_tried += 1;
         let mut state = Recovered::new(OriginId(0), 0);
         match storage::check(files, &mut state) {

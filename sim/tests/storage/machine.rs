@@ -48,6 +48,7 @@ impl Machine {
             secret: None,
             seeds: Vec::new(),
             discovery: false,
+            is_kept: true,
             chance: [9; 32],
         };
         let node = Node::recovered(config, state, Time::ZERO);
@@ -77,7 +78,7 @@ impl Machine {
         let op = Op::Add { name: name(counter), by };
         self.node.handle(Time::ZERO, Input::Request { token: 1, ops: vec![op] }, &mut effects);
         self.node.close_batch(Time::ZERO, &mut effects);
-        effects.journal
+        effects.journal.take()
     }
 
     pub(crate) fn sync(&mut self) {

@@ -1,0 +1,269 @@
+//! What batches have for the journal, on its way there.
+//!
+//! While a sync runs, the driver closes a batch for each one or two increments, so hundreds may
+//! wait for the next sync. Our own changes are therefore not written batch by batch: they are kept
+//! as numbers until the journal is ready for them, and what follows one another by then becomes one
+//! delta over all its versions, in which a counter stands once. A crash takes either all of it or
+//! nothing, and nothing of it was told to anybody.
+//!
+//! Rejected: to keep a batch open for as long as a sync runs. Then the journal's thread, whenever
+//! it is done, would have to wait for the driver to close and encode what has gathered.
+
+use crate::codec::FRAME_BYTES_MAX;
+use crate::counter::Slot;
+use crate::counters::{Counters, OwnBatch};
+use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
+use crate::identity::{Identity, OriginId, Version};
+use crate::latest::Latest;
+use crate::registry::Standing;
+
+use super::record::{self, Start};
+
+/// So many bytes of our own changes are not added to: with the batch that made them so many (which
+/// is a quarter of a frame at most) they still fit a record.
+const OWN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+
+/// Records, of one batch or of several that follow one another.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// Whole records, in which only the place in the journal is missing.
+    whole: Vec<u8>,
+    own: Option<Own>,
+}
+
+/// Our own changes in versions (`after`, `upto`].
+#[derive(Debug)]
+struct Own {
+    origin: OriginId,
+    after: Version,
+    upto: Version,
+    slots: Latest,
+    /// The names of the slots' counters end to end, and where each ends.
+    names: String,
+    ends: Vec<u32>,
+}
+
+impl Own {
+    fn new(batch: &OwnBatch, counters: &Counters) -> Self {
+        let mut own = Own {
+            origin: counters.our_origin(),
+            after: batch.version - 1,
+            upto: batch.version,
+            slots: Latest::of(batch.entries.clone()),
+            names: String::new(),
+            ends: Vec::with_capacity(batch.entries.len()),
+        };
+        for &(place, _) in &batch.entries {
+            own.name(counters.name_at(place));
+        }
+        own
+    }
+
+    fn name(&mut self, name: &str) {
+        self.names.push_str(name);
+        self.ends.push(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+    }
+
+    /// At most what its record takes.
+    fn bytes(&self) -> usize {
+        self.names.len() + self.ends.len() * ENTRY_BYTES_MAX
+    }
+
+    fn takes(&self, later: &Own) -> bool {
+        self.origin == later.origin && self.upto == later.after && self.bytes() < OWN_BYTES_MAX
+    }
+
+    fn absorb(&mut self, later: &Own) {
+        self.upto = later.upto;
+        for (name, place, slot) in later.entries() {
+            if self.slots.set(place, slot) {
+                self.name(name);
+            }
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&str, u32, Slot)> {
+        let mut start = 0;
+        self.slots.entries().iter().zip(&self.ends).map(move |(&(place, slot), &end)| {
+            let name = &self.names[start..end as usize];
+            start = end as usize;
+            (name, place, slot)
+        })
+    }
+
+    fn append(&self, records: &mut Vec<u8>) {
+        let entries = self.entries().map(|(name, _, slot)| Entry::new(name, slot)).collect();
+        let Own { origin, after, upto, .. } = *self;
+        record::append_delta(records, &Delta { origin, after, upto, entries });
+    }
+}
+
+/// Records as [`Records::take`] gives them.
+impl From<Vec<u8>> for Records {
+    fn from(whole: Vec<u8>) -> Self {
+        Records { whole, own: None }
+    }
+}
+
+impl Records {
+    /// Whether there is nothing to be kept.
+    pub fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.own.is_none()
+    }
+
+    /// At most what they take in the journal, but for a few bytes a record.
+    pub fn bytes(&self) -> usize {
+        self.whole.len() + self.own.as_ref().map_or(0, Own::bytes)
+    }
+
+    /// Adds what comes next.
+    pub fn absorb(&mut self, later: Records) {
+        if self.is_empty() {
+            *self = later;
+            return;
+        }
+        self.whole.extend_from_slice(&later.whole);
+        if let Some(later) = later.own {
+            self.absorb_own(later);
+        }
+    }
+
+    /// Takes everything out as bytes for [`Journal::append`](super::journal::Journal::append).
+    pub fn take(&mut self) -> Vec<u8> {
+        self.end_own();
+        std::mem::take(&mut self.whole)
+    }
+
+    pub(crate) fn add_own(&mut self, batch: &OwnBatch, counters: &Counters) {
+        self.absorb_own(Own::new(batch, counters));
+    }
+
+    pub(crate) fn add_delta(&mut self, delta: &Delta<'_>) {
+        record::append_delta(&mut self.whole, delta);
+    }
+
+    pub(crate) fn add_standing(&mut self, standing: &Standing) {
+        record::append_standing(&mut self.whole, standing);
+    }
+
+    pub(crate) fn add_start(&mut self, start: &Start) {
+        record::append_start(&mut self.whole, start);
+    }
+
+    pub(crate) fn add_peer(&mut self, identity: &Identity) {
+        record::append_peer(&mut self.whole, identity);
+    }
+
+    fn absorb_own(&mut self, later: Own) {
+        match &mut self.own {
+            Some(own) if own.takes(&later) => own.absorb(&later),
+            _ => {
+                self.end_own();
+                self.own = Some(later);
+            }
+        }
+    }
+
+    fn end_own(&mut self) {
+        if let Some(own) = self.own.take() {
+            own.append(&mut self.whole);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::frame::{self, RECORD_BYTES_MAX};
+    use crate::storage::record::Record;
+
+    fn counters() -> Counters {
+        Counters::new(OriginId(7), 0)
+    }
+
+    /// The records of one batch.
+    fn batch(counters: &mut Counters, names: &[&str]) -> Records {
+        for name in names {
+            counters.add(name, 1).unwrap();
+        }
+        let mut records = Records::default();
+        records.add_own(&counters.close().unwrap(), counters);
+        records
+    }
+
+    /// A delta's range, and its names with what was added to them.
+    type Written = (Version, Version, Vec<(String, u64)>);
+
+    /// The deltas that are written.
+    fn written(mut records: Records) -> Vec<Written> {
+        let mut bytes = records.take();
+        assert!(records.is_empty() && records.bytes() == 0);
+        frame::seal(&mut bytes, 0, 0);
+        let (mut deltas, mut at) = (Vec::new(), 0);
+        while let Some(framed) = frame::read(&bytes[at..], at as u64).unwrap() {
+            if let Record::Delta(delta) = record::read(framed.kind, framed.payload).unwrap() {
+                let entries = delta.entries.iter().map(|entry| (entry.name.to_owned(), entry.plus));
+                deltas.push((delta.after, delta.upto, entries.collect()));
+            }
+            at += framed.bytes;
+        }
+        deltas
+    }
+
+    #[test]
+    fn batches_that_wait_together_become_one_delta_in_which_each_counter_stands_once() {
+        let mut counters = counters();
+        let mut records = Records::default();
+        for names in [&["a", "b"][..], &["a"], &["c", "a"]] {
+            records.absorb(batch(&mut counters, names));
+        }
+        let entries = [("a", 3), ("b", 1), ("c", 1)].map(|(name, plus)| (name.to_owned(), plus));
+        assert_eq!(written(records), [(0, 3, entries.to_vec())]);
+    }
+
+    #[test]
+    fn what_does_not_follow_stays_apart() {
+        let mut counters = counters();
+        let mut records = batch(&mut counters, &["a"]);
+        let _ = batch(&mut counters, &["b"]);
+        records.absorb(batch(&mut counters, &["c"]));
+        let ranges: Vec<_> = written(records).iter().map(|delta| (delta.0, delta.1)).collect();
+        assert_eq!(ranges, [(0, 1), (2, 3)], "nothing claims the version between");
+    }
+
+    #[test]
+    fn what_others_did_is_written_beside_it() {
+        let mut counters = counters();
+        let mut records = batch(&mut counters, &["a"]);
+        let entries = vec![Entry::new("b", Slot { plus: 5, ..Slot::default() })];
+        let mut others = Records::default();
+        others.add_delta(&Delta { origin: OriginId(8), after: 4, upto: 6, entries });
+        records.absorb(others);
+        records.absorb(batch(&mut counters, &["a"]));
+        let expected = [(4, 6, vec![("b".to_owned(), 5)]), (0, 2, vec![("a".to_owned(), 2)])];
+        assert_eq!(written(records), expected);
+    }
+
+    #[test]
+    fn many_names_become_several_records_none_too_long_and_no_version_missing() {
+        let mut counters = counters();
+        let mut records = Records::default();
+        let names: Vec<String> = (0..20_000).map(|n| format!("{n:0200}")).collect();
+        for names in names.chunks(100) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            records.absorb(batch(&mut counters, &names));
+        }
+        assert!(records.bytes() > 20_000 * 200);
+        let deltas = written(records);
+        assert!(deltas.len() > 1);
+        let (mut upto, mut entries) = (0, 0);
+        for delta in &deltas {
+            assert_eq!(delta.0, upto);
+            upto = delta.1;
+            entries += delta.2.len();
+            let bytes: usize = delta.2.iter().map(|(name, _)| name.len() + ENTRY_BYTES_MAX).sum();
+            assert!(bytes < RECORD_BYTES_MAX);
+        }
+        assert_eq!((upto, entries), (200, 20_000));
+    }
+}
