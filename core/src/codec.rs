@@ -220,6 +220,8 @@ pub enum Message<'a> {
         after: Version,
         /// How many versions the range holds.
         batches: u64,
+        /// How long before it left its oldest change was accepted, in microseconds.
+        age_us: u64,
         /// The slots.
         entries: Vec<Entry<'a>>,
     },
@@ -288,7 +290,7 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
         Message::Hello(hello) if hello.cluster.len() > CLUSTER_BYTES_MAX => {
             return Err(malformed("hello", "a cluster name of more than 64 bytes"));
         }
-        Message::Push { after, batches, entries } => {
+        Message::Push { after, batches, entries, .. } => {
             after
                 .checked_add(*batches)
                 .filter(|upto| *upto < VERSION_MAX)

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod arrivals;
 pub mod auth;
 mod catchup;
 pub mod changes;
@@ -33,6 +34,7 @@ mod places;
 mod ranges;
 pub mod registry;
 mod replication;
+mod round_trip;
 pub mod scan;
 pub mod status;
 pub mod storage;

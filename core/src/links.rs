@@ -29,6 +29,7 @@ use crate::effects::{Effect, Event, LinkEnd, LinkId};
 use crate::identity::{Identity, NodeId};
 use crate::peers::Peers;
 use crate::registry::Key;
+use crate::round_trip::RoundTrips;
 use crate::status::Totals;
 use crate::time::Time;
 
@@ -38,6 +39,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// So often each side gives a sign of life, whatever its disk does.
 const SIGN_OF_LIFE_EVERY: Duration = Duration::from_millis(900);
+
+/// The same while there are too few round trips yet to know the shortest: links begin when their
+/// nodes have more to do than later.
+const FIRST_SIGNS_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a handshake may take in all.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
@@ -84,6 +89,7 @@ pub(crate) struct Link {
     opened: Time,
     heard: Time,
     said: Time,
+    round_trips: RoundTrips,
 }
 
 #[derive(Debug)]
@@ -156,7 +162,7 @@ impl Links {
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let dials = self.dials.values().map(|dial| dial.next);
         let links = self.links.values().map(|link| match link.phase {
-            Phase::Established => (link.heard + SILENCE_MAX).min(link.said + SIGN_OF_LIFE_EVERY),
+            Phase::Established => (link.heard + SILENCE_MAX).min(link.next_sign()),
             Phase::Held { until, .. } => until,
             _ => link.opened + HANDSHAKE_MAX,
         });
@@ -197,6 +203,7 @@ impl Links {
                 opened: cx.now,
                 heard: cx.now,
                 said: cx.now,
+                round_trips: RoundTrips::default(),
             },
         );
     }
@@ -274,6 +281,27 @@ impl Links {
         Some(link.phase == Phase::Established)
     }
 
+    /// Asks for a sign of life and gives one.
+    fn ping(&mut self, link: LinkId, cx: &mut Context<'_>) {
+        if let Some(state) = self.links.get_mut(&link) {
+            state.said = cx.now;
+            state.round_trips.ping(cx.now);
+            send(link, &Message::Ping, cx);
+        }
+    }
+
+    /// The other side answers a ping.
+    pub(crate) fn pong(&mut self, link: LinkId, now: Time) {
+        if let Some(state) = self.links.get_mut(&link) {
+            state.round_trips.pong(now);
+        }
+    }
+
+    /// How long a frame takes on a link, as far as it is known; else nothing.
+    pub(crate) fn one_way(&self, link: LinkId) -> Duration {
+        self.links.get(&link).and_then(|state| state.round_trips.one_way()).unwrap_or_default()
+    }
+
     /// Takes a step of the handshake, or a goodbye.
     pub(crate) fn handshake(
         &mut self,
@@ -347,7 +375,7 @@ impl Links {
         if let Some(rival) = rival {
             if is_another_process {
                 let rival_heard = self.links[&rival].heard;
-                send(rival, &Message::Ping, cx);
+                self.ping(rival, cx);
                 let until = cx.now + CHALLENGE_MAX;
                 if let Some(state) = self.links.get_mut(&link) {
                     state.phase = Phase::Held { until, rival, rival_heard };
@@ -394,7 +422,6 @@ impl Links {
         let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
         let Some(peer) = state.peer.clone() else { return Outcome::None };
         state.phase = Phase::Established;
-        state.said = cx.now;
         let node = peer.node;
         if let Some(rival) = self.by_peer.get(&node).copied().filter(|rival| *rival != link) {
             if self.is_better(rival, link, cx.peers.me().node) {
@@ -411,6 +438,7 @@ impl Links {
         cx.totals.links_established += 1;
         cx.out.push(Effect::LinkEstablished { link });
         cx.out.push(Effect::Event(Event::LinkUp { peer: node, address: peer.address.clone() }));
+        self.ping(link, cx);
         Outcome::Established(link, peer)
     }
 
@@ -453,9 +481,8 @@ impl Links {
                     cx.out.push(Effect::CloseLink { link });
                     return self.end(link, LinkEnd::Silent, cx);
                 }
-                if state.said + SIGN_OF_LIFE_EVERY <= now {
-                    state.said = now;
-                    send(link, &Message::Pong, cx);
+                if state.next_sign() <= now {
+                    self.ping(link, cx);
                 }
                 Outcome::None
             }
@@ -549,6 +576,12 @@ impl Links {
 }
 
 impl Link {
+    /// When it is time for a sign of life.
+    fn next_sign(&self) -> Time {
+        let is_known = self.round_trips.are_enough();
+        self.said + if is_known { SIGN_OF_LIFE_EVERY } else { FIRST_SIGNS_EVERY }
+    }
+
     fn hellos(&self, role: Role) -> (&[u8], &[u8]) {
         match role {
             Role::Dialer => (&self.our_hello, &self.their_hello),

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::arrivals::Arrivals;
 use crate::auth::Secret;
 use crate::codec::{self, CodecError, Datagram, Envelope, Goodbye, Message};
 use crate::counters::{Counters, MergeError, OwnBatch, SOUGHT_MAX, Sought};
@@ -134,6 +135,8 @@ pub struct Node {
     closed: Vec<OwnBatch>,
     /// Own batches that wait for their sync, by the number of the caller's batch, and since when.
     unsynced: VecDeque<(u64, Time, Vec<OwnBatch>)>,
+    /// Pushes merged and not synced yet.
+    arrivals: Arrivals,
     batch: u64,
     parked: VecDeque<Parked>,
     awaiting: Vec<Awaiting>,
@@ -205,6 +208,7 @@ impl Node {
             totals: Totals::default(),
             closed: Vec::new(),
             unsynced: VecDeque::new(),
+            arrivals: Arrivals::default(),
             batch: 0,
             parked: VecDeque::new(),
             awaiting: Vec::new(),
@@ -595,6 +599,7 @@ impl Node {
     }
 
     fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {
+        self.arrivals.synced(now, batch, &mut self.totals.convergence);
         while self.unsynced.front().is_some_and(|(number, ..)| *number <= batch)
             && let Some((_, accepted, batches)) = self.unsynced.pop_front()
         {
@@ -695,11 +700,14 @@ impl Node {
         effects: &mut Effects,
     ) {
         match message {
-            Message::Push { after, batches, entries } => {
+            Message::Push { after, batches, age_us, entries } => {
                 let Some(origin) = self.replication.pusher(link) else { return };
                 self.totals.deltas_received += 1;
                 let delta = Delta { origin, after, upto: after + batches, entries };
-                self.merge(now, link, &delta, effects);
+                if self.merge(now, link, &delta, effects) {
+                    let (batch, age) = (self.batch + 1, Duration::from_micros(age_us));
+                    self.arrivals.merged(now, batch, age, self.links.one_way(link));
+                }
                 self.replication.pushed(link);
             }
             Message::Confirm(version) => {
@@ -745,7 +753,7 @@ impl Node {
             }
             Message::Membership(standings) => self.merge_standings(now, &standings, effects),
             Message::Ping => self.links.send(link, &Message::Pong, context!(self, now, effects)),
-            Message::Pong => {}
+            Message::Pong => self.links.pong(link, now),
             Message::Hello(_) | Message::Proof(_) | Message::Welcome | Message::Goodbye(_) => {
                 let outcome =
                     self.links.handshake(link, frame, &message, context!(self, now, effects));
@@ -754,17 +762,20 @@ impl Node {
         }
     }
 
-    fn merge(&mut self, now: Time, link: LinkId, delta: &Delta<'_>, effects: &mut Effects) {
+    /// Merges a delta that came over a link; tells whether it brought anything new.
+    fn merge(&mut self, now: Time, link: LinkId, delta: &Delta<'_>, effects: &mut Effects) -> bool {
         match self.counters.merge(delta) {
             Ok(merged) => {
                 self.totals.gaps += u64::from(merged.gap);
                 if merged.news && self.is_kept {
                     effects.journal.add_delta(delta);
                 }
+                return merged.news;
             }
             Err(MergeError::Full) => self.totals.refused_full += 1,
             Err(MergeError::ForeignWriter) => self.foreign_writer(now, link, effects),
         }
+        false
     }
 
     fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {

@@ -139,6 +139,7 @@ impl Replication {
         let bytes = codec::encode(&Message::Push {
             after: push.after,
             batches: push.batches,
+            age_us: u64::try_from(now.since(accepted).as_micros()).unwrap_or(u64::MAX),
             entries: push.entries,
         });
         let mut links = Vec::with_capacity(self.sessions.len());
@@ -203,7 +204,7 @@ impl Replication {
         totals: &mut Totals,
     ) {
         if let Some(session) = self.sessions.get_mut(&link) {
-            session.window.confirm(now, version, &mut totals.convergence);
+            session.window.confirm(now, version, &mut totals.confirmation);
         }
     }
 
@@ -241,7 +242,7 @@ impl Replication {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let judgement = session.exchange.judge(range.0, range.1, rows, counters);
         if let Some(ours) = judgement.ours {
-            session.window.confirm(now, ours.version, &mut totals.convergence);
+            session.window.confirm(now, ours.version, &mut totals.confirmation);
         }
         let peer = session.peer;
         let mut wants = judgement.wants;

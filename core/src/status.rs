@@ -130,6 +130,12 @@ pub struct Totals {
     /// node's own monotonic clock: no other clock is trusted, and the word's way back is counted
     /// in. Pushes withheld from a peer are one when it has caught up; what went lost with a link is
     /// not in it.
+    pub confirmation: Histogram,
+    /// For each push received that brought something new, how old its oldest change was when it
+    /// was merged and synced here. Three times are added up, and no clock of one node is compared
+    /// with another's: how old it was when it left (the sender's monotonic clock), half of the
+    /// shortest of the last round trips on that link, nothing while there is none, and the time
+    /// from arrival to sync (this node's monotonic clock).
     pub convergence: Histogram,
     /// Deltas that arrived beyond a gap.
     pub gaps: u64,

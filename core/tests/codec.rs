@@ -155,9 +155,10 @@ fn message() -> impl Strategy<Value = Message<'static>> {
         Just(Message::Welcome),
         goodbye().prop_map(Message::Goodbye),
         standings().prop_map(Message::Membership),
-        (range(), entries()).prop_map(|((after, upto), entries)| Message::Push {
+        (range(), number(), entries()).prop_map(|((after, upto), age_us, entries)| Message::Push {
             after,
             batches: upto - after,
+            age_us,
             entries
         }),
         version().prop_map(Message::Confirm),
@@ -296,7 +297,7 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         ("Goodbye Duplicate", Message::Goodbye(Goodbye::Duplicate)),
         ("Goodbye Leaving", Message::Goodbye(Goodbye::Leaving)),
         ("Membership", Message::Membership(example_standings())),
-        ("Push", Message::Push { after: 299, batches: 2, entries: example_entries() }),
+        ("Push", Message::Push { after: 299, batches: 2, age_us: 300, entries: example_entries() }),
         ("Confirm", Message::Confirm(301)),
         ("DigestHash", Message::DigestHash(0x0123_4567_89ab_cdef)),
         (
@@ -483,7 +484,7 @@ fn a_datagram_of_another_cluster_or_secret_is_told_from_a_malformed_one() {
 
 fn push(name: &str) -> Message<'_> {
     let entries = vec![Entry { name, plus: 1, minus: 0, raise: 0 }];
-    Message::Push { after: 0, batches: 1, entries }
+    Message::Push { after: 0, batches: 1, age_us: 0, entries }
 }
 
 fn part(delta: Delta<'_>) -> Message<'_> {
@@ -521,7 +522,7 @@ fn a_name_that_is_not_text_is_refused() {
 
 #[test]
 fn a_version_that_is_nobodys_is_refused_wherever_it_stands() {
-    let push = |after, batches| Message::Push { after, batches, entries: Vec::new() };
+    let push = |after, batches| Message::Push { after, batches, age_us: 0, entries: Vec::new() };
     let delta = |after, upto| part(Delta { origin: OriginId(1), after, upto, entries: Vec::new() });
     let row = Row { origin: OriginId(1), version: VERSION_MAX, fingerprint: 0 };
     let rows = Message::DigestPart { first: OriginId(0), last: OriginId(9), rows: vec![row] };

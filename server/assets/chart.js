@@ -70,11 +70,12 @@ const SPANS = [121, 301, 601];
 const WIDTH = 600;
 const HEIGHT = 150;
 
-/** A chart of two lines with a scale, a legend, and a cursor that reads out a moment. */
+/** A chart of a few lines with a scale, a legend, and a cursor that reads out a moment. */
 export class Chart {
   /**
    * @param {Element} where an empty element
-   * @param {{label: string, series: Series}[]} lines the first is drawn with an area
+   * @param {{label: string, series: Series, look?: string}[]} lines the first is drawn with an area; how
+   *   the others look: "second", "dashed"
    * @param {(number) => string} format how its numbers are written
    * @param {number} least what the height shows at least
    */
@@ -85,7 +86,7 @@ export class Chart {
       return drawn("line", { class: "grid", x1: 0, x2: WIDTH, y1: y, y2: y });
     });
     this.area = drawn("path", { class: "area" });
-    this.paths = lines.map((_, at) => drawn("path", { class: at ? "line second" : "line" }));
+    this.paths = lines.map(({ look }) => drawn("path", { class: `line ${look ?? ""}` }));
     this.cursor = drawn("line", { class: "cursor", y1: 0, y2: HEIGHT, visibility: "hidden" });
     const picture = drawn(
       "svg",
@@ -103,8 +104,8 @@ export class Chart {
     });
     this.numbers = lines.map(() => element("b"));
     this.moment = element("span", { class: "at muted" });
-    const legend = lines.map(({ label }, at) =>
-      element("span", { class: at ? "second" : "first" }, `${label} `, this.numbers[at]),
+    const legend = lines.map(({ label, look }, at) =>
+      element("span", { class: look ?? "first" }, `${label} `, this.numbers[at]),
     );
     this.since = element("span");
     where.append(

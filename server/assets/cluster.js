@@ -71,21 +71,41 @@ class Row {
   }
 }
 
+/** The quantiles of a histogram that only grows, over the last half minute. */
+class Lag {
+  constructor() {
+    this.recent = [];
+    this.p50 = new Series(CHART);
+    this.p99 = new Series(CHART);
+    this.series = [this.p50, this.p99];
+  }
+
+  look(steps) {
+    // A restarted node counts from nothing.
+    const before = this.recent.at(-1) ?? [];
+    const isOther = steps.length !== before.length || steps.at(-1)?.total < before.at(-1)?.total;
+    if (isOther) this.recent = [];
+    this.recent.push(steps);
+    if (this.recent.length > LAGS) this.recent.shift();
+    this.p50.push(quantile(this.recent[0], steps, 0.5));
+    this.p99.push(quantile(this.recent[0], steps, 0.99));
+  }
+}
+
 export class Cluster {
   constructor() {
     this.rows = new Map();
-    this.recent = [];
     this.shownAtMs = performance.now();
     this.total = new Series(CHART);
     this.ours = new Series(CHART);
-    this.p50 = new Series(CHART);
-    this.p99 = new Series(CHART);
+    this.here = new Lag();
+    this.there = new Lag();
     this.charts = [
       new Chart(
         byId("rate-chart"),
         [
           { label: "all nodes", series: this.total },
-          { label: "this node", series: this.ours },
+          { label: "this node", series: this.ours, look: "second" },
         ],
         rate,
         10,
@@ -93,8 +113,10 @@ export class Cluster {
       new Chart(
         byId("lag-chart"),
         [
-          { label: "p99", series: this.p99 },
-          { label: "p50", series: this.p50 },
+          { label: "others’ here, p99", series: this.here.p99 },
+          { label: "p50", series: this.here.p50, look: "dashed" },
+          { label: "ours confirmed, p99", series: this.there.p99, look: "second" },
+          { label: "p50", series: this.there.p50, look: "second dashed" },
         ],
         duration,
         1,
@@ -104,10 +126,10 @@ export class Cluster {
 
   /**
    * @param status what the node says of itself and of the others; `null` if it is lost
-   * @param lags the histogram of its lag, as `node.lags` gives it
+   * @param lags the histograms of its lag, as `node.lags` gives them
    */
   show(status, lags) {
-    const series = [this.total, this.ours, this.p50, this.p99];
+    const series = [this.total, this.ours, ...this.here.series, ...this.there.series];
     // A page in the background does not look; the time goes on.
     const seconds = Math.floor((performance.now() - this.shownAtMs) / 1000);
     const missed = seconds > MISSED_MOST ? Math.min(seconds, CHART) : 0;
@@ -177,17 +199,13 @@ export class Cluster {
     this.total.push(total);
     this.ours.push(this.rows.get(status.node_id)?.now ?? null);
 
-    // A restarted node counts from nothing.
-    const before = this.recent.at(-1) ?? [];
-    if (lags.length !== before.length || lags.at(-1)?.total < before.at(-1)?.total) this.recent = [];
-    this.recent.push(lags);
-    if (this.recent.length > LAGS) this.recent.shift();
-    this.p50.push(quantile(this.recent[0], lags, 0.5));
-    this.p99.push(quantile(this.recent[0], lags, 0.99));
+    this.here.look(lags.here);
+    this.there.look(lags.there);
 
     write(byId("tile-rate"), rate(total));
     write(byId("tile-rate-note"), rates.length === 1 ? "this node" : `${rates.length} nodes`);
-    write(byId("tile-lag"), duration(this.p99.last));
+    const p99s = [this.here.p99.last, this.there.p99.last].filter((p99) => p99 !== null);
+    write(byId("tile-lag"), duration(p99s.length ? Math.max(...p99s) : null));
     this.charts.forEach((chart) => chart.draw());
   }
 }

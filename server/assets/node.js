@@ -30,16 +30,25 @@ async function ask(path, body) {
 
 export const status = () => ask("status");
 
-/** How long changes of this node took to be safe at its peers, in milliseconds: the steps of the
- *  histogram in its metrics, with their totals since its start. */
-export async function lags() {
-  const options = { signal: AbortSignal.timeout(ANSWER_TIME_MAX_MS), cache: "no-store" };
-  const text = await (await fetch("metrics", options)).text();
-  const steps = text.matchAll(/^quipu_convergence_lag_seconds_bucket\{le="([^"]+)"\} (\d+)/gm);
-  return [...steps].map(([, end, total]) => ({
+/** A histogram of the node's metrics: its steps, which end in milliseconds, with their totals since
+ *  the node's start. */
+function steps(metrics, name) {
+  const found = metrics.matchAll(new RegExp(`^${name}_seconds_bucket\\{le="([^"]+)"\\} (\\d+)`, "gm"));
+  return [...found].map(([, end, total]) => ({
     end: end === "+Inf" ? Infinity : Number(end) * 1000,
     total: Number(total),
   }));
+}
+
+/** How old the others' changes were when they were safe here, and how long this node's own took
+ *  until the others had confirmed them. */
+export async function lags() {
+  const options = { signal: AbortSignal.timeout(ANSWER_TIME_MAX_MS), cache: "no-store" };
+  const text = await (await fetch("metrics", options)).text();
+  return {
+    here: steps(text, "quipu_convergence_lag"),
+    there: steps(text, "quipu_confirmation_time"),
+  };
 }
 
 export function list(prefix, after, limit) {

@@ -168,10 +168,12 @@ fn shown_by(node: &Node) -> (String, Vec<Sample>) {
             node.post("/increment", "");
             node.get("/metrics").body
         },
-        |metrics| total(&samples(metrics), "quipu_convergence_lag_seconds_count") > 0.0,
+        |metrics| total(&samples(metrics), "quipu_confirmation_time_seconds_count") > 0.0,
     );
     let shown = samples(&metrics);
     for name in [
+        "quipu_confirmation_time_seconds_sum",
+        "quipu_convergence_lag_seconds_count",
         "quipu_convergence_lag_seconds_sum",
         "quipu_reply_latency_seconds_count",
         "quipu_reply_latency_seconds_sum",

@@ -232,7 +232,7 @@ fn links_that_claim_to_be_members_are_not_believed() {
             let lies = [
                 Message::Proof(proof),
                 Message::Welcome,
-                Message::Push { after: 0, batches: 1, entries: vec![entry] },
+                Message::Push { after: 0, batches: 1, age_us: 0, entries: vec![entry] },
                 Message::Membership(vec![removal.clone()]),
                 Message::Goodbye(Goodbye::Removed(vec![removal.clone()])),
                 Message::DigestPart { first: origin, last: origin, rows: Vec::new() },

@@ -23,7 +23,7 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
     match message {
         Message::Hello(hello) => write!(text, "hello of {}", hello.identity.node),
         Message::Proof(_) => write!(text, "proof"),
-        Message::Push { after, batches, entries } => {
+        Message::Push { after, batches, entries, .. } => {
             write!(text, "push ({after},{}]:", after + batches)?;
             for entry in entries.iter().take(SHOWN) {
                 let name = short(entry.name);

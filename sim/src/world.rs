@@ -12,6 +12,7 @@ use quipu_core::effects::{
     Destination, Effect, Effects, Event as NodeEvent, Input, LinkEnd, LinkId, Op, PeerName, Token,
 };
 use quipu_core::identity::{Address, NodeId};
+use quipu_core::status::Totals;
 use quipu_core::time::Time;
 
 use crate::chance::{Chance, Purpose};
@@ -268,6 +269,11 @@ impl<'a> World<'a> {
     pub fn value_at(&self, host: HostId, counter: &str) -> Option<i128> {
         let process = self.hosts[host].process.as_ref()?;
         Some(process.node.counters().value(counter).0)
+    }
+
+    /// What a running node has counted of its own work.
+    pub fn totals_at(&self, host: HostId) -> Option<&Totals> {
+        Some(self.hosts[host].process.as_ref()?.node.totals())
     }
 
     /// Why the running nodes do not agree, if they do not.

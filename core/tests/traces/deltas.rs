@@ -252,6 +252,6 @@ fn rule_5_the_largest_batch_that_can_close_fits_a_frame_with_room_to_spare() {
     }
     let batch = a.close().unwrap();
     let entries: Vec<Entry<'_>> = a.delta_of(&batch).entries;
-    let push = Message::Push { after: 0, batches: 1, entries };
+    let push = Message::Push { after: 0, batches: 1, age_us: 0, entries };
     assert!(codec::encode(&push).len() <= FRAME_BYTES_MAX / 3);
 }

@@ -41,7 +41,8 @@ fn no_peer_hears_of_an_increment_whose_sync_is_outstanding() {
     cluster.run(secs(2));
     assert_eq!(cluster.value(B, "x"), 0);
     for sent in cluster.frames(began, A, B) {
-        assert!(matches!(sent.message(), Message::Pong), "{:?}", sent.message());
+        let says = sent.message();
+        assert!(matches!(says, Message::Ping | Message::Pong), "{says:?}");
     }
     assert!(cluster.are_linked(A, B), "a slow disk does not look like death");
     cluster.release_syncs(A);

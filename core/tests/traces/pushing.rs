@@ -140,11 +140,11 @@ fn rule_14_a_calm_peer_confirms_nothing() {
 }
 
 #[test]
-fn the_time_to_agree_runs_from_acceptance_here_to_the_word_that_it_is_synced_there() {
+fn the_time_to_confirmation_runs_from_acceptance_here_to_the_word_that_it_is_synced_there() {
     let mut cluster = Cluster::of(2);
     cluster.add(A, "x", 1);
     cluster.run(secs(2));
-    let before = cluster.node(A).totals().convergence.clone();
+    let before = cluster.node(A).totals().confirmation.clone();
     // Neither this node's disk nor the peer's is in a hurry.
     cluster.hold_syncs(A);
     cluster.hold_syncs(B);
@@ -152,29 +152,68 @@ fn the_time_to_agree_runs_from_acceptance_here_to_the_word_that_it_is_synced_the
     cluster.run(ms(30));
     cluster.release_syncs(A);
     cluster.run(ms(40));
-    assert_eq!(cluster.node(A).totals().convergence, before, "it is not synced there yet");
+    assert_eq!(cluster.node(A).totals().confirmation, before, "it is not synced there yet");
     cluster.release_syncs(B);
     cluster.run(ms(10));
-    let after = &cluster.node(A).totals().convergence;
+    let after = &cluster.node(A).totals().confirmation;
     assert_eq!(after.count(), before.count() + 1, "once, and not again with every digest");
     let took = after.sum().saturating_sub(before.sum());
     assert!((ms(70)..=ms(70) + LATENCY * 2 + ms(1)).contains(&took), "{took:?}");
-    let of_b = &cluster.node(B).totals().convergence;
+    let of_b = &cluster.node(B).totals().confirmation;
     assert_eq!(of_b.count(), 0, "it is told by the node that accepted the change");
 }
 
 #[test]
-fn what_a_slow_peer_was_not_pushed_counts_as_agreed_when_it_has_caught_up() {
+fn what_a_slow_peer_was_not_pushed_counts_as_confirmed_when_it_has_caught_up() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     load_without_confirmations(&mut cluster);
     let withheld_for = cluster.now().since(began);
-    assert_eq!(cluster.node(A).totals().convergence.count(), 0);
+    assert_eq!(cluster.node(A).totals().confirmation.count(), 0);
     let pushes = count(&cluster, began, A, B, is_push);
     cluster.release_frames(B, A);
     cluster.run_until("B has caught up", secs(5), |c| c.known(B, A) == c.known(A, A));
     cluster.run(secs(2));
-    let took = &cluster.node(A).totals().convergence;
+    let took = &cluster.node(A).totals().confirmation;
     assert_eq!(took.count(), pushes as u64 + 1, "each push, and the ones left out as one");
     assert!(took.sum() > withheld_for, "{took:?}");
+}
+
+#[test]
+fn convergence_lag_runs_from_acceptance_at_the_origin_to_merged_and_synced_here() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 1);
+    cluster.run(secs(2));
+    let lags = |cluster: &Cluster, place| cluster.node(place).totals().convergence.clone();
+    let (before, of_a) = (lags(&cluster, B), lags(&cluster, A));
+    // Neither the origin's disk nor this one's is in a hurry.
+    cluster.hold_syncs(A);
+    cluster.hold_syncs(B);
+    cluster.request(A, vec![add("x", 1)]);
+    cluster.run(ms(30));
+    cluster.release_syncs(A);
+    cluster.run(ms(40));
+    assert_eq!(cluster.value(B, "x"), 2, "it is merged");
+    assert_eq!(lags(&cluster, B), before, "and not synced");
+    cluster.release_syncs(B);
+    let after = lags(&cluster, B);
+    assert_eq!(after.count(), before.count() + 1);
+    let lag = after.sum().saturating_sub(before.sum());
+    assert_eq!(lag, ms(70), "to the microsecond: the round trip was measured before");
+    cluster.run(secs(5));
+    assert_eq!(lags(&cluster, B), after, "once, and not again with every digest");
+    assert_eq!(lags(&cluster, A), of_a, "nothing came to the origin");
+}
+
+#[test]
+fn what_was_caught_up_with_is_not_convergence_lag() {
+    let mut cluster = Cluster::of(2);
+    load_without_confirmations(&mut cluster);
+    let pushes = cluster.node(B).totals().deltas_received;
+    cluster.release_frames(B, A);
+    cluster.run_until("B has caught up", secs(5), |c| c.known(B, A) == c.known(A, A));
+    cluster.run(secs(2));
+    assert!(cluster.node(A).totals().pushes_withheld > 0);
+    assert!(cluster.node(B).totals().catch_up_slots_received > 0);
+    assert_eq!(cluster.node(B).totals().convergence.count(), pushes);
 }

@@ -19,7 +19,11 @@ fn repairs(cluster: &Cluster) -> u64 {
 fn rule_6_what_a_dead_node_pushed_beyond_a_gap_to_one_peer_reaches_the_other() {
     let mut cluster = Cluster::of(3);
     // A closes v1 and v2; only the push of v2 reaches B before A dies for ever.
-    cluster.inject(A, B, &Message::Push { after: 1, batches: 1, entries: vec![entry("x", 5)] });
+    cluster.inject(
+        A,
+        B,
+        &Message::Push { after: 1, batches: 1, age_us: 0, entries: vec![entry("x", 5)] },
+    );
     cluster.run(ms(1));
     cluster.crash(A);
     assert_eq!((cluster.value(B, "x"), cluster.value(C, "x")), (5, 0));

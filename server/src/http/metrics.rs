@@ -246,7 +246,7 @@ fn replication(registry: &mut Registry, status: &Status) {
     );
 }
 
-/// How long it took until clients had their answers, and until the others had the changes.
+/// How long it took until clients had their answers, this node the others' changes, and they its.
 fn latencies(registry: &mut Registry, report: &Report) {
     registry.register_with_unit(
         "reply_latency",
@@ -258,13 +258,26 @@ fn latencies(registry: &mut Registry, report: &Report) {
     );
     registry.register_with_unit(
         "convergence_lag",
-        "From the acceptance of a change here until a peer's word is here that it has merged and \
-         synced it. One for each push and peer, that of the oldest change in it. Both ends are \
-         read from this node's own monotonic clock: no clock of another node is trusted, nor the \
-         time of day; the word's way back and the millisecond for which words gather are counted \
-         in, so the true lag is below it. Not in it: what a peer missed while it had no link",
+        "From the acceptance of a change at its origin until it was merged and synced here. One for \
+         each push received that brought something new, that of the oldest change in it. Three \
+         times added up: its age when it left (the origin's monotonic clock), the way (half of the \
+         shortest of the last 8 round trips on the link, pinged about once a second; 0 until the first is \
+         known), from arrival to sync (this node's monotonic clock). No clock of one node is \
+         compared with another's, nor is the time of day trusted; what a push waits in a crowded \
+         connection is not in it. Nor are catching up and repair. With --fsync every or never, \
+         synced means what replies wait for there",
         Unit::Seconds,
         Steps(report.totals.convergence.clone()),
+    );
+    registry.register_with_unit(
+        "confirmation_time",
+        "From the acceptance of a change here until a peer's word is here that it has merged and \
+         synced it. One for each push and peer, that of the oldest change in it. Both ends are \
+         read from this node's own monotonic clock; the word's way back and the millisecond for \
+         which words gather are counted in. What was withheld from a slow peer counts as one push \
+         when it has caught up. Not in it: what a peer missed while it had no link",
+        Unit::Seconds,
+        Steps(report.totals.confirmation.clone()),
     );
 }
 

@@ -11,6 +11,9 @@ pub(super) struct Rates {
     pub(super) increments: f64,
     pub(super) reads: f64,
     pub(super) replies: Quantiles,
+    /// How long this node's changes took until the others had confirmed them.
+    pub(super) confirmation: Quantiles,
+    /// How old the others' changes were when they were safe on this node.
     pub(super) convergence: Quantiles,
     /// By how much each counter of the later sample grew.
     pub(super) counters: Vec<f64>,
@@ -32,6 +35,7 @@ impl Rates {
             increments: rate(earlier.increments, later.increments),
             reads: rate(earlier.reads, later.reads),
             replies: quantiles(&earlier.replies, &later.replies),
+            confirmation: quantiles(&earlier.confirmation, &later.confirmation),
             convergence: quantiles(&earlier.convergence, &later.convergence),
             counters: counters(earlier, later).map(|grown| grown as f64 / seconds).collect(),
         }

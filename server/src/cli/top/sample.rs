@@ -20,6 +20,7 @@ pub(super) struct Sample {
     pub(super) increments: u64,
     pub(super) reads: u64,
     pub(super) replies: Steps,
+    pub(super) confirmation: Steps,
     pub(super) convergence: Steps,
     /// Names and values of the first [`COUNTERS_MAX`] counters.
     pub(super) counters: Vec<(String, i128)>,
@@ -74,6 +75,7 @@ impl Sample {
             increments: total(&metrics, "quipu_increments_total"),
             reads: total(&metrics, "quipu_reads_total"),
             replies: Steps::of(&metrics, "quipu_reply_latency_seconds_bucket"),
+            confirmation: Steps::of(&metrics, "quipu_confirmation_time_seconds_bucket"),
             convergence: Steps::of(&metrics, "quipu_convergence_lag_seconds_bucket"),
             counters,
         })

@@ -76,7 +76,7 @@ impl Screen {
         let nodes = self.sample.status.peers.len().clamp(1, NODE_ROWS_MAX) as u16;
         let [head, rates, peers, counters, foot] = Layout::vertical([
             Constraint::Length(1),
-            Constraint::Length(3),
+            Constraint::Length(4),
             Constraint::Length(nodes + 2),
             Constraint::Min(0),
             Constraint::Length(1),
@@ -115,7 +115,16 @@ impl Screen {
             let lines = vec![
                 Line::from(format!("{increments:>12} increments/s {reads:>12} reads/s")),
                 Line::from(format!("{:>12} {}", "answered", shown(rates.replies))),
-                Line::from(format!("{:>12} {}", "agreed", shown(rates.convergence))),
+                Line::from(format!(
+                    "{:>12} {} at the others",
+                    "confirmed",
+                    shown(rates.confirmation)
+                )),
+                Line::from(format!(
+                    "{:>12} {} from the others",
+                    "converged",
+                    shown(rates.convergence)
+                )),
             ];
             frame.render_widget(Paragraph::new(lines), words);
         }
@@ -284,7 +293,8 @@ mod tests {
             increments,
             reads: increments / 3,
             replies: Steps(vec![(0.001, increments), (f64::INFINITY, increments)]),
-            convergence: Steps(vec![(0.001, 0), (0.0025, increments), (2.5, increments)]),
+            confirmation: Steps(vec![(0.001, 0), (0.0025, increments), (2.5, increments)]),
+            convergence: Steps(vec![(0.0005, 0), (0.001, increments), (2.5, increments)]),
             counters: counters.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
         }
     }
