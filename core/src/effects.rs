@@ -392,8 +392,14 @@ pub struct Effects {
 /// Something that happened and that an operator may want to read. Its text is one log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A node is being asked for, by its name or address, or announced to: it has not answered yet.
+    PeerJoining(String),
     /// A member answered for the first time, or again.
     PeerUp(Identity),
+    /// A member failed to answer, and has some two seconds to prove that it lives.
+    PeerSuspect(Identity),
+    /// A member that was suspected has proved that it lives.
+    PeerTrusted(Identity),
     /// A member was declared down, or said that it leaves.
     PeerDown(Identity),
     /// A peer that was registered by hand never answered.
@@ -486,6 +492,13 @@ pub enum LinkEnd {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Event::PeerJoining(given) => write!(f, "peer {given} is joining"),
+            Event::PeerSuspect(id) => {
+                write!(f, "peer {} is suspect: it does not answer (node {})", id.address, id.node)
+            }
+            Event::PeerTrusted(id) => {
+                write!(f, "peer {} answers again (node {})", id.address, id.node)
+            }
             Event::PeerUp(id) => write!(f, "peer {} is alive (node {})", id.address, id.node),
             Event::PeerDown(id) => write!(f, "peer {} is down (node {})", id.address, id.node),
             Event::PeerNeverAnswered(given) => {

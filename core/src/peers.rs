@@ -8,7 +8,7 @@
 //!
 //! Rejected: foca's own renewal of identities. A removed node would renew itself for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use rand_core::Rng;
 
 use crate::codec::{DATAGRAM_BYTES_MAX, Datagram, ENVELOPE_BYTES, Envelope};
 use crate::effects::{Destination, Effect, Event, PeerName};
-use crate::identity::{Address, Identity, NodeId};
+use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::limit::RateLimit;
 use crate::registry::{Key, Registry, Standing};
 use crate::status::{PeerState, Totals};
@@ -121,6 +121,8 @@ struct Peer {
     announced: Time,
     /// Another node answers at its address: nobody is there to announce to.
     is_superseded: bool,
+    /// Whether it was told to be suspect and has not been told to be anything else since.
+    is_suspect: bool,
 }
 
 #[derive(Debug)]
@@ -153,6 +155,8 @@ pub struct Peers {
     timers_ever: u64,
     peers: BTreeMap<NodeId, Peer>,
     rumours: BTreeMap<NodeId, Rumour>,
+    /// Starts that were told to be joining: who calls for long and never answers is told of once.
+    joining: BTreeSet<OriginId>,
     asks: Vec<Ask>,
     /// Names under which peers were registered.
     aliases: BTreeMap<String, NodeId>,
@@ -206,6 +210,7 @@ impl Peers {
             timers_ever: 0,
             peers: BTreeMap::new(),
             rumours: BTreeMap::new(),
+            joining: BTreeSet::new(),
             asks,
             aliases: BTreeMap::new(),
             registry: Registry::default(),
@@ -236,8 +241,14 @@ impl Peers {
         }
         for identity in known.filter(|known| known.node != self.me.node) {
             let is_superseded = identity.address == self.me.address;
-            let peer =
-                Peer { identity, is_up: false, since: now, announced: Time::ZERO, is_superseded };
+            let peer = Peer {
+                identity,
+                is_up: false,
+                since: now,
+                announced: Time::ZERO,
+                is_superseded,
+                is_suspect: false,
+            };
             self.peers.insert(peer.identity.node, peer);
         }
     }
@@ -394,8 +405,20 @@ impl Peers {
         }
         if !self.rumours.contains_key(&identity.node) && self.rumours.len() < RUMOURS_MAX {
             let node = identity.node;
+            if known.is_none() {
+                self.tell_joining(&identity, out);
+            }
             self.rumours.insert(node, Rumour { identity, tries: 0, next: now });
             self.announce_rumours(now, totals, out);
+        }
+    }
+
+    fn tell_joining(&mut self, identity: &Identity, out: &mut Vec<Effect>) {
+        if self.joining.len() == RUMOURS_MAX {
+            self.joining.clear();
+        }
+        if self.joining.insert(identity.origin) {
+            out.push(Effect::Event(Event::PeerJoining(identity.address.to_string())));
         }
     }
 
@@ -488,6 +511,7 @@ impl Peers {
         let is_asked =
             self.asks.iter().any(|ask| ask.until.is_some() && ask.address == name.address);
         if !is_asked && self.asks.len() < ASKS_MAX {
+            out.push(Effect::Event(Event::PeerJoining(name.given.clone())));
             self.asks.push(Ask {
                 given: name.given.clone(),
                 address: name.address.clone(),
@@ -816,7 +840,25 @@ impl Peers {
                 None => {}
             }
         }
+        self.tell_suspects(out);
         self.forget_longest_down();
+    }
+
+    /// Tells of whom is suspected since it was last looked, and of whom no more. foca tells of ups
+    /// and downs only.
+    fn tell_suspects(&mut self, out: &mut Vec<Effect>) {
+        let members = self.swim.iter_members().filter(|member| member.state() == State::Suspect);
+        let suspects: Vec<NodeId> = members.map(|member| member.id().node).collect();
+        for (node, peer) in &mut self.peers {
+            let is_member = peer.is_up && !peer.is_superseded;
+            let is_suspect = is_member && !suspects.is_empty() && suspects.contains(node);
+            if is_suspect && !peer.is_suspect {
+                out.push(Effect::Event(Event::PeerSuspect(peer.identity.clone())));
+            } else if !is_suspect && peer.is_suspect && is_member {
+                out.push(Effect::Event(Event::PeerTrusted(peer.identity.clone())));
+            }
+            peer.is_suspect = is_suspect;
+        }
     }
 
     fn note(&mut self, now: Time, note: OwnedNotification<Identity>, out: &mut Vec<Effect>) {
@@ -886,7 +928,14 @@ impl Peers {
 
     fn insert_up(&mut self, now: Time, identity: Identity, is_superseded: bool) {
         let node = identity.node;
-        let peer = Peer { identity, is_up: true, since: now, announced: now, is_superseded };
+        let peer = Peer {
+            identity,
+            is_up: true,
+            since: now,
+            announced: now,
+            is_superseded,
+            is_suspect: false,
+        };
         self.peers.insert(node, peer);
     }
 

@@ -82,7 +82,8 @@ async function lookOnce() {
 
 function showEvent({ at_ms, level, text }) {
   const at = new Date(Number(at_ms));
-  const kind = level === "warn" ? "warn" : / is down| was removed/.test(text) ? "bad" : "";
+  const isBad = / is down| was removed/.test(text);
+  const kind = isBad ? "bad" : level === "warn" || / is suspect/.test(text) ? "warn" : "";
   const events = byId("events");
   events.prepend(
     element(

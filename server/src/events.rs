@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::watch::Line;
 
-/// Lines of one kind that strangers can cause: there are two such kinds, so that under attack some
-/// four lines a second are logged at most.
+/// Lines of one kind that strangers can cause: there are three such kinds, so that under attack some
+/// six lines a second are logged at most.
 const STRANGERS: Ration = Ration { burst: 3, refill: Duration::from_secs(1) };
 
 /// Lines of one kind that members cause.
@@ -135,7 +135,10 @@ impl Events {
 
 /// Whether somebody who belongs to no cluster, or to another one, can cause this.
 fn is_strangers(event: &Event) -> bool {
-    matches!(event, Event::Stranger { .. } | Event::LinkDown { peer: None, .. })
+    matches!(
+        event,
+        Event::Stranger { .. } | Event::LinkDown { peer: None, .. } | Event::PeerJoining(_)
+    )
 }
 
 #[cfg(test)]

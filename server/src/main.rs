@@ -25,6 +25,7 @@ mod notify;
 mod redis;
 mod run;
 mod start;
+mod timing;
 mod watch;
 
 use std::env;

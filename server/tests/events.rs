@@ -2,9 +2,10 @@
 
 pub mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use support::cluster::{LEAVING_TIME_MAX, Meeting};
+use support::cluster::{LEAVING_TIME_MAX, Meeting, named};
 use support::events::{Event, EventStream, counters};
 use support::http::Connection;
 use support::node::Node;
@@ -171,6 +172,32 @@ fn watchers_see_a_peer_go_in_the_list_and_in_the_log() {
 }
 
 #[test]
+fn watchers_see_a_peer_that_is_suspect_and_one_that_is_joining() {
+    let nodes = Meeting::by_broadcast().start_together(2, &[]);
+    let mut stream = EventStream::open(&nodes[0], "?counter=none", &[]);
+    stream.next("snapshot");
+    let other = nodes[1].id();
+    nodes[1].pause();
+    // Nobody answers there: what TCP and UDP call discard.
+    nodes[0].post("/register", &named("127.0.0.9:9"));
+    let mut missing = BTreeSet::from([
+        format!("{other} suspect"),
+        "127.0.0.9:9 joining".to_owned(),
+        format!("peer {other} is suspect"),
+        "peer 127.0.0.9:9 is joining".to_owned(),
+    ]);
+    while !missing.is_empty() {
+        let event = stream.try_next().unwrap_or_else(|error| panic!("{missing:?}: {error}"));
+        for peer in event.data["peers"].as_array().into_iter().flatten() {
+            let text = |key: &str| peer[key].as_str().unwrap_or_default().to_owned();
+            missing.remove(&format!("{} {}", text("address"), text("state")));
+        }
+        let line = event.data["text"].as_str().unwrap_or_default();
+        missing.retain(|wanted| !line.starts_with(wanted.as_str()));
+    }
+}
+
+#[test]
 fn watchers_are_bounded_in_number_and_leave_room_when_they_go() {
     let node = Node::start(&[]);
     let mut streams: Vec<_> =
@@ -179,7 +206,21 @@ fn watchers_are_bounded_in_number_and_leave_room_when_they_go() {
     assert_eq!(refused.status, 503, "{}", refused.body);
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(node.get("/count").status, 200, "others are served");
+    let metrics = node.get("/metrics").body;
+    for sample in [
+        "quipu_watchers{kind=\"events\"} 256\n",
+        "quipu_watchers{kind=\"redis\"} 0\n",
+        "quipu_watchers_refused_total{kind=\"events\"} 1\n",
+    ] {
+        assert!(metrics.contains(sample), "{sample}in {metrics}");
+    }
     streams.clear();
+    wait_until(
+        "nobody watches",
+        Duration::from_secs(10),
+        || node.get("/metrics").body,
+        |metrics| metrics.contains("quipu_watchers{kind=\"events\"} 0\n"),
+    );
     wait_until(
         "there is room",
         Duration::from_secs(10),

@@ -336,17 +336,26 @@ fn metrics_describe_every_sample_and_name_no_counter() {
     node.get("/nothing");
     let answer = node.get("/metrics");
     assert_eq!(answer.status, 200);
-    assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
-    assert!(!answer.body.contains("secret-name"));
-    assert!(answer.body.ends_with("# EOF\n"));
-    for line in answer.body.lines().filter(|line| !line.starts_with('#')) {
-        let name = line.split(['{', ' ']).next().unwrap();
-        let family = ["_total", "_info", "_bucket", "_sum", "_count"]
-            .iter()
-            .find_map(|ending| name.strip_suffix(ending))
-            .unwrap_or(name);
-        for kind in ["HELP", "TYPE"] {
-            assert!(answer.body.contains(&format!("# {kind} {family} ")), "{kind} of {line}");
+    assert_eq!(answer.header("content-type").unwrap(), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!answer.body.contains("# EOF") && !answer.body.contains("# UNIT"));
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3";
+    let open = node.connect().unwrap().request("GET", "/metrics", &[accept], "").unwrap();
+    let kind = open.header("content-type").unwrap();
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(open.body.ends_with("# EOF\n"));
+    // The older format calls a family as its samples are called, but for a histogram's.
+    for (answer, endings) in [
+        (&answer, &["_bucket", "_sum", "_count"][..]),
+        (&open, &["_total", "_info", "_bucket", "_sum", "_count"]),
+    ] {
+        assert!(!answer.body.contains("secret-name"));
+        for line in answer.body.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let family = endings.iter().find_map(|ending| name.strip_suffix(ending));
+            for kind in ["HELP", "TYPE"] {
+                let said = format!("# {kind} {} ", family.unwrap_or(name));
+                assert!(answer.body.contains(&said), "{said}for {line}");
+            }
         }
     }
     for sample in [
@@ -356,6 +365,10 @@ fn metrics_describe_every_sample_and_name_no_counter() {
         "quipu_http_requests_total{route=\"unknown\",status=\"4xx\"} 1",
         "quipu_peers{state=\"alive\"} 0",
         "quipu_build_info{version=",
+        "quipu_http_request_latency_seconds_count{kind=\"write\"} 2",
+        "quipu_http_request_latency_seconds_bucket{le=\"+Inf\",kind=\"unknown\"} 1",
+        "quipu_watchers{kind=\"events\"} 0",
+        "quipu_watchers_refused_total{kind=\"redis\"} 0",
     ] {
         assert!(answer.body.contains(sample), "{sample} in {}", answer.body);
     }

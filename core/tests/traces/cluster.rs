@@ -595,6 +595,17 @@ impl Cluster {
         self.events.iter().any(|(at, by, event)| *at >= since && *by == place && what(event))
     }
 
+    /// How many times.
+    pub(crate) fn count_told(
+        &self,
+        since: Time,
+        place: Place,
+        what: impl Fn(&Event) -> bool,
+    ) -> usize {
+        let told = self.events.iter().filter(|(at, of, _)| *at >= since && *of == place);
+        told.filter(|(.., event)| what(event)).count()
+    }
+
     // --- time --------------------------------------------------------------------------------
 
     /// Lets time pass.

@@ -47,6 +47,7 @@ fn rule_23_a_peer_that_never_answers_is_listed_for_five_seconds_and_forgotten() 
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     cluster.register(A, "test-peer");
+    assert!(cluster.told(began, A, |event| matches!(event, Event::PeerJoining(_))));
     cluster.run(secs(4));
     assert!(cluster.listed(A).contains(&"test-peer".to_owned()));
     assert!(!cluster.listed(B).contains(&"test-peer".to_owned()), "it is a rumour to nobody else");
@@ -335,4 +336,53 @@ fn a_calm_cluster_sends_some_tens_of_datagrams_a_second_and_node() {
         let datagrams = cluster.datagrams_since(began, place);
         assert!(datagrams < 300, "{datagrams} in ten seconds");
     }
+}
+
+#[test]
+fn a_peer_that_fails_to_answer_is_told_of_as_suspect_before_it_is_down_or_trusted_again() {
+    let mut cluster = Cluster::of(3);
+    let began = cluster.now();
+    let told = |cluster: &Cluster, since, what: fn(&Event) -> bool| cluster.told(since, A, what);
+    let suspect: fn(&Event) -> bool = |event| matches!(event, Event::PeerSuspect(_));
+    let trusted: fn(&Event) -> bool = |event| matches!(event, Event::PeerTrusted(_));
+    let down: fn(&Event) -> bool = |event| matches!(event, Event::PeerDown(_));
+    cluster.run(secs(5));
+    assert!(!told(&cluster, began, suspect) && !told(&cluster, began, trusted));
+
+    cluster.pause(C);
+    cluster.run_until("C is suspect", secs(4), |c| c.state(A, C) == Some(PeerState::Suspect));
+    assert!(told(&cluster, began, suspect));
+    cluster.resume(C);
+    cluster.run_until("C is trusted", secs(4), |c| c.state(A, C) == Some(PeerState::Alive));
+    assert!(told(&cluster, began, trusted) && !told(&cluster, began, down));
+
+    // What the other one suspects meanwhile has come round.
+    cluster.run(secs(3));
+    let began = cluster.now();
+    cluster.crash(C);
+    cluster.run_until("C is down", secs(8), |c| c.state(A, C) == Some(PeerState::Down));
+    assert!(told(&cluster, began, suspect) && told(&cluster, began, down));
+    assert!(!told(&cluster, began, trusted));
+}
+
+#[test]
+fn a_caller_that_never_answers_is_told_of_as_joining_once() {
+    let mut cluster = Cluster::of(1);
+    let began = cluster.now();
+    let caller = Identity {
+        node: NodeId(77),
+        address: Address::parse("10.0.0.77:8088", 1).unwrap(),
+        epoch: 0,
+        boot: 1,
+        origin: OriginId(78),
+    };
+    let from = "10.0.0.77:8088".parse().unwrap();
+    for sequence in 1..20 {
+        let beacon = Beacon { identity: caller.clone(), sequence, kind: BeaconKind::Call };
+        let envelope = Envelope::new(&cluster.config_of(A).cluster, None);
+        cluster.inject_datagram(from, A, envelope.seal(&Datagram::Beacon(beacon)));
+        cluster.run(secs(2));
+    }
+    let joining = cluster.count_told(began, A, |event| matches!(event, Event::PeerJoining(_)));
+    assert_eq!(joining, 1);
 }

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -158,15 +158,15 @@ async fn answer(
     hosts: &Hosts,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let route = Route::of(request.uri().path());
+    let (route, began) = (Route::of(request.uri().path()), Instant::now());
     if let Err(problem) = site::check(request.method(), request.headers(), hosts) {
         let response = refused(route, problem);
-        traffic.count(route, response.status());
+        traffic.count(route, response.status(), began.elapsed());
         return Ok(response);
     }
     poll_fn(|cx| Service::<Request<Incoming>>::poll_ready(&mut router, cx)).await?;
     let response = router.call(request.map(Body::new)).await?;
-    traffic.count(route, response.status());
+    traffic.count(route, response.status(), began.elapsed());
     Ok(response)
 }
 

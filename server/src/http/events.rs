@@ -23,7 +23,7 @@ use super::errors::{Kind, Problem};
 use super::listing::{decoded, name, wrong};
 use super::problem_document::Documented;
 use crate::watch::{
-    Begin, EVERY_MAX, EVERY_MIN, Filter, Peer, Position, Read, Refused, Watch, Watcher, What,
+    Begin, Door, EVERY_MAX, EVERY_MIN, Filter, Peer, Position, Read, Refused, Watch, Watcher, What,
     row_json,
 };
 
@@ -61,7 +61,8 @@ pub(super) async fn events(
 ) -> Result<Response, Documented> {
     let Asked { filter, every } = Asked::parse(uri.query().unwrap_or_default())?;
     let resume = headers.get("last-event-id").map(|id| parse_id(id.as_bytes()));
-    let (begin, watcher) = app.watch.join(filter, resume).await.map_err(Problem::from)?;
+    let (begin, watcher) =
+        app.watch.join(Door::Events, filter, resume).await.map_err(Problem::from)?;
     let mut first = Text::new(begin.origin);
     first.begin(&begin, app.node_id());
     let told = Telling {

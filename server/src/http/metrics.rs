@@ -8,7 +8,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
@@ -23,26 +23,32 @@ use quipu_core::status::{PeerState, Status, Totals};
 
 use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
+use super::exposition::Format;
 use super::traffic::Traffic;
 use crate::disk;
 use crate::handle::Report;
 use crate::inbox::Depths;
 use crate::network::Counts;
 use crate::redis;
-
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::timing::Timing;
+use crate::watch::{Crowd, Door};
 
 /// Tells what the node has counted of its own work, for Prometheus
 #[utoipa::path(
     get, path = "/metrics", tag = "operation",
-    responses((status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"))
+    responses((status = 200, description = "Prometheus's text, or OpenMetrics where Accept asks for it", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text"),
+    )))
 )]
-pub(super) async fn metrics(State(app): Shared) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let report = app.handle.report().await?;
     let mut text = String::new();
     encode(&mut text, &registry(&app, &report))
         .map_err(|error| Problem::new(Kind::Internal, format!("cannot write metrics: {error}")))?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+    let format = Format::asked_for(&headers);
+    let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
+    Ok((headers, format.told(text)).into_response())
 }
 
 fn registry(app: &App, report: &Report) -> Registry {
@@ -67,6 +73,7 @@ fn registry(app: &App, report: &Report) -> Registry {
     replication(ours, &report.status);
     latencies(ours, report);
     http(ours, &app.traffic);
+    watching(ours, app.watch.crowd());
     disk(ours, &app.handle.kept().counts);
     redis(ours, &app.redis);
     registry
@@ -254,7 +261,7 @@ fn latencies(registry: &mut Registry, report: &Report) {
          and each read of a Redis pipeline; not in it: the time on the network, and in queue_depth's \
          queue of commands",
         Unit::Seconds,
-        Steps(report.replied.clone()),
+        Steps::from(&report.replied),
     );
     registry.register_with_unit(
         "convergence_lag",
@@ -267,7 +274,7 @@ fn latencies(registry: &mut Registry, report: &Report) {
          connection is not in it. Nor are catching up and repair. With --fsync every or never, \
          synced means what replies wait for there",
         Unit::Seconds,
-        Steps(report.totals.convergence.clone()),
+        Steps::from(&report.totals.convergence),
     );
     registry.register_with_unit(
         "confirmation_time",
@@ -277,20 +284,35 @@ fn latencies(registry: &mut Registry, report: &Report) {
          which words gather are counted in. What was withheld from a slow peer counts as one push \
          when it has caught up. Not in it: what a peer missed while it had no link",
         Unit::Seconds,
-        Steps(report.totals.confirmation.clone()),
+        Steps::from(&report.totals.confirmation),
     );
 }
 
 /// A histogram of ours as the library's encoder takes it.
-#[derive(Debug)]
-struct Steps(Histogram);
+#[derive(Clone, Debug, Default)]
+struct Steps {
+    counts: Vec<u64>,
+    sum: Duration,
+}
+
+impl From<&Histogram> for Steps {
+    fn from(histogram: &Histogram) -> Self {
+        Steps { counts: histogram.counts().to_vec(), sum: histogram.sum() }
+    }
+}
+
+impl From<&Timing> for Steps {
+    fn from(timing: &Timing) -> Self {
+        Steps { counts: timing.counts(), sum: timing.sum() }
+    }
+}
 
 impl EncodeMetric for Steps {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         let ends_s = STEPS_US.map(|us| Duration::from_micros(us).as_secs_f64());
         let ends_s = ends_s.into_iter().chain([f64::INFINITY]);
-        let buckets: Vec<_> = ends_s.zip(self.0.counts().iter().copied()).collect();
-        let (sum_s, count) = (self.0.sum().as_secs_f64(), self.0.count());
+        let buckets: Vec<_> = ends_s.zip(self.counts.iter().copied()).collect();
+        let (sum_s, count) = (self.sum.as_secs_f64(), self.counts.iter().sum());
         encoder.encode_histogram::<NoLabelSet>(sum_s, count, &buckets, None)
     }
 
@@ -360,6 +382,52 @@ fn http(registry: &mut Registry, traffic: &Traffic) {
         requests.get_or_create(&[("route", route), ("status", status)]).inc_by(total);
     }
     registry.register("http_requests", "HTTP requests answered, by route and status", requests);
+    registry.register_with_unit(
+        "http_request_latency",
+        "From a request's head being read until its answer is ready to be written, by what is asked \
+         for; of a batch's or another body's, the time in which it is read is in it, of a stream of \
+         events only the time until it begins. Not in it: the time on the network",
+        Unit::Seconds,
+        Labelled(traffic.latencies().map(|(kind, timing)| (kind, Steps::from(timing))).collect()),
+    );
+}
+
+/// Histograms of one name, told apart by their `kind`.
+#[derive(Debug)]
+struct Labelled(Vec<(&'static str, Steps)>);
+
+impl EncodeMetric for Labelled {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0
+            .iter()
+            .try_for_each(|(kind, steps)| steps.encode(encoder.encode_family(&[("kind", *kind)])?))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+/// Those who watch what changes, by the door that they came by.
+fn watching(registry: &mut Registry, crowd: &Crowd) {
+    let present = Family::<[(&str, &str); 1], Gauge>::default();
+    let refused = Family::<[(&str, &str); 1], Counter>::default();
+    for door in Door::ALL {
+        let label = [("kind", door.as_str())];
+        present.get_or_create(&label).set(signed(crowd.present(door)));
+        refused.get_or_create(&label).inc_by(crowd.refused(door));
+    }
+    registry.register(
+        "watchers",
+        "Who watch what changes now: streams of GET /events, and Redis connections that have \
+         subscribed",
+        present,
+    );
+    registry.register(
+        "watchers_refused",
+        "Who wanted to watch and were turned away because too many did",
+        refused,
+    );
 }
 
 /// The Redis front end's own numbers.

@@ -11,6 +11,7 @@ mod batch;
 mod counters;
 mod errors;
 mod events;
+mod exposition;
 mod extract;
 mod link;
 mod listing;

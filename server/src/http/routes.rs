@@ -8,7 +8,7 @@ use axum::http::{Method, Uri};
 use axum::routing::{MethodRouter, get, post};
 
 use super::app::App;
-use super::errors::{Kind, Problem};
+use super::errors::{self, Problem};
 use super::{
     batch, counters, events, link, listing, metrics, openapi, original, origins, page, status,
 };
@@ -39,6 +39,37 @@ pub(super) enum Route {
     Link,
     Page,
     PageFile,
+}
+
+/// What a route is for: the label of how long its requests take. Few, since each is a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Changes one counter.
+    Write,
+    /// Reads counters.
+    Read,
+    /// Many operations in one.
+    Batch,
+    /// The page and its parts.
+    Page,
+    /// Tells of nodes, or operates them.
+    Operation,
+}
+
+impl Kind {
+    /// All, in the order of their numbers.
+    pub(super) const ALL: [Kind; 5] =
+        [Kind::Write, Kind::Read, Kind::Batch, Kind::Page, Kind::Operation];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Write => "write",
+            Kind::Read => "read",
+            Kind::Batch => "batch",
+            Kind::Page => "page",
+            Kind::Operation => "operation",
+        }
+    }
 }
 
 impl Route {
@@ -93,6 +124,29 @@ impl Route {
             Route::Link => ("GET", PATH),
             Route::Page => ("GET", "/"),
             Route::PageFile => ("GET", "/page/{file}"),
+        }
+    }
+
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Route::Increment
+            | Route::Sync
+            | Route::CounterIncrement
+            | Route::CounterDecrement
+            | Route::CounterRaise => Kind::Write,
+            Route::Count | Route::Counters | Route::Counter | Route::CounterOrigins => Kind::Read,
+            Route::Batch => Kind::Batch,
+            Route::Page | Route::PageFile => Kind::Page,
+            Route::Health
+            | Route::Peers
+            | Route::Register
+            | Route::RemovePeer
+            | Route::Discovery
+            | Route::OpenApi
+            | Route::Status
+            | Route::Metrics
+            | Route::Events
+            | Route::Link => Kind::Operation,
         }
     }
 
@@ -183,7 +237,7 @@ async fn not_found(uri: Uri) -> Problem {
         })
         .collect();
     Problem::new(
-        Kind::Path,
+        errors::Kind::Path,
         format!("expected one of {}; found {}", calls.join(", "), shortened(uri.path())),
     )
 }
@@ -191,7 +245,7 @@ async fn not_found(uri: Uri) -> Problem {
 /// The `Allow` header is axum's own.
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     let expected = Route::of(uri.path()).map_or("another method", |route| route.call().0);
-    Problem::new(Kind::Method, format!("expected {expected}, found {method}"))
+    Problem::new(errors::Kind::Method, format!("expected {expected}, found {method}"))
 }
 
 /// As much of a client's text as an answer repeats.
@@ -212,6 +266,9 @@ mod tests {
         for (number, route) in Route::ALL.into_iter().enumerate() {
             assert_eq!(Route::of(route.pattern()), Some(route));
             assert_eq!(route as usize, number);
+        }
+        for (number, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, number);
         }
     }
 

@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +15,7 @@ use quipu_core::order::PAGE_ROWS_MAX;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::crowd::{Crowd, Door};
 use super::record::{Filter, LogLine, Position, Record};
 use super::watcher::{Begin, Refused, Watcher};
 use crate::handle::{Handle, Unavailable};
@@ -30,6 +30,10 @@ pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// How long changes are recorded after the last watcher has gone: its connection may have broken,
 /// and then it is back within seconds and goes on where it was.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// How often the peers are looked at while somebody watches. Most of what becomes of them is logged,
+/// and then looked at at once; not that a caller is given up.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Lines of the log that wait to be recorded. They are rationed already; what does not fit is in
 /// the log only.
@@ -70,7 +74,7 @@ pub(super) struct Shared {
     pub(super) slots: Arc<Semaphore>,
     /// Told when a watcher goes.
     pub(super) left: Notify,
-    pub(super) watchers: AtomicUsize,
+    pub(super) crowd: Crowd,
 }
 
 impl Shared {
@@ -101,7 +105,7 @@ impl Watch {
             last,
             slots: Arc::new(Semaphore::new(WATCHERS_MAX)),
             left: Notify::new(),
-            watchers: AtomicUsize::new(0),
+            crowd: Crowd::default(),
         });
         let hub = Hub {
             handle: handle.clone(),
@@ -110,6 +114,7 @@ impl Watch {
             asked: None,
             ask_at: None,
             idle_since: None,
+            look_at: Instant::now(),
         };
         tokio::spawn(hub.run(joining, lines.0));
         Watch { handle, joins, shared }
@@ -119,6 +124,7 @@ impl Watch {
     /// and that the record still reaches.
     pub(crate) async fn join(
         &self,
+        door: Door,
         filter: Filter,
         resume: Option<Resume>,
     ) -> Result<(Begin, Watcher), Refused> {
@@ -126,10 +132,18 @@ impl Watch {
             return Err(Refused::Unavailable(Unavailable::Starting));
         }
         let slot = Arc::clone(&self.shared.slots).try_acquire_owned();
-        let slot = slot.map_err(|_| Refused::TooMany(WATCHERS_MAX))?;
-        let mut watcher = Watcher::new(filter.clone(), Arc::clone(&self.shared), slot);
+        let slot = slot.map_err(|_| {
+            self.shared.crowd.refuse(door);
+            Refused::TooMany(WATCHERS_MAX)
+        })?;
+        let mut watcher = Watcher::new(door, filter.clone(), Arc::clone(&self.shared), slot);
         let begin = self.begin(&mut watcher, filter, resume).await?;
         Ok((begin, watcher))
+    }
+
+    /// Who watch.
+    pub(crate) fn crowd(&self) -> &Crowd {
+        &self.shared.crowd
     }
 
     /// Begins anew with one whom the record has outrun.
@@ -166,6 +180,8 @@ struct Hub {
     ask_at: Option<Instant>,
     /// Since when nobody watches while changes are still recorded.
     idle_since: Option<Instant>,
+    /// When to look at the peers again.
+    look_at: Instant,
 }
 
 impl Hub {
@@ -185,6 +201,9 @@ impl Hub {
                 () = sleep_until(ask_at), if self.ask_at.is_some() => {
                     self.ask();
                     Ok(())
+                }
+                () = sleep_until(self.look_at), if shared.crowd.size() > 0 => {
+                    self.look_at_peers().await.map(drop)
                 }
                 () = shared.left.notified() => {
                     self.look_around();
@@ -305,13 +324,14 @@ impl Hub {
 
     /// Records how the peers are, if they were not so before. This process's origin.
     async fn look_at_peers(&mut self) -> Result<OriginId, Unavailable> {
+        self.look_at = Instant::now() + LOOK_EVERY;
         let status = self.handle.report().await?.status;
         self.publish(|record| record.peers(&status.peers));
         Ok(status.identity.origin)
     }
 
     fn look_around(&mut self) {
-        if self.shared.watchers.load(Relaxed) == 0 && self.idle_since.is_none() {
+        if self.shared.crowd.size() == 0 && self.idle_since.is_none() {
             self.idle_since = Some(Instant::now());
         }
     }
@@ -319,7 +339,7 @@ impl Hub {
     /// Nobody has watched for long.
     async fn stop(&mut self) -> Result<(), Unavailable> {
         self.idle_since = None;
-        if self.shared.watchers.load(Relaxed) > 0 {
+        if self.shared.crowd.size() > 0 {
             return Ok(());
         }
         self.ask_at = None;

@@ -10,10 +10,12 @@
 //! Rejected: a queue for each watcher, which is either without bound or loses the last value; a
 //! broadcast of every change, which makes each watcher handle the load of all counters.
 
+mod crowd;
 mod hub;
 mod record;
 mod watcher;
 
+pub(crate) use crowd::{Crowd, Door};
 pub(crate) use hub::TICK as EVERY_MIN;
 pub(crate) use hub::{Line, Watch, lines};
 pub(crate) use record::{Filter, Peer, Position, What, row_json};

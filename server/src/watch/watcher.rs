@@ -2,7 +2,6 @@
 //! it wants.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use quipu_core::effects::Row;
@@ -10,6 +9,7 @@ use quipu_core::identity::OriginId;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::crowd::Door;
 use super::hub::{Shared, TICK};
 use super::record::{Filter, Forgotten, LogLine, Peer, Position, What};
 use crate::handle::Unavailable;
@@ -54,6 +54,7 @@ pub(crate) struct Begin {
 /// See the file. It counts as a watcher until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watcher {
+    door: Door,
     filter: Filter,
     shared: Arc<Shared>,
     last: watch::Receiver<Position>,
@@ -81,10 +82,16 @@ pub(crate) enum Read {
 }
 
 impl Watcher {
-    pub(super) fn new(filter: Filter, shared: Arc<Shared>, slot: OwnedSemaphorePermit) -> Self {
-        shared.watchers.fetch_add(1, Relaxed);
+    pub(super) fn new(
+        door: Door,
+        filter: Filter,
+        shared: Arc<Shared>,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        shared.crowd.enter(door);
         let (last, now) = (shared.last.clone(), Instant::now());
         Watcher {
+            door,
             filter,
             last,
             position: 0,
@@ -140,7 +147,7 @@ impl Watcher {
         };
         self.position = position;
         // A long turn is paced by what all watchers share, a short one ends with the rest.
-        let watchers = u32::try_from(self.shared.watchers.load(Relaxed)).unwrap_or(u32::MAX);
+        let watchers = u32::try_from(self.shared.crowd.size()).unwrap_or(u32::MAX);
         let shown = u32::try_from(shown).unwrap_or(u32::MAX);
         let share = Duration::from_secs(1) * shown / ROWS_PER_SECOND_MAX * watchers.max(1);
         self.not_before = now + share;
@@ -153,7 +160,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.shared.watchers.fetch_sub(1, Relaxed);
+        self.shared.crowd.leave(self.door);
         self.shared.left.notify_one();
     }
 }
