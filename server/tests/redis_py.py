@@ -29,6 +29,8 @@ def check(protocol: int, port: int) -> None:
     assert client.wait(0, 10) == 0
     assert "incr" in client.command()
 
+    listen(client, name)
+
     with client.pipeline(transaction=False) as pipeline:
         for _ in range(1000):
             pipeline.incr(name)
@@ -48,6 +50,34 @@ def check(protocol: int, port: int) -> None:
             assert "is refused: " in str(error), error
         else:
             raise AssertionError("expected a refusal")
+
+
+def listen(client: redis.Redis, name: str) -> None:
+    channel, pattern = f"counter:{name}", f"counter:{name}*"
+    listener = client.pubsub()
+    listener.subscribe(channel)
+    listener.psubscribe(pattern)
+    confirmed = [listener.get_message(timeout=10) for _ in range(2)]
+    assert [told["type"] for told in confirmed] == ["subscribe", "psubscribe"], confirmed
+    assert client.pubsub_channels(pattern) == [channel]
+    assert client.pubsub_numsub(channel, "counter:nobody") == [(channel, 1), ("counter:nobody", 0)]
+    assert client.pubsub_numpat() == 1
+
+    now = str(client.incr(name))
+    told = [listener.get_message(timeout=10) for _ in range(2)]
+    assert [(one["type"], one["channel"], one["data"]) for one in told] == [
+        ("message", channel, now),
+        ("pmessage", channel, now),
+    ], told
+    client.decr(name)
+    listener.unsubscribe()
+    listener.punsubscribe()
+    kinds = []
+    while "punsubscribe" not in kinds:
+        kinds.append(listener.get_message(timeout=10)["type"])
+    assert "unsubscribe" in kinds, kinds
+    assert client.pubsub_channels() == [] and client.pubsub_numpat() == 0
+    listener.close()
 
 
 for version in (2, 3):

@@ -11,6 +11,7 @@ use support::cluster::Meeting;
 use support::node::Node;
 use support::redis_server::RedisServer;
 use support::resp::{Client, framed};
+use support::wait::wait_until;
 
 /// How long something may take that was caused.
 const TIME_MAX: Duration = Duration::from_secs(20);
@@ -219,6 +220,9 @@ fn confirmations_and_errors_are_those_of_redis_byte_for_byte() {
         &["SUBSCRIBE counter:a", "SELECT 0", "ECHO x", "FOO x", "GET", "EXEC", "DBSIZE"],
         &["PSUBSCRIBE counter:*", "SET a 1", "PUBLISH a b", "DEL a", "RESET", "GET nobody"],
         &["SUBSCRIBE", "PSUBSCRIBE", "subscribe counter:a", "SUBSCRIBE"],
+        &["PUBSUB CHANNELS", "PUBSUB CHANNELS *", "PUBSUB NUMPAT", "PUBSUB NUMSUB"],
+        &["PUBSUB NUMSUB counter:a counter:b", "PUBSUB", "PUBSUB FOO", "PUBSUB NUMPAT x"],
+        &["PUBSUB CHANNELS a b", "SUBSCRIBE counter:a", "PUBSUB CHANNELS", "PUBSUB NUMPAT"],
     ] {
         for resp3 in [false, true] {
             // Version 3 lets those who listen do all else, and then these differ by design.
@@ -230,6 +234,39 @@ fn confirmations_and_errors_are_those_of_redis_byte_for_byte() {
             assert_eq!(found, expected, "{commands:?}, resp3 {resp3}");
         }
     }
+}
+
+#[test]
+fn who_listens_is_told_of_all_connections_and_forgotten_when_they_go() {
+    let node = Node::start(&REDIS);
+    let mut asking = Client::open(node.redis());
+    let (mut one, mut other) = (Client::open(node.redis()), Client::open(node.redis()));
+    one.ask(&["SUBSCRIBE", "counter:a"]);
+    other.ask(&["SUBSCRIBE", "counter:a"]);
+    other.ask(&["PSUBSCRIBE", "counter:*"]);
+    assert_eq!(asking.ask(&["PUBSUB", "CHANNELS"]), format!("*1\\r\\n{}", bulk("counter:a")));
+    assert_eq!(asking.ask(&["PUBSUB", "CHANNELS", "counter:[b-z]"]), "*0\\r\\n");
+    let numbers = |a: usize, b: usize| {
+        format!("*4\\r\\n{}:{a}\\r\\n{}:{b}\\r\\n", bulk("counter:a"), bulk("b"))
+    };
+    assert_eq!(asking.ask(&["PUBSUB", "NUMSUB", "counter:a", "b"]), numbers(2, 0));
+    assert_eq!(asking.ask(&["PUBSUB", "NUMPAT"]), ":1\\r\\n");
+    assert!(asking.ask(&["INFO", "stats"]).contains("pubsub_channels:1"));
+    let watchers = |kind: &str| format!("quipu_watchers{{kind=\"{kind}\"}}");
+    let metrics = node.get("/metrics").body;
+    assert!(metrics.contains(&format!("{} 2\n", watchers("redis"))), "{metrics}");
+    assert!(metrics.contains(&format!("{} 0\n", watchers("events"))), "{metrics}");
+    // One says so, the other just goes.
+    one.ask(&["RESET"]);
+    assert_eq!(asking.ask(&["PUBSUB", "NUMSUB", "counter:a", "b"]), numbers(1, 0));
+    drop(other);
+    wait_until(
+        "the one that is gone listens no more",
+        TIME_MAX,
+        || asking.ask(&["PUBSUB", "NUMPAT"]),
+        |patterns| patterns == ":0\\r\\n",
+    );
+    assert_eq!(asking.ask(&["PUBSUB", "NUMSUB", "counter:a", "b"]), numbers(0, 0));
 }
 
 #[test]

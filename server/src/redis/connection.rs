@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::command::Command;
-use super::commands::{info, keyspace};
+use super::commands::{info, keyspace, pubsub};
 use super::dispatch::{self, Next, Question};
 use super::errors;
 use super::frames::Frames;
@@ -33,7 +33,7 @@ use super::session::Session;
 use super::subscriptions::Topic;
 use super::traffic::Tally;
 use crate::handle::Unavailable;
-use crate::watch::{Read, Refused, Watcher, What};
+use crate::watch::{Door, Read, Refused, Watcher, What};
 
 /// What a connection reads at a time: little to begin with, since most of ten thousand are idle and
 /// a lone command takes forty bytes; twice as much each time that it was not enough.
@@ -93,6 +93,14 @@ pub(super) struct Connection {
     output: Output,
     tally: Tally,
     read_bytes: usize,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.watcher.is_some() {
+            self.front.audience.forget(self.session.id);
+        }
+    }
 }
 
 impl Connection {
@@ -165,8 +173,8 @@ impl Connection {
             }
             while !self.serve(reader, writer).await? {}
             self.front.traffic.add(&mut self.tally);
-            if self.session.subscriptions.is_empty() {
-                self.watcher = None;
+            if self.session.subscriptions.is_empty() && self.watcher.take().is_some() {
+                self.front.audience.forget(self.session.id);
             }
             self.output.send(writer)?;
             self.output.check()?;
@@ -266,7 +274,9 @@ impl Connection {
                 if let Some(watcher) = &mut self.watcher {
                     watcher.look_for(subscriptions.filter());
                 }
+                self.front.audience.note(self.session.id, &self.session.subscriptions);
             }
+            Question::Audience(about) => pubsub::tell(&self.front.audience, &about, out),
             Question::Wait { peers, patience } => {
                 // Whoever waits shall have its earlier answers.
                 self.output.send(writer)?;
@@ -297,7 +307,7 @@ impl Connection {
         subscriptions.add(topic, names, session.protocol, &mut confirmations);
         match &mut self.watcher {
             Some(watcher) => watcher.look_for(subscriptions.filter()),
-            None => match self.front.watch.join(subscriptions.filter(), None).await {
+            None => match self.front.watch.join(Door::Redis, subscriptions.filter(), None).await {
                 Ok((_, watcher)) => self.watcher = Some(Box::new(watcher)),
                 Err(Refused::Unavailable(Unavailable::Starting)) => {
                     reply::error(out, errors::LOADING.as_bytes());
@@ -310,6 +320,7 @@ impl Connection {
                 }
             },
         }
+        self.front.audience.note(session.id, &subscriptions);
         session.subscriptions = subscriptions;
         out.append(&mut confirmations);
         Ok(())

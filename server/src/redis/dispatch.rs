@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::command::Command;
-use super::commands::{connection, counters, introspection, keyspace, refused, transaction};
+use super::commands::{
+    connection, counters, introspection, keyspace, pubsub, refused, transaction,
+};
 use super::errors;
 use super::plan::Plan;
 use super::reply;
@@ -45,6 +47,8 @@ pub(super) enum Question {
     Subscribe(Topic, Vec<Bytes>),
     /// `UNSUBSCRIBE`, `PUNSUBSCRIBE`; no names are all
     Unsubscribe(Topic, Vec<Bytes>),
+    /// `PUBSUB`
+    Audience(pubsub::About),
     /// `WAIT`; no patience is no end to it.
     Wait { peers: usize, patience: Option<Duration> },
 }
@@ -147,6 +151,7 @@ pub(super) fn carry_out(
         Kind::PUnsubscribe => {
             return Next::Ask(Question::Unsubscribe(Topic::Pattern, names(command)));
         }
+        Kind::PubSub => return ask_or_fail(pubsub::pubsub(command), plan),
         Kind::Info => return Next::Ask(Question::Info(introspection::sections(command))),
         Kind::Ping => connection::ping(command, spec, session, plan),
         Kind::Echo => plan.say(|out| reply::bulk(out, command.argument(1))),
@@ -176,7 +181,7 @@ fn names(command: &Command<'_>) -> Vec<Bytes> {
     command.arguments(1).map(Bytes::copy_from_slice).collect()
 }
 
-fn ask_or_fail(question: Result<Question, &'static str>, plan: &mut Plan) -> Next {
+fn ask_or_fail(question: Result<Question, impl AsRef<[u8]>>, plan: &mut Plan) -> Next {
     match question {
         Ok(question) => Next::Ask(question),
         Err(text) => {

@@ -50,6 +50,16 @@ pub(super) fn unknown_subcommand(command: &Command<'_>, name: &str) -> Vec<u8> {
     text
 }
 
+/// As [`unknown_subcommand`], where the word is known and what follows it is too much.
+pub(super) fn subcommand_syntax(command: &Command<'_>, name: &str) -> Vec<u8> {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend_from_slice(start(command.argument(1), ECHO_BYTES_MAX));
+    text.extend_from_slice(b"'. Try ");
+    text.extend(name.bytes().map(|byte| byte.to_ascii_uppercase()));
+    text.extend_from_slice(b" HELP.");
+    text
+}
+
 /// A command of one who listens, in version 2.
 pub(super) fn listens(command: &str) -> String {
     format!(

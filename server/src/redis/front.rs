@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use super::audience::Audience;
 use super::traffic::Traffic;
 use crate::handle::Handle;
 use crate::watch::Watch;
@@ -12,6 +13,7 @@ use crate::watch::Watch;
 pub(super) struct Front {
     pub(super) handle: Handle,
     pub(super) watch: Watch,
+    pub(super) audience: Audience,
     pub(super) traffic: Arc<Traffic>,
     /// The port that is listened on.
     pub(super) port: u16,
@@ -30,7 +32,8 @@ impl Front {
         connections_max: usize,
     ) -> Self {
         let (unread_bytes, ids) = (AtomicUsize::new(0), AtomicU64::new(1));
-        Front { handle, watch, traffic, port, connections_max, unread_bytes, ids }
+        let audience = Audience::default();
+        Front { handle, watch, audience, traffic, port, connections_max, unread_bytes, ids }
     }
 
     /// The number of a new connection.

@@ -5,6 +5,7 @@
 //! [`Handle`](crate::handle::Handle) takes as one message → `reply` → `output`.
 
 mod accept;
+mod audience;
 mod command;
 mod commands;
 mod connection;

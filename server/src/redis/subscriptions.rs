@@ -63,6 +63,14 @@ impl Subscriptions {
         self.channels.len() + self.patterns.len()
     }
 
+    /// What is subscribed to.
+    pub(super) fn names(&self, topic: Topic) -> &[Bytes] {
+        match topic {
+            Topic::Channel => &self.channels,
+            Topic::Pattern => &self.patterns,
+        }
+    }
+
     fn of(&mut self, topic: Topic) -> &mut Vec<Bytes> {
         match topic {
             Topic::Channel => &mut self.channels,

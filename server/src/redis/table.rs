@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Multi,
     Ping,
     PSubscribe,
+    PubSub,
     PUnsubscribe,
     Quit,
     Reset,
@@ -111,7 +112,7 @@ pub(super) struct Spec {
 }
 
 /// The commands that are served, in alphabetical order.
-pub(super) static SERVED: [Spec; 32] = {
+pub(super) static SERVED: [Spec; 33] = {
     use Class::{Connection, Keyspace, Read, Subscription, Transaction, Write};
     [
         row("auth", Kind::Auth, Connection, -2, (0, 0), "Refused: there are no passwords yet"),
@@ -142,6 +143,7 @@ pub(super) static SERVED: [Spec; 32] = {
             (0, 0),
             "Tells the values of counters that match a pattern, as they change",
         ),
+        row("pubsub", Kind::PubSub, Subscription, -2, (0, 0), "Tells who listens on this node"),
         row("punsubscribe", Kind::PUnsubscribe, Subscription, -1, (0, 0), "Ends PSUBSCRIBE"),
         row("quit", Kind::Quit, Connection, -1, (0, 0), "Ends the connection"),
         row("reset", Kind::Reset, Connection, 1, (0, 0), "Makes the connection as new"),
@@ -172,7 +174,7 @@ pub(super) static SERVED: [Spec; 32] = {
 
 /// The second words of commands that have some: the command, the word, and how many arguments they
 /// take together, as in [`Spec::arity`].
-const SUBCOMMANDS: [(Kind, &str, &str, i64); 10] = [
+const SUBCOMMANDS: [(Kind, &str, &str, i64); 13] = [
     (Kind::Client, "getname", "client|getname", 2),
     (Kind::Client, "id", "client|id", 2),
     (Kind::Client, "setinfo", "client|setinfo", 4),
@@ -183,6 +185,9 @@ const SUBCOMMANDS: [(Kind, &str, &str, i64); 10] = [
     (Kind::CommandInfo, "list", "command|list", 2),
     (Kind::Config, "get", "config|get", -3),
     (Kind::Config, "set", "config|set", -4),
+    (Kind::PubSub, "channels", "pubsub|channels", -2),
+    (Kind::PubSub, "numpat", "pubsub|numpat", 2),
+    (Kind::PubSub, "numsub", "pubsub|numsub", -2),
 ];
 
 /// What is wrong with a command's number of arguments, or with its second word.

@@ -10,6 +10,7 @@ use crate::handle::{Report, Unavailable};
 use crate::redis::REDIS_VERSION;
 use crate::redis::front::Front;
 use crate::redis::reply::{self, Protocol};
+use crate::redis::subscriptions::Topic;
 
 /// The sections, in the order in which they are told.
 const SECTIONS: [&str; 5] = ["server", "clients", "stats", "replication", "keyspace"];
@@ -85,6 +86,8 @@ fn lines(section: &str, front: &Front, report: &Report, counters: usize) -> (&'s
                     ("total_connections_received", traffic.accepted.get().to_string()),
                     ("rejected_connections", traffic.refused.get().to_string()),
                     ("total_commands_processed", commands.to_string()),
+                    ("pubsub_channels", front.audience.of(Topic::Channel).len().to_string()),
+                    ("pubsub_patterns", front.audience.of(Topic::Pattern).len().to_string()),
                 ],
             )
         }

@@ -5,5 +5,6 @@ pub(super) mod counters;
 pub(super) mod info;
 pub(super) mod introspection;
 pub(super) mod keyspace;
+pub(super) mod pubsub;
 pub(super) mod refused;
 pub(super) mod transaction;
