@@ -72,7 +72,7 @@ test-full: ## All test-… targets that ask a running cluster, in turn
 bench: ## Measure this machine
 	@scripts/bench
 
-pictures: ## Renew the pictures of the live page
+pictures: ## Renew the pictures of the live page and of quipu top
 	@scripts/pictures
 
 demo: ## One minute: three nodes under load, one cut off and healed, and the sums

@@ -19,9 +19,16 @@ const MISSED_MOST = 3;
 /** What is in trouble is shown first, since a hundred rows do not fit a screen. */
 const ORDER = { down: 1, suspect: 2, joining: 3, alive: 4, removed: 5 };
 
+/** Tells rows when they come into sight: lines that nobody sees are not drawn. */
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) target.row.isInSight = isIntersecting;
+  for (const { target, isIntersecting } of entries) if (isIntersecting) target.row.drawLines();
+});
+
 class Row {
   constructor(address) {
     this.address = address;
+    this.isInSight = false;
     this.rate = new Rate(SPARK);
     this.lags = new Series(SPARK);
     this.lagLine = new Sparkline();
@@ -40,6 +47,18 @@ class Row {
       this.perSecond,
       element("td", { class: "drawing" }, this.rateLine.element),
     );
+    this.element.row = this;
+    sight.observe(this.element);
+  }
+
+  remove() {
+    sight.unobserve(this.element);
+    this.element.remove();
+  }
+
+  drawLines() {
+    this.lagLine.draw(this.lags, 5);
+    this.rateLine.draw(this.rate.series, 1);
   }
 
   /** @param node as the status of the node tells */
@@ -62,8 +81,7 @@ class Row {
     this.element.classList.toggle("trouble", state === "down");
     write(this.lag, isMe ? "–" : link?.behind ? "catching up" : duration(lag));
     write(this.perSecond, rate(this.now));
-    this.lagLine.draw(this.lags, 5);
-    this.rateLine.draw(this.rate.series, 1);
+    if (this.isInSight) this.drawLines();
   }
 
   get now() {
@@ -158,7 +176,7 @@ export class Cluster {
     const known = new Set(nodes.map((node) => node.address));
     for (const [address, row] of this.rows) {
       if (!known.has(address)) {
-        row.element.remove();
+        row.remove();
         this.rows.delete(address);
       }
     }
