@@ -17,6 +17,7 @@ pub(super) struct Sample {
     /// When, from some beginning.
     pub(super) at: Duration,
     pub(super) status: Status,
+    /// How much it has added and subtracted: an increment by 5 is 5, as on the page.
     pub(super) increments: u64,
     pub(super) reads: u64,
     pub(super) replies: Steps,
@@ -33,6 +34,7 @@ pub(super) struct Status {
     pub(super) uptime_ms: u64,
     pub(super) fsync: String,
     pub(super) counters: u64,
+    pub(super) counted: u64,
     pub(super) removed: bool,
     pub(super) peers: Vec<Peer>,
 }
@@ -61,7 +63,7 @@ pub(super) struct Steps(pub(super) Vec<(f64, u64)>);
 impl Sample {
     /// Asks a node for all of it.
     pub(super) fn of(client: &Client, at: Duration) -> Result<Self, Failure> {
-        let status = client.get("/status")?;
+        let status: Status = client.get("/status")?;
         let metrics = client.text("/metrics")?;
         let mut counters = Vec::new();
         list::each_row(client, "", COUNTERS_MAX, |row| {
@@ -71,8 +73,8 @@ impl Sample {
         })?;
         Ok(Sample {
             at,
+            increments: status.counted,
             status,
-            increments: total(&metrics, "quipu_increments_total"),
             reads: total(&metrics, "quipu_reads_total"),
             replies: Steps::of(&metrics, "quipu_reply_latency_seconds_bucket"),
             confirmation: Steps::of(&metrics, "quipu_confirmation_time_seconds_bucket"),

@@ -282,6 +282,7 @@ mod tests {
                 uptime_ms: 3_661_000 + at * 1000,
                 fsync: "always".to_owned(),
                 counters: 1_234_567,
+                counted: increments,
                 removed: false,
                 peers: vec![
                     peer("10.0.0.2:8088", "alive", link(0, false)),
