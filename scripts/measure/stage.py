@@ -102,6 +102,13 @@ def free_ports(count):
     return ports
 
 
+def processor_s(pid):
+    """How much of a processor a process has used, its threads together."""
+    with open(f"/proc/{pid}/stat") as stat:
+        user, system = stat.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def missing(*programs):
     """The first of these programs that this machine lacks, or None."""
     return next((program for program in programs if not shutil.which(program)), None)

@@ -2,6 +2,7 @@
 one counter."""
 
 import json
+import re
 import statistics
 
 from .quipu import Node
@@ -92,16 +93,17 @@ def _replay(bench, stage):
     made = json.loads(said)
     if made["acknowledged"] != INCREMENTS:
         raise Failed(f"expected {INCREMENTS} acknowledged, found {made['acknowledged']}")
-    records = node.metric("journal_batches_total")
+    batches = node.metric("journal_batches_total")
     size = node.metric("journal_written_bytes_total")
     syncs = node.metric("journal_syncs_total")
     node.stop()
     _allow_snapshots(directory)
+    records = sum(map(int, re.findall(r"journal, (\d+) records", output(built("quipu"), "check", directory))))
     what = f"the journal of {INCREMENTS:,} increments of one counter by {REPLAY_CONNECTIONS} connections"
     _starts(bench, stage, directory, what, 1)
     bench.results.note(
-        f"That journal: {records:,.0f} records, {size:,.0f} bytes, {syncs:,.0f} fdatasyncs, written in "
-        f"{made['seconds']:.0f} s ({made['per_second']:,.0f} increments a second)."
+        f"That journal: {records:,} records of {batches:,.0f} batches, {size:,.0f} bytes, {syncs:,.0f} fdatasyncs, "
+        f"written in {made['seconds']:.0f} s ({made['per_second']:,.0f} increments a second)."
     )
     after = Node(stage, "node", directory)
     if after.value("bench") != INCREMENTS:
