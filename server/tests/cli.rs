@@ -204,6 +204,16 @@ fn a_bench_speaks_the_redis_protocol_as_well() {
 }
 
 #[test]
+fn a_bench_sends_no_faster_than_it_was_asked_to() {
+    let node = Node::start(&[]);
+    let arguments = ["bench", "--rate", "1000", "--requests", "300", "--connections", "3"];
+    let report = objects(&said(&node, &[&arguments[..], &["--json"]].concat())).remove(0);
+    assert_eq!(report["acknowledged"], 300);
+    // The first is due at once, the last 299 ms later.
+    assert!(report["seconds"].as_f64().unwrap() >= 0.299, "{report}");
+}
+
+#[test]
 fn a_bench_whose_increments_are_refused_fails() {
     let node = Node::start(&[]);
     said(&node, &["add", "bench", "9223372036854775800"]);

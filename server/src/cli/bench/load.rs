@@ -1,5 +1,5 @@
 //! A closed loop on each of many connections: some requests are sent together, and the next ones
-//! when all of these are answered.
+//! when all of these are answered; at a rate that was asked for, not before they are due either.
 //!
 //! Three things can become of a request, and only the first is counted on: it is acknowledged, it is
 //! refused, or it is unanswered, because its connection broke or the run ended first; then nobody
@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub(super) pipeline: u16,
     pub(super) time_max: Duration,
     pub(super) requests_max: u64,
+    /// Requests a second at most.
+    pub(super) rate: Option<u32>,
     pub(super) names: Names,
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Plan {
 pub(super) struct Tally {
     left: u64,
     begun: u64,
+    /// When the next request is due.
+    due: Instant,
     pub(super) acknowledged: u64,
     pub(super) refused: u64,
     pub(super) start: Instant,
@@ -59,6 +63,7 @@ impl Tally {
         Tally {
             left: requests_max,
             begun: 0,
+            due: start,
             acknowledged: 0,
             refused: 0,
             start,
@@ -78,6 +83,13 @@ impl Tally {
 
     pub(super) fn per_second(&self) -> f64 {
         self.acknowledged as f64 / self.seconds().max(f64::EPSILON)
+    }
+
+    /// When the next requests are due, and the ones behind them later.
+    fn next_due(&mut self, pipeline: u16, rate: u32) -> Instant {
+        let due = self.due;
+        self.due = due + Duration::from_secs(1) * u32::from(pipeline) / rate;
+        due
     }
 
     /// How many more requests may be sent together; they count as begun then.
@@ -149,12 +161,16 @@ struct Connection {
 
 impl Connection {
     async fn run(mut self, mut stream: TcpStream) {
-        while Instant::now() < self.deadline {
+        loop {
+            let due = self.pause().await;
+            if Instant::now() >= self.deadline {
+                return;
+            }
             let some = self.tally.borrow_mut().take(self.plan.pipeline);
             if some == 0 {
                 return;
             }
-            if self.exchange(&mut stream, some).await.is_ok() {
+            if self.exchange(&mut stream, some, due).await.is_ok() {
                 continue;
             }
             loop {
@@ -168,8 +184,25 @@ impl Connection {
         }
     }
 
-    /// Sends so many requests and reads their answers.
-    async fn exchange(&mut self, stream: &mut TcpStream, some: u16) -> io::Result<()> {
+    /// Waits until the next requests are due; tells since when they are, if they are late. They
+    /// have waited for an answer since then: a server that stalls must not be let off with the
+    /// requests that were not sent meanwhile.
+    async fn pause(&self) -> Option<Instant> {
+        let due = self.tally.borrow_mut().next_due(self.plan.pipeline, self.plan.rate?);
+        if due <= Instant::now() {
+            return Some(due);
+        }
+        tokio::time::sleep_until(due.min(self.deadline).into()).await;
+        None
+    }
+
+    /// Sends so many requests and reads their answers. They wait from now on, or longer already.
+    async fn exchange(
+        &mut self,
+        stream: &mut TcpStream,
+        some: u16,
+        due: Option<Instant>,
+    ) -> io::Result<()> {
         let protocol = self.plan.protocol;
         self.requests.clear();
         self.came.clear();
@@ -177,7 +210,7 @@ impl Connection {
             let name = self.names.next_name();
             protocol.ask(name, &mut self.requests);
         }
-        let sent = Instant::now();
+        let sent = due.unwrap_or_else(Instant::now);
         stream.write_all(self.requests.as_bytes()).await?;
         let (mut left, mut read) = (some, 0);
         while left > 0 {

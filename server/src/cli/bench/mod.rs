@@ -51,6 +51,10 @@ pub(crate) struct Bench {
     /// The most increments in all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
+    /// Increments a second at most. Those that had to wait for their turn because answers were slow
+    /// count from when they were due
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    rate: Option<u32>,
     /// The counter that is incremented, or what the names of several begin with
     #[arg(long, value_name = "NAME", default_value = "bench", value_parser = base)]
     name: String,
@@ -108,6 +112,7 @@ impl Bench {
             pipeline: self.pipeline,
             time_max: Duration::from_secs(self.seconds.into()),
             requests_max: self.requests.unwrap_or(u64::MAX),
+            rate: self.rate,
             names: Names::new(&self.name, self.names, seed),
         })
     }
