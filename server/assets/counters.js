@@ -1,8 +1,9 @@
 // The counters on the screen, and no others: a page of them is asked for, and only these are
-// listened to, however many there are.
+// listened to, however many there are. In the order of values or rates it is the first page.
 
 import { Sparkline } from "./chart.js";
 import * as node from "./node.js";
+import { Ranking } from "./ranking.js";
 import { Rate } from "./series.js";
 import { byId, digits, element, rate, say, write } from "./text.js";
 
@@ -20,6 +21,9 @@ const TYPING_MS = 150;
 
 /** How often a page that is not listened to as a whole is asked for again, for new names. */
 const RENEW_MS = 5000;
+
+/** How soon after the first look the second one tells the first rates. */
+const FIRST_RATES_MS = 1000;
 
 class Row {
   constructor(counters, name) {
@@ -168,6 +172,8 @@ export class Counters {
     this.listen = listen;
     this.rows = new Map();
     this.order = "name";
+    /** What else than names puts them in order. */
+    this.ranking = null;
     this.prefix = "";
     /** Where the pages before this one begin. */
     this.pages = [null];
@@ -196,7 +202,13 @@ export class Counters {
   search(prefix) {
     if (prefix === this.prefix) return;
     this.prefix = prefix;
-    this.turn([null]);
+    this.begin();
+  }
+
+  /** Asks for the first page of what is searched for, in the order that is wanted. */
+  begin() {
+    this.ranking = this.order === "name" ? null : new Ranking(this.prefix, this.order);
+    return this.turn([null]);
   }
 
   turn(pages) {
@@ -208,7 +220,9 @@ export class Counters {
   async load() {
     const asked = ++this.asked;
     try {
-      const page = await node.list(this.prefix, this.pages.at(-1), PAGE);
+      const page = this.ranking
+        ? { counters: await this.ranking.first(PAGE), next: null }
+        : await node.list(this.prefix, this.pages.at(-1), PAGE);
       // Another question was asked meanwhile.
       if (asked !== this.asked) return;
       this.listedAtMs = Date.now();
@@ -226,6 +240,7 @@ export class Counters {
 
   /** Whether all that the search finds is on the screen. */
   get isWhole() {
+    if (this.ranking) return this.ranking.isAll && this.ranking.found <= PAGE;
     return this.pages.length === 1 && !this.next;
   }
 
@@ -293,7 +308,15 @@ export class Counters {
   look(atMs) {
     for (const row of this.rows.values()) row.look(atMs);
     if (this.order !== "name") this.arrange();
-    if (!this.isWhole && Date.now() - this.listedAtMs > RENEW_MS) this.load();
+    const restMs = this.ranking?.isFresh ? FIRST_RATES_MS : RENEW_MS;
+    const isDue = !this.isWhole && Date.now() - this.listedAtMs > restMs;
+    if (isDue && !(this.ranking && this.isPointedAt)) this.load();
+  }
+
+  /** Whether somebody is about to press a button in a row, who shall not find another one under
+   *  the finger. */
+  get isPointedAt() {
+    return byId("rows").matches(":hover, :focus-within");
   }
 
   sort(button) {
@@ -304,12 +327,12 @@ export class Counters {
     const way = this.order === "name" ? "ascending" : "descending";
     button.closest("th").setAttribute("aria-sort", way);
     this.arrange();
+    this.begin();
   }
 
   /** Puts the rows in order, and moves only those that stand elsewhere. */
   arrange() {
-    // Whoever is about to press a button in a row shall not find another one under the finger.
-    if (this.order !== "name" && byId("rows").matches(":hover, :focus-within")) return;
+    if (this.order !== "name" && this.isPointedAt) return;
     const body = byId("rows");
     let at = body.firstElementChild;
     for (const row of [...this.rows.values()].sort(ORDERS[this.order])) {
@@ -325,12 +348,21 @@ export class Counters {
     const number = this.rows.size;
     const page = this.pages.length;
     const found = number === 0 ? "no counter" : number === 1 ? "1 counter" : `${number} counters`;
-    write(byId("place"), this.isWhole ? found : `page ${page}, ${found}`);
+    write(byId("place"), this.isWhole ? found : `${this.whichPart(page)}${found}`);
     byId("previous").disabled = page === 1;
     byId("next").disabled = !this.next;
-    const isUnknown = this.prefix !== "" && page === 1 && !this.rows.has(this.prefix);
+    // Of a ranking only the first are here.
+    const wouldBeHere = page === 1 && (!this.ranking || this.isWhole);
+    const isUnknown = this.prefix !== "" && wouldBeHere && !this.rows.has(this.prefix);
     byId("create").hidden = !isUnknown;
     write(byId("create"), isUnknown ? `Add 1 to “${this.prefix}”` : "");
+  }
+
+  whichPart(page) {
+    if (!this.ranking) return `page ${page}, `;
+    const { found, isAll } = this.ranking;
+    const all = isAll ? `all ${digits(found)}` : `the first ${digits(found)} names: search for fewer`;
+    return `the first of ${all}; `;
   }
 
   async create(name) {

@@ -198,6 +198,35 @@ fn a_search_finds_one_of_thousands_and_a_phone_scrolls_in_one_direction_only() {
 }
 
 #[test]
+fn the_first_by_value_and_by_rate_are_found_among_all_and_not_among_those_on_the_screen() {
+    let Some(browser) = Browser::start() else { return };
+    let node = Node::start(&[]);
+    for n in 0..120 {
+        add(&node, &format!("c{n:03}"), 1);
+    }
+    add(&node, "c118", 500);
+    add(&node, "c119", 1000);
+    open(&browser, &node);
+    let nth = |n: usize| format!("#rows tr:nth-child({n}) .name");
+    browser.wait_for(&nth(1), SHOWING_TIME_MAX, |text| text == "c000");
+
+    browser.click("[data-sort='value']");
+    browser.wait_for(&nth(1), SHOWING_TIME_MAX, |text| text == "c119");
+    browser.wait_for(&nth(2), SHOWING_TIME_MAX, |text| text == "c118");
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text.contains("the first of all 120"));
+
+    // The load is on a counter whose name comes last.
+    let load = Load::on(&[&node]);
+    browser.click("[data-sort='rate']");
+    browser.wait_for(&nth(1), SHOWING_TIME_MAX, |text| text == "default");
+    load.stop();
+
+    browser.click("[data-sort='name']");
+    browser.wait_for(&nth(1), SHOWING_TIME_MAX, |text| text == "c000");
+    expect_no_complaints(&browser);
+}
+
+#[test]
 fn the_page_can_be_used_by_keyboard_and_every_control_has_a_name() {
     let Some(browser) = Browser::start() else { return };
     let node = Node::start(&[]);
