@@ -69,7 +69,7 @@ fn fails_once(calls: &str, how: &str, nth: usize, words: &str) {
     let failed = count_until_it_fails(&mut node, &peer);
 
     assert!(
-        strace.has_struck(),
+        strace.struck_to_the_end(),
         "{calls} {how} {nth}: it ended for another reason: {}",
         failed.log
     );

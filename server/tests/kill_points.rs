@@ -102,7 +102,7 @@ fn a_kill_at_any_step_to_the_disk_loses_and_doubles_nothing_and_the_restart_work
             let mut node = Node::begin_free(&strace.around(PROGRAM), &data.flags());
             let run = run(&mut node);
             node.kill();
-            assert_ne!(strace.has_struck(), run.is_whole, "{file} step {nth}: {run:?}");
+            assert_ne!(strace.struck_to_the_end(), run.is_whole, "{file} step {nth}: {run:?}");
             let story = format!("killed at step {nth} to {file:?}: {run:?}");
             comes_back(&data, &run, &story);
             if run.is_whole {

@@ -214,7 +214,7 @@ pub(super) fn full_name(spec: &Spec, command: &Command<'_>) -> &'static str {
 
 /// Whether there is a row for it above, which nearly every command is spared to look for.
 fn has_subcommands(kind: Kind) -> bool {
-    matches!(kind, Kind::Client | Kind::CommandInfo | Kind::Config)
+    matches!(kind, Kind::Client | Kind::CommandInfo | Kind::Config | Kind::PubSub)
 }
 
 fn takes(arity: i64, arguments: usize) -> bool {

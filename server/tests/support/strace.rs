@@ -12,8 +12,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
-use super::wait::say_loudly;
+use super::wait::{say_loudly, wait_until};
+
+/// How long strace may take to write down what it saw, on a machine that runs other tests too.
+const WRITING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Numbers this process's logs.
 static LOGS: AtomicU32 = AtomicU32::new(0);
@@ -72,8 +76,17 @@ impl Strace {
         log.lines().filter(is_call).map(str::to_owned).collect()
     }
 
+    /// Whether the fault has come to pass, for a program that has ended. strace writes that down a
+    /// moment later.
+    #[track_caller]
+    pub fn struck_to_the_end(&self) -> bool {
+        let log = || fs::read_to_string(&self.log).unwrap_or_default();
+        wait_until("strace tells of the end", WRITING_TIME_MAX, log, |log| log.contains("+++ "));
+        self.has_struck()
+    }
+
     /// Whether the fault has come to pass.
-    pub fn has_struck(&self) -> bool {
+    fn has_struck(&self) -> bool {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         log.contains("(INJECTED)") || log.contains("+++ killed by SIGKILL")
     }
