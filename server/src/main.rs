@@ -11,6 +11,7 @@ mod config;
 mod count;
 mod dashboard;
 mod data;
+mod descriptors;
 mod disk;
 mod driver;
 mod events;

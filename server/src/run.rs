@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_core::identity::{Address, AddressError};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::accepting::{listen_at, shares};
+use crate::accepting::listen_at;
 use crate::config::{Config, RedisConfig};
+use crate::descriptors::{allow_all, shares};
 use crate::driver::{Clock, Driver};
 use crate::handle::{Handle, Kept};
 use crate::http;
@@ -58,7 +58,7 @@ pub(crate) enum RunError {
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
-    allow_all_descriptors();
+    allow_all();
     let sockets = Sockets::bind(config.listen, config.discovery.as_ref()).await?;
     let listen = sockets.listener.local_addr()?;
     let redis = redis_listener(config.redis)?;
@@ -198,15 +198,6 @@ fn warn_if_open(config: &Config, listen: SocketAddr) {
             "no secret: whoever reaches {listen} can join this cluster and change its counts; give \
              all its nodes one with --secret-file"
         );
-    }
-}
-
-/// Connections and links each take a descriptor. The usual soft limit of 1,024 is for programs that
-/// use `select`, which nothing here does; a thousand strangers would exhaust it.
-fn allow_all_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(%error, "the limit of open files stays at {:?}", limit.current);
     }
 }
 

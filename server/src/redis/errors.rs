@@ -42,17 +42,17 @@ pub(super) fn unknown(command: &Command<'_>) -> Vec<u8> {
 }
 
 pub(super) fn unknown_subcommand(command: &Command<'_>, name: &str) -> Vec<u8> {
-    let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend_from_slice(start(command.argument(1), ECHO_BYTES_MAX));
-    text.extend_from_slice(b"'. Try ");
-    text.extend(name.bytes().map(|byte| byte.to_ascii_uppercase()));
-    text.extend_from_slice(b" HELP.");
-    text
+    told_to_try_help("ERR unknown subcommand '", command, name)
 }
 
 /// As [`unknown_subcommand`], where the word is known and what follows it is too much.
 pub(super) fn subcommand_syntax(command: &Command<'_>, name: &str) -> Vec<u8> {
-    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    told_to_try_help("ERR unknown subcommand or wrong number of arguments for '", command, name)
+}
+
+/// What is wrong with the second word of the command `name`, in Redis's words.
+fn told_to_try_help(what: &str, command: &Command<'_>, name: &str) -> Vec<u8> {
+    let mut text = what.as_bytes().to_vec();
     text.extend_from_slice(start(command.argument(1), ECHO_BYTES_MAX));
     text.extend_from_slice(b"'. Try ");
     text.extend(name.bytes().map(|byte| byte.to_ascii_uppercase()));
