@@ -120,7 +120,8 @@ pub struct SlotView<'a> {
 /// A counter that is looked for: how far the search has come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sought<'a> {
-    name: &'a str,
+    /// As bytes: whether they are text was looked at when they came.
+    name: &'a [u8],
     hash: u64,
     /// Where a counter of this hash stands, if it was looked up; it may have another name.
     guess: Option<u32>,
@@ -265,7 +266,7 @@ impl Counters {
             let before = held.map_or(Slot::default(), HeldSlot::slot);
             self.open.outdated =
                 self.open.outdated.wrapping_add(fingerprint::of_slot(counter.name_hash, &before));
-            self.open.bytes += self.list.name(place).len() + ENTRY_BYTES_MAX;
+            self.open.bytes += self.list.name_bytes(place) + ENTRY_BYTES_MAX;
             self.open.dirty.push(place);
         }
         let counter = &mut self.list[place];
@@ -273,6 +274,11 @@ impl Counters {
         self.origins[OURS as usize].count(&merged);
         self.changes.note(place);
         counter.value()
+    }
+
+    /// Whether the open batch has changed nothing yet.
+    pub(crate) fn is_open_batch_empty(&self) -> bool {
+        self.open.dirty.is_empty()
     }
 
     /// Whether the open batch must be closed before another operation.
@@ -331,7 +337,7 @@ impl Counters {
         let mut full = false;
         let mut sought = Vec::new();
         for entries in delta.entries.chunks(SOUGHT_MAX) {
-            self.seek(entries.iter().map(|entry| entry.name), &mut sought);
+            self.seek(entries.iter().map(|entry| entry.name.as_bytes()), &mut sought);
             for (entry, sought) in entries.iter().zip(&sought) {
                 let Ok(place) = self.find_or_insert(sought) else {
                     full = true;
@@ -545,11 +551,11 @@ impl Counters {
     /// in turn; step by step over all names, it waits for many at a time.
     pub(crate) fn seek<'a>(
         &self,
-        names: impl Iterator<Item = &'a str>,
+        names: impl Iterator<Item = &'a [u8]>,
         found: &mut Vec<Sought<'a>>,
     ) {
         found.clear();
-        found.extend(names.map(|name| self.sought(name)));
+        found.extend(names.map(|name| self.sought_by(name)));
         if found.len() == 1 || self.list.len() < SEEK_COUNTERS_MIN {
             return;
         }
@@ -564,6 +570,10 @@ impl Counters {
     }
 
     fn sought<'a>(&self, name: &'a str) -> Sought<'a> {
+        self.sought_by(name.as_bytes())
+    }
+
+    fn sought_by<'a>(&self, name: &'a [u8]) -> Sought<'a> {
         Sought { name, hash: self.places.hash(name), guess: None }
     }
 
@@ -588,7 +598,8 @@ impl Counters {
             .find_or_insert(name, hash, &self.list, next)
             .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
         if place as usize == end {
-            self.list.push(name, Counter::new(fingerprint::of_name(name)));
+            let name = String::from_utf8_lossy(name);
+            self.list.push(&name, Counter::new(fingerprint::of_name(&name)));
         }
         Ok(place)
     }

@@ -85,12 +85,18 @@ impl List {
         chunk.name(&chunk.counters[at])
     }
 
+    /// How long the name of the counter at a place is.
+    pub(crate) fn name_bytes(&self, place: u32) -> usize {
+        let (chunk, at) = split(place as usize);
+        self.chunks[chunk].counters[at].name_bytes as usize
+    }
+
     /// Whether the counter at a place has this name.
-    pub(crate) fn is_named(&self, place: u32, name: &str) -> bool {
+    pub(crate) fn is_named(&self, place: u32, name: &[u8]) -> bool {
         let (chunk, at) = split(place as usize);
         let chunk = &self.chunks[chunk];
         // As bytes: a text is cut only after a look at whether a character begins there.
-        chunk.names.as_bytes()[chunk.counters[at].span()] == *name.as_bytes()
+        chunk.names.as_bytes()[chunk.counters[at].span()] == *name
     }
 
     /// Where the name of the counter at a place begins, read for having been read.
@@ -169,7 +175,9 @@ mod tests {
             for n in 0..len {
                 let place = u32::try_from(n).unwrap();
                 assert_eq!(list.name(place), name(n));
-                assert!(list.is_named(place, &name(n)) && !list.is_named(place, &name(n + 1)));
+                assert_eq!(list.name_bytes(place), name(n).len());
+                assert!(list.is_named(place, name(n).as_bytes()));
+                assert!(!list.is_named(place, name(n + 1).as_bytes()));
                 assert_eq!(list[place].name_hash, n as u64);
                 assert_eq!(list.get(n).unwrap().0, name(n));
             }

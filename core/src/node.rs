@@ -131,9 +131,12 @@ pub struct Node {
     links: Links,
     replication: Replication,
     totals: Totals,
+    /// When the first change came that no call of `close_batch` has followed.
+    opened: Option<Time>,
     /// Own batches closed since the last call of `close_batch`.
     closed: Vec<OwnBatch>,
-    /// Own batches that wait for their sync, by the number of the caller's batch, and since when.
+    /// Own batches that wait for their sync, by the number of the caller's batch, and when the
+    /// first of their changes came.
     unsynced: VecDeque<(u64, Time, Vec<OwnBatch>)>,
     /// Pushes merged and not synced yet.
     arrivals: Arrivals,
@@ -206,6 +209,7 @@ impl Node {
             links: Links::default(),
             replication: Replication::default(),
             totals: Totals::default(),
+            opened: None,
             closed: Vec::new(),
             unsynced: VecDeque::new(),
             arrivals: Arrivals::default(),
@@ -272,10 +276,17 @@ impl Node {
         self.close_version(effects);
         self.keep_who_we_are(effects);
         self.batch += 1;
+        let opened = self.opened.take().unwrap_or(now);
         if !self.closed.is_empty() {
-            self.unsynced.push_back((self.batch, now, std::mem::take(&mut self.closed)));
+            self.unsynced.push_back((self.batch, opened, std::mem::take(&mut self.closed)));
         }
         self.batch
+    }
+
+    /// Whether the open batch has changed counters, and that is to be kept: it costs a sync then,
+    /// however much more it is given before it is closed.
+    pub fn will_sync(&self) -> bool {
+        self.is_kept && !(self.closed.is_empty() && self.counters.is_open_batch_empty())
     }
 
     /// Begins a snapshot: the caller cuts the journal behind the batch that was closed last. To be
@@ -367,19 +378,26 @@ impl Node {
             if self.parked.len() < PARKED_MAX {
                 self.parked.push_back(Parked { token, ops, until: now + RAISE_PATIENCE });
             } else {
-                self.apply(token, &ops, Some(behind), effects);
+                self.apply(now, token, &ops, Some(behind), effects);
             }
             return;
         }
-        self.apply(token, &ops, None, effects);
+        self.apply(now, token, &ops, None, effects);
     }
 
-    fn apply(&mut self, token: Token, ops: &[Op], behind: Option<Behind>, effects: &mut Effects) {
+    fn apply(
+        &mut self,
+        now: Time,
+        token: Token,
+        ops: &[Op],
+        behind: Option<Behind>,
+        effects: &mut Effects,
+    ) {
         let mut results = Vec::with_capacity(ops.len());
         let mut sought = Vec::with_capacity(ops.len().min(SOUGHT_MAX));
         let before = self.totals.writes();
         for ops in ops.chunks(SOUGHT_MAX) {
-            self.counters.seek(ops.iter().map(|op| op.name().as_str()), &mut sought);
+            self.counters.seek(ops.iter().map(|op| op.name().as_bytes()), &mut sought);
             for (op, sought) in ops.iter().zip(&sought) {
                 let result = self.apply_one(op, sought, behind);
                 match result {
@@ -397,6 +415,9 @@ impl Node {
         // What the request changed is in the version that is open, or in the last one that closed.
         let is_write = self.totals.writes() > before;
         let version = if is_write { self.counters.newest_version() } else { 0 };
+        if is_write {
+            self.opened.get_or_insert(now);
+        }
         effects.after_sync.push(Effect::Reply { token, results, version });
     }
 
@@ -572,7 +593,7 @@ impl Node {
             && (behind.is_none() || first.until <= now)
             && let Some(parked) = self.parked.pop_front()
         {
-            self.apply(parked.token, &parked.ops, behind, effects);
+            self.apply(now, parked.token, &parked.ops, behind, effects);
         }
     }
 

@@ -52,7 +52,7 @@ impl Places {
     }
 
     /// What a name is looked for by.
-    pub(crate) fn hash(&self, name: &str) -> u64 {
+    pub(crate) fn hash(&self, name: &[u8]) -> u64 {
         self.hasher.hash_one(name)
     }
 
@@ -64,7 +64,7 @@ impl Places {
     }
 
     /// The place of a name with its hash.
-    pub(crate) fn find(&self, name: &str, hash: u64, list: &List) -> Option<u32> {
+    pub(crate) fn find(&self, name: &[u8], hash: u64, list: &List) -> Option<u32> {
         let (shard, hash) = cut(hash);
         let is_it = |held: &Place| held.hash == hash && list.is_named(held.place, name);
         self.shards[shard].find(spread(hash), is_it).map(|held| held.place)
@@ -74,7 +74,7 @@ impl Places {
     /// it has none and there is no next.
     pub(crate) fn find_or_insert(
         &mut self,
-        name: &str,
+        name: &[u8],
         hash: u64,
         list: &List,
         next: Option<u32>,
@@ -100,9 +100,12 @@ mod tests {
         let (mut places, mut list) = (Places::new(FixedState::with_seed(7)), List::default());
         for place in 0..count {
             let name = place.to_string();
-            let hash = places.hash(&name);
-            assert_eq!(places.find_or_insert(&name, hash, &list, None), None);
-            assert_eq!(places.find_or_insert(&name, hash, &list, Some(place)), Some(place));
+            let hash = places.hash(name.as_bytes());
+            assert_eq!(places.find_or_insert(name.as_bytes(), hash, &list, None), None);
+            assert_eq!(
+                places.find_or_insert(name.as_bytes(), hash, &list, Some(place)),
+                Some(place)
+            );
             list.push(&name, Counter::new(0));
         }
         (places, list)
@@ -113,12 +116,12 @@ mod tests {
         let (mut places, list) = filled(20_000);
         for place in 0..20_000 {
             let name = place.to_string();
-            let hash = places.hash(&name);
-            assert_eq!(places.find(&name, hash, &list), Some(place));
+            let hash = places.hash(name.as_bytes());
+            assert_eq!(places.find(name.as_bytes(), hash, &list), Some(place));
             assert_eq!(places.guess(hash), Some(place), "no two of these agree in half a hash");
-            assert_eq!(places.find_or_insert(&name, hash, &list, Some(77)), Some(place));
+            assert_eq!(places.find_or_insert(name.as_bytes(), hash, &list, Some(77)), Some(place));
         }
-        assert_eq!(places.find("20000", places.hash("20000"), &list), None);
+        assert_eq!(places.find(b"20000", places.hash(b"20000"), &list), None);
     }
 
     #[test]
@@ -134,15 +137,15 @@ mod tests {
     fn names_of_one_hash_are_told_apart() {
         // One bucket, one tag and one kept hash for all: what is left to tell them by is the name.
         let (mut places, mut list) = (Places::new(FixedState::with_seed(7)), List::default());
-        let whole = places.hash("a");
+        let whole = places.hash(b"a");
         let (shard, hash) = cut(whole);
         list.push("b", Counter::new(0));
         places.shards[shard]
             .insert_unique(spread(hash), Place { hash, place: 0 }, |held| spread(held.hash));
         assert_eq!(places.guess(whole), Some(0));
-        assert_eq!(places.find("a", whole, &list), None);
-        assert_eq!(places.find_or_insert("a", whole, &list, Some(1)), Some(1));
+        assert_eq!(places.find(b"a", whole, &list), None);
+        assert_eq!(places.find_or_insert(b"a", whole, &list, Some(1)), Some(1));
         list.push("a", Counter::new(0));
-        assert_eq!(places.find("a", whole, &list), Some(1));
+        assert_eq!(places.find(b"a", whole, &list), Some(1));
     }
 }

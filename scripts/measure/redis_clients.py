@@ -1,15 +1,18 @@
 """`redis-benchmark`, INCR from 50 connections: Quipu beside Redis.
 
 In memory; every acknowledgement on the disk; with two peers beside two replicas; and on a million
-names instead of one.
+names instead of one. In memory also beside a server that answers and counts nothing: how much
+redis-benchmark can show of any server on this machine.
 """
 
 import csv
 import resource
+import statistics
 
 from . import resp
 from .quipu import Node, cluster, must_agree
-from .stage import Failed, free_ports, missing, output, processor_s, within
+from .page import number
+from .stage import Failed, example, free_ports, missing, output, processor_s, within
 
 TITLE = "`redis-benchmark` INCR, 50 connections"
 CONNECTIONS = 50
@@ -49,6 +52,23 @@ class Redis:
         return self._call("INFO", "replication").count(b"state=online") == count
 
 
+class Bare:
+    """A server that answers whatever it is told, and knows nothing."""
+
+    def __init__(self, stage):
+        (self.redis,) = free_ports(1)
+        command = [example("bare_resp"), f"127.0.0.1:{self.redis}"]
+        self.process = stage.start("bare_resp", command)
+        within(5, "the bare server answers", self._answers)
+
+    def _answers(self):
+        with resp.Client(self.redis) as client:
+            return client.call("INCR", HOT) == 1_000_000
+
+    def value(self, _name):
+        return None
+
+
 def measure(bench):
     if lacks := missing("redis-server", "redis-benchmark"):
         bench.results.skipped("all of this part", f"{lacks} is not installed")
@@ -58,20 +78,22 @@ def measure(bench):
     _replicated(bench)
     bench.results.note(
         "redis-benchmark works in one thread, and what it takes itself for an increment is its limit: "
-        "1,000 ns are 1,000,000 a second at most, however quick the server is."
+        "1,000 ns are 1,000,000 a second at most, however quick the server is. What it shows of a "
+        "server that only answers is what no server can surpass here."
     )
 
 
 def _in_memory(bench):
     with bench.stage() as stage:
-        ours, theirs = Node(stage, "quipu"), Redis(stage, "redis", IN_MEMORY)
+        ours, theirs, bare = Node(stage, "quipu"), Redis(stage, "redis", IN_MEMORY), Bare(stage)
         for pipeline, goal in ((1, 1.0), (16, 1.4), (64, 2.5)):
-            _side_by_side(bench, f"in memory, pipeline {pipeline}", pipeline, ours, theirs, goal)
+            what = f"in memory, pipeline {pipeline}"
+            _side_by_side(bench, what, pipeline, ours, theirs, goal, bare=bare)
         for server in (ours, theirs):
             with resp.Client(server.redis) as client:
                 _create_names(client)
         names = f"in memory, pipeline 16, random names of {MILLION:,}"
-        _side_by_side(bench, names, 16, ours, theirs, 1.4, key="key:__rand_int__")
+        _side_by_side(bench, names, 16, ours, theirs, 1.4, "key:__rand_int__", bare)
 
 
 def _durable(bench):
@@ -97,19 +119,26 @@ def _replicated(bench):
         within(FOLLOW_S, "equal replicas", lambda: all(r.value(HOT) == value for r in replicas))
 
 
-def _side_by_side(bench, what, pipeline, ours, theirs, goal, key=HOT):
+def _side_by_side(bench, what, pipeline, ours, theirs, goal, key=HOT, bare=None):
     """Throughput beside throughput; and, since on two processors the one thread of redis-benchmark
     is often what ends first, what an increment costs each server, and what it costs the generator.
     """
-    costs = {"ours": [], "theirs": []}
+    contenders = {"ours": ours, "theirs": theirs} | ({"bare": bare} if bare else {})
+    costs = {name: [] for name in contenders}
     rounds = {
         name: _rounds(server, pipeline, bench.seconds, key, costs[name])
-        for name, server in (("ours", ours), ("theirs", theirs))
+        for name, server in contenders.items()
     }
     found = bench.in_turn(**rounds)
     bench.results.compare(what, found["ours"], found["theirs"], "Redis", least=goal)
+    if bare:
+        most = "a server that counts nothing"
+        bench.results.compare(f"{what}, beside the most", found["ours"], found["bare"], most)
+        ratio = statistics.median(found["bare"]) / statistics.median(found["theirs"])
+        figure = f"{number(ratio)}x"
+        bench.results.figure(f"{what}: the most that can be shown", figure, "that server to Redis")
     for of, whose in enumerate(("the server", "redis-benchmark")):
-        spent = ([cost[of] for cost in costs[name]] for name in costs)
+        spent = ([cost[of] for cost in costs[name]] for name in ("ours", "theirs"))
         row = f"{what}: processor time of {whose}, an increment"
         bench.results.compare(row, *spent, "Redis", unit="ns")
 
@@ -149,10 +178,11 @@ def _per_second(server, pipeline, requests, key):
     command += ["-r", MILLION] if key != HOT else []
     before = server.value(HOT)
     answer = output(*command, "INCR", key)
-    grown = server.value(HOT) - before
     # The generator stops at the number, and connections may have a pipeline more under way.
-    if key == HOT and not requests <= grown <= requests + CONNECTIONS * pipeline:
-        raise Failed(f"expected {requests} to be counted, found {grown}")
+    if key == HOT and before is not None:
+        grown = server.value(HOT) - before
+        if not requests <= grown <= requests + CONNECTIONS * pipeline:
+            raise Failed(f"expected {requests} to be counted, found {grown}")
     rows = [row for row in csv.reader(answer.splitlines()) if len(row) > 1]
     return float(rows[-1][1])
 

@@ -34,6 +34,13 @@ use crate::watch::Line;
 /// datagram that arrives meanwhile waits for less than a millisecond.
 const BATCH_INPUTS_MAX: usize = 256;
 
+/// How long a batch that costs a sync may stay open while clients still have something to say. A
+/// sync takes a processor some 60 µs whatever it holds: with fewer of them, a crowd that keeps the
+/// processor busy is done with sooner, though each has waited for others. About as long as a sync
+/// of the disk itself, so that nobody waits for more than twice that. Whoever is alone waits for
+/// nobody: a batch is closed as soon as a turn has brought nothing.
+const GATHERING_TIME_MAX: Duration = Duration::from_micros(300);
+
 /// Batches that wait for the disk beyond which commands wait in their queue. One sync serves them
 /// all, so more would not make anything quicker.
 const COMMANDS_WAIT_AT_BATCHES: usize = 64;
@@ -109,8 +116,8 @@ pub(crate) struct Driver<D> {
     /// How long requests waited for their replies.
     replied: Histogram,
     events: Events,
-    /// Whether the node was given something since the last batch was closed.
-    is_open: bool,
+    /// When the node was given something first since the last batch was closed.
+    open_since: Option<Time>,
     snapshot: Snapshot,
 }
 
@@ -144,7 +151,7 @@ impl<D: Disk> Driver<D> {
             replies: Slab::new(),
             replied: Histogram::default(),
             events: Events::new(Instant::now(), logged),
-            is_open: false,
+            open_since: None,
             snapshot: Snapshot::default(),
         }
     }
@@ -161,9 +168,9 @@ impl<D: Disk> Driver<D> {
             if due < alarm.deadline() || alarm.is_elapsed() {
                 alarm.as_mut().reset(due);
             }
-            // A timer counts in milliseconds; what can be done now need not wait for its next one. One
-            // turn is left to everybody else.
-            let is_overdue = due <= last;
+            // A timer counts in milliseconds; what can be done now need not wait for its next one, nor
+            // need a batch that is open still. One turn is left to everybody else.
+            let is_pressed = due <= last || self.open_since.is_some();
             let (arrivals, commands) = (self.takes_arrivals(), self.takes_commands());
             let wake = tokio::select! {
                 biased;
@@ -173,10 +180,10 @@ impl<D: Disk> Driver<D> {
                 Some(arrival) = self.inbox.arrivals.recv(), if arrivals => Wake::Arrival(arrival),
                 Some(command) = self.inbox.commands.recv(), if commands => Wake::Command(command),
                 // Last, since closing a batch does what is due however the batch came about.
-                () = tokio::task::yield_now(), if is_overdue => Wake::Due,
+                () = tokio::task::yield_now(), if is_pressed => Wake::Due,
                 () = &mut alarm => Wake::Due,
             };
-            if matches!(wake, Wake::Command(_)) {
+            if matches!(wake, Wake::Command(_)) && self.open_since.is_none() {
                 // Whoever else has something to say comes first: else the runtime would come back
                 // here after each connection that it lets speak, for a batch of one command.
                 tokio::task::yield_now().await;
@@ -185,6 +192,7 @@ impl<D: Disk> Driver<D> {
             last = now;
             let time = self.clock.time(now);
             let is_leaving = matches!(wake, Wake::Leave);
+            let heard = matches!(wake, Wake::Command(_));
             match wake {
                 Wake::Disk(news) => self.hear_disk(news?, time),
                 Wake::Datagram(received) => self.datagram(received, time),
@@ -193,9 +201,12 @@ impl<D: Disk> Driver<D> {
                 Wake::Due => self.input(Input::Tick, time),
                 Wake::Leave => self.input(Input::Leave, time),
             }
-            self.gather(time);
+            let heard = self.gather(time) || heard;
             self.events.summarise(now);
-            if self.is_open || self.node.next_deadline() <= time {
+            if heard && !is_leaving && self.may_gather_on(time) {
+                continue;
+            }
+            if self.open_since.is_some() || self.node.next_deadline() <= time {
                 self.close(time);
             }
             self.go_on_with_snapshot();
@@ -205,8 +216,8 @@ impl<D: Disk> Driver<D> {
         }
     }
 
-    /// Takes what waits already.
-    fn gather(&mut self, time: Time) {
+    /// Takes what waits already. Answers whether a client has said something.
+    fn gather(&mut self, time: Time) -> bool {
         for _ in 0..BATCH_INPUTS_MAX {
             let Ok(received) = self.inbox.datagrams.try_recv() else { break };
             self.datagram(received, time);
@@ -217,12 +228,22 @@ impl<D: Disk> Driver<D> {
                 self.arrival(arrival, time);
             }
         }
+        let mut heard = false;
         if self.takes_commands() {
             for _ in 0..BATCH_INPUTS_MAX {
                 let Ok(command) = self.inbox.commands.try_recv() else { break };
                 self.command(command, time);
+                heard = true;
             }
         }
+        heard
+    }
+
+    /// Whether what is open may stay so for another turn, since it gets the cheaper to keep the more
+    /// it holds.
+    fn may_gather_on(&self, time: Time) -> bool {
+        let since = self.open_since.unwrap_or(time);
+        self.node.will_sync() && time.since(since) < GATHERING_TIME_MAX
     }
 
     fn takes_arrivals(&self) -> bool {
@@ -316,12 +337,12 @@ impl<D: Disk> Driver<D> {
 
     fn input(&mut self, input: Input, time: Time) {
         self.node.handle(time, input, &mut self.effects);
-        self.is_open = true;
+        self.open_since.get_or_insert(time);
     }
 
     /// Ends the batch: what may leave leaves, what must be kept goes to the disk.
     fn close(&mut self, time: Time) {
-        self.is_open = false;
+        self.open_since = None;
         let batch = self.node.close_batch(time, &mut self.effects);
         self.let_go_at_once(time);
         let records = std::mem::take(&mut self.effects.journal);
@@ -345,7 +366,9 @@ impl<D: Disk> Driver<D> {
         self.node.handle(time, Input::Synced { batch }, &mut self.effects);
         // A push need not wait for the next batch; should the node have read its table, it must.
         self.let_go_at_once(time);
-        self.is_open |= !self.effects.after_sync.is_empty() || !self.effects.journal.is_empty();
+        if !self.effects.after_sync.is_empty() || !self.effects.journal.is_empty() {
+            self.open_since.get_or_insert(time);
+        }
     }
 
     fn hear_disk(&mut self, news: News, time: Time) {
@@ -439,6 +462,8 @@ impl<D: Disk> Driver<D> {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
     use quipu_core::auth::Secret;
     use quipu_core::effects::{Op, Value};
     use quipu_core::identity::{Address, NodeId, OriginId};
@@ -447,6 +472,7 @@ mod tests {
     use quipu_core::storage::records::Records;
     use tokio::net::UdpSocket;
     use tokio::task::JoinHandle;
+    use tokio::time::advance;
 
     use super::*;
     use crate::handle::{Handle, Kept, Unavailable};
@@ -599,6 +625,65 @@ mod tests {
         assert!(!three.is_finished());
         stage.sync(third);
         assert_eq!(value(three.await.unwrap()), 3);
+    }
+
+    /// Says something without waiting for the answer, then lets the driver have its turn. No time
+    /// passes.
+    async fn say(stage: &Stage, op: Op) -> BoxFuture<'static, Result<Done, Unavailable>> {
+        let handle = stage.handle.clone();
+        let mut answer = async move { handle.request(vec![op]).await }.boxed();
+        assert!((&mut answer).now_or_never().is_none(), "answered before it was taken");
+        tokio::task::yield_now().await;
+        answer
+    }
+
+    const INCREMENT: Op = Op::Add { name: CounterName::DEFAULT, by: 1 };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_gathers_for_as_long_as_others_speak() {
+        let mut stage = Stage::new().await;
+        stage.settle().await;
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            answers.push(say(&stage, INCREMENT).await);
+        }
+        assert!(stage.appended.try_recv().is_err(), "closed while there was more to come");
+        let batch = stage.appended.recv().await.unwrap();
+        stage.sync(batch);
+        for (before, answer) in answers.into_iter().enumerate() {
+            assert_eq!(value(answer.await), before as i128 + 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_closes_after_its_time_however_much_there_is_to_come() {
+        let mut stage = Stage::new().await;
+        stage.settle().await;
+        let first = say(&stage, INCREMENT).await;
+        let mut later = Vec::new();
+        for _ in 0..10 {
+            later.push(say(&stage, INCREMENT).await);
+        }
+        assert!(stage.appended.try_recv().is_err(), "others speak still");
+        advance(GATHERING_TIME_MAX).await;
+        for _ in 0..10 {
+            later.push(say(&stage, INCREMENT).await);
+        }
+        let batch = stage.appended.try_recv().expect("closed though each turn brought more");
+        stage.sync(batch);
+        assert_eq!(value(first.await), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_do_not_gather() {
+        let stage = Stage::new().await;
+        stage.settle().await;
+        let read = || Op::Get { name: CounterName::DEFAULT };
+        let mut first = say(&stage, read()).await;
+        for _ in 0..5 {
+            drop(say(&stage, read()).await);
+        }
+        assert!((&mut first).now_or_never().is_some(), "it waited for others, who cost no sync");
     }
 
     #[tokio::test]

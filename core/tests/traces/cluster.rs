@@ -434,6 +434,15 @@ impl Cluster {
         token
     }
 
+    /// A client's request into a batch that is left open for whatever comes next. Nobody waits for
+    /// its reply.
+    pub(crate) fn leave_open(&mut self, place: Place, ops: Vec<Op>) {
+        let (token, now) = (self.token(), self.now);
+        let mut effects = Effects::default();
+        self.machines[place].node.handle(now, Input::Request { token, ops }, &mut effects);
+        assert!(effects.at_once.is_empty() && effects.journal.is_empty());
+    }
+
     pub(crate) fn reply(&self, token: Token) -> Option<&Reply> {
         self.replies.get(&token)
     }

@@ -164,6 +164,26 @@ fn the_time_to_confirmation_runs_from_acceptance_here_to_the_word_that_it_is_syn
 }
 
 #[test]
+fn an_increment_is_as_old_as_it_waits_in_a_batch_that_is_open_still() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 1);
+    cluster.run(secs(2));
+    let before = cluster.node(A).totals().confirmation.clone();
+    let arrived = cluster.node(B).totals().convergence.clone();
+    let began = cluster.now();
+    cluster.leave_open(A, vec![add("x", 1)]);
+    cluster.run(Duration::from_micros(300));
+    cluster.request(A, vec![add("x", 1)]);
+    cluster.run_until("B has both", secs(1), |c| c.value(B, "x") == 3);
+    let took = cluster.now().since(began);
+    let age = cluster.node(B).totals().convergence.sum() - arrived.sum();
+    assert!((took - LATENCY..=took).contains(&age), "{age:?} of {took:?}");
+    cluster.run(ms(10));
+    let confirmed = cluster.node(A).totals().confirmation.sum() - before.sum();
+    assert!(confirmed >= age, "{confirmed:?} after {age:?}");
+}
+
+#[test]
 fn what_a_slow_peer_was_not_pushed_counts_as_confirmed_when_it_has_caught_up() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
