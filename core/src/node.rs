@@ -16,30 +16,26 @@
 //! handle(now, Input::Synced{batch}, …)
 //! ```
 
+mod messages;
+mod requests;
+
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::arrivals::Arrivals;
 use crate::auth::Secret;
-use crate::codec::{self, CodecError, Datagram, Envelope, Goodbye, Message};
-use crate::counters::{Counters, MergeError, OwnBatch, SOUGHT_MAX, Sought};
-use crate::delta::Delta;
-use crate::discovery::{Discovery, Heard};
-use crate::effects::{
-    Answer, Behind, Destination, Effect, Effects, Event, Input, LinkId, Op, Query, Refusal, Row,
-    Share, Token, Value,
-};
-use crate::identity::{Address, Identity, NodeId, OriginId, Version};
+use crate::codec::{Datagram, Envelope, Goodbye};
+use crate::counters::{Counters, OwnBatch};
+use crate::discovery::Discovery;
+use crate::effects::{Answer, Destination, Effect, Effects, Input, Query, Token};
+use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::limit::RateLimit;
-use crate::links::{Context, FRAME_LENGTH_BYTES, Links, Outcome};
-use crate::order::{Order, Window};
-use crate::peers::{Change, Peers, SwimError};
-use crate::registry::Standing;
+use crate::links::{Context, Links};
+use crate::order::Order;
+use crate::peers::Peers;
 use crate::replication::Replication;
 use crate::status::{PeerStatus, Status, Totals};
 use crate::storage::record::Start;
@@ -47,27 +43,8 @@ use crate::storage::snapshot::Walk;
 use crate::storage::state::Recovered;
 use crate::time::Time;
 
-/// Most operations that one request may hold: as many as `POST /batch` takes.
-pub const REQUEST_OPS_MAX: usize = 10_000;
-
-/// Most names that one step of a scan tells.
-pub const SCAN_NAMES_MAX: usize = 10_000;
-
-/// Clients that wait for confirmations; more are answered at once.
-const AWAITS_MAX: usize = 1024;
-
-/// How long a raise may wait for this node to catch up.
-const RAISE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Raises that wait; more are refused at once.
-const PARKED_MAX: usize = 1024;
-
-/// How long after its start a node that looks for others holds itself for behind: the time in
-/// which its first calls are answered.
-const SETTLING: Duration = Duration::from_millis(1000);
-
-/// Records in one frame: a quarter of a megabyte of them at most.
-const STANDINGS_A_FRAME: usize = 512;
+use requests::{Awaiting, Parked, SETTLING};
+pub use requests::{REQUEST_OPS_MAX, SCAN_NAMES_MAX};
 
 /// What a node is told when it starts.
 #[derive(Clone, Debug)]
@@ -81,7 +58,7 @@ pub struct Config {
     /// Milliseconds of a wall clock, or the last start's number + 1, whichever is greater.
     pub boot: u64,
     /// The cluster's name: nodes of another name are not heard. At most
-    /// [`codec::CLUSTER_BYTES_MAX`] bytes.
+    /// [`crate::codec::CLUSTER_BYTES_MAX`] bytes.
     pub cluster: String,
     /// The cluster's secret, if it has one.
     pub secret: Option<Secret>,
@@ -94,23 +71,6 @@ pub struct Config {
     /// All the chance that the node will ever use. Must come from the operating system where
     /// there is a secret: nonces are made of it.
     pub chance: [u8; 32],
-}
-
-/// A request with a raise that waits until this node is not known to be behind.
-#[derive(Debug)]
-struct Parked {
-    token: Token,
-    ops: Vec<Op>,
-    until: Time,
-}
-
-/// A client that waits until peers have confirmed a version of our own.
-#[derive(Debug)]
-struct Awaiting {
-    token: Token,
-    version: Version,
-    peers: usize,
-    until: Option<Time>,
 }
 
 /// One node of a cluster.
@@ -164,6 +124,7 @@ macro_rules! context {
         }
     };
 }
+use context;
 
 impl Node {
     /// A node that has just started and knows nobody.
@@ -372,177 +333,6 @@ impl Node {
         self.replication.bug = Some(bug);
     }
 
-    fn request(&mut self, now: Time, token: Token, ops: Vec<Op>, effects: &mut Effects) {
-        let raises = ops.iter().any(|op| matches!(op, Op::Raise { .. }));
-        if raises && let Some(behind) = self.behind(now) {
-            if self.parked.len() < PARKED_MAX {
-                self.parked.push_back(Parked { token, ops, until: now + RAISE_PATIENCE });
-            } else {
-                self.apply(now, token, &ops, Some(behind), effects);
-            }
-            return;
-        }
-        self.apply(now, token, &ops, None, effects);
-    }
-
-    fn apply(
-        &mut self,
-        now: Time,
-        token: Token,
-        ops: &[Op],
-        behind: Option<Behind>,
-        effects: &mut Effects,
-    ) {
-        let mut results = Vec::with_capacity(ops.len());
-        let mut sought = Vec::with_capacity(ops.len().min(SOUGHT_MAX));
-        let before = self.totals.writes();
-        for ops in ops.chunks(SOUGHT_MAX) {
-            self.counters.seek(ops.iter().map(|op| op.name().as_bytes()), &mut sought);
-            for (op, sought) in ops.iter().zip(&sought) {
-                let result = self.apply_one(op, sought, behind);
-                match result {
-                    Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
-                    Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
-                    Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
-                    Ok(_) | Err(Refusal::Untouched) => {}
-                }
-                results.push(result);
-                if self.counters.is_open_batch_full() {
-                    self.close_version(effects);
-                }
-            }
-        }
-        // What the request changed is in the version that is open, or in the last one that closed.
-        let is_write = self.totals.writes() > before;
-        let version = if is_write { self.counters.newest_version() } else { 0 };
-        if is_write {
-            self.opened.get_or_insert(now);
-        }
-        effects.after_sync.push(Effect::Reply { token, results, version });
-    }
-
-    fn apply_one(
-        &mut self,
-        op: &Op,
-        sought: &Sought<'_>,
-        behind: Option<Behind>,
-    ) -> Result<Value, Refusal> {
-        match op {
-            Op::Add { by, .. } => {
-                self.totals.increments += 1;
-                self.counters.add_to(sought, *by)
-            }
-            Op::Get { .. } => {
-                self.totals.reads += 1;
-                Ok(self.counters.value_of(sought))
-            }
-            Op::Find { .. } => {
-                self.totals.reads += 1;
-                self.counters.touched_of(sought).ok_or(Refusal::Untouched)
-            }
-            Op::Raise { to, .. } => {
-                self.totals.raises += 1;
-                match behind {
-                    Some(behind) => Err(Refusal::Behind(behind)),
-                    None => self.counters.raise_to(sought, *to),
-                }
-            }
-        }
-    }
-
-    /// Answers a query, or has it wait.
-    fn answer(&mut self, token: Token, query: Query) -> Option<Answer> {
-        Some(match query {
-            Query::Size => Answer::Size(self.counters.len()),
-            Query::Scan { from, count } => {
-                let from = usize::try_from(from).unwrap_or(usize::MAX);
-                let names = self.counters.names_from(from, count.clamp(1, SCAN_NAMES_MAX));
-                let next = from.saturating_add(names.len());
-                let is_over = next >= self.counters.len();
-                Answer::Scanned { names, next: if is_over { 0 } else { next as u64 } }
-            }
-            Query::Origins { name } => {
-                let shares = self.counters.slots_of(name.as_str()).map(|view| Share {
-                    origin: view.origin,
-                    address: self.address_of(view.origin),
-                    slot: view.slot,
-                    version: view.version,
-                });
-                Answer::Origins(shares.collect())
-            }
-            Query::List { prefix, after, limit } => {
-                let window = Window { prefix, after, limit };
-                if self.order.ask(token, window, &self.counters) {
-                    return None;
-                }
-                Answer::Busy
-            }
-            Query::Changes { wait: true } => {
-                self.counters.watch_changes();
-                self.watcher = Some(token);
-                return None;
-            }
-            Query::Changes { wait: false } => {
-                self.counters.watch_changes();
-                let (rows, more) = self.counters.take_changes();
-                Answer::Changes { rows, more }
-            }
-            Query::IgnoreChanges => {
-                self.counters.ignore_changes();
-                Answer::Changes { rows: Vec::new(), more: false }
-            }
-        })
-    }
-
-    /// Answers whoever waits for changes.
-    fn answer_watcher(&mut self, rows: Vec<Row>, more: bool, effects: &mut Effects) {
-        if let Some(token) = self.watcher.take() {
-            let answer = Answer::Changes { rows, more };
-            effects.after_sync.push(Effect::Answer { token, answer });
-        }
-    }
-
-    fn address_of(&self, origin: OriginId) -> Option<Address> {
-        let me = self.peers.me();
-        std::iter::once(me)
-            .chain(self.peers.up())
-            .find(|identity| identity.origin == origin)
-            .map(|identity| identity.address.clone())
-    }
-
-    /// Answers those whose version enough peers have confirmed, or whose patience is over.
-    fn answer_awaiting(&mut self, now: Time, effects: &mut Effects) {
-        let full = self.awaiting.len() > AWAITS_MAX;
-        let replication = &self.replication;
-        self.awaiting.retain(|awaiting| {
-            let confirmed = replication.confirmed_by(awaiting.version);
-            let is_over = awaiting.until.is_some_and(|until| until <= now);
-            if confirmed < awaiting.peers && !is_over && !full {
-                return true;
-            }
-            let answer = Answer::Confirmed(confirmed);
-            effects.after_sync.push(Effect::Answer { token: awaiting.token, answer });
-            false
-        });
-    }
-
-    /// In what way this node is known to be behind its peers (rule 22).
-    fn behind(&self, now: Time) -> Option<Behind> {
-        if self.peers.am_removed() {
-            return None;
-        }
-        let mut up = self.peers.up().peekable();
-        let looks_for_others = self.discovery.next_deadline().is_some()
-            || self.peers.has_seeds()
-            || self.peers.has_met_anyone();
-        if up.peek().is_none() && looks_for_others && now < self.started + SETTLING {
-            return Some(Behind::Starting);
-        }
-        up.find(|peer| self.links.to_peer(peer.node).is_none())
-            .map(|peer| Behind::NotCompared(peer.node))
-            .or_else(|| self.replication.behind(&self.counters))
-    }
-
     fn do_due(&mut self, now: Time, effects: &mut Effects) {
         if self.peers.next_deadline() <= now {
             self.peers.tick(now, &mut self.totals, &mut effects.at_once);
@@ -586,17 +376,6 @@ impl Node {
         }
     }
 
-    fn retry_parked(&mut self, now: Time, effects: &mut Effects) {
-        self.settles = self.settles.filter(|settles| *settles > now);
-        let behind = self.behind(now);
-        while let Some(first) = self.parked.front()
-            && (behind.is_none() || first.until <= now)
-            && let Some(parked) = self.parked.pop_front()
-        {
-            self.apply(now, parked.token, &parked.ops, behind, effects);
-        }
-    }
-
     /// Ends a version of our own: what changed since the last one becomes a delta.
     fn close_version(&mut self, effects: &mut Effects) {
         let Some(batch) = self.counters.close() else { return };
@@ -630,274 +409,6 @@ impl Node {
             }
         }
         self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
-    }
-
-    fn datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8], effects: &mut Effects) {
-        let envelope = self.envelope.clone();
-        match envelope.open(bytes) {
-            Ok(Datagram::Beacon(beacon)) => {
-                // Two alone would never find a third to tell them (rule 27).
-                let is_copy = self.peers.is_ours_elsewhere(&beacon.identity);
-                match self.discovery.hear(now, from, &beacon, self.peers.me()) {
-                    Heard::Nothing => {}
-                    Heard::Limited => self.totals.beacons_limited += 1,
-                    Heard::Rumour { answer } => {
-                        self.totals.beacons_heard += 1;
-                        let is_removed = self.peers.registry().is_removed(&beacon.identity);
-                        let out = &mut effects.at_once;
-                        // Before the answer: if we were removed, who asks because an operator
-                        // registers us must know that there is something to lift.
-                        self.peers.rumour(now, beacon.identity, &mut self.totals, out);
-                        if let Some(answer) = answer
-                            && !is_removed
-                        {
-                            self.totals.beacons_sent += 1;
-                            let bytes = envelope.seal(&Datagram::Beacon(answer));
-                            let to = Destination::Socket(from);
-                            effects.at_once.push(Effect::Datagram { to, bytes });
-                        }
-                    }
-                    Heard::Answer(sequence) => {
-                        self.totals.beacons_heard += 1;
-                        let out = &mut effects.at_once;
-                        let identity = beacon.identity;
-                        let totals = &mut self.totals;
-                        let news = self.peers.answered(now, sequence, identity, totals, out);
-                        self.tell_standings(now, &news, effects);
-                    }
-                }
-                if is_copy {
-                    self.take_fresh_id(now, effects);
-                }
-            }
-            Ok(Datagram::Swim(packet)) => {
-                self.totals.swim_received += 1;
-                let out = &mut effects.at_once;
-                match self.peers.handle_swim(now, packet, from, &mut self.totals, out) {
-                    Ok(()) => {}
-                    Err(SwimError::Malformed) => self.totals.datagrams_malformed += 1,
-                    Err(SwimError::Removed) => self.totals.datagrams_removed += 1,
-                }
-            }
-            Ok(Datagram::Standing(standings)) => {
-                self.merge_standings(now, &standings, effects);
-            }
-            Err(CodecError::Foreign(foreign)) => {
-                self.totals.datagrams_foreign += 1;
-                if self.strangers.allow(now) {
-                    let event = Event::Stranger { from: from.to_string(), reason: foreign };
-                    effects.at_once.push(Effect::Event(event));
-                }
-            }
-            Err(_) => self.totals.datagrams_malformed += 1,
-        }
-        self.settle_changes(now, effects);
-    }
-
-    fn frame(&mut self, now: Time, link: LinkId, frame: &Bytes, effects: &mut Effects) {
-        let Some(is_established) = self.links.heard(link, now) else { return };
-        self.totals.link_bytes_received += frame.len() as u64 + FRAME_LENGTH_BYTES;
-        let message = match codec::decode(frame) {
-            Ok(message) => message,
-            Err(error) => {
-                let cx = context!(self, now, effects);
-                let outcome = self.links.protocol_error(link, error.to_string(), cx);
-                return self.settle(now, outcome, effects);
-            }
-        };
-        if !is_established || matches!(message, Message::Goodbye(_)) {
-            let outcome = self.links.handshake(link, frame, &message, context!(self, now, effects));
-            return self.settle(now, outcome, effects);
-        }
-        self.message(now, link, frame, message, effects);
-    }
-
-    fn message(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        frame: &Bytes,
-        message: Message<'_>,
-        effects: &mut Effects,
-    ) {
-        match message {
-            Message::Push { after, batches, age_us, entries } => {
-                let Some(origin) = self.replication.pusher(link) else { return };
-                self.totals.deltas_received += 1;
-                let delta = Delta { origin, after, upto: after + batches, entries };
-                if self.merge(now, link, &delta, effects) {
-                    let (batch, age) = (self.batch + 1, Duration::from_micros(age_us));
-                    self.arrivals.merged(now, batch, age, self.links.one_way(link));
-                }
-                self.replication.pushed(link);
-            }
-            Message::Confirm(version) => {
-                if version > self.counters.our_version() {
-                    return self.foreign_writer(now, link, effects);
-                }
-                self.replication.confirmed(now, link, version, &mut self.totals);
-            }
-            Message::DigestHash(hash) => self.replication.hear_hash(link, hash),
-            Message::DigestPart { first, last, rows } => {
-                let (ours, version) = (self.counters.our_origin(), self.counters.our_version());
-                if rows.iter().any(|row| row.origin == ours && row.version > version) {
-                    return self.foreign_writer(now, link, effects);
-                }
-                let (counters, totals) = (&self.counters, &mut self.totals);
-                self.replication.hear_digest(
-                    now,
-                    link,
-                    (first, last),
-                    &rows,
-                    counters,
-                    totals,
-                    effects,
-                );
-            }
-            Message::Ask { request, wants } => {
-                self.replication.asked(link, request, &wants, &self.counters, &mut self.totals);
-            }
-            Message::Part { request, index, last, deltas } => {
-                let slots = deltas.iter().map(|delta| delta.entries.len()).sum();
-                let part = (request, index, last);
-                let may_claim =
-                    self.replication.part_came(now, link, part, slots, &mut self.totals, effects);
-                for mut delta in deltas {
-                    if !may_claim {
-                        delta.after = delta.upto;
-                    }
-                    self.merge(now, link, &delta, effects);
-                }
-            }
-            Message::PartTaken { request, index } => {
-                self.replication.part_taken(link, request, index);
-            }
-            Message::Membership(standings) => self.merge_standings(now, &standings, effects),
-            Message::Ping => self.links.send(link, &Message::Pong, context!(self, now, effects)),
-            Message::Pong => self.links.pong(link, now),
-            Message::Hello(_) | Message::Proof(_) | Message::Welcome | Message::Goodbye(_) => {
-                let outcome =
-                    self.links.handshake(link, frame, &message, context!(self, now, effects));
-                self.settle(now, outcome, effects);
-            }
-        }
-    }
-
-    /// Merges a delta that came over a link; tells whether it brought anything new.
-    fn merge(&mut self, now: Time, link: LinkId, delta: &Delta<'_>, effects: &mut Effects) -> bool {
-        match self.counters.merge(delta) {
-            Ok(merged) => {
-                self.totals.gaps += u64::from(merged.gap);
-                if merged.news && self.is_kept {
-                    effects.journal.add_delta(delta);
-                }
-                return merged.news;
-            }
-            Err(MergeError::Full) => self.totals.refused_full += 1,
-            Err(MergeError::ForeignWriter) => self.foreign_writer(now, link, effects),
-        }
-        false
-    }
-
-    fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
-        self.totals.foreign_writes += 1;
-        if let Some(peer) = self.links.peer_of(link).map(|peer| peer.node) {
-            effects.at_once.push(Effect::Event(Event::ForeignWriter { peer }));
-        }
-        let reason = MergeError::ForeignWriter.to_string();
-        let outcome = self.links.protocol_error(link, reason, context!(self, now, effects));
-        self.settle(now, outcome, effects);
-    }
-
-    fn merge_standings(&mut self, now: Time, standings: &[Standing], effects: &mut Effects) {
-        let out = &mut effects.at_once;
-        let news = self.peers.merge_standings(now, standings, &mut self.totals, out);
-        self.tell_standings(now, &news, effects);
-    }
-
-    /// Journals records that are new here and passes them on to every peer.
-    fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
-        if self.is_kept {
-            news.iter().for_each(|standing| effects.journal.add_standing(standing));
-        }
-        let links = self.links.established();
-        self.send_standings(&links, news, effects);
-        self.settle_changes(now, effects);
-    }
-
-    fn send_standings(&mut self, links: &[LinkId], all: &[Standing], effects: &mut Effects) {
-        if links.is_empty() {
-            return;
-        }
-        for standings in all.chunks(STANDINGS_A_FRAME) {
-            let bytes = codec::encode(&Message::Membership(standings.to_vec()));
-            let length = bytes.len() as u64 + FRAME_LENGTH_BYTES;
-            self.totals.link_bytes_sent += length * links.len() as u64;
-            effects.after_sync.push(Effect::Frame { links: links.to_vec(), bytes });
-        }
-    }
-
-    /// Carries over to links what has changed about peers; tells whether something has.
-    fn settle_changes(&mut self, now: Time, effects: &mut Effects) -> bool {
-        let changes = self.peers.take_changes();
-        for change in &changes {
-            if let Change::Removed(node, standings) = change
-                && let Some(link) = self.links.to_peer(*node)
-            {
-                let goodbye = Goodbye::Removed(standings.clone());
-                let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
-                self.settle(now, outcome, effects);
-            }
-            if let Change::Up(node) = change
-                && self.is_kept
-                && let Some(identity) = self.peers.up_member(*node)
-            {
-                effects.journal.add_peer(identity);
-            }
-        }
-        if !changes.is_empty() {
-            self.links.look_again(now);
-        }
-        !changes.is_empty()
-    }
-
-    /// Carries over to replication and peers what has become of a link.
-    fn settle(&mut self, now: Time, outcome: Outcome, effects: &mut Effects) {
-        for link in self.links.take_replaced() {
-            self.replication.link_down(link);
-        }
-        match outcome {
-            Outcome::None => {}
-            Outcome::Established(link, peer) => {
-                self.replication.link_up(now, link, peer.node, peer.origin);
-                let all: Vec<Standing> = self.peers.registry().records().collect();
-                self.send_standings(&[link], &all, effects);
-            }
-            Outcome::Ended(link) => self.replication.link_down(link),
-            Outcome::OurIdIsInUse(link) => {
-                self.replication.link_down(link);
-                self.take_fresh_id(now, effects);
-            }
-            Outcome::PeerLeaves(link, peer) => {
-                self.replication.link_down(link);
-                self.peers.left(now, &peer, &mut self.totals, &mut effects.at_once);
-            }
-            Outcome::WeAreRemoved(link, standings) => {
-                self.replication.link_down(link);
-                self.merge_standings(now, &standings, effects);
-            }
-        }
-    }
-
-    /// Another process answers under our NodeId.
-    fn take_fresh_id(&mut self, now: Time, effects: &mut Effects) {
-        // Those in their handshake, too: their other side has heard the old id.
-        for link in self.links.all() {
-            let goodbye = Goodbye::NotAMember;
-            let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
-            self.settle(now, outcome, effects);
-        }
-        self.peers.take_fresh_id(now, &mut effects.at_once);
     }
 
     fn leave(&mut self, now: Time, effects: &mut Effects) {

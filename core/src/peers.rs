@@ -8,11 +8,15 @@
 //!
 //! Rejected: foca's own renewal of identities. A removed node would renew itself for ever.
 
+mod asks;
+mod notifications;
+mod rumours;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
-use foca::{AccumulatingRuntime, Foca, Member, OwnedNotification, PostcardCodec, State, Timer};
+use foca::{AccumulatingRuntime, Foca, Member, PostcardCodec, State, Timer};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
@@ -25,39 +29,12 @@ use crate::status::{PeerState, Totals};
 use crate::swim_packet;
 use crate::time::Time;
 
-/// How long a peer that was registered by hand may take to answer.
-const REGISTERED_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The time between asks of an address that was registered by hand, or of a seed while alone.
-const ASK_EVERY: Duration = Duration::from_millis(500);
-
-/// The time between asks of a seed while not alone: its name may resolve to new nodes.
-const ASK_SEEDS_EVERY: Duration = Duration::from_secs(15);
-
-/// The time between announcements to a member that is down. A partition may heal after hours and
-/// shall be healed within seconds, so this never grows.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
-
-/// Announcements to down members at one time; the others' turns come later.
-const ANNOUNCE_AT_ONCE: usize = 16;
-
-/// How often a rumour is announced to before it is forgotten, and the time between.
-const RUMOUR_TRIES: u32 = 4;
-const RUMOUR_EVERY: Duration = Duration::from_millis(250);
-
-/// Rumours at one time. They come from beacons and hellos, whose number strangers choose.
-const RUMOURS_MAX: usize = 256;
+use asks::{ASKS_MAX, Ask};
+use notifications::REJOIN_MIN;
+use rumours::{ANNOUNCE_EVERY, RUMOURS_MAX, Rumour};
 
 /// Members that are down and remembered; beyond it the one that is down longest is forgotten.
 pub(crate) const DOWN_MAX: usize = 256;
-
-/// Addresses that are being asked because of seeds or registrations.
-const ASKS_MAX: usize = 256;
-
-/// How long to wait before coming back after the others took us for dead, and what it grows to
-/// when that happens again and again.
-const REJOIN_MIN: Duration = Duration::from_millis(100);
-const REJOIN_MAX: Duration = Duration::from_secs(5);
 
 /// Notices to removed nodes in a second.
 const NOTICES_PER_SECOND: u32 = 10;
@@ -123,25 +100,6 @@ struct Peer {
     is_superseded: bool,
     /// Whether it was told to be suspect and has not been told to be anything else since.
     is_suspect: bool,
-}
-
-#[derive(Debug)]
-struct Rumour {
-    identity: Identity,
-    tries: u32,
-    next: Time,
-}
-
-/// An address that is asked for its identity.
-#[derive(Debug)]
-struct Ask {
-    given: String,
-    address: Address,
-    next: Time,
-    /// Sequence numbers of the last beacons that were sent there.
-    sequences: [u64; 4],
-    /// A registration by hand ends here; a seed is asked for ever.
-    until: Option<Time>,
 }
 
 /// Everyone that this node has been told of.
@@ -333,95 +291,6 @@ impl Peers {
         self.give_up_asks(now, out);
     }
 
-    /// The addresses that are to be asked now.
-    pub fn due_asks(&mut self, now: Time) -> Vec<Address> {
-        let every = if self.swim.num_members() == 0 { ASK_EVERY } else { ASK_SEEDS_EVERY };
-        let mut due = Vec::new();
-        for ask in self.asks.iter_mut().filter(|ask| ask.next <= now) {
-            ask.next = now + if ask.until.is_some() { ASK_EVERY } else { every };
-            due.push(ask.address.clone());
-        }
-        due
-    }
-
-    /// Notes the beacon with which an address was asked.
-    pub fn asked(&mut self, address: &Address, sequence: u64) {
-        for ask in self.asks.iter_mut().filter(|ask| ask.address == *address) {
-            ask.sequences.rotate_right(1);
-            ask.sequences[0] = sequence;
-        }
-    }
-
-    /// Someone answered the beacon with this sequence number.
-    pub fn answered(
-        &mut self,
-        now: Time,
-        sequence: u64,
-        identity: Identity,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
-        let registered = self
-            .asks
-            .iter()
-            .position(|ask| ask.until.is_some() && ask.sequences.contains(&sequence));
-        let mut lifted = Vec::new();
-        if let Some(at) = registered {
-            let ask = self.asks.swap_remove(at);
-            if self.aliases.len() < ASKS_MAX {
-                self.aliases.insert(ask.given, identity.node);
-            }
-            if self.registry.is_removed(&identity) {
-                // It has moved since it was removed: the operator registered it where it is now.
-                lifted = self.registry.register(&[Key::Node(identity.node)]);
-                self.notify(now, &identity, Destination::Address(ask.address), out);
-            }
-        }
-        self.rumour(now, identity, totals, out);
-        lifted
-    }
-
-    /// Someone is said to be there: announces us to it, unless it is known to answer.
-    pub fn rumour(
-        &mut self,
-        now: Time,
-        identity: Identity,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) {
-        if identity.node == self.me.node || self.has_left {
-            return;
-        }
-        if self.registry.is_removed(&identity) {
-            let to = Destination::Address(identity.address.clone());
-            self.notify(now, &identity, to, out);
-            return;
-        }
-        let to = Destination::Address(identity.address.clone());
-        self.tell_what_it_missed(now, &identity, to, out);
-        let known = self.peers.get(&identity.node);
-        if known.is_some_and(|peer| peer.is_up && peer.identity.origin == identity.origin) {
-            return;
-        }
-        if !self.rumours.contains_key(&identity.node) && self.rumours.len() < RUMOURS_MAX {
-            let node = identity.node;
-            if known.is_none() {
-                self.tell_joining(&identity, out);
-            }
-            self.rumours.insert(node, Rumour { identity, tries: 0, next: now });
-            self.announce_rumours(now, totals, out);
-        }
-    }
-
-    fn tell_joining(&mut self, identity: &Identity, out: &mut Vec<Effect>) {
-        if self.joining.len() == RUMOURS_MAX {
-            self.joining.clear();
-        }
-        if self.joining.insert(identity.origin) {
-            out.push(Effect::Event(Event::PeerJoining(identity.address.to_string())));
-        }
-    }
-
     /// A message of the membership protocol has arrived.
     ///
     /// # Errors
@@ -474,54 +343,6 @@ impl Peers {
             let later = Identity { address: sender.address.clone(), ..known.identity.clone() };
             let _ = self.swim.announce(later, &mut self.runtime);
         }
-    }
-
-    /// An operator takes a peer in: the records that must be journaled and told to others.
-    pub fn register(
-        &mut self,
-        now: Time,
-        name: &PeerName,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
-        if self.is_me(name) {
-            return Vec::new();
-        }
-        let mut keys = vec![Key::Address(name.address.clone())];
-        keys.extend(name.resolved.iter().map(|socket| Key::Address((*socket).into())));
-        let known: Vec<(NodeId, bool)> =
-            self.found(name).map(|peer| (peer.identity.node, peer.is_up)).collect();
-        keys.extend(known.iter().map(|(node, _)| Key::Node(*node)));
-        let lifted = self.registry.register(&keys);
-        for standing in &lifted {
-            out.push(Effect::Event(Event::PeerRegistered(standing.clone())));
-        }
-        if let Some((node, _)) = known.iter().find(|(_, is_up)| *is_up)
-            && lifted.is_empty()
-        {
-            if self.aliases.len() < ASKS_MAX {
-                self.aliases.insert(name.given.clone(), *node);
-            }
-            return lifted;
-        }
-        if !lifted.is_empty() {
-            let bytes = self.envelope.seal(&Datagram::Standing(lifted.clone()));
-            out.push(Effect::Datagram { to: Destination::Address(name.address.clone()), bytes });
-        }
-        let is_asked =
-            self.asks.iter().any(|ask| ask.until.is_some() && ask.address == name.address);
-        if !is_asked && self.asks.len() < ASKS_MAX {
-            out.push(Effect::Event(Event::PeerJoining(name.given.clone())));
-            self.asks.push(Ask {
-                given: name.given.clone(),
-                address: name.address.clone(),
-                next: now,
-                sequences: [0; 4],
-                until: Some(now + REGISTERED_PATIENCE),
-            });
-        }
-        self.flush(now, totals, out);
-        lifted
     }
 
     /// An operator removes a peer: the records that must be journaled and told to others.
@@ -774,204 +595,8 @@ impl Peers {
         self.flush(now, totals, out);
     }
 
-    fn announce_rumours(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        let mut due = Vec::new();
-        self.rumours.retain(|_, rumour| {
-            if rumour.next > now {
-                return true;
-            }
-            if rumour.tries >= RUMOUR_TRIES {
-                return false;
-            }
-            rumour.tries += 1;
-            rumour.next = now + RUMOUR_EVERY * rumour.tries;
-            due.push(rumour.identity.clone());
-            true
-        });
-        for identity in due {
-            let _ = self.swim.announce(identity, &mut self.runtime);
-        }
-        self.flush(now, totals, out);
-    }
-
-    fn announce_to_down(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        if self.am_removed() {
-            return;
-        }
-        let mut down: Vec<&mut Peer> = self
-            .peers
-            .values_mut()
-            .filter(|peer| !peer.is_up && !peer.is_superseded)
-            .filter(|peer| !self.registry.is_removed(&peer.identity))
-            .collect();
-        down.sort_by_key(|peer| peer.announced);
-        for peer in down.into_iter().take(ANNOUNCE_AT_ONCE) {
-            peer.announced = now;
-            let _ = self.swim.announce(peer.identity.clone(), &mut self.runtime);
-        }
-        self.flush(now, totals, out);
-    }
-
-    fn give_up_asks(&mut self, now: Time, out: &mut Vec<Effect>) {
-        self.asks.retain(|ask| {
-            let is_over = ask.until.is_some_and(|until| until <= now);
-            if is_over {
-                out.push(Effect::Event(Event::PeerNeverAnswered(ask.given.clone())));
-            }
-            !is_over
-        });
-    }
-
-    /// Carries out what foca wants done.
-    fn flush(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        loop {
-            while let Some((after, timer)) = self.runtime.to_schedule() {
-                self.timers_ever += 1;
-                self.timers.insert((now + after, self.timers_ever), timer);
-            }
-            while let Some((to, packet)) = self.runtime.to_send() {
-                totals.swim_sent += 1;
-                let bytes = self.envelope.seal(&Datagram::Swim(&packet));
-                out.push(Effect::Datagram { to: Destination::Address(to.address), bytes });
-            }
-            match self.runtime.to_notify() {
-                Some(note) => self.note(now, note, out),
-                None if self.runtime.backlog() == 0 => break,
-                None => {}
-            }
-        }
-        self.tell_suspects(out);
-        self.forget_longest_down();
-    }
-
-    /// Tells of whom is suspected since it was last looked, and of whom no more. foca tells of ups
-    /// and downs only.
-    fn tell_suspects(&mut self, out: &mut Vec<Effect>) {
-        let members = self.swim.iter_members().filter(|member| member.state() == State::Suspect);
-        let suspects: Vec<NodeId> = members.map(|member| member.id().node).collect();
-        for (node, peer) in &mut self.peers {
-            let is_member = peer.is_up && !peer.is_superseded;
-            let is_suspect = is_member && !suspects.is_empty() && suspects.contains(node);
-            if is_suspect && !peer.is_suspect {
-                out.push(Effect::Event(Event::PeerSuspect(peer.identity.clone())));
-            } else if !is_suspect && peer.is_suspect && is_member {
-                out.push(Effect::Event(Event::PeerTrusted(peer.identity.clone())));
-            }
-            peer.is_suspect = is_suspect;
-        }
-    }
-
-    fn note(&mut self, now: Time, note: OwnedNotification<Identity>, out: &mut Vec<Effect>) {
-        match note {
-            OwnedNotification::MemberUp(identity) => self.is_up(now, identity, out),
-            OwnedNotification::MemberDown(identity) => {
-                self.rumours.remove(&identity.node);
-                if let Some(peer) = self.peers.get_mut(&identity.node) {
-                    if peer.is_up && !peer.is_superseded {
-                        out.push(Effect::Event(Event::PeerDown(identity.clone())));
-                    }
-                    peer.is_up = false;
-                    peer.since = now;
-                    peer.identity = identity;
-                }
-            }
-            OwnedNotification::Rename(_, identity) => {
-                if let Some(peer) = self.peers.get_mut(&identity.node) {
-                    peer.identity = identity;
-                }
-            }
-            OwnedNotification::Defunct => self.plan_rejoin(now),
-            OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Rejoin(_) => {}
-        }
-    }
-
-    fn is_up(&mut self, now: Time, identity: Identity, out: &mut Vec<Effect>) {
-        self.rumours.remove(&identity.node);
-        if identity.address == self.me.address {
-            // What is sent to our address reaches us, so nobody else lives there. Others decide
-            // by the later start, and a wall clock may have been set back since the other's.
-            if identity.boot > self.me.boot {
-                self.boot_to_beat = self.boot_to_beat.max(identity.boot);
-                self.plan_rejoin(now);
-            }
-            self.declare_down(identity);
-            return;
-        }
-        // An answer from an address settles who lives there: of two nodes, the later start.
-        let rivals: Vec<Identity> = self
-            .peers
-            .values()
-            .filter(|peer| peer.identity.address == identity.address)
-            .filter(|peer| peer.identity.node != identity.node && !peer.is_superseded)
-            .map(|peer| peer.identity.clone())
-            .collect();
-        let is_late =
-            |rival: &Identity| rival.boot > identity.boot && self.is_member_up(rival.node);
-        if rivals.iter().any(is_late) {
-            self.insert_up(now, identity.clone(), true);
-            self.declare_down(identity);
-            return;
-        }
-        for rival in rivals {
-            if let Some(peer) = self.peers.get_mut(&rival.node) {
-                peer.is_superseded = true;
-                if peer.is_up {
-                    out.push(Effect::Event(Event::PeerDown(rival.clone())));
-                    self.declare_down(rival);
-                }
-            }
-        }
-        out.push(Effect::Event(Event::PeerUp(identity.clone())));
-        self.changes.push(Change::Up(identity.node));
-        self.insert_up(now, identity, false);
-    }
-
-    fn insert_up(&mut self, now: Time, identity: Identity, is_superseded: bool) {
-        let node = identity.node;
-        let peer = Peer {
-            identity,
-            is_up: true,
-            since: now,
-            announced: now,
-            is_superseded,
-            is_suspect: false,
-        };
-        self.peers.insert(node, peer);
-    }
-
     fn is_member_up(&self, node: NodeId) -> bool {
         self.peers.get(&node).is_some_and(|peer| peer.is_up)
-    }
-
-    fn plan_rejoin(&mut self, now: Time) {
-        if self.has_left || self.rejoin.is_some() {
-            return;
-        }
-        let quiet = now.since(self.rejoined) > 2 * REJOIN_MAX;
-        self.rejoin_wait = if quiet { REJOIN_MIN } else { (2 * self.rejoin_wait).min(REJOIN_MAX) };
-        // Half of the wait is chance, so that two sides that declared each other down do not
-        // return in step.
-        let wait_ms = u32::try_from(self.rejoin_wait.as_millis()).unwrap_or(u32::MAX);
-        let jitter = self.chance.next_u32() % wait_ms.max(1);
-        self.rejoin =
-            Some(now + self.rejoin_wait / 2 + Duration::from_millis(u64::from(jitter / 2)));
-    }
-
-    fn forget_longest_down(&mut self) {
-        let down = self.peers.values().filter(|peer| !peer.is_up).count();
-        if down <= DOWN_MAX {
-            return;
-        }
-        let longest = self
-            .peers
-            .values()
-            .filter(|peer| !peer.is_up)
-            .min_by_key(|peer| peer.since)
-            .map(|peer| peer.identity.clone());
-        if let Some(identity) = longest {
-            self.peers.remove(&identity.node);
-            let _ = self.swim.handle_timer(Timer::RemoveDown(identity), &mut self.runtime);
-        }
     }
 }
 

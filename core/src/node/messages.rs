@@ -1,0 +1,297 @@
+//! What other nodes say: datagrams, frames of links, and what follows from them for the rooms that
+//! do not know each other.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Node, context};
+use crate::codec::{self, CodecError, Datagram, Goodbye, Message};
+use crate::counters::MergeError;
+use crate::delta::Delta;
+use crate::discovery::Heard;
+use crate::effects::{Destination, Effect, Effects, Event, LinkId};
+use crate::links::{Context, FRAME_LENGTH_BYTES, Outcome};
+use crate::peers::{Change, SwimError};
+use crate::registry::Standing;
+use crate::time::Time;
+
+/// Records in one frame: a quarter of a megabyte of them at most.
+const STANDINGS_A_FRAME: usize = 512;
+
+impl Node {
+    pub(super) fn datagram(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        bytes: &[u8],
+        effects: &mut Effects,
+    ) {
+        let envelope = self.envelope.clone();
+        match envelope.open(bytes) {
+            Ok(Datagram::Beacon(beacon)) => {
+                // Two alone would never find a third to tell them (rule 27).
+                let is_copy = self.peers.is_ours_elsewhere(&beacon.identity);
+                match self.discovery.hear(now, from, &beacon, self.peers.me()) {
+                    Heard::Nothing => {}
+                    Heard::Limited => self.totals.beacons_limited += 1,
+                    Heard::Rumour { answer } => {
+                        self.totals.beacons_heard += 1;
+                        let is_removed = self.peers.registry().is_removed(&beacon.identity);
+                        let out = &mut effects.at_once;
+                        // Before the answer: if we were removed, who asks because an operator
+                        // registers us must know that there is something to lift.
+                        self.peers.rumour(now, beacon.identity, &mut self.totals, out);
+                        if let Some(answer) = answer
+                            && !is_removed
+                        {
+                            self.totals.beacons_sent += 1;
+                            let bytes = envelope.seal(&Datagram::Beacon(answer));
+                            let to = Destination::Socket(from);
+                            effects.at_once.push(Effect::Datagram { to, bytes });
+                        }
+                    }
+                    Heard::Answer(sequence) => {
+                        self.totals.beacons_heard += 1;
+                        let out = &mut effects.at_once;
+                        let identity = beacon.identity;
+                        let totals = &mut self.totals;
+                        let news = self.peers.answered(now, sequence, identity, totals, out);
+                        self.tell_standings(now, &news, effects);
+                    }
+                }
+                if is_copy {
+                    self.take_fresh_id(now, effects);
+                }
+            }
+            Ok(Datagram::Swim(packet)) => {
+                self.totals.swim_received += 1;
+                let out = &mut effects.at_once;
+                match self.peers.handle_swim(now, packet, from, &mut self.totals, out) {
+                    Ok(()) => {}
+                    Err(SwimError::Malformed) => self.totals.datagrams_malformed += 1,
+                    Err(SwimError::Removed) => self.totals.datagrams_removed += 1,
+                }
+            }
+            Ok(Datagram::Standing(standings)) => {
+                self.merge_standings(now, &standings, effects);
+            }
+            Err(CodecError::Foreign(foreign)) => {
+                self.totals.datagrams_foreign += 1;
+                if self.strangers.allow(now) {
+                    let event = Event::Stranger { from: from.to_string(), reason: foreign };
+                    effects.at_once.push(Effect::Event(event));
+                }
+            }
+            Err(_) => self.totals.datagrams_malformed += 1,
+        }
+        self.settle_changes(now, effects);
+    }
+
+    pub(super) fn frame(&mut self, now: Time, link: LinkId, frame: &Bytes, effects: &mut Effects) {
+        let Some(is_established) = self.links.heard(link, now) else { return };
+        self.totals.link_bytes_received += frame.len() as u64 + FRAME_LENGTH_BYTES;
+        let message = match codec::decode(frame) {
+            Ok(message) => message,
+            Err(error) => {
+                let cx = context!(self, now, effects);
+                let outcome = self.links.protocol_error(link, error.to_string(), cx);
+                return self.settle(now, outcome, effects);
+            }
+        };
+        if !is_established || matches!(message, Message::Goodbye(_)) {
+            let outcome = self.links.handshake(link, frame, &message, context!(self, now, effects));
+            return self.settle(now, outcome, effects);
+        }
+        self.message(now, link, frame, message, effects);
+    }
+
+    fn message(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        frame: &Bytes,
+        message: Message<'_>,
+        effects: &mut Effects,
+    ) {
+        match message {
+            Message::Push { after, batches, age_us, entries } => {
+                let Some(origin) = self.replication.pusher(link) else { return };
+                self.totals.deltas_received += 1;
+                let delta = Delta { origin, after, upto: after + batches, entries };
+                if self.merge(now, link, &delta, effects) {
+                    let (batch, age) = (self.batch + 1, Duration::from_micros(age_us));
+                    self.arrivals.merged(now, batch, age, self.links.one_way(link));
+                }
+                self.replication.pushed(link);
+            }
+            Message::Confirm(version) => {
+                if version > self.counters.our_version() {
+                    return self.foreign_writer(now, link, effects);
+                }
+                self.replication.confirmed(now, link, version, &mut self.totals);
+            }
+            Message::DigestHash(hash) => self.replication.hear_hash(link, hash),
+            Message::DigestPart { first, last, rows } => {
+                let (ours, version) = (self.counters.our_origin(), self.counters.our_version());
+                if rows.iter().any(|row| row.origin == ours && row.version > version) {
+                    return self.foreign_writer(now, link, effects);
+                }
+                let (counters, totals) = (&self.counters, &mut self.totals);
+                self.replication.hear_digest(
+                    now,
+                    link,
+                    (first, last),
+                    &rows,
+                    counters,
+                    totals,
+                    effects,
+                );
+            }
+            Message::Ask { request, wants } => {
+                self.replication.asked(link, request, &wants, &self.counters, &mut self.totals);
+            }
+            Message::Part { request, index, last, deltas } => {
+                let slots = deltas.iter().map(|delta| delta.entries.len()).sum();
+                let part = (request, index, last);
+                let may_claim =
+                    self.replication.part_came(now, link, part, slots, &mut self.totals, effects);
+                for mut delta in deltas {
+                    if !may_claim {
+                        delta.after = delta.upto;
+                    }
+                    self.merge(now, link, &delta, effects);
+                }
+            }
+            Message::PartTaken { request, index } => {
+                self.replication.part_taken(link, request, index);
+            }
+            Message::Membership(standings) => self.merge_standings(now, &standings, effects),
+            Message::Ping => self.links.send(link, &Message::Pong, context!(self, now, effects)),
+            Message::Pong => self.links.pong(link, now),
+            Message::Hello(_) | Message::Proof(_) | Message::Welcome | Message::Goodbye(_) => {
+                let outcome =
+                    self.links.handshake(link, frame, &message, context!(self, now, effects));
+                self.settle(now, outcome, effects);
+            }
+        }
+    }
+
+    /// Merges a delta that came over a link; tells whether it brought anything new.
+    fn merge(&mut self, now: Time, link: LinkId, delta: &Delta<'_>, effects: &mut Effects) -> bool {
+        match self.counters.merge(delta) {
+            Ok(merged) => {
+                self.totals.gaps += u64::from(merged.gap);
+                if merged.news && self.is_kept {
+                    effects.journal.add_delta(delta);
+                }
+                return merged.news;
+            }
+            Err(MergeError::Full) => self.totals.refused_full += 1,
+            Err(MergeError::ForeignWriter) => self.foreign_writer(now, link, effects),
+        }
+        false
+    }
+
+    fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
+        self.totals.foreign_writes += 1;
+        if let Some(peer) = self.links.peer_of(link).map(|peer| peer.node) {
+            effects.at_once.push(Effect::Event(Event::ForeignWriter { peer }));
+        }
+        let reason = MergeError::ForeignWriter.to_string();
+        let outcome = self.links.protocol_error(link, reason, context!(self, now, effects));
+        self.settle(now, outcome, effects);
+    }
+
+    fn merge_standings(&mut self, now: Time, standings: &[Standing], effects: &mut Effects) {
+        let out = &mut effects.at_once;
+        let news = self.peers.merge_standings(now, standings, &mut self.totals, out);
+        self.tell_standings(now, &news, effects);
+    }
+
+    /// Journals records that are new here and passes them on to every peer.
+    pub(super) fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
+        if self.is_kept {
+            news.iter().for_each(|standing| effects.journal.add_standing(standing));
+        }
+        let links = self.links.established();
+        self.send_standings(&links, news, effects);
+        self.settle_changes(now, effects);
+    }
+
+    fn send_standings(&mut self, links: &[LinkId], all: &[Standing], effects: &mut Effects) {
+        if links.is_empty() {
+            return;
+        }
+        for standings in all.chunks(STANDINGS_A_FRAME) {
+            let bytes = codec::encode(&Message::Membership(standings.to_vec()));
+            let length = bytes.len() as u64 + FRAME_LENGTH_BYTES;
+            self.totals.link_bytes_sent += length * links.len() as u64;
+            effects.after_sync.push(Effect::Frame { links: links.to_vec(), bytes });
+        }
+    }
+
+    /// Carries over to links what has changed about peers; tells whether something has.
+    pub(super) fn settle_changes(&mut self, now: Time, effects: &mut Effects) -> bool {
+        let changes = self.peers.take_changes();
+        for change in &changes {
+            if let Change::Removed(node, standings) = change
+                && let Some(link) = self.links.to_peer(*node)
+            {
+                let goodbye = Goodbye::Removed(standings.clone());
+                let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
+                self.settle(now, outcome, effects);
+            }
+            if let Change::Up(node) = change
+                && self.is_kept
+                && let Some(identity) = self.peers.up_member(*node)
+            {
+                effects.journal.add_peer(identity);
+            }
+        }
+        if !changes.is_empty() {
+            self.links.look_again(now);
+        }
+        !changes.is_empty()
+    }
+
+    /// Carries over to replication and peers what has become of a link.
+    pub(super) fn settle(&mut self, now: Time, outcome: Outcome, effects: &mut Effects) {
+        for link in self.links.take_replaced() {
+            self.replication.link_down(link);
+        }
+        match outcome {
+            Outcome::None => {}
+            Outcome::Established(link, peer) => {
+                self.replication.link_up(now, link, peer.node, peer.origin);
+                let all: Vec<Standing> = self.peers.registry().records().collect();
+                self.send_standings(&[link], &all, effects);
+            }
+            Outcome::Ended(link) => self.replication.link_down(link),
+            Outcome::OurIdIsInUse(link) => {
+                self.replication.link_down(link);
+                self.take_fresh_id(now, effects);
+            }
+            Outcome::PeerLeaves(link, peer) => {
+                self.replication.link_down(link);
+                self.peers.left(now, &peer, &mut self.totals, &mut effects.at_once);
+            }
+            Outcome::WeAreRemoved(link, standings) => {
+                self.replication.link_down(link);
+                self.merge_standings(now, &standings, effects);
+            }
+        }
+    }
+
+    /// Another process answers under our NodeId.
+    fn take_fresh_id(&mut self, now: Time, effects: &mut Effects) {
+        // Those in their handshake, too: their other side has heard the old id.
+        for link in self.links.all() {
+            let goodbye = Goodbye::NotAMember;
+            let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
+            self.settle(now, outcome, effects);
+        }
+        self.peers.take_fresh_id(now, &mut effects.at_once);
+    }
+}

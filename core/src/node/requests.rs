@@ -1,0 +1,232 @@
+//! What clients ask: operations on counters, queries, and what has to wait for its answer.
+
+use std::time::Duration;
+
+use super::Node;
+use crate::counters::{SOUGHT_MAX, Sought};
+use crate::effects::{
+    Answer, Behind, Effect, Effects, Op, Query, Refusal, Row, Share, Token, Value,
+};
+use crate::identity::{Address, OriginId, Version};
+use crate::order::Window;
+use crate::time::Time;
+
+/// Most operations that one request may hold: as many as `POST /batch` takes.
+pub const REQUEST_OPS_MAX: usize = 10_000;
+
+/// Most names that one step of a scan tells.
+pub const SCAN_NAMES_MAX: usize = 10_000;
+
+/// Clients that wait for confirmations; more are answered at once.
+const AWAITS_MAX: usize = 1024;
+
+/// How long a raise may wait for this node to catch up.
+const RAISE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Raises that wait; more are refused at once.
+const PARKED_MAX: usize = 1024;
+
+/// How long after its start a node that looks for others holds itself for behind: the time in
+/// which its first calls are answered.
+pub(super) const SETTLING: Duration = Duration::from_millis(1000);
+
+/// A request with a raise that waits until this node is not known to be behind.
+#[derive(Debug)]
+pub(super) struct Parked {
+    pub(super) token: Token,
+    pub(super) ops: Vec<Op>,
+    pub(super) until: Time,
+}
+
+/// A client that waits until peers have confirmed a version of our own.
+#[derive(Debug)]
+pub(super) struct Awaiting {
+    pub(super) token: Token,
+    pub(super) version: Version,
+    pub(super) peers: usize,
+    pub(super) until: Option<Time>,
+}
+
+impl Node {
+    pub(super) fn request(&mut self, now: Time, token: Token, ops: Vec<Op>, effects: &mut Effects) {
+        let raises = ops.iter().any(|op| matches!(op, Op::Raise { .. }));
+        if raises && let Some(behind) = self.behind(now) {
+            if self.parked.len() < PARKED_MAX {
+                self.parked.push_back(Parked { token, ops, until: now + RAISE_PATIENCE });
+            } else {
+                self.apply(now, token, &ops, Some(behind), effects);
+            }
+            return;
+        }
+        self.apply(now, token, &ops, None, effects);
+    }
+
+    fn apply(
+        &mut self,
+        now: Time,
+        token: Token,
+        ops: &[Op],
+        behind: Option<Behind>,
+        effects: &mut Effects,
+    ) {
+        let mut results = Vec::with_capacity(ops.len());
+        let mut sought = Vec::with_capacity(ops.len().min(SOUGHT_MAX));
+        let before = self.totals.writes();
+        for ops in ops.chunks(SOUGHT_MAX) {
+            self.counters.seek(ops.iter().map(|op| op.name().as_bytes()), &mut sought);
+            for (op, sought) in ops.iter().zip(&sought) {
+                let result = self.apply_one(op, sought, behind);
+                match result {
+                    Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
+                    Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
+                    Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
+                    Ok(_) | Err(Refusal::Untouched) => {}
+                }
+                results.push(result);
+                if self.counters.is_open_batch_full() {
+                    self.close_version(effects);
+                }
+            }
+        }
+        // What the request changed is in the version that is open, or in the last one that closed.
+        let is_write = self.totals.writes() > before;
+        let version = if is_write { self.counters.newest_version() } else { 0 };
+        if is_write {
+            self.opened.get_or_insert(now);
+        }
+        effects.after_sync.push(Effect::Reply { token, results, version });
+    }
+
+    fn apply_one(
+        &mut self,
+        op: &Op,
+        sought: &Sought<'_>,
+        behind: Option<Behind>,
+    ) -> Result<Value, Refusal> {
+        match op {
+            Op::Add { by, .. } => {
+                self.totals.increments += 1;
+                self.counters.add_to(sought, *by)
+            }
+            Op::Get { .. } => {
+                self.totals.reads += 1;
+                Ok(self.counters.value_of(sought))
+            }
+            Op::Find { .. } => {
+                self.totals.reads += 1;
+                self.counters.touched_of(sought).ok_or(Refusal::Untouched)
+            }
+            Op::Raise { to, .. } => {
+                self.totals.raises += 1;
+                match behind {
+                    Some(behind) => Err(Refusal::Behind(behind)),
+                    None => self.counters.raise_to(sought, *to),
+                }
+            }
+        }
+    }
+
+    /// Answers a query, or has it wait.
+    pub(super) fn answer(&mut self, token: Token, query: Query) -> Option<Answer> {
+        Some(match query {
+            Query::Size => Answer::Size(self.counters.len()),
+            Query::Scan { from, count } => {
+                let from = usize::try_from(from).unwrap_or(usize::MAX);
+                let names = self.counters.names_from(from, count.clamp(1, SCAN_NAMES_MAX));
+                let next = from.saturating_add(names.len());
+                let is_over = next >= self.counters.len();
+                Answer::Scanned { names, next: if is_over { 0 } else { next as u64 } }
+            }
+            Query::Origins { name } => {
+                let shares = self.counters.slots_of(name.as_str()).map(|view| Share {
+                    origin: view.origin,
+                    address: self.address_of(view.origin),
+                    slot: view.slot,
+                    version: view.version,
+                });
+                Answer::Origins(shares.collect())
+            }
+            Query::List { prefix, after, limit } => {
+                let window = Window { prefix, after, limit };
+                if self.order.ask(token, window, &self.counters) {
+                    return None;
+                }
+                Answer::Busy
+            }
+            Query::Changes { wait: true } => {
+                self.counters.watch_changes();
+                self.watcher = Some(token);
+                return None;
+            }
+            Query::Changes { wait: false } => {
+                self.counters.watch_changes();
+                let (rows, more) = self.counters.take_changes();
+                Answer::Changes { rows, more }
+            }
+            Query::IgnoreChanges => {
+                self.counters.ignore_changes();
+                Answer::Changes { rows: Vec::new(), more: false }
+            }
+        })
+    }
+
+    /// Answers whoever waits for changes.
+    pub(super) fn answer_watcher(&mut self, rows: Vec<Row>, more: bool, effects: &mut Effects) {
+        if let Some(token) = self.watcher.take() {
+            let answer = Answer::Changes { rows, more };
+            effects.after_sync.push(Effect::Answer { token, answer });
+        }
+    }
+
+    fn address_of(&self, origin: OriginId) -> Option<Address> {
+        let me = self.peers.me();
+        std::iter::once(me)
+            .chain(self.peers.up())
+            .find(|identity| identity.origin == origin)
+            .map(|identity| identity.address.clone())
+    }
+
+    /// Answers those whose version enough peers have confirmed, or whose patience is over.
+    pub(super) fn answer_awaiting(&mut self, now: Time, effects: &mut Effects) {
+        let full = self.awaiting.len() > AWAITS_MAX;
+        let replication = &self.replication;
+        self.awaiting.retain(|awaiting| {
+            let confirmed = replication.confirmed_by(awaiting.version);
+            let is_over = awaiting.until.is_some_and(|until| until <= now);
+            if confirmed < awaiting.peers && !is_over && !full {
+                return true;
+            }
+            let answer = Answer::Confirmed(confirmed);
+            effects.after_sync.push(Effect::Answer { token: awaiting.token, answer });
+            false
+        });
+    }
+
+    /// In what way this node is known to be behind its peers (rule 22).
+    fn behind(&self, now: Time) -> Option<Behind> {
+        if self.peers.am_removed() {
+            return None;
+        }
+        let mut up = self.peers.up().peekable();
+        let looks_for_others = self.discovery.next_deadline().is_some()
+            || self.peers.has_seeds()
+            || self.peers.has_met_anyone();
+        if up.peek().is_none() && looks_for_others && now < self.started + SETTLING {
+            return Some(Behind::Starting);
+        }
+        up.find(|peer| self.links.to_peer(peer.node).is_none())
+            .map(|peer| Behind::NotCompared(peer.node))
+            .or_else(|| self.replication.behind(&self.counters))
+    }
+
+    pub(super) fn retry_parked(&mut self, now: Time, effects: &mut Effects) {
+        self.settles = self.settles.filter(|settles| *settles > now);
+        let behind = self.behind(now);
+        while let Some(first) = self.parked.front()
+            && (behind.is_none() || first.until <= now)
+            && let Some(parked) = self.parked.pop_front()
+        {
+            self.apply(now, parked.token, &parked.ops, behind, effects);
+        }
+    }
+}

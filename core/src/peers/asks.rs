@@ -1,0 +1,143 @@
+//! Addresses that are asked who is there: seeds, again and again, and what an operator registers.
+
+use std::time::Duration;
+
+use super::Peers;
+use crate::codec::Datagram;
+use crate::effects::{Destination, Effect, Event, PeerName};
+use crate::identity::{Address, Identity, NodeId};
+use crate::registry::{Key, Standing};
+use crate::status::Totals;
+use crate::time::Time;
+
+/// How long a peer that was registered by hand may take to answer.
+const REGISTERED_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time between asks of an address that was registered by hand, or of a seed while alone.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// The time between asks of a seed while not alone: its name may resolve to new nodes.
+const ASK_SEEDS_EVERY: Duration = Duration::from_secs(15);
+
+/// Addresses that are being asked because of seeds or registrations.
+pub(super) const ASKS_MAX: usize = 256;
+
+/// An address that is asked for its identity.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) given: String,
+    pub(super) address: Address,
+    pub(super) next: Time,
+    /// Sequence numbers of the last beacons that were sent there.
+    pub(super) sequences: [u64; 4],
+    /// A registration by hand ends here; a seed is asked for ever.
+    pub(super) until: Option<Time>,
+}
+
+impl Peers {
+    /// The addresses that are to be asked now.
+    pub fn due_asks(&mut self, now: Time) -> Vec<Address> {
+        let every = if self.swim.num_members() == 0 { ASK_EVERY } else { ASK_SEEDS_EVERY };
+        let mut due = Vec::new();
+        for ask in self.asks.iter_mut().filter(|ask| ask.next <= now) {
+            ask.next = now + if ask.until.is_some() { ASK_EVERY } else { every };
+            due.push(ask.address.clone());
+        }
+        due
+    }
+
+    /// Notes the beacon with which an address was asked.
+    pub fn asked(&mut self, address: &Address, sequence: u64) {
+        for ask in self.asks.iter_mut().filter(|ask| ask.address == *address) {
+            ask.sequences.rotate_right(1);
+            ask.sequences[0] = sequence;
+        }
+    }
+
+    /// Someone answered the beacon with this sequence number.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        sequence: u64,
+        identity: Identity,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        let registered = self
+            .asks
+            .iter()
+            .position(|ask| ask.until.is_some() && ask.sequences.contains(&sequence));
+        let mut lifted = Vec::new();
+        if let Some(at) = registered {
+            let ask = self.asks.swap_remove(at);
+            if self.aliases.len() < ASKS_MAX {
+                self.aliases.insert(ask.given, identity.node);
+            }
+            if self.registry.is_removed(&identity) {
+                // It has moved since it was removed: the operator registered it where it is now.
+                lifted = self.registry.register(&[Key::Node(identity.node)]);
+                self.notify(now, &identity, Destination::Address(ask.address), out);
+            }
+        }
+        self.rumour(now, identity, totals, out);
+        lifted
+    }
+
+    /// An operator takes a peer in: the records that must be journaled and told to others.
+    pub fn register(
+        &mut self,
+        now: Time,
+        name: &PeerName,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        if self.is_me(name) {
+            return Vec::new();
+        }
+        let mut keys = vec![Key::Address(name.address.clone())];
+        keys.extend(name.resolved.iter().map(|socket| Key::Address((*socket).into())));
+        let known: Vec<(NodeId, bool)> =
+            self.found(name).map(|peer| (peer.identity.node, peer.is_up)).collect();
+        keys.extend(known.iter().map(|(node, _)| Key::Node(*node)));
+        let lifted = self.registry.register(&keys);
+        for standing in &lifted {
+            out.push(Effect::Event(Event::PeerRegistered(standing.clone())));
+        }
+        if let Some((node, _)) = known.iter().find(|(_, is_up)| *is_up)
+            && lifted.is_empty()
+        {
+            if self.aliases.len() < ASKS_MAX {
+                self.aliases.insert(name.given.clone(), *node);
+            }
+            return lifted;
+        }
+        if !lifted.is_empty() {
+            let bytes = self.envelope.seal(&Datagram::Standing(lifted.clone()));
+            out.push(Effect::Datagram { to: Destination::Address(name.address.clone()), bytes });
+        }
+        let is_asked =
+            self.asks.iter().any(|ask| ask.until.is_some() && ask.address == name.address);
+        if !is_asked && self.asks.len() < ASKS_MAX {
+            out.push(Effect::Event(Event::PeerJoining(name.given.clone())));
+            self.asks.push(Ask {
+                given: name.given.clone(),
+                address: name.address.clone(),
+                next: now,
+                sequences: [0; 4],
+                until: Some(now + REGISTERED_PATIENCE),
+            });
+        }
+        self.flush(now, totals, out);
+        lifted
+    }
+
+    pub(super) fn give_up_asks(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.asks.retain(|ask| {
+            let is_over = ask.until.is_some_and(|until| until <= now);
+            if is_over {
+                out.push(Effect::Event(Event::PeerNeverAnswered(ask.given.clone())));
+            }
+            !is_over
+        });
+    }
+}
