@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::command::Command;
 use super::commands::{info, keyspace, pubsub};
@@ -43,6 +43,10 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// How long the driver is asked to watch for a client that waits for ever, before it is asked anew.
 /// A client that has gone leaves its question behind for so long.
 const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a client that waits has gone, when it sent more commands behind its
+/// `WAIT`. One that sent none is seen to go at once.
+const UNREAD_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two values of one counter for one who listens, as for who watches by HTTP and does not
 /// say otherwise.
@@ -395,15 +399,14 @@ async fn linger(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends when the client has gone. What it sends meanwhile stays where it is: the system wakes this
-/// once for it, and again when the other side closes.
+/// Ends when the client has gone. What it sends meanwhile stays where it is, and so does the runtime's
+/// note that something is there to read: taken away, nothing but further bytes would bring it back,
+/// and the next read would wait for those.
 async fn gone(reader: &ReadHalf<'_>) {
     while let Ok(ready) = reader.ready(Interest::READABLE).await {
         if ready.is_read_closed() {
             return;
         }
-        // Not to be told of the same bytes again.
-        let nothing_new = || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock));
-        let _ = reader.as_ref().try_io(Interest::READABLE, nothing_new);
+        sleep(UNREAD_LOOK_EVERY).await;
     }
 }

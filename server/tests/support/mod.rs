@@ -15,6 +15,7 @@ pub mod namespace;
 pub mod network;
 pub mod node;
 pub mod program;
+pub mod queues;
 pub mod redis_server;
 pub mod resp;
 pub mod secret;

@@ -2,7 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::queues::unread;
 
 /// Longer than any answer may take; a test that meets it has failed.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
@@ -48,6 +53,30 @@ impl Client {
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).expect("the server takes what is sent");
+    }
+
+    /// Waits until a server on this machine has read all that was sent, as the system tells of the
+    /// two sockets.
+    #[track_caller]
+    pub fn wait_until_read(&self) {
+        let stream = self.stream.get_ref();
+        let addresses = (stream.local_addr(), stream.peer_addr());
+        let (Ok(SocketAddr::V4(ours)), Ok(SocketAddr::V4(theirs))) = addresses else {
+            panic!("expected an open socket of IPv4, found {addresses:?}");
+        };
+        let deadline = Instant::now() + ANSWER_TIME_MAX;
+        // A rest between two looks would be longer than what is waited for.
+        while unread(ours, theirs) > 0 {
+            assert!(Instant::now() < deadline, "the server does not read what was sent");
+            thread::yield_now();
+        }
+    }
+
+    /// Closes at once, without the system remembering the connection: thousands of them would be in
+    /// every list of sockets.
+    pub fn abort(self) {
+        let linger = SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));
+        linger.expect("an open socket");
     }
 
     /// Sends a command, and reads its reply.
