@@ -15,6 +15,7 @@ use support::data::DataDirectory;
 use support::load::Load;
 use support::node::{Node, PROGRAM, free_address};
 use support::program::{quipu, refused};
+use support::resp::Client;
 use support::wait::wait_until;
 
 /// Where in the head of a file its format stands.
@@ -377,7 +378,9 @@ fn while_it_reads_what_it_kept_a_node_says_that_it_is_starting() {
     assert!(made.expect("mkfifo can be started").success());
 
     let address = free_address([127, 0, 2, 3].into());
-    let flags = [&["--disable-discovery"], &data.flags()[..]].concat();
+    let redis = free_address([127, 0, 2, 3].into());
+    let redis_flag = redis.to_string();
+    let flags = [&["--disable-discovery", "--redis", &redis_flag], &data.flags()[..]].concat();
     let mut node = Node::begin(&[PROGRAM], address, &flags);
     let health = wait_until(
         "it answers",
@@ -392,6 +395,15 @@ fn while_it_reads_what_it_kept_a_node_says_that_it_is_starting() {
         assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
         assert!(answer.body.contains("the node is starting"), "{answer:?}");
     }
+    let mut client = Client::open(redis);
+    for command in [&["GET", "a"][..], &["INCR", "a"], &["DBSIZE"], &["PING"]] {
+        let refused = client.ask(command);
+        assert_eq!(refused, "-LOADING Redis is loading the dataset in memory\\r\\n", "{command:?}");
+    }
+    // What clients ask when they connect, and what they wait by.
+    assert!(client.ask(&["HELLO", "2"]).starts_with("*14"));
+    let info = client.ask(&["INFO"]);
+    assert!(info.contains("loading:1\\r\\nloading_eta_seconds:1\\r\\n"), "{info}");
     let asked = quipu(&["health", "--node", &address.to_string()]);
     assert_eq!(asked.code, Some(1), "{asked:?}");
     assert!(node.terminate().success(), "it can be stopped meanwhile");
@@ -400,6 +412,8 @@ fn while_it_reads_what_it_kept_a_node_says_that_it_is_starting() {
     fs::write(data.file(&segment), aside).expect("put back");
     let node = Node::begin(&[PROGRAM], address, &flags).answering();
     assert_eq!((node.get("/health").status, node.count()), (200, 3));
+    let info = Client::open(redis).ask(&["INFO", "persistence"]);
+    assert!(info.contains("loading:0\\r\\n"), "{info}");
 }
 
 #[test]

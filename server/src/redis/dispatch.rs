@@ -89,8 +89,7 @@ pub(super) fn plan(
         }
         return (Next::Go, spec.class);
     }
-    let is_about_counters = matches!(spec.class, Class::Write | Class::Read | Class::Keyspace);
-    if is_about_counters && !handle.is_open() {
+    if waits_for_start(spec) && !handle.is_open() {
         refuse(session, plan, errors::LOADING);
         return (Next::Go, spec.class);
     }
@@ -107,6 +106,17 @@ pub(super) fn refuse(session: &mut Session, plan: &mut Plan, text: impl AsRef<[u
         transaction.is_broken = true;
     }
     plan.fail(text);
+}
+
+/// Whether a command is refused while the node reads what it had kept. `INFO` tells of that, and is
+/// asked by clients before they begin; `PING` is asked by scripts until the server is ready. Both as
+/// Redis has it.
+fn waits_for_start(spec: &Spec) -> bool {
+    match spec.kind {
+        Kind::Info => false,
+        Kind::Ping => true,
+        _ => matches!(spec.class, Class::Write | Class::Read | Class::Keyspace),
+    }
 }
 
 /// Whether `MULTI` does not hold a command back.

@@ -13,20 +13,34 @@ use crate::redis::reply::{self, Protocol};
 use crate::redis::subscriptions::Topic;
 
 /// The sections, in the order in which they are told.
-const SECTIONS: [&str; 5] = ["server", "clients", "stats", "replication", "keyspace"];
+const SECTIONS: [&str; 6] =
+    ["server", "clients", "persistence", "stats", "replication", "keyspace"];
 
 /// Words that stand for all sections.
 const ALL: [&str; 3] = ["default", "all", "everything"];
 
-/// Answers `INFO`.
+/// When clients that were told that the node is starting ask again. How long it takes is not known.
+const LOADING_ETA_S: u64 = 1;
+
+/// What is known once the node has read what it had kept.
+struct Known {
+    report: Report,
+    counters: usize,
+}
+
+/// Answers `INFO`. A node that is starting answers it too: many clients ask it first and wait while
+/// it says so, and take an error for one that will not pass.
 pub(in crate::redis) async fn tell(
     front: &Front,
     asked: &[Bytes],
     protocol: Protocol,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let report = front.handle.report().await?;
-    let counters = keyspace::size(&front.handle).await?;
+    let known = match front.handle.report().await {
+        Ok(report) => Some(Known { report, counters: keyspace::size(&front.handle).await? }),
+        Err(Unavailable::Starting) => None,
+        Err(unavailable) => return Err(unavailable),
+    };
     let is_asked = |section: &str| {
         asked.is_empty()
             || asked.iter().any(|asked| {
@@ -38,7 +52,7 @@ pub(in crate::redis) async fn tell(
         if !text.is_empty() {
             text.push_str("\r\n");
         }
-        let (title, lines) = lines(section, front, &report, counters);
+        let (title, lines) = lines(section, front, known.as_ref());
         let _ = write!(text, "# {title}\r\n");
         for (key, value) in lines {
             let _ = write!(text, "{key}:{value}\r\n");
@@ -50,24 +64,25 @@ pub(in crate::redis) async fn tell(
 
 type Lines = Vec<(&'static str, String)>;
 
-fn lines(section: &str, front: &Front, report: &Report, counters: usize) -> (&'static str, Lines) {
+fn lines(section: &str, front: &Front, known: Option<&Known>) -> (&'static str, Lines) {
     let traffic = &front.traffic;
-    let status = &report.status;
     match section {
-        "server" => (
-            "Server",
-            vec![
+        "server" => {
+            let mut lines = vec![
                 // Clients decide by it what they may send.
                 ("redis_version", REDIS_VERSION.to_owned()),
                 ("redis_mode", "standalone".to_owned()),
                 ("quipu_version", env!("CARGO_PKG_VERSION").to_owned()),
                 ("process_id", std::process::id().to_string()),
-                ("run_id", status.identity.origin.to_string()),
                 ("tcp_port", front.port.to_string()),
-                ("node_id", status.address().as_str().to_owned()),
-                ("uptime_in_seconds", report.uptime.as_secs().to_string()),
-            ],
-        ),
+                ("node_id", front.handle.address().as_str().to_owned()),
+            ];
+            if let Some(Known { report, .. }) = known {
+                lines.push(("run_id", report.status.identity.origin.to_string()));
+                lines.push(("uptime_in_seconds", report.uptime.as_secs().to_string()));
+            }
+            ("Server", lines)
+        }
         "clients" => {
             let open = traffic.accepted.get().saturating_sub(traffic.ended.get());
             (
@@ -78,6 +93,16 @@ fn lines(section: &str, front: &Front, report: &Report, counters: usize) -> (&'s
                 ],
             )
         }
+        "persistence" => (
+            "Persistence",
+            match known {
+                Some(_) => vec![("loading", "0".to_owned())],
+                None => vec![
+                    ("loading", "1".to_owned()),
+                    ("loading_eta_seconds", LOADING_ETA_S.to_string()),
+                ],
+            },
+        ),
         "stats" => {
             let commands: u64 = traffic.commands().map(|(_, total)| total).sum();
             (
@@ -92,21 +117,24 @@ fn lines(section: &str, front: &Front, report: &Report, counters: usize) -> (&'s
             )
         }
         "replication" => {
-            let is_alive = |state| matches!(state, PeerState::Alive | PeerState::Suspect);
-            let alive = status.peers.iter().filter(|peer| is_alive(peer.state)).count();
-            (
-                "Replication",
-                vec![
-                    // Every node takes writes, and every other one follows them.
-                    ("role", "master".to_owned()),
-                    ("connected_slaves", alive.to_string()),
-                    ("master_repl_offset", status.version.to_string()),
-                ],
-            )
+            // Every node takes writes, and every other one follows them.
+            let mut lines = vec![("role", "master".to_owned())];
+            if let Some(Known { report: Report { status, .. }, .. }) = known {
+                let is_alive = |state| matches!(state, PeerState::Alive | PeerState::Suspect);
+                let alive = status.peers.iter().filter(|peer| is_alive(peer.state)).count();
+                lines.push(("connected_slaves", alive.to_string()));
+                lines.push(("master_repl_offset", status.version.to_string()));
+            }
+            ("Replication", lines)
         }
-        _ => {
-            let db = format!("keys={counters},expires=0,avg_ttl=0");
-            ("Keyspace", if counters > 0 { vec![("db0", db)] } else { Vec::new() })
-        }
+        _ => (
+            "Keyspace",
+            match known {
+                Some(Known { counters: counters @ 1.., .. }) => {
+                    vec![("db0", format!("keys={counters},expires=0,avg_ttl=0"))]
+                }
+                _ => Vec::new(),
+            },
+        ),
     }
 }
