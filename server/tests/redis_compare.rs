@@ -71,6 +71,8 @@ fn streams() -> Vec<Vec<u8>> {
         "MULTI\nSELECT 0\nSELECT x\nCLIENT GETNAME\nCLIENT SETNAME tx\nCLIENT foo\nEXEC\nCLIENT GETNAME",
         "MULTI\nINCRBY t 9223372036854775807\nINCR t\nTYPE t\nTTL t\nSTRLEN t\nEXEC\nGET t",
         "MULTI\nRESET\nEXEC\nPING",
+        "UNWATCH\nUNWATCH x\nMULTI\nUNWATCH\nINCR t\nEXEC",
+        "CLUSTER INFO\nCLUSTER NODES\nCLUSTER SLOTS\nREADONLY\nREADWRITE\nASKING",
         // Settings, versions, names of connections.
         "SELECT 0\nSELECT x\nSELECT -1\nSELECT 99\nSELECT 1.5\nSELECT 99999999999",
         "HELLO 1\nHELLO 4\nHELLO x\nHELLO 2 FOO\nHELLO 2 SETNAME\nHELLO 2 SETNAME \"a b\"\nHELLO 2 AUTH x\nPING",
@@ -152,6 +154,7 @@ fn what_differs_by_design_differs_as_said() {
             "+OK\\r\\n-ERR Command not allowed inside a transaction\\r\\n-EXECABORT",
             "the same",
         ),
+        ("CONFIG GET databases", "*2\\r\\n$9\\r\\ndatabases\\r\\n$1\\r\\n1\\r\\n", "one table"),
         ("INFO server", "$", "another program"),
         ("HELLO 2", "*14", "another program"),
     ] {

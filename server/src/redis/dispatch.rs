@@ -181,6 +181,8 @@ pub(super) fn carry_out(
         Kind::Config => introspection::config(command, handle, session.protocol, plan),
         Kind::Multi => transaction::multi(session, plan),
         Kind::Discard => transaction::discard(session, plan),
+        // Clients send it to be sure, whatever came of their WATCH.
+        Kind::Unwatch => plan.say(|out| reply::simple(out, "OK")),
         Kind::Exec => transaction::exec(handle, session, plan),
     }
     Next::Go

@@ -8,6 +8,7 @@ use super::command::Command;
 
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+pub(super) const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
 pub(super) const SYNTAX: &str = "ERR syntax error";
 
 /// How much of an unknown command is repeated, and of its arguments.

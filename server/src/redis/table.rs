@@ -40,6 +40,7 @@ pub(super) enum Kind {
     Ttl,
     Type,
     Unsubscribe,
+    Unwatch,
     Wait,
 }
 
@@ -47,6 +48,7 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Assigns,
+    Clusters,
     Deletes,
     Expires,
     NotACounter,
@@ -112,7 +114,7 @@ pub(super) struct Spec {
 }
 
 /// The commands that are served, in alphabetical order.
-pub(super) static SERVED: [Spec; 33] = {
+pub(super) static SERVED: [Spec; 34] = {
     use Class::{Connection, Keyspace, Read, Subscription, Transaction, Write};
     [
         row("auth", Kind::Auth, Connection, -2, (0, 0), "Refused: there are no passwords yet"),
@@ -161,6 +163,7 @@ pub(super) static SERVED: [Spec; 33] = {
         row("ttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
         row("type", Kind::Type, Read, 2, (1, 1), "Tells that a counter is a string"),
         row("unsubscribe", Kind::Unsubscribe, Subscription, -1, (0, 0), "Ends SUBSCRIBE"),
+        row("unwatch", Kind::Unwatch, Transaction, 1, (0, 0), "Answers: nothing is ever watched"),
         row(
             "wait",
             Kind::Wait,
@@ -233,7 +236,7 @@ const fn row(
 }
 
 /// Commands of Redis that are refused with a reason, by reason.
-const REFUSED: [(Reason, &[&str]); 9] = [
+const REFUSED: [(Reason, &[&str]); 10] = [
     (
         Reason::Assigns,
         &[
@@ -261,7 +264,8 @@ const REFUSED: [(Reason, &[&str]); 9] = [
     (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
     (Reason::Publishes, &["publish", "spublish"]),
     (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
-    (Reason::Watches, &["watch", "unwatch"]),
+    (Reason::Watches, &["watch"]),
+    (Reason::Clusters, &["cluster", "readonly", "readwrite", "asking"]),
 ];
 
 /// What was found under a name.

@@ -1,5 +1,5 @@
 //! What clients and tools ask about the server itself when they connect: the commands it has, and
-//! two settings that `redis-benchmark` prints. Answered without the driver.
+//! the settings that tools print. Answered without the driver.
 
 use bytes::Bytes;
 
@@ -28,10 +28,12 @@ pub(in crate::redis) fn config(
                 .arguments(2)
                 .any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
         };
-        // The settings of Redis that have a meaning here: whether every change is written down, and
-        // when all is written anew, which is never a matter of a schedule.
+        // The settings of Redis that have a meaning here: whether every change is written down, how
+        // many databases there are, and when all is written anew, which is never a matter of a
+        // schedule. Tools show 16 databases where they are not told how many.
         let is_kept = handle.kept().fsync.is_some();
-        let settings = [("appendonly", if is_kept { "yes" } else { "no" }), ("save", "")];
+        let appendonly = if is_kept { "yes" } else { "no" };
+        let settings = [("appendonly", appendonly), ("databases", "1"), ("save", "")];
         let told: Vec<_> = settings.iter().filter(|(name, _)| is_asked(name)).collect();
         plan.say(|out| {
             reply::map(out, protocol, told.len());

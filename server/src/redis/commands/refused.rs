@@ -2,6 +2,7 @@
 //! what to use instead: silence, or an error that names nothing, would cost them an afternoon.
 
 use crate::redis::command::Command;
+use crate::redis::errors;
 use crate::redis::table::Reason;
 
 /// The error.
@@ -33,6 +34,8 @@ pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
             "what can be listened to are counters; use SUBSCRIBE counter:<name>, or PSUBSCRIBE \
              counter:<pattern>"
         }
+        // In Redis's words, by which clients of its clusters know what they talk to.
+        Reason::Clusters => return errors::NO_CLUSTER.to_owned(),
         Reason::Watches => {
             "increments of several clients add up and need not be watched; use MULTI without it"
         }
