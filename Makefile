@@ -2,7 +2,7 @@
 # where a Docker engine answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
 .PHONY: all stop restart clean logs add-node build image bench demo pictures help \
-	test test-api test-chaos test-full test-health test-increment test-count test-sync test-all-peers \
+	test test-api test-chaos test-clients test-full test-health test-increment test-count test-sync test-all-peers \
 	test-peers test-discovery test-remove-existing-peer
 
 all: ## Stop what ran, build, start three nodes, return when they have found each other
@@ -38,6 +38,9 @@ test: ## Style, lints, and every test that brings its own nodes
 
 test-api: ## Every call keeps to what /openapi.json says of it, whatever is sent (schemathesis, PyPI)
 	@scripts/test-api
+
+test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged (installs them from Debian)
+	@scripts/test-clients
 
 test-chaos: ## Kill nodes for some five minutes: a storm, 50 rounds, every step to the disk
 	QUIPU_CHAOS=1 cargo test --package quipu --test kill_storm --test kill_points -- --nocapture --test-threads 1
