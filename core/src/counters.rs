@@ -598,6 +598,7 @@ impl Counters {
             .find_or_insert(name, hash, &self.list, next)
             .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
         if place as usize == end {
+            // Nothing is lost: whoever sought it had a name, and names are text.
             let name = String::from_utf8_lossy(name);
             self.list.push(&name, Counter::new(fingerprint::of_name(&name)));
         }

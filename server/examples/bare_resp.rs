@@ -1,5 +1,5 @@
-//! The least that a server can do for `INCR`: how fast `redis-benchmark` would find one that costs
-//! next to nothing, and so the most that it can show of any.
+//! The least that a server can do for `INCR`: how fast `redis-benchmark` finds one that costs next to
+//! nothing, and so how large a difference between servers it can show.
 //!
 //! One thread reads what is there, counts the commands in it by their first byte, and answers each
 //! with a constant. It knows no counters, no names and no other commands.

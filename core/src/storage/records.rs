@@ -1,10 +1,10 @@
 //! What batches have for the journal, on its way there.
 //!
-//! While a sync runs, the driver closes a batch for each one or two increments, so hundreds may
-//! wait for the next sync. Our own changes are therefore not written batch by batch: they are kept
-//! as numbers until the journal is ready for them, and what follows one another by then becomes one
-//! delta over all its versions, in which a counter stands once. A crash takes either all of it or
-//! nothing, and nothing of it was told to anybody.
+//! While a sync runs, the driver closes a batch whenever nobody says more, so many may wait for the
+//! next sync. Our own changes are therefore not written batch by batch: they are kept as numbers
+//! until the journal is ready for them, and what follows one another by then becomes one delta over
+//! all its versions, in which a counter stands once. A crash takes either all of it or nothing, and
+//! nothing of it was told to anybody.
 //!
 //! Rejected: to keep a batch open for as long as a sync runs. Then the journal's thread, whenever
 //! it is done, would have to wait for the driver to close and encode what has gathered.

@@ -70,6 +70,14 @@ fn rule_12_pushes_follow_one_another_without_a_gap() {
     assert!(upto + 6 >= cluster.known(A, A), "all but those of the last millisecond");
 }
 
+/// Two nodes that have counted to 1 and have nothing more to tell each other.
+fn at_rest() -> Cluster {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 1);
+    cluster.run(secs(2));
+    cluster
+}
+
 /// Counts with large names for a while, in which the peer's confirmations do not arrive.
 fn load_without_confirmations(cluster: &mut Cluster) -> usize {
     let began = cluster.now();
@@ -131,9 +139,7 @@ fn rule_14_a_peer_confirms_at_most_once_a_millisecond_and_the_lag_goes_to_nothin
 
 #[test]
 fn rule_14_a_calm_peer_confirms_nothing() {
-    let mut cluster = Cluster::of(2);
-    cluster.add(A, "x", 1);
-    cluster.run(secs(2));
+    let mut cluster = at_rest();
     let began = cluster.now();
     cluster.run(secs(5));
     assert_eq!(count(&cluster, began, B, A, is_confirm), 0);
@@ -141,9 +147,7 @@ fn rule_14_a_calm_peer_confirms_nothing() {
 
 #[test]
 fn the_time_to_confirmation_runs_from_acceptance_here_to_the_word_that_it_is_synced_there() {
-    let mut cluster = Cluster::of(2);
-    cluster.add(A, "x", 1);
-    cluster.run(secs(2));
+    let mut cluster = at_rest();
     let before = cluster.node(A).totals().confirmation.clone();
     // Neither this node's disk nor the peer's is in a hurry.
     cluster.hold_syncs(A);
@@ -165,9 +169,7 @@ fn the_time_to_confirmation_runs_from_acceptance_here_to_the_word_that_it_is_syn
 
 #[test]
 fn an_increment_is_as_old_as_it_waits_in_a_batch_that_is_open_still() {
-    let mut cluster = Cluster::of(2);
-    cluster.add(A, "x", 1);
-    cluster.run(secs(2));
+    let mut cluster = at_rest();
     let before = cluster.node(A).totals().confirmation.clone();
     let arrived = cluster.node(B).totals().convergence.clone();
     let began = cluster.now();
@@ -201,9 +203,7 @@ fn what_a_slow_peer_was_not_pushed_counts_as_confirmed_when_it_has_caught_up() {
 
 #[test]
 fn convergence_lag_runs_from_acceptance_at_the_origin_to_merged_and_synced_here() {
-    let mut cluster = Cluster::of(2);
-    cluster.add(A, "x", 1);
-    cluster.run(secs(2));
+    let mut cluster = at_rest();
     let lags = |cluster: &Cluster, place| cluster.node(place).totals().convergence.clone();
     let (before, of_a) = (lags(&cluster, B), lags(&cluster, A));
     // Neither the origin's disk nor this one's is in a hurry.
