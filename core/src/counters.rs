@@ -4,15 +4,19 @@
 //! walks the list in steps while the node serves; walking the table would skip slots at a rehash
 //! (rule 5). Origins stand in a list of their own, ours first, so that a slot names its writer in
 //! four bytes.
+//!
+//! `own` is what this node changes itself, `merge` what it is told, `seek` how both find a counter.
+
+mod merge;
+mod own;
+mod seek;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
 use crate::changes::{CHANGES_ROWS_MAX, Changes};
 use crate::counter::{Counter, HeldSlot, MergedSlot, OURS, OriginIndex, Slot};
-use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
-use crate::effects::{Refusal, Row, Value};
-use crate::fingerprint;
+use crate::effects::{Row, Value};
 use crate::identity::{OriginId, Version};
 use crate::list::List;
 use crate::name::CounterName;
@@ -20,23 +24,17 @@ use crate::places::Places;
 use crate::ranges::Ranges;
 use crate::storage::record::OriginRow;
 
+pub use merge::{MergeError, Merged};
+use own::Open;
+pub use own::OwnBatch;
+pub(crate) use seek::{SOUGHT_MAX, Sought};
+
 /// How many counters one node holds at most: at some 200 bytes each, 20 GB.
 pub const COUNTERS_MAX: u32 = 100_000_000;
 
 /// How many origins one node knows at most: one for each start of each node, ever. A hundred
 /// nodes restarted daily take 28 years. Beyond it, deltas of new origins are refused.
 pub const ORIGINS_MAX: u32 = 1 << 20;
-
-/// When the changes of the open batch take this many bytes, it is closed in the middle of an
-/// input: a delta must fit a frame, whatever a client sends at once (rule 5).
-const OPEN_BYTES_MAX: usize = crate::codec::FRAME_BYTES_MAX / 4;
-
-/// Names that are looked for at once: as many as a core has reads of memory under way, several
-/// times over, and so few that what they read is still in its cache when it is used.
-pub(crate) const SOUGHT_MAX: usize = 64;
-
-/// Up to so many counters, all that is read of them stays in a core's cache anyway.
-const SEEK_COUNTERS_MIN: usize = 4096;
 
 /// What a node knows of an origin: a row of its digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,46 +62,6 @@ impl Origin {
     }
 }
 
-/// The batch of our own changes that is being gathered.
-#[derive(Debug, Default)]
-struct Open {
-    /// Places of the counters that it changed.
-    dirty: Vec<u32>,
-    /// At most what its delta will take.
-    bytes: usize,
-    /// What the changed slots contributed to the fingerprint before it.
-    outdated: u64,
-}
-
-/// Our own changes of one version, as they were when it closed.
-#[derive(Clone, Debug)]
-pub struct OwnBatch {
-    /// The version.
-    pub version: Version,
-    /// The place of each changed counter, and our slot of it.
-    pub entries: Vec<(u32, Slot)>,
-}
-
-/// What merging a delta did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Merged {
-    /// Whether the delta lies beyond a gap, so that the digest waits.
-    pub gap: bool,
-    /// Whether anything here is different now, be it only a slot's version.
-    pub news: bool,
-}
-
-/// Why a delta was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MergeError {
-    /// It claims changes of our own origin that we never made (rule 9).
-    #[error("changes of this node's own origin that it never made")]
-    ForeignWriter,
-    /// A new counter or origin would exceed a bound. What fits was merged; nothing is claimed.
-    #[error("this node's table is full")]
-    Full,
-}
-
 /// One slot, as the outside may look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotView<'a> {
@@ -115,16 +73,6 @@ pub struct SlotView<'a> {
     pub version: Version,
     /// The numbers.
     pub slot: Slot,
-}
-
-/// A counter that is looked for: how far the search has come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sought<'a> {
-    /// As bytes: whether they are text was looked at when they came.
-    name: &'a [u8],
-    hash: u64,
-    /// Where a counter of this hash stands, if it was looked up; it may have another name.
-    guess: Option<u32>,
 }
 
 /// Every counter that a node holds.
@@ -168,12 +116,6 @@ impl Counters {
         self.origins[OURS as usize].known.version
     }
 
-    /// The version that the next change will be in, or that the last one was in: the open one if
-    /// it holds something, else the last that closed.
-    pub fn newest_version(&self) -> Version {
-        self.our_version() + u64::from(!self.open.dirty.is_empty())
-    }
-
     /// How many counters there are.
     pub fn len(&self) -> usize {
         self.list.len()
@@ -207,198 +149,6 @@ impl Counters {
         let counter = &self.list[self.find(sought)?];
         // A refused operation leaves a name behind, but no slot.
         (!counter.slots().is_empty()).then(|| counter.value())
-    }
-
-    /// Adds `by` and tells the value after it. Adding nothing to a counter that nobody touched
-    /// makes it one that somebody did.
-    ///
-    /// # Errors
-    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
-    pub fn add(&mut self, name: &str, by: i64) -> Result<Value, Refusal> {
-        self.add_to(&self.sought(name), by)
-    }
-
-    pub(crate) fn add_to(&mut self, sought: &Sought<'_>, by: i64) -> Result<Value, Refusal> {
-        if by == 0
-            && let Some(value) = self.touched_of(sought)
-        {
-            return Ok(value);
-        }
-        let place = self.find_or_insert(sought)?;
-        let open = self.our_version() + 1;
-        if let Ok(by @ 1..) = u64::try_from(by)
-            && let Some(value) = self.list[place].add_again(by, open)
-        {
-            let origin = &mut self.origins[OURS as usize];
-            origin.counted = origin.counted.wrapping_add(by);
-            self.changes.note(place);
-            return Ok(value);
-        }
-        let slot = self.list[place].added(by)?;
-        Ok(self.write(place, &slot))
-    }
-
-    /// Brings the value to `to` if it is below, and tells the value after it.
-    ///
-    /// # Errors
-    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
-    pub fn raise(&mut self, name: &str, to: i64) -> Result<Value, Refusal> {
-        self.raise_to(&self.sought(name), to)
-    }
-
-    pub(crate) fn raise_to(&mut self, sought: &Sought<'_>, to: i64) -> Result<Value, Refusal> {
-        let value = self.value_of(sought);
-        if value.0 >= i128::from(to) {
-            return Ok(value);
-        }
-        let place = self.find_or_insert(sought)?;
-        match self.list[place].raised(to)? {
-            Some(slot) => Ok(self.write(place, &slot)),
-            None => Ok(self.list[place].value()),
-        }
-    }
-
-    fn write(&mut self, place: u32, slot: &Slot) -> Value {
-        let open_version = self.our_version() + 1;
-        let counter = &self.list[place];
-        let held = counter.slot_of(OURS);
-        if held.is_none_or(|held| held.version < open_version) {
-            let before = held.map_or(Slot::default(), HeldSlot::slot);
-            self.open.outdated =
-                self.open.outdated.wrapping_add(fingerprint::of_slot(counter.name_hash, &before));
-            self.open.bytes += self.list.name_bytes(place) + ENTRY_BYTES_MAX;
-            self.open.dirty.push(place);
-        }
-        let counter = &mut self.list[place];
-        let merged = counter.merge(OURS, slot, open_version);
-        self.origins[OURS as usize].count(&merged);
-        self.changes.note(place);
-        counter.value()
-    }
-
-    /// Whether the open batch has changed nothing yet.
-    pub(crate) fn is_open_batch_empty(&self) -> bool {
-        self.open.dirty.is_empty()
-    }
-
-    /// Whether the open batch must be closed before another operation.
-    pub fn is_open_batch_full(&self) -> bool {
-        self.open.bytes >= OPEN_BYTES_MAX
-    }
-
-    /// Closes the batch of our own changes; `None` if there are none.
-    pub fn close(&mut self) -> Option<OwnBatch> {
-        if self.open.dirty.is_empty() {
-            return None;
-        }
-        let known = &mut self.origins[OURS as usize].known;
-        known.version += 1;
-        known.fingerprint = known.fingerprint.wrapping_sub(self.open.outdated);
-        let mut entries = Vec::with_capacity(self.open.dirty.len());
-        for &place in &self.open.dirty {
-            let counter = &self.list[place];
-            if let Some(held) = counter.slot_of(OURS) {
-                let slot = held.slot();
-                let summand = fingerprint::of_slot(counter.name_hash, &slot);
-                known.fingerprint = known.fingerprint.wrapping_add(summand);
-                entries.push((place, slot));
-            }
-        }
-        self.open.dirty.clear();
-        self.open.bytes = 0;
-        self.open.outdated = 0;
-        Some(OwnBatch { version: known.version, entries })
-    }
-
-    /// A closed batch as the value that goes into the journal.
-    pub fn delta_of(&self, batch: &OwnBatch) -> Delta<'_> {
-        let entry = |&(place, slot): &(u32, Slot)| Entry::new(self.name_at(place), slot);
-        Delta {
-            origin: self.our_origin(),
-            after: batch.version - 1,
-            upto: batch.version,
-            entries: batch.entries.iter().map(entry).collect(),
-        }
-    }
-
-    /// Merges what another node told, whoever's changes it holds.
-    ///
-    /// # Errors
-    /// See [`MergeError`].
-    pub fn merge(&mut self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
-        let is_ours = delta.origin == self.our_origin();
-        #[cfg(feature = "planted-bugs")]
-        let is_ours = is_ours && self.bug != Some(crate::node::Bug::OriginReused);
-        if is_ours {
-            return self.check_echo(delta);
-        }
-        let origin = self.origin_index(delta.origin).ok_or(MergeError::Full)?;
-        let mut news = false;
-        let mut full = false;
-        let mut sought = Vec::new();
-        for entries in delta.entries.chunks(SOUGHT_MAX) {
-            self.seek(entries.iter().map(|entry| entry.name.as_bytes()), &mut sought);
-            for (entry, sought) in entries.iter().zip(&sought) {
-                let Ok(place) = self.find_or_insert(sought) else {
-                    full = true;
-                    continue;
-                };
-                news |= self.merge_slot(place, origin, &entry.slot(), delta.upto);
-            }
-        }
-        if full {
-            return Err(MergeError::Full);
-        }
-        let row = &mut self.origins[origin as usize];
-        let before = row.known.version;
-        let gap = delta.after > before;
-        #[cfg(feature = "planted-bugs")]
-        let gap = gap && self.bug != Some(crate::node::Bug::DigestOverGap);
-        if gap {
-            if delta.upto > delta.after {
-                row.beyond.insert(delta.after, delta.upto);
-            }
-        } else if delta.upto > delta.after {
-            row.known.version = row.beyond.join(before.max(delta.upto));
-        }
-        news |= row.known.version > before;
-        Ok(Merged { gap, news })
-    }
-
-    fn merge_slot(&mut self, place: u32, origin: OriginIndex, slot: &Slot, upto: Version) -> bool {
-        let counter = &mut self.list[place];
-        #[cfg(feature = "planted-bugs")]
-        let slot = &match self.bug {
-            Some(crate::node::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
-            _ => *slot,
-        };
-        let merged = counter.merge(origin, slot, upto);
-        let MergedSlot { before, after, is_newer } = merged;
-        if before == after {
-            return is_newer;
-        }
-        self.changes.note(place);
-        let origin = &mut self.origins[origin as usize];
-        origin.count(&merged);
-        let known = &mut origin.known;
-        known.fingerprint = known
-            .fingerprint
-            .wrapping_sub(fingerprint::of_slot(counter.name_hash, &before))
-            .wrapping_add(fingerprint::of_slot(counter.name_hash, &after));
-        true
-    }
-
-    /// What others tell of our own origin can only be what they have from us.
-    fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
-        let known = |entry: &Entry<'_>| {
-            self.find(&self.sought(entry.name))
-                .and_then(|place| self.list[place].slot_of(OURS))
-                .is_some_and(|held| entry.slot().is_within(&held.slot()))
-        };
-        if delta.upto > self.our_version() || !delta.entries.iter().all(known) {
-            return Err(MergeError::ForeignWriter);
-        }
-        Ok(Merged { gap: false, news: false })
     }
 
     /// Takes down an origin that a snapshot tells of, with the version up to which it claims all:
@@ -541,67 +291,5 @@ impl Counters {
         self.origins.push(Origin { id, known, beyond, counted: 0 });
         self.origin_places.insert(id, index);
         Some(index)
-    }
-
-    /// Begins to look for many names at once, [`SOUGHT_MAX`] at most, and reads what finding them
-    /// will need.
-    ///
-    /// A name out of millions lies in four places of memory, each known only from the one before,
-    /// and none of them in a cache. One name after the other, the processor waits for all of them
-    /// in turn; step by step over all names, it waits for many at a time.
-    pub(crate) fn seek<'a>(
-        &self,
-        names: impl Iterator<Item = &'a [u8]>,
-        found: &mut Vec<Sought<'a>>,
-    ) {
-        found.clear();
-        found.extend(names.map(|name| self.sought_by(name)));
-        if found.len() == 1 || self.list.len() < SEEK_COUNTERS_MIN {
-            return;
-        }
-        for sought in found.iter_mut() {
-            sought.guess = self.places.guess(sought.hash);
-        }
-        let guesses = || found.iter().filter_map(|sought| sought.guess);
-        let near = guesses().fold(0, |sum, place| sum ^ self.list.touch(place));
-        let beside = guesses().fold(0, |sum, place| sum ^ self.list.touch_beside(place));
-        // Nobody wants the sums, but without a use they would not be read.
-        std::hint::black_box((near, beside));
-    }
-
-    fn sought<'a>(&self, name: &'a str) -> Sought<'a> {
-        self.sought_by(name.as_bytes())
-    }
-
-    fn sought_by<'a>(&self, name: &'a [u8]) -> Sought<'a> {
-        Sought { name, hash: self.places.hash(name), guess: None }
-    }
-
-    fn find(&self, sought: &Sought<'_>) -> Option<u32> {
-        let Sought { name, hash, guess } = *sought;
-        guess
-            .filter(|place| self.list.is_named(*place, name))
-            .or_else(|| self.places.find(name, hash, &self.list))
-    }
-
-    fn find_or_insert(&mut self, sought: &Sought<'_>) -> Result<u32, Refusal> {
-        let Sought { name, hash, guess } = *sought;
-        if let Some(place) = guess
-            && self.list.is_named(place, name)
-        {
-            return Ok(place);
-        }
-        let end = self.list.len();
-        let next = u32::try_from(end).ok().filter(|place| *place < COUNTERS_MAX);
-        let place = self
-            .places
-            .find_or_insert(name, hash, &self.list, next)
-            .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
-        if place as usize == end {
-            // Nothing is lost: whoever sought it had a name, and names are text.
-            let name = String::from_utf8_lossy(name);
-            self.list.push(&name, Counter::new(fingerprint::of_name(&name)));
-        }
-        Ok(place)
     }
 }

@@ -3,13 +3,14 @@
 //! Failure detection and its gossip are SWIM (Das, Gupta, Motivala: "SWIM: Scalable
 //! Weakly-consistent Infection-style Process Group Membership Protocol", DSN 2002), by the crate
 //! foca. This room decides what foca leaves open: whom to announce to and how often, what becomes
-//! of a node that the others took for dead, and that a removed node is met by nobody: its messages
-//! and the gossip about it are refused before foca sees them.
+//! of a node that the others took for dead, and (in `removals`) that a removed node is met by nobody:
+//! its messages and the gossip about it are refused before foca sees them.
 //!
 //! Rejected: foca's own renewal of identities. A removed node would renew itself for ever.
 
 mod asks;
 mod notifications;
+mod removals;
 mod rumours;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,24 +21,22 @@ use foca::{AccumulatingRuntime, Foca, Member, PostcardCodec, State, Timer};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-use crate::codec::{DATAGRAM_BYTES_MAX, Datagram, ENVELOPE_BYTES, Envelope};
+use crate::codec::{DATAGRAM_BYTES_MAX, ENVELOPE_BYTES, Envelope};
 use crate::effects::{Destination, Effect, Event, PeerName};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::limit::RateLimit;
-use crate::registry::{Key, Registry, Standing};
+use crate::registry::{Registry, Standing};
 use crate::status::{PeerState, Totals};
 use crate::swim_packet;
 use crate::time::Time;
 
 use asks::{ASKS_MAX, Ask};
 use notifications::REJOIN_MIN;
+use removals::NOTICES_PER_SECOND;
 use rumours::{ANNOUNCE_EVERY, RUMOURS_MAX, Rumour};
 
 /// Members that are down and remembered; beyond it the one that is down longest is forgotten.
 pub(crate) const DOWN_MAX: usize = 256;
-
-/// Notices to removed nodes in a second.
-const NOTICES_PER_SECOND: u32 = 10;
 
 fn config() -> foca::Config {
     // A crash is seen by its first failed probe, at most two periods and a bit later at three
@@ -345,63 +344,6 @@ impl Peers {
         }
     }
 
-    /// An operator removes a peer: the records that must be journaled and told to others.
-    pub fn remove(
-        &mut self,
-        now: Time,
-        name: &PeerName,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
-        if self.is_me(name) {
-            return Vec::new();
-        }
-        self.asks.retain(|ask| ask.until.is_none() || ask.address != name.address);
-        let found: Vec<Identity> = self
-            .found(name)
-            .filter(|peer| !self.registry.is_removed(&peer.identity))
-            .map(|peer| peer.identity.clone())
-            .collect();
-        let mut records = Vec::new();
-        for identity in found {
-            records.extend(self.registry.remove(identity.node, &identity.address));
-        }
-        self.drop_removed(now, totals, out);
-        records
-    }
-
-    /// Merges records that others hold; those that were new here must be journaled and passed on.
-    pub fn merge_standings(
-        &mut self,
-        now: Time,
-        records: &[Standing],
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
-        let was_removed = self.am_removed();
-        let news: Vec<Standing> =
-            records.iter().filter(|record| self.registry.merge(record)).cloned().collect();
-        if news.is_empty() {
-            return news;
-        }
-        self.drop_removed(now, totals, out);
-        let mine = |standing: &&Standing| match &standing.key {
-            Key::Node(node) => *node == self.me.node,
-            Key::Address(address) => *address == self.me.address,
-        };
-        if self.am_removed()
-            && !was_removed
-            && let Some(standing) = news.iter().find(mine)
-        {
-            out.push(Effect::Event(Event::RemovedOurselves(standing.clone())));
-        }
-        let epoch = self.registry.epoch_of(self.me.node, &self.me.address);
-        if !self.am_removed() && self.me.epoch < epoch {
-            self.take_next_boot(now, 0, totals, out);
-        }
-        news
-    }
-
     /// The peer said over its link that it leaves.
     pub fn left(
         &mut self,
@@ -506,63 +448,6 @@ impl Peers {
                 || alias == Some(peer.identity.node)
                 || address.ip().is_some_and(|socket| name.resolved.contains(&socket))
         })
-    }
-
-    /// Ends the membership of whoever the registry now holds for removed.
-    fn drop_removed(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        let removed: Vec<(Identity, bool)> = self
-            .peers
-            .values()
-            .filter(|peer| self.registry.is_removed(&peer.identity))
-            .map(|peer| (peer.identity.clone(), peer.is_up))
-            .collect();
-        for (identity, is_up) in removed {
-            let standings = self.standings_of(&identity);
-            if is_up {
-                out.push(Effect::Event(Event::PeerRemoved(standings[0].clone())));
-                let to = Destination::Address(identity.address.clone());
-                self.notify(now, &identity, to, out);
-                self.declare_down(identity.clone());
-            }
-            // A link outlives its peer's being down, so one may stand to a peer that was not up.
-            self.changes.push(Change::Removed(identity.node, standings));
-        }
-        self.rumours.retain(|_, rumour| !self.registry.is_removed(&rumour.identity));
-        self.flush(now, totals, out);
-    }
-
-    fn standings_of(&self, identity: &Identity) -> Vec<Standing> {
-        vec![
-            self.registry.of(&Key::Node(identity.node)),
-            self.registry.of(&Key::Address(identity.address.clone())),
-        ]
-    }
-
-    /// Tells a node how it stands, so that it knows why nobody talks to it, or that it may return.
-    fn notify(&mut self, now: Time, identity: &Identity, to: Destination, out: &mut Vec<Effect>) {
-        if self.notices.allow(now) {
-            let notice = Datagram::Standing(self.standings_of(identity));
-            out.push(Effect::Datagram { to, bytes: self.envelope.seal(&notice) });
-        }
-    }
-
-    /// Two things may have been said only once, and lost. A node that was registered again has not
-    /// heard of it: it would keep away for ever. Or we were removed, and those who knew are gone:
-    /// the others would talk to a node that refuses them, and find nothing to lift when it is
-    /// registered.
-    fn tell_what_it_missed(
-        &mut self,
-        now: Time,
-        identity: &Identity,
-        to: Destination,
-        out: &mut Vec<Effect>,
-    ) {
-        if self.am_removed() {
-            let me = self.me.clone();
-            self.notify(now, &me, to, out);
-        } else if self.registry.epoch_of(identity.node, &identity.address) > identity.epoch {
-            self.notify(now, identity, to, out);
-        }
     }
 
     fn declare_down(&mut self, identity: Identity) {

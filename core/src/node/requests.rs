@@ -11,8 +11,9 @@ use crate::identity::{Address, OriginId, Version};
 use crate::order::Window;
 use crate::time::Time;
 
-/// Most operations that one request may hold: as many as `POST /batch` takes.
-pub const REQUEST_OPS_MAX: usize = 10_000;
+/// Most operations that one request may hold: the node is busy with them for two or three
+/// milliseconds, for which everybody else waits. The callers bound what they take from clients.
+pub const REQUEST_OPS_MAX: usize = 20_000;
 
 /// Most names that one step of a scan tells.
 pub const SCAN_NAMES_MAX: usize = 10_000;
@@ -49,6 +50,7 @@ pub(super) struct Awaiting {
 
 impl Node {
     pub(super) fn request(&mut self, now: Time, token: Token, ops: Vec<Op>, effects: &mut Effects) {
+        debug_assert!(ops.len() <= REQUEST_OPS_MAX, "{} operations", ops.len());
         let raises = ops.iter().any(|op| matches!(op, Op::Raise { .. }));
         if raises && let Some(behind) = self.behind(now) {
             if self.parked.len() < PARKED_MAX {

@@ -9,6 +9,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use quipu_core::name::{CounterName, NAME_BYTES_MAX};
+use quipu_core::node::REQUEST_OPS_MAX;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -21,6 +22,9 @@ use super::errors::{Kind, Problem};
 /// Most operations in one request. The driver is busy with them for a millisecond or two, and nobody
 /// else waits for longer than that.
 pub(super) const OPERATIONS_MAX: usize = 10_000;
+
+// A raise is two of the node's operations.
+const _: () = assert!(2 * OPERATIONS_MAX <= REQUEST_OPS_MAX);
 
 /// A body, for whoever sent something else.
 const EXAMPLE: &str = r#"{"operations": [{"op": "increment", "name": "visits", "by": 5}]}"#;

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use quipu_core::effects::Row;
-use quipu_core::node::REQUEST_OPS_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -27,7 +26,7 @@ use super::frames::Frames;
 use super::front::Front;
 use super::output::{Output, Unread};
 use super::parser::Parser;
-use super::plan::Plan;
+use super::plan::{OPS_MAX, Plan};
 use super::reply;
 use super::session::Session;
 use super::subscriptions::Topic;
@@ -215,7 +214,7 @@ impl Connection {
         for at in 0..self.frames.len() {
             let command = Command::new(&bytes, self.frames.command(at));
             let held = self.session.transaction.as_ref().map_or(0, |held| held.ops_max());
-            if self.plan.ops() + command.len() + held > REQUEST_OPS_MAX {
+            if self.plan.ops() + command.len() + held > OPS_MAX {
                 self.settle().await?;
             }
             let command = Command::new(&bytes, self.frames.command(at));

@@ -6,6 +6,7 @@
 //! if that is known already, else what to make of the next results.
 
 use quipu_core::effects::{Op, Refusal, Results, Value};
+use quipu_core::node::REQUEST_OPS_MAX;
 
 use super::command::Command;
 use super::errors;
@@ -38,6 +39,12 @@ pub(super) struct Plan {
     /// The bytes that are known, one slot's after the other's.
     said: Vec<u8>,
 }
+
+/// Most operations that are handed in together. A command is never cut, so it is the most that one
+/// command or transaction may be as well.
+pub(super) const OPS_MAX: usize = 10_000;
+
+const _: () = assert!(OPS_MAX <= REQUEST_OPS_MAX);
 
 /// What is kept of a plan's memory for the next one. More was needed by an unusual read, and ten
 /// thousand idle connections would each keep it.

@@ -6,10 +6,10 @@
 //! applies it as one: nobody sees half of it.
 
 use bytes::Bytes;
-use quipu_core::node::REQUEST_OPS_MAX;
 
 use super::command::Command;
 use super::frames::{Frames, Span};
+use super::plan::OPS_MAX;
 
 /// Most bytes of commands: as many as the longest command takes.
 const BYTES_MAX: usize = super::parser::COMMAND_BYTES_MAX;
@@ -28,9 +28,9 @@ impl Transaction {
     /// Holds a command back, unless there are too many already.
     pub(super) fn hold(&mut self, command: &Command<'_>) -> Result<(), String> {
         // Every operation takes an argument, and they must fit one message.
-        if self.arguments + command.len() > REQUEST_OPS_MAX {
+        if self.arguments + command.len() > OPS_MAX {
             return Err(format!(
-                "ERR expected a transaction of at most {REQUEST_OPS_MAX} words, found more"
+                "ERR expected a transaction of at most {OPS_MAX} words, found more"
             ));
         }
         let bytes: usize = command.arguments(0).map(<[u8]>::len).sum();

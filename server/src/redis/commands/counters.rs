@@ -1,10 +1,8 @@
 //! Commands on counters that the driver knows by name: what changes one, and what reads some.
 
-use quipu_core::node::REQUEST_OPS_MAX;
-
 use crate::redis::command::Command;
 use crate::redis::errors;
-use crate::redis::plan::{Plan, Slot};
+use crate::redis::plan::{OPS_MAX, Plan, Slot};
 use crate::redis::reply::{self, Protocol};
 
 /// `INCRBY name by`
@@ -75,11 +73,9 @@ pub(in crate::redis) fn lifetime(command: &Command<'_>, plan: &mut Plan) {
 
 /// A command is never cut, so that what it reads was true at one moment.
 fn is_too_many(names: usize, plan: &mut Plan) -> bool {
-    let is_too_many = names > REQUEST_OPS_MAX;
+    let is_too_many = names > OPS_MAX;
     if is_too_many {
-        plan.fail(format!(
-            "ERR expected at most {REQUEST_OPS_MAX} keys in a command, found {names}"
-        ));
+        plan.fail(format!("ERR expected at most {OPS_MAX} keys in a command, found {names}"));
     }
     is_too_many
 }

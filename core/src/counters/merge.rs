@@ -1,0 +1,115 @@
+//! What others tell: merged slot by slot, and the digest advanced where there is no gap (rule 1).
+
+use super::{Counters, SOUGHT_MAX};
+use crate::counter::{MergedSlot, OURS, OriginIndex, Slot};
+use crate::delta::{Delta, Entry};
+use crate::fingerprint;
+use crate::identity::Version;
+
+/// What merging a delta did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Whether the delta lies beyond a gap, so that the digest waits.
+    pub gap: bool,
+    /// Whether anything here is different now, be it only a slot's version.
+    pub news: bool,
+}
+
+/// Why a delta was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// It claims changes of our own origin that we never made (rule 9).
+    #[error("changes of this node's own origin that it never made")]
+    ForeignWriter,
+    /// A new counter or origin would exceed a bound. What fits was merged; nothing is claimed.
+    #[error("this node's table is full")]
+    Full,
+}
+
+impl Counters {
+    /// Merges what another node told, whoever's changes it holds.
+    ///
+    /// # Errors
+    /// See [`MergeError`].
+    pub fn merge(&mut self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
+        let is_ours = delta.origin == self.our_origin();
+        #[cfg(feature = "planted-bugs")]
+        let is_ours = is_ours && self.bug != Some(crate::node::Bug::OriginReused);
+        if is_ours {
+            return self.check_echo(delta);
+        }
+        let origin = self.origin_index(delta.origin).ok_or(MergeError::Full)?;
+        let mut news = false;
+        let mut full = false;
+        let mut sought = Vec::new();
+        for entries in delta.entries.chunks(SOUGHT_MAX) {
+            self.seek(entries.iter().map(|entry| entry.name.as_bytes()), &mut sought);
+            for (entry, sought) in entries.iter().zip(&sought) {
+                let Ok(place) = self.find_or_insert(sought) else {
+                    full = true;
+                    continue;
+                };
+                news |= self.merge_slot(place, origin, &entry.slot(), delta.upto);
+            }
+        }
+        if full {
+            return Err(MergeError::Full);
+        }
+        let row = &mut self.origins[origin as usize];
+        let before = row.known.version;
+        let gap = delta.after > before;
+        #[cfg(feature = "planted-bugs")]
+        let gap = gap && self.bug != Some(crate::node::Bug::DigestOverGap);
+        if gap {
+            if delta.upto > delta.after {
+                row.beyond.insert(delta.after, delta.upto);
+            }
+        } else if delta.upto > delta.after {
+            row.known.version = row.beyond.join(before.max(delta.upto));
+        }
+        news |= row.known.version > before;
+        Ok(Merged { gap, news })
+    }
+
+    pub(super) fn merge_slot(
+        &mut self,
+        place: u32,
+        origin: OriginIndex,
+        slot: &Slot,
+        upto: Version,
+    ) -> bool {
+        let counter = &mut self.list[place];
+        #[cfg(feature = "planted-bugs")]
+        let slot = &match self.bug {
+            Some(crate::node::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
+            _ => *slot,
+        };
+        let merged = counter.merge(origin, slot, upto);
+        let MergedSlot { before, after, is_newer } = merged;
+        if before == after {
+            return is_newer;
+        }
+        self.changes.note(place);
+        let origin = &mut self.origins[origin as usize];
+        origin.count(&merged);
+        let known = &mut origin.known;
+        known.fingerprint = known
+            .fingerprint
+            .wrapping_sub(fingerprint::of_slot(counter.name_hash, &before))
+            .wrapping_add(fingerprint::of_slot(counter.name_hash, &after));
+        true
+    }
+
+    /// What others tell of our own origin can only be what they have from us.
+    fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
+        let known = |entry: &Entry<'_>| {
+            self.find(&self.sought(entry.name))
+                .and_then(|place| self.list[place].slot_of(OURS))
+                .is_some_and(|held| entry.slot().is_within(&held.slot()))
+        };
+        if delta.upto > self.our_version() || !delta.entries.iter().all(known) {
+            return Err(MergeError::ForeignWriter);
+        }
+        Ok(Merged { gap: false, news: false })
+    }
+}

@@ -1,0 +1,87 @@
+//! Finding counters by their names, one or many at a time.
+//!
+//! A name out of millions lies in four places of memory, each known only from the one before,
+//! and none of them in a cache. One name after the other, the processor waits for all of them
+//! in turn; step by step over all names, it waits for many at a time.
+
+use super::{COUNTERS_MAX, Counters};
+use crate::counter::Counter;
+use crate::effects::Refusal;
+use crate::fingerprint;
+
+/// Names that are looked for at once: as many as a core has reads of memory under way, several
+/// times over, and so few that what they read is still in its cache when it is used.
+pub(crate) const SOUGHT_MAX: usize = 64;
+
+/// Up to so many counters, all that is read of them stays in a core's cache anyway.
+const SEEK_COUNTERS_MIN: usize = 4096;
+
+/// A counter that is looked for: how far the search has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought<'a> {
+    /// As bytes: whether they are text was looked at when they came.
+    name: &'a [u8],
+    hash: u64,
+    /// Where a counter of this hash stands, if it was looked up; it may have another name.
+    guess: Option<u32>,
+}
+
+impl Counters {
+    /// Begins to look for many names at once, [`SOUGHT_MAX`] at most, and reads what finding them
+    /// will need; see the file.
+    pub(crate) fn seek<'a>(
+        &self,
+        names: impl Iterator<Item = &'a [u8]>,
+        found: &mut Vec<Sought<'a>>,
+    ) {
+        found.clear();
+        found.extend(names.map(|name| self.sought_by(name)));
+        if found.len() == 1 || self.list.len() < SEEK_COUNTERS_MIN {
+            return;
+        }
+        for sought in found.iter_mut() {
+            sought.guess = self.places.guess(sought.hash);
+        }
+        let guesses = || found.iter().filter_map(|sought| sought.guess);
+        let near = guesses().fold(0, |sum, place| sum ^ self.list.touch(place));
+        let beside = guesses().fold(0, |sum, place| sum ^ self.list.touch_beside(place));
+        // Nobody wants the sums, but without a use they would not be read.
+        std::hint::black_box((near, beside));
+    }
+
+    pub(super) fn sought<'a>(&self, name: &'a str) -> Sought<'a> {
+        self.sought_by(name.as_bytes())
+    }
+
+    pub(super) fn sought_by<'a>(&self, name: &'a [u8]) -> Sought<'a> {
+        Sought { name, hash: self.places.hash(name), guess: None }
+    }
+
+    pub(super) fn find(&self, sought: &Sought<'_>) -> Option<u32> {
+        let Sought { name, hash, guess } = *sought;
+        guess
+            .filter(|place| self.list.is_named(*place, name))
+            .or_else(|| self.places.find(name, hash, &self.list))
+    }
+
+    pub(super) fn find_or_insert(&mut self, sought: &Sought<'_>) -> Result<u32, Refusal> {
+        let Sought { name, hash, guess } = *sought;
+        if let Some(place) = guess
+            && self.list.is_named(place, name)
+        {
+            return Ok(place);
+        }
+        let end = self.list.len();
+        let next = u32::try_from(end).ok().filter(|place| *place < COUNTERS_MAX);
+        let place = self
+            .places
+            .find_or_insert(name, hash, &self.list, next)
+            .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
+        if place as usize == end {
+            // Nothing is lost: whoever sought it had a name, and names are text.
+            let name = String::from_utf8_lossy(name);
+            self.list.push(&name, Counter::new(fingerprint::of_name(&name)));
+        }
+        Ok(place)
+    }
+}

@@ -1,0 +1,261 @@
+//! How a link begins: a mutual challenge, after which each side knows that the other has the secret
+//! and is who it says.
+//!
+//! ```text
+//! dialer                            acceptor
+//!   Hello(identity, nonce)     →
+//!                              ←    Hello(identity, nonce), Proof(over both hellos)
+//!   Proof(over both hellos)    →
+//!                              ←    Welcome
+//! ```
+//!
+//! A hello is anybody's word: nothing of it is believed before the proof.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Context, Link, Links, Outcome, Phase, send, send_bytes};
+use crate::auth::{PROOF_BYTES, Role, Secret};
+use crate::codec::{Goodbye, Hello, Message, PROTOCOL_VERSIONS};
+use crate::effects::{Effect, Event, LinkEnd, LinkId};
+use crate::identity::{Identity, NodeId};
+use crate::peers::Peers;
+use crate::registry::{Key, Standing};
+
+/// How long a link may take to give a sign of life when another process claims its NodeId.
+const CHALLENGE_MAX: Duration = Duration::from_secs(1);
+
+impl Links {
+    /// Takes a step of the handshake, or a goodbye.
+    pub(crate) fn handshake(
+        &mut self,
+        link: LinkId,
+        raw: &Bytes,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        let Some(state) = self.links.get(&link) else { return Outcome::None };
+        match (message, state.phase, state.role) {
+            (Message::Goodbye(goodbye), _, _) => self.goodbye(link, goodbye, cx),
+            (Message::Hello(hello), Phase::Hello, _) => self.hello(link, raw, hello, cx),
+            (Message::Proof(proof), Phase::Proof, _) => self.proof(link, proof, cx),
+            (Message::Welcome, Phase::Welcome, Role::Dialer) => self.establish(link, cx),
+            (Message::Ping | Message::Pong, Phase::Held { .. }, _) => Outcome::None,
+            _ => self.protocol_error(link, "a message out of its turn".to_owned(), cx),
+        }
+    }
+
+    fn hello(
+        &mut self,
+        link: LinkId,
+        raw: &Bytes,
+        hello: &Hello<'_>,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        if let Some(refusal) = refusal(hello, cx) {
+            return self.leave(link, refusal, cx);
+        }
+        let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
+        if state.dialed.is_some_and(|node| node != hello.identity.node) {
+            // Somebody else lives there now; membership will tell who.
+            let identity = hello.identity.clone();
+            cx.peers.rumour(cx.now, identity, cx.totals, cx.out);
+            return self.leave(link, Goodbye::NotAMember, cx);
+        }
+        state.their_hello = raw.clone();
+        state.peer = Some(hello.identity.clone());
+        state.phase = Phase::Proof;
+        if state.role == Role::Acceptor {
+            let (hello, proof) = (state.our_hello.clone(), state.our_proof(cx.secret));
+            send_bytes(link, hello, cx);
+            send(link, &Message::Proof(proof), cx);
+        }
+        Outcome::None
+    }
+
+    fn proof(&mut self, link: LinkId, proof: &[u8; PROOF_BYTES], cx: &mut Context<'_>) -> Outcome {
+        let Some(state) = self.links.get(&link) else { return Outcome::None };
+        if !state.is_proved_by(proof, cx.secret) {
+            return self.leave(link, Goodbye::WrongSecret, cx);
+        }
+        let Some(peer) = state.peer.clone() else { return Outcome::None };
+        // Only now is it known that the hello was not forged, so only now is it believed.
+        if cx.peers.registry().is_removed(&peer) {
+            let standings = standings(cx.peers, &peer);
+            return self.leave(link, Goodbye::Removed(standings), cx);
+        }
+        let rival = self.by_peer.get(&peer.node).copied().filter(|rival| *rival != link);
+        let origin_of =
+            |link| self.links.get(&link).and_then(|state| Some(state.peer.as_ref()?.origin));
+        let is_another_process =
+            rival.and_then(origin_of).is_some_and(|origin| origin != peer.origin);
+        // An earlier life beside a link of a later one may be a process that was copied, and that
+        // nobody else would tell.
+        if cx.peers.up_member(peer.node).is_none() || is_outlived(&peer, cx) && !is_another_process
+        {
+            cx.peers.rumour(cx.now, peer, cx.totals, cx.out);
+            return self.leave(link, Goodbye::NotAMember, cx);
+        }
+        if let Some(rival) = rival {
+            if is_another_process {
+                let rival_heard = self.links[&rival].heard;
+                self.ping(rival, cx);
+                let until = cx.now + CHALLENGE_MAX;
+                if let Some(state) = self.links.get_mut(&link) {
+                    state.phase = Phase::Held { until, rival, rival_heard };
+                }
+                return Outcome::None;
+            }
+            if self.is_better(rival, link, cx.peers.me().node) {
+                return self.leave(link, Goodbye::Duplicate, cx);
+            }
+        }
+        self.admit(link, cx)
+    }
+
+    /// Decides on a link that claims the NodeId of another one's process, once that has given a sign
+    /// of life or had its time to.
+    pub(super) fn go_on_holding(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
+        let Some(state) = self.links.get(&link) else { return Outcome::None };
+        let Phase::Held { until, rival, rival_heard } = state.phase else { return Outcome::None };
+        match self.links.get(&rival).map(|rival| rival.heard) {
+            Some(heard) if heard > rival_heard => {
+                let node = state.peer.as_ref().map(|peer| peer.node);
+                let goodbye = node.map_or(Goodbye::Duplicate, Goodbye::NodeIdInUse);
+                self.leave(link, goodbye, cx)
+            }
+            Some(_) if until > cx.now => Outcome::None,
+            _ if state.peer.as_ref().is_some_and(|peer| is_outlived(peer, cx)) => {
+                self.leave(link, Goodbye::NotAMember, cx)
+            }
+            // Silent, or gone by itself: a quick restart.
+            _ => self.admit(link, cx),
+        }
+    }
+
+    /// Whether of two links to one process the first one stays: the one that the smaller NodeId
+    /// dialed; of two dialed by the same side the later one, since nobody dials beside a link that
+    /// it holds for sound.
+    fn is_better(&self, rival: LinkId, link: LinkId, me: NodeId) -> bool {
+        let dialed_by_smaller = |id: LinkId| {
+            let state = &self.links[&id];
+            let peer = state.peer.as_ref().map(|peer| peer.node);
+            (state.role == Role::Dialer) == peer.is_some_and(|peer| me < peer)
+        };
+        dialed_by_smaller(rival) && !dialed_by_smaller(link)
+    }
+
+    /// The other side is who it says: goes on to the next step.
+    fn admit(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
+        let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
+        match state.role {
+            Role::Dialer => {
+                let proof = state.our_proof(cx.secret);
+                state.phase = Phase::Welcome;
+                send(link, &Message::Proof(proof), cx);
+                Outcome::None
+            }
+            Role::Acceptor => {
+                send(link, &Message::Welcome, cx);
+                self.establish(link, cx)
+            }
+        }
+    }
+
+    fn establish(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
+        let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
+        let Some(peer) = state.peer.clone() else { return Outcome::None };
+        state.phase = Phase::Established;
+        let node = peer.node;
+        if let Some(rival) = self.by_peer.get(&node).copied().filter(|rival| *rival != link) {
+            if self.is_better(rival, link, cx.peers.me().node) {
+                return self.leave(link, Goodbye::Duplicate, cx);
+            }
+            // `Node` learns of its end from `take_replaced`.
+            self.replaced.push(rival);
+            send(rival, &Message::Goodbye(Goodbye::Duplicate), cx);
+            cx.out.push(Effect::CloseLink { link: rival });
+            self.links.remove(&rival);
+        }
+        self.by_peer.insert(node, link);
+        self.dials.established(node);
+        cx.totals.links_established += 1;
+        cx.out.push(Effect::LinkEstablished { link });
+        cx.out.push(Effect::Event(Event::LinkUp { peer: node, address: peer.address.clone() }));
+        self.ping(link, cx);
+        Outcome::Established(link, peer)
+    }
+
+    fn goodbye(&mut self, link: LinkId, goodbye: &Goodbye, cx: &mut Context<'_>) -> Outcome {
+        let Some(state) = self.links.get(&link) else { return Outcome::None };
+        // Before the other side has proved itself its word ends the link and nothing else.
+        let is_proved = !matches!(state.phase, Phase::Hello | Phase::Proof);
+        let peer = state.peer.clone();
+        cx.out.push(Effect::CloseLink { link });
+        let ended = self.end(link, LinkEnd::Refused(goodbye.to_string()), cx);
+        match (goodbye, peer) {
+            (Goodbye::NodeIdInUse(node), Some(_)) if is_proved && *node == cx.peers.me().node => {
+                Outcome::OurIdIsInUse(link)
+            }
+            (Goodbye::Leaving, Some(peer)) if is_proved => Outcome::PeerLeaves(link, peer),
+            (Goodbye::Removed(standings), Some(_)) if is_proved => {
+                Outcome::WeAreRemoved(link, standings.clone())
+            }
+            _ => ended,
+        }
+    }
+}
+
+impl Link {
+    fn hellos(&self, role: Role) -> (&[u8], &[u8]) {
+        match role {
+            Role::Dialer => (&self.our_hello, &self.their_hello),
+            Role::Acceptor => (&self.their_hello, &self.our_hello),
+        }
+    }
+
+    fn our_proof(&self, secret: Option<&Secret>) -> [u8; PROOF_BYTES] {
+        let (dialer, acceptor) = self.hellos(self.role);
+        secret.map_or([0; PROOF_BYTES], |secret| secret.prove(self.role, dialer, acceptor))
+    }
+
+    fn is_proved_by(&self, proof: &[u8], secret: Option<&Secret>) -> bool {
+        let (dialer, acceptor) = self.hellos(self.role);
+        let theirs = match self.role {
+            Role::Dialer => Role::Acceptor,
+            Role::Acceptor => Role::Dialer,
+        };
+        secret.is_none_or(|secret| secret.verify(theirs, dialer, acceptor, proof))
+    }
+}
+
+/// Whether a later life of this process's id answers, as far as we know.
+fn is_outlived(peer: &Identity, cx: &Context<'_>) -> bool {
+    cx.peers.up_member(peer.node).is_some_and(|known| known.order() > peer.order())
+}
+
+/// Why a hello is refused that could be anyone's.
+fn refusal(hello: &Hello<'_>, cx: &Context<'_>) -> Option<Goodbye> {
+    let (ours_min, ours_max) = PROTOCOL_VERSIONS;
+    let (min, max) = hello.versions;
+    let me = cx.peers.me();
+    if max < ours_min || min > ours_max {
+        Some(Goodbye::Versions(ours_min, ours_max))
+    } else if hello.cluster != cx.cluster {
+        Some(Goodbye::OtherCluster)
+    } else if hello.has_secret != cx.secret.is_some() {
+        Some(Goodbye::WrongSecret)
+    } else if hello.identity.node == me.node && hello.identity.origin == me.origin {
+        Some(Goodbye::Itself)
+    } else {
+        None
+    }
+}
+
+fn standings(peers: &Peers, identity: &Identity) -> Vec<Standing> {
+    vec![
+        peers.registry().of(&Key::Node(identity.node)),
+        peers.registry().of(&Key::Address(identity.address.clone())),
+    ]
+}

@@ -1,0 +1,136 @@
+//! Removals: a removed node is met by nobody, here or anywhere, until it is registered again (rule 25).
+//!
+//! It is told so when it speaks, since it cannot know: from then on it keeps away by itself.
+
+use super::{Change, Peers};
+use crate::codec::Datagram;
+use crate::effects::{Destination, Effect, Event, PeerName};
+use crate::identity::Identity;
+use crate::registry::{Key, Standing};
+use crate::status::Totals;
+use crate::time::Time;
+
+/// Notices to removed nodes in a second.
+pub(super) const NOTICES_PER_SECOND: u32 = 10;
+
+impl Peers {
+    /// An operator removes a peer: the records that must be journaled and told to others.
+    pub fn remove(
+        &mut self,
+        now: Time,
+        name: &PeerName,
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        if self.is_me(name) {
+            return Vec::new();
+        }
+        self.asks.retain(|ask| ask.until.is_none() || ask.address != name.address);
+        let found: Vec<Identity> = self
+            .found(name)
+            .filter(|peer| !self.registry.is_removed(&peer.identity))
+            .map(|peer| peer.identity.clone())
+            .collect();
+        let mut records = Vec::new();
+        for identity in found {
+            records.extend(self.registry.remove(identity.node, &identity.address));
+        }
+        self.drop_removed(now, totals, out);
+        records
+    }
+
+    /// Merges records that others hold; those that were new here must be journaled and passed on.
+    pub fn merge_standings(
+        &mut self,
+        now: Time,
+        records: &[Standing],
+        totals: &mut Totals,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Standing> {
+        let was_removed = self.am_removed();
+        let news: Vec<Standing> =
+            records.iter().filter(|record| self.registry.merge(record)).cloned().collect();
+        if news.is_empty() {
+            return news;
+        }
+        self.drop_removed(now, totals, out);
+        let mine = |standing: &&Standing| match &standing.key {
+            Key::Node(node) => *node == self.me.node,
+            Key::Address(address) => *address == self.me.address,
+        };
+        if self.am_removed()
+            && !was_removed
+            && let Some(standing) = news.iter().find(mine)
+        {
+            out.push(Effect::Event(Event::RemovedOurselves(standing.clone())));
+        }
+        let epoch = self.registry.epoch_of(self.me.node, &self.me.address);
+        if !self.am_removed() && self.me.epoch < epoch {
+            self.take_next_boot(now, 0, totals, out);
+        }
+        news
+    }
+
+    /// Ends the membership of whoever the registry now holds for removed.
+    fn drop_removed(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
+        let removed: Vec<(Identity, bool)> = self
+            .peers
+            .values()
+            .filter(|peer| self.registry.is_removed(&peer.identity))
+            .map(|peer| (peer.identity.clone(), peer.is_up))
+            .collect();
+        for (identity, is_up) in removed {
+            let standings = self.standings_of(&identity);
+            if is_up {
+                out.push(Effect::Event(Event::PeerRemoved(standings[0].clone())));
+                let to = Destination::Address(identity.address.clone());
+                self.notify(now, &identity, to, out);
+                self.declare_down(identity.clone());
+            }
+            // A link outlives its peer's being down, so one may stand to a peer that was not up.
+            self.changes.push(Change::Removed(identity.node, standings));
+        }
+        self.rumours.retain(|_, rumour| !self.registry.is_removed(&rumour.identity));
+        self.flush(now, totals, out);
+    }
+
+    fn standings_of(&self, identity: &Identity) -> Vec<Standing> {
+        vec![
+            self.registry.of(&Key::Node(identity.node)),
+            self.registry.of(&Key::Address(identity.address.clone())),
+        ]
+    }
+
+    /// Tells a node how it stands, so that it knows why nobody talks to it, or that it may return.
+    pub(super) fn notify(
+        &mut self,
+        now: Time,
+        identity: &Identity,
+        to: Destination,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.notices.allow(now) {
+            let notice = Datagram::Standing(self.standings_of(identity));
+            out.push(Effect::Datagram { to, bytes: self.envelope.seal(&notice) });
+        }
+    }
+
+    /// Two things may have been said only once, and lost. A node that was registered again has not
+    /// heard of it: it would keep away for ever. Or we were removed, and those who knew are gone:
+    /// the others would talk to a node that refuses them, and find nothing to lift when it is
+    /// registered.
+    pub(super) fn tell_what_it_missed(
+        &mut self,
+        now: Time,
+        identity: &Identity,
+        to: Destination,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.am_removed() {
+            let me = self.me.clone();
+            self.notify(now, &me, to, out);
+        } else if self.registry.epoch_of(identity.node, &identity.address) > identity.epoch {
+            self.notify(now, identity, to, out);
+        }
+    }
+}
