@@ -66,6 +66,21 @@ fn ten_thousand_of_the_longest_operations_fit_and_one_more_is_too_many() {
 }
 
 #[test]
+fn ten_thousand_raises_fit_though_each_is_read_first() {
+    let node = Node::start(&[]);
+    let operation = |n: usize| json!({"op": "raise", "name": "high", "to": n});
+    let operations: Vec<_> = (1..=10_000).map(operation).collect();
+    let answer = node.post("/batch", &json!({ "operations": operations }).to_string());
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let results = answer.json();
+    let results = results["results"].as_array().unwrap();
+    assert_eq!(results.len(), 10_000);
+    for (n, result) in results.iter().enumerate() {
+        assert_eq!((&result["value"], &result["applied"]), (&json!(n + 1), &json!(1)));
+    }
+}
+
+#[test]
 fn a_body_beyond_the_bound_is_refused_before_it_is_read() {
     let node = Node::start(&[]);
     let mut connection = Connection::open(node.address()).unwrap();

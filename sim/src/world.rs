@@ -6,24 +6,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
-use quipu_core::codec::{DATAGRAM_BYTES_MAX, Envelope, FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
-use quipu_core::effects::{
-    Destination, Effect, Effects, Event as NodeEvent, Input, LinkEnd, LinkId, Op, PeerName, Token,
-};
-use quipu_core::identity::{Address, NodeId};
+use quipu_core::codec::Envelope;
+use quipu_core::effects::{Input, LinkId, Token};
 use quipu_core::status::Totals;
 use quipu_core::time::Time;
 
 use crate::chance::{Chance, Purpose};
-use crate::checker::{Checker, SLOTS_AT_EVERY_STEP_MAX};
-use crate::clock::{Clock, EXACT_PPM};
-use crate::describe;
+use crate::checker::Checker;
+use crate::clock::Clock;
 use crate::directory::Directory;
-use crate::disk::{Disk, Flight, Fsync};
+use crate::disk::{Disk, Fsync};
 use crate::faults::{FaultKind, HOSTS_MAX};
-use crate::host::{BATCH_INPUTS_MAX, Host, HostId, Process, ProcessId, host_at, socket_of};
-use crate::links::{Arrival, ConnectionId, Links, Side, Surroundings};
+use crate::host::{Host, HostId, Process, socket_of};
+use crate::links::{Links, Surroundings};
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::schedule::{Event, Schedule};
@@ -43,19 +38,6 @@ const EPOCH_MILLIS: u64 = 1_700_000_000_000;
 /// By how much two machines' wall clocks differ at most: an operator would notice more.
 const WALL_SKEW_MILLIS_MAX: u64 = 120_000;
 
-/// How long a process takes at most to wake when something has arrived. What comes meanwhile
-/// joins the batch.
-const WAKE_MICROS_MAX: u64 = 150;
-
-/// How late a timer fires at most.
-const TIMER_LATE_MICROS_MAX: u64 = 1_500;
-
-/// How long the server tries to connect.
-const CONNECT_MAX: Duration = Duration::from_secs(1);
-
-/// The time that a process is given to leave before it is ended.
-const LEAVE_MAX: Duration = Duration::from_millis(300);
-
 /// How often everything is looked at from outside.
 const SWEEP_EVERY: Duration = Duration::from_millis(50);
 
@@ -64,10 +46,6 @@ const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// How much longer a raise may take: the node waits so long for what it lacks.
 const RAISE_MAX: Duration = Duration::from_secs(2);
-
-/// Wakes of one process for nothing but the time, within a virtual second, beyond which its
-/// deadline is stuck: timers fire up to 1.5 ms late, so one that is always due makes 1,300.
-const IDLE_WAKES_A_SECOND_MAX: u64 = 600;
 
 /// Events of the whole cluster within a virtual second beyond which somebody floods it: a busy
 /// one sees some 10,000.
@@ -150,7 +128,11 @@ macro_rules! around {
     };
 }
 
+mod clients;
+mod processes;
 mod storage;
+mod trouble;
+mod wires;
 
 impl<'a> World<'a> {
     /// The world of a plan, in which nothing has happened yet.
@@ -260,11 +242,6 @@ impl<'a> World<'a> {
         (0..self.hosts.len()).filter(|host| self.hosts[*host].process.is_some()).collect()
     }
 
-    /// A client's request to a machine, beside those of the plan.
-    pub fn ask(&mut self, host: HostId, ops: Vec<Op>) {
-        self.request(host, ops);
-    }
-
     /// What a running node holds for a counter.
     pub fn value_at(&self, host: HostId, counter: &str) -> Option<i128> {
         let process = self.hosts[host].process.as_ref()?;
@@ -351,7 +328,7 @@ impl<'a> World<'a> {
             Event::Request(index) => {
                 let plan = self.plan;
                 let request = &plan.requests[index];
-                self.request(request.host, request.ops.clone());
+                self.ask(request.host, request.ops.clone());
             }
             Event::Stopped(process) => {
                 if self.hosts[process.host].running(process).is_some() {
@@ -380,101 +357,6 @@ impl<'a> World<'a> {
 
     // Processes
 
-    /// Puts an input before whatever process runs on a machine.
-    fn deliver(&mut self, host: HostId, input: Input) {
-        if let Some(process) = &self.hosts[host].process {
-            self.deliver_to(process.id, input);
-        }
-    }
-
-    /// Puts an input before a process, if it still runs.
-    fn deliver_to(&mut self, id: ProcessId, input: Input) {
-        let Some(process) = self.hosts[id.host].running(id) else { return };
-        if process.receive(input) {
-            let delay = self.machine_chance.micros(0, WAKE_MICROS_MAX);
-            self.wake_by(id, self.now + delay);
-        } else {
-            self.work.datagrams_overflown += 1;
-        }
-    }
-
-    /// Sees to it that a process wakes at this time or earlier.
-    fn wake_by(&mut self, id: ProcessId, at: Time) {
-        let Some(process) = self.hosts[id.host].running(id) else { return };
-        if process.wake_at.is_none_or(|planned| at < planned) {
-            process.wake_at = Some(at);
-            self.schedule.at(at, Event::Wake(id));
-        }
-    }
-
-    fn wake(&mut self, id: ProcessId) {
-        let now = self.now;
-        let machine = &mut self.hosts[id.host];
-        if machine.paused {
-            return;
-        }
-        let local = machine.clock.read(now);
-        let Some(process) = machine.running(id).filter(|process| process.wake_at == Some(now))
-        else {
-            return;
-        };
-        process.wake_at = None;
-        let mut effects = Effects::default();
-        let mut came_by_link = false;
-        let mut handled = 0;
-        while handled < BATCH_INPUTS_MAX
-            && let Some(input) = process.take()
-        {
-            handled += 1;
-            came_by_link |= matches!(input, Input::LinkFrame { .. });
-            if let Some(text) = describe::input(&self.envelope, &input) {
-                self.trace.note(now, format_args!("n{} <- {text}", id.host));
-            }
-            process.node.handle(local, input, &mut effects);
-        }
-        if handled == 0 {
-            process.node.handle(local, Input::Tick, &mut effects);
-        }
-        let batch = process.node.close_batch(local, &mut effects);
-        let counters = process.node.counters();
-        let version = counters.our_version();
-        let known = counters.digest().map(|(origin, row)| (origin, row.version)).collect();
-        let mut checked = self.checker.closed(counters);
-        if came_by_link && counters.len() * counters.origins() <= SLOTS_AT_EVERY_STEP_MAX {
-            checked = checked.and_then(|()| self.checker.look_at(counters));
-        }
-        let more = process.has_mail();
-        let deadline = process.node.next_deadline();
-        self.check(checked);
-        self.work.batches += 1;
-        self.carry_out(id, effects.at_once);
-        let is_empty = effects.journal.is_empty() && effects.after_sync.is_empty();
-        if !is_empty {
-            let flight = Flight { batch, version, known, after_sync: effects.after_sync };
-            self.keep(id, flight, effects.journal);
-        }
-        if more {
-            self.wake_by(id, now + Duration::from_micros(1));
-        }
-        self.wake_at_deadline(id, deadline);
-        if handled == 0 {
-            self.count_idle_wake(id.host);
-        }
-    }
-
-    fn wake_at_deadline(&mut self, id: ProcessId, deadline: Time) {
-        let due = self.hosts[id.host].clock.when(deadline).max(self.now);
-        let late = self.machine_chance.micros(1, TIMER_LATE_MICROS_MAX);
-        self.wake_by(id, due + late);
-    }
-
-    fn count_idle_wake(&mut self, host: HostId) {
-        let wakes = self.idle_wakes[host].count(self.now);
-        if wakes > IDLE_WAKES_A_SECOND_MAX {
-            self.fail(Violation::Spins { host, wakes });
-        }
-    }
-
     fn count_event(&mut self) {
         let events = self.events.count(self.now);
         if events > EVENTS_A_SECOND_MAX {
@@ -482,277 +364,11 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Ends whatever process runs on a machine, with all that it has not synced.
-    fn end_process(&mut self, host: HostId, how: &str) {
-        let machine = &mut self.hosts[host];
-        let Some(process) = machine.process.take() else { return };
-        self.trace.note(self.now, format_args!("n{host} is {how}"));
-        self.work.add_totals(Some(&process));
-        machine.disk.abandon();
-        machine.paused = false;
-        self.checker.ended(process.origin);
-        if machine.powered {
-            self.links.process_died(process.id, around!(self));
-        } else {
-            self.links.power_lost(process.id);
-        }
-    }
-
     // Effects
-
-    fn carry_out(&mut self, id: ProcessId, effects: Vec<Effect>) {
-        for effect in effects {
-            self.carry_out_one(id, effect);
-        }
-    }
-
-    fn carry_out_one(&mut self, id: ProcessId, effect: Effect) {
-        let host = id.host;
-        match effect {
-            Effect::Reply { token, results, .. } => {
-                let answered = self.checker.answered(token, &results);
-                self.trace.note(self.now, format_args!("n{host} -> reply {token}: {results:?}"));
-                self.check(answered);
-            }
-            // The workload asks nothing of the table as a whole: it looks at the tables itself.
-            Effect::Answer { .. } => {}
-            Effect::Datagram { to, bytes } => {
-                let to = match to {
-                    Destination::Socket(socket) => Address::from(socket),
-                    Destination::Address(address) => address,
-                };
-                if let Some(to) = host_at(&to, self.hosts.len()) {
-                    self.send_datagram(host, to, &bytes);
-                }
-            }
-            Effect::Broadcast { bytes } => {
-                // A broadcast is heard by its own sender, too.
-                for to in 0..self.hosts.len() {
-                    self.send_datagram(host, to, &bytes);
-                }
-            }
-            Effect::Dial { node, address } => self.dial(id, node, &address),
-            Effect::Frame { links, bytes } => {
-                for link in links {
-                    self.check_length(host, link, bytes.len());
-                    self.links.send(host, link, bytes.clone(), around!(self));
-                    self.work.frames += 1;
-                }
-            }
-            Effect::LinkEstablished { link } => {
-                self.established.insert((host, link));
-            }
-            Effect::CloseLink { link } => {
-                self.trace.note(self.now, format_args!("n{host} closes link {link}"));
-                self.links.close(host, link, around!(self));
-            }
-            Effect::Event(event) => self.node_event(host, &event),
-        }
-    }
-
-    /// A receiver reads long frames only once it has established the link, which its sender has
-    /// done before it.
-    fn check_length(&mut self, host: HostId, link: LinkId, bytes: usize) {
-        let is_proved = self.established.contains(&(host, link));
-        let most = if is_proved { FRAME_BYTES_MAX } else { FRAME_BYTES_MAX_UNPROVED };
-        if bytes > most {
-            self.fail(Violation::FrameTooLong { host, link, bytes, most });
-        }
-    }
-
-    fn node_event(&mut self, host: HostId, event: &NodeEvent) {
-        self.trace.note(self.now, format_args!("n{host} ** {event}"));
-        match event {
-            NodeEvent::LinkDown { reason: LinkEnd::Protocol(reason), .. } => {
-                let reason = reason.clone();
-                self.fail(Violation::ProtocolBroken { host, reason });
-            }
-            NodeEvent::ForeignWriter { .. } => {
-                let reason = event.to_string();
-                self.fail(Violation::ProtocolBroken { host, reason });
-            }
-            _ => {}
-        }
-    }
-
-    fn send_datagram(&mut self, from: HostId, to: HostId, bytes: &Bytes) {
-        if bytes.len() > DATAGRAM_BYTES_MAX {
-            let (bytes, most) = (bytes.len(), DATAGRAM_BYTES_MAX);
-            self.fail(Violation::DatagramTooLong { host: from, bytes, most });
-        }
-        self.work.datagrams += 1;
-        for delay in self.network.datagram(from, to, &mut self.network_chance) {
-            let bytes = bytes.clone();
-            self.schedule.at(self.now + delay, Event::Datagram { from, to, bytes });
-        }
-    }
-
-    fn dial(&mut self, dialer: ProcessId, node: NodeId, address: &Address) {
-        let Some(to) = host_at(address, self.hosts.len()) else {
-            let address = address.clone();
-            return self.fail(Violation::StrangeDial { host: dialer.host, address });
-        };
-        self.trace.note(self.now, format_args!("n{} dials n{to} for {node}", dialer.host));
-        let delay = self.network.delay(dialer.host, to, &mut self.network_chance);
-        self.schedule.at(self.now + delay, Event::DialArrives { dialer, node, to });
-    }
-
-    fn dial_arrives(&mut self, dialer: ProcessId, node: NodeId, to: HostId) {
-        if self.hosts[dialer.host].running(dialer).is_none() {
-            return;
-        }
-        let from = dialer.host;
-        if !self.network.passes(from, to)
-            || !self.network.passes(to, from)
-            || !self.hosts[to].powered
-        {
-            self.schedule.at(self.now + CONNECT_MAX, Event::DialFailed { dialer, node });
-            return;
-        }
-        let back = self.network.delay(to, from, &mut self.network_chance);
-        let Some(acceptor) = self.hosts[to].process.as_ref().map(|process| process.id) else {
-            self.schedule.at(self.now + back, Event::DialFailed { dialer, node });
-            return;
-        };
-        let ours = self.hosts[from].next_link();
-        let theirs = self.hosts[to].next_link();
-        let ends = ((dialer, ours), (acceptor, theirs));
-        let connection = self.links.open(ends.0, ends.1, node, around!(self));
-        self.schedule.at(self.now + CONNECT_MAX, Event::DialTimeout(connection));
-        self.deliver_to(acceptor, Input::LinkOpened { link: theirs, dialed: None });
-    }
-
-    fn link_due(&mut self, connection: ConnectionId, side: Side) {
-        let Some((process, link, arrival)) = self.links.due(connection, side, around!(self)) else {
-            return;
-        };
-        let input = match arrival {
-            Arrival::Opened(node) => Input::LinkOpened { link, dialed: Some(node) },
-            Arrival::Closed => Input::LinkClosed { link },
-            Arrival::Frame(frame) => Input::LinkFrame { link, frame },
-        };
-        self.deliver_to(process, input);
-    }
 
     // Clients and operators
 
-    fn request(&mut self, host: HostId, ops: Vec<Op>) {
-        self.tokens += 1;
-        let token = self.tokens;
-        let Some(process) = self.hosts[host].process.as_ref().filter(|p| !p.leaving) else {
-            return;
-        };
-        self.checker.asked(self.now, token, process.origin, &ops);
-        self.deliver(host, Input::Request { token, ops });
-    }
-
-    fn register(&mut self, host: HostId) {
-        let by = (0..self.hosts.len())
-            .find(|other| *other != host && self.hosts[*other].process.is_some());
-        if let Some(by) = by.filter(|_| self.hosts[host].process.is_some()) {
-            self.tokens += 1;
-            let input = Input::Register { token: self.tokens, peer: self.peer_name(host) };
-            self.deliver(by, input);
-        }
-    }
-
-    fn peer_name(&self, host: HostId) -> PeerName {
-        let address = self.hosts[host].address.clone();
-        PeerName { given: address.to_string(), address, resolved: vec![socket_of(host)] }
-    }
-
     // Faults
-
-    fn fault_begins(&mut self, index: usize) {
-        let kind = self.plan.faults[index].kind;
-        self.trace.note(self.now, format_args!("FAULT {kind:?}"));
-        self.work.faults.push(kind.name());
-        self.faults_on.insert(index);
-        self.suffer();
-        match kind {
-            FaultKind::Break(a, b) => {
-                self.links.break_between(a, b, around!(self));
-            }
-            FaultKind::Pause(host) => {
-                self.hosts[host].paused = self.hosts[host].process.is_some();
-            }
-            FaultKind::Kill(host) => self.end_process(host, "killed"),
-            FaultKind::PowerCut(host) => self.cut_power(host),
-            FaultKind::Stop(host) => self.stop(host),
-            FaultKind::Clock(host, rate_ppm) => {
-                self.hosts[host].clock.set_rate(self.now, rate_ppm);
-            }
-            FaultKind::SlowDisk(_)
-            | FaultKind::Blackout(_)
-            | FaultKind::CutInWrite(..)
-            | FaultKind::FailedSync(_)
-            | FaultKind::FullDisk(_)
-            | FaultKind::OldCopy(_)
-            | FaultKind::CopiedDisk(..) => self.disk_fault_begins(kind),
-            FaultKind::Remove(host, by) => {
-                self.once_removed.insert(host);
-                self.tokens += 1;
-                let input = Input::Remove { token: self.tokens, peer: self.peer_name(host) };
-                self.deliver(by, input);
-            }
-            FaultKind::Partition(_)
-            | FaultKind::OneWay(_)
-            | FaultKind::Cut(..)
-            | FaultKind::CutOneWay(..)
-            | FaultKind::Loss(_)
-            | FaultKind::Thin(..) => {}
-        }
-    }
-
-    fn fault_ends(&mut self, index: usize) {
-        let kind = self.plan.faults[index].kind;
-        self.trace.note(self.now, format_args!("MENDED {kind:?}"));
-        self.faults_on.remove(&index);
-        self.suffer();
-        self.links.resume(around!(self));
-        match kind {
-            FaultKind::Pause(host) => self.go_on(host),
-            FaultKind::Kill(host) | FaultKind::PowerCut(host) | FaultKind::Stop(host) => {
-                // A stop that was cut short ends now.
-                self.end_process(host, "stopped");
-                self.start(host);
-            }
-            FaultKind::Clock(host, _) => {
-                self.hosts[host].clock.set_rate(self.now, EXACT_PPM);
-            }
-            FaultKind::Remove(host, _) => self.register(host),
-            _ => self.disk_fault_ends(kind),
-        }
-    }
-
-    /// Brings the network to the state of the faults that are on.
-    fn suffer(&mut self) {
-        let on: Vec<FaultKind> =
-            self.faults_on.iter().map(|index| self.plan.faults[*index].kind).collect();
-        self.network.suffer(&on);
-    }
-
-    fn stop(&mut self, host: HostId) {
-        if let Some(process) = &mut self.hosts[host].process {
-            process.leaving = true;
-            let id = process.id;
-            self.deliver_to(id, Input::Leave);
-            self.schedule.at(self.now + LEAVE_MAX, Event::Stopped(id));
-        }
-    }
-
-    /// A process that stood still goes on: it finds all that has come meanwhile.
-    fn go_on(&mut self, host: HostId) {
-        let machine = &mut self.hosts[host];
-        machine.paused = false;
-        machine.steady_since = self.now;
-        if let Some(process) = &mut machine.process {
-            process.wake_at = None;
-            let id = process.id;
-            self.turn_disk(id);
-            self.wake_by(id, self.now);
-        }
-    }
 
     fn sweep(&mut self) {
         for host in 0..self.hosts.len() {
