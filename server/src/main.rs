@@ -23,6 +23,7 @@ mod inbox;
 mod logging;
 mod network;
 mod notify;
+mod process;
 mod redis;
 mod run;
 mod start;

@@ -37,7 +37,9 @@ fn streams() -> Vec<Vec<u8>> {
         "DECRBY n 9223372036854775807\nDECR n\nDECR n\nDECRBY n 2\nGET n\nSTRLEN n",
         "INCRBY z 0\nEXISTS z\nEXISTS z z nope\nTYPE z\nTTL z\nMGET z nope a\nGET z\nDBSIZE",
         "INCRBY overflowed 9223372036854775807\nINCRBY overflowed 9223372036854775807\nEXISTS overflowed",
+        "PTTL nope\nPTTL a\nEXPIRETIME nope\nEXPIRETIME a\nPEXPIRETIME nope\nPEXPIRETIME a\nTOUCH a nope z a",
         // Arguments too many or too few.
+        "PTTL\nPTTL a b\nEXPIRETIME\nPEXPIRETIME a b\nTOUCH\nROLE x\nCLIENT HELP x\nCONFIG HELP x\nPUBSUB HELP x",
         "INCR\nINCR a b\nINCRBY a\nDECR\nDECRBY\nGET\nGET a b\nMGET\nEXISTS\nTTL\nTTL a b\nTYPE\nSTRLEN",
         "WAIT 1\nSCAN\nKEYS\nKEYS a b\nDBSIZE x\nPING a b\nECHO\nECHO a b\nMULTI x\nEXEC x\nDISCARD x",
         "SELECT\nSELECT 0 1\nCLIENT\nCLIENT SETNAME\nCLIENT GETNAME x\nCLIENT ID x\nCONFIG\nCONFIG GET\nRESET x",

@@ -173,6 +173,40 @@ fn commands_are_described() {
 }
 
 #[test]
+fn what_an_error_says_to_try_is_there_and_names_every_second_word() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    for (command, words) in [
+        ("CLIENT", &["GETNAME", "ID", "SETINFO LIB-NAME|LIB-VER <text>", "SETNAME <name>"][..]),
+        ("COMMAND", &["COUNT", "DOCS [<name> ...]", "INFO [<name> ...]", "LIST"]),
+        ("CONFIG", &["GET <pattern> [<pattern> ...]", "SET <setting> <value> ..."]),
+        ("PUBSUB", &["CHANNELS [<pattern>]", "NUMPAT", "NUMSUB [<channel> ...]"]),
+    ] {
+        let error = client.ask(&[command, "nonsense"]);
+        assert!(error.contains(&format!("Try {command} HELP.")), "{error}");
+        let help = client.ask(&[command, "help"]);
+        // A line of usage and one of explanation for each, and for HELP itself.
+        let lines = 1 + 2 * (words.len() + 1);
+        assert!(help.starts_with(&format!("*{lines}\\r\\n+{command} <subcommand>")), "{help}");
+        for word in words {
+            assert!(
+                help.contains(&format!("\\r\\n+{word}\\r\\n+    ")),
+                "{word} is missing in {help}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_node_says_that_it_takes_writes() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    assert_eq!(client.ask(&["ROLE"]), "*3\\r\\n$6\\r\\nmaster\\r\\n:0\\r\\n*0\\r\\n");
+    client.ask(&["INCR", "a"]);
+    assert_eq!(client.ask(&["ROLE"]), "*3\\r\\n$6\\r\\nmaster\\r\\n:1\\r\\n*0\\r\\n");
+}
+
+#[test]
 fn info_tells_sections_that_are_asked_for() {
     let node = start();
     let mut client = Client::open(node.redis());
@@ -183,6 +217,10 @@ fn info_tells_sections_that_are_asked_for() {
     {
         assert!(all.contains(line), "{line} is missing in {all}");
     }
+    let memory = client.ask(&["INFO", "memory"]);
+    let bytes = memory.split("used_memory:").nth(1).and_then(|rest| rest.split("\\r").next());
+    assert!(bytes.is_some_and(|bytes| bytes.parse::<u64>().unwrap() > 1 << 20), "{memory}");
+    assert!(client.ask(&["INFO", "cpu"]).contains("used_cpu_user:"));
     let port = format!("tcp_port:{}", node.redis().port());
     assert!(client.ask(&["INFO", "SERVER"]).contains(&port));
     let some = client.ask(&["INFO", "keyspace", "clients"]);

@@ -29,6 +29,7 @@ use crate::disk;
 use crate::handle::Report;
 use crate::inbox::Depths;
 use crate::network::Counts;
+use crate::process::Usage;
 use crate::redis;
 use crate::timing::Timing;
 use crate::watch::{Crowd, Door};
@@ -60,6 +61,9 @@ fn registry(app: &App, report: &Report) -> Registry {
         Unit::Seconds,
         ConstGauge::new(started.as_secs_f64()),
     );
+    if let Some(usage) = Usage::now() {
+        process(&mut registry, &usage);
+    }
     let ours = registry.sub_registry_with_prefix("quipu");
     ours.register(
         "build",
@@ -77,6 +81,28 @@ fn registry(app: &App, report: &Report) -> Registry {
     disk(ours, &app.handle.kept().counts);
     redis(ours, &app.redis);
     registry
+}
+
+/// What every process tells of itself, under the names that dashboards look for.
+fn process(registry: &mut Registry, usage: &Usage) {
+    registry.register_with_unit(
+        "process_cpu",
+        "Processor time, the system's for this process included",
+        Unit::Seconds,
+        ConstCounter::new((usage.cpu_user + usage.cpu_system).as_secs_f64()),
+    );
+    for (name, help, bytes) in [
+        ("process_resident_memory", "Memory that is really there", usage.resident_bytes),
+        ("process_virtual_memory", "Memory that addresses were given for", usage.virtual_bytes),
+    ] {
+        registry.register_with_unit(name, help, Unit::Bytes, ConstGauge::new(signed(bytes)));
+    }
+    let open = ConstGauge::new(signed(usage.open_files));
+    registry.register("process_open_fds", "File descriptors that are open", open);
+    if let Some(most) = usage.open_files_max {
+        let most = ConstGauge::new(signed(most));
+        registry.register("process_max_fds", "File descriptors that may be open", most);
+    }
 }
 
 /// What the node has counted of its own work.

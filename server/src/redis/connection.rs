@@ -265,6 +265,7 @@ impl Connection {
         let out = &mut self.output.bytes;
         match question {
             Question::Size => keyspace::tell_size(handle, out).await?,
+            Question::Role => info::tell_role(handle, out).await?,
             Question::Scan(scan) => keyspace::tell_scanned(handle, &scan, out).await?,
             Question::Keys { pattern } => keyspace::tell_keys(handle, &pattern, out).await?,
             Question::Info(sections) => {

@@ -37,6 +37,8 @@ pub(super) enum Next {
 pub(super) enum Question {
     /// `DBSIZE`
     Size,
+    /// `ROLE`
+    Role,
     /// `INFO`, with the names of sections.
     Info(Vec<Bytes>),
     /// `KEYS`
@@ -149,6 +151,10 @@ pub(super) fn carry_out(
         Kind::StrLen => counters::length(command, plan),
         Kind::Type => counters::kind(command, plan),
         Kind::Ttl => counters::lifetime(command, plan),
+        Kind::Client | Kind::CommandInfo | Kind::Config | Kind::PubSub if command.is(1, "help") => {
+            introspection::help(spec, plan);
+        }
+        Kind::Role => return Next::Ask(Question::Role),
         Kind::DbSize => return Next::Ask(Question::Size),
         Kind::Keys => return Next::Ask(Question::Keys { pattern: command.shared(1) }),
         Kind::Scan => return ask_or_fail(keyspace::scan(command).map(Question::Scan), plan),

@@ -33,6 +33,7 @@ pub(super) enum Kind {
     PUnsubscribe,
     Quit,
     Reset,
+    Role,
     Scan,
     Select,
     StrLen,
@@ -114,7 +115,7 @@ pub(super) struct Spec {
 }
 
 /// The commands that are served, in alphabetical order.
-pub(super) static SERVED: [Spec; 34] = {
+pub(super) static SERVED: [Spec; 39] = {
     use Class::{Connection, Keyspace, Read, Subscription, Transaction, Write};
     [
         row("auth", Kind::Auth, Connection, -2, (0, 0), "Refused: there are no passwords yet"),
@@ -128,6 +129,7 @@ pub(super) static SERVED: [Spec; 34] = {
         row("echo", Kind::Echo, Connection, 2, (0, 0), "Answers with its argument"),
         row("exec", Kind::Exec, Transaction, 1, (0, 0), "Does the commands since MULTI as one"),
         row("exists", Kind::Exists, Read, -2, (1, -1), "Tells how many of the counters exist"),
+        row("expiretime", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
         row("get", Kind::Get, Read, 2, (1, 1), "Tells a counter's value"),
         row("hello", Kind::Hello, Connection, -1, (0, 0), "Agrees on the protocol's version"),
         row("incr", Kind::Incr, Write, 2, (1, 1), "Adds one to a counter"),
@@ -136,6 +138,7 @@ pub(super) static SERVED: [Spec; 34] = {
         row("keys", Kind::Keys, Keyspace, 2, (0, 0), "Tells the names that match a pattern"),
         row("mget", Kind::MGet, Read, -2, (1, -1), "Tells the values of counters"),
         row("multi", Kind::Multi, Transaction, 1, (0, 0), "Holds commands back until EXEC"),
+        row("pexpiretime", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
         row("ping", Kind::Ping, Connection, -1, (0, 0), "Answers"),
         row(
             "psubscribe",
@@ -145,10 +148,12 @@ pub(super) static SERVED: [Spec; 34] = {
             (0, 0),
             "Tells the values of counters that match a pattern, as they change",
         ),
+        row("pttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
         row("pubsub", Kind::PubSub, Subscription, -2, (0, 0), "Tells who listens on this node"),
         row("punsubscribe", Kind::PUnsubscribe, Subscription, -1, (0, 0), "Ends PSUBSCRIBE"),
         row("quit", Kind::Quit, Connection, -1, (0, 0), "Ends the connection"),
         row("reset", Kind::Reset, Connection, 1, (0, 0), "Makes the connection as new"),
+        row("role", Kind::Role, Keyspace, 1, (0, 0), "Tells that this node takes writes"),
         row("scan", Kind::Scan, Keyspace, -2, (0, 0), "Tells all names, step by step"),
         row("select", Kind::Select, Connection, 2, (0, 0), "Chooses the only database, 0"),
         row("strlen", Kind::StrLen, Read, 2, (1, 1), "Tells how long a counter's value is"),
@@ -160,6 +165,7 @@ pub(super) static SERVED: [Spec; 34] = {
             (0, 0),
             "Tells the values of counters, as they change",
         ),
+        row("touch", Kind::Exists, Read, -2, (1, -1), "Tells how many of the counters exist"),
         row("ttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
         row("type", Kind::Type, Read, 2, (1, 1), "Tells that a counter is a string"),
         row("unsubscribe", Kind::Unsubscribe, Subscription, -1, (0, 0), "Ends SUBSCRIBE"),
@@ -175,23 +181,127 @@ pub(super) static SERVED: [Spec; 34] = {
     ]
 };
 
-/// The second words of commands that have some: the command, the word, and how many arguments they
-/// take together, as in [`Spec::arity`].
-const SUBCOMMANDS: [(Kind, &str, &str, i64); 13] = [
-    (Kind::Client, "getname", "client|getname", 2),
-    (Kind::Client, "id", "client|id", 2),
-    (Kind::Client, "setinfo", "client|setinfo", 4),
-    (Kind::Client, "setname", "client|setname", 3),
-    (Kind::CommandInfo, "count", "command|count", 2),
-    (Kind::CommandInfo, "docs", "command|docs", -2),
-    (Kind::CommandInfo, "info", "command|info", -2),
-    (Kind::CommandInfo, "list", "command|list", 2),
-    (Kind::Config, "get", "config|get", -3),
-    (Kind::Config, "set", "config|set", -4),
-    (Kind::PubSub, "channels", "pubsub|channels", -2),
-    (Kind::PubSub, "numpat", "pubsub|numpat", 2),
-    (Kind::PubSub, "numsub", "pubsub|numsub", -2),
-];
+/// A second word that a command takes.
+#[derive(Debug)]
+struct Subcommand {
+    of: Kind,
+    word: &'static str,
+    /// With the command, as errors tell it.
+    name: &'static str,
+    /// How many arguments it takes with the command, as in [`Spec::arity`].
+    arity: i64,
+    /// For `HELP`: what follows the word, and what it does.
+    usage: &'static str,
+    summary: &'static str,
+}
+
+const SUBCOMMANDS: [Subcommand; 17] = {
+    use Kind::{Client, CommandInfo, Config, PubSub};
+    const HELP: &str = "Prints this help.";
+    [
+        word(Client, "getname", "client|getname", 2, "", "Tells this connection's name."),
+        word(Client, "help", "client|help", 2, "", HELP),
+        word(Client, "id", "client|id", 2, "", "Tells this connection's number."),
+        word(
+            Client,
+            "setinfo",
+            "client|setinfo",
+            4,
+            "LIB-NAME|LIB-VER <text>",
+            "Takes which library the client is of.",
+        ),
+        word(Client, "setname", "client|setname", 3, "<name>", "Names this connection."),
+        word(CommandInfo, "count", "command|count", 2, "", "Tells how many commands there are."),
+        word(
+            CommandInfo,
+            "docs",
+            "command|docs",
+            -2,
+            "[<name> ...]",
+            "Tells what commands do; of all without a name.",
+        ),
+        word(CommandInfo, "help", "command|help", 2, "", HELP),
+        word(
+            CommandInfo,
+            "info",
+            "command|info",
+            -2,
+            "[<name> ...]",
+            "Tells what commands take; of all without a name.",
+        ),
+        word(CommandInfo, "list", "command|list", 2, "", "Tells the names of all commands."),
+        word(
+            Config,
+            "get",
+            "config|get",
+            -3,
+            "<pattern> [<pattern> ...]",
+            "Tells the settings of Redis that have a meaning here.",
+        ),
+        word(Config, "help", "config|help", 2, "", HELP),
+        word(
+            Config,
+            "set",
+            "config|set",
+            -4,
+            "<setting> <value> ...",
+            "Is refused: settings are given by flags when the node starts.",
+        ),
+        word(
+            PubSub,
+            "channels",
+            "pubsub|channels",
+            -2,
+            "[<pattern>]",
+            "Tells the channels that somebody listens to on this node.",
+        ),
+        word(PubSub, "help", "pubsub|help", 2, "", HELP),
+        word(
+            PubSub,
+            "numpat",
+            "pubsub|numpat",
+            2,
+            "",
+            "Tells how many patterns somebody listens to on this node.",
+        ),
+        word(
+            PubSub,
+            "numsub",
+            "pubsub|numsub",
+            -2,
+            "[<channel> ...]",
+            "Tells how many listen to channels on this node.",
+        ),
+    ]
+};
+
+const fn word(
+    of: Kind,
+    word: &'static str,
+    name: &'static str,
+    arity: i64,
+    usage: &'static str,
+    summary: &'static str,
+) -> Subcommand {
+    Subcommand { of, word, name, arity, usage, summary }
+}
+
+/// The second words that a command takes, if it takes some.
+fn words(kind: Kind) -> impl Iterator<Item = &'static Subcommand> {
+    SUBCOMMANDS.iter().filter(move |word| word.of == kind)
+}
+
+/// What `HELP` says of a command, in lines.
+pub(super) fn help(spec: &Spec) -> Vec<String> {
+    let name = spec.name.to_uppercase();
+    let mut lines =
+        vec![format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
+    for Subcommand { word, usage, summary, .. } in words(spec.kind) {
+        lines.push(format!("{} {usage}", word.to_uppercase()).trim_end().to_owned());
+        lines.push(format!("    {summary}"));
+    }
+    lines
+}
 
 /// What is wrong with a command's number of arguments, or with its second word.
 pub(super) fn check(spec: &Spec, command: &Command<'_>) -> Result<(), Vec<u8>> {
@@ -202,21 +312,20 @@ pub(super) fn check(spec: &Spec, command: &Command<'_>) -> Result<(), Vec<u8>> {
     if spec.arity >= 0 || command.len() < 2 {
         return Ok(());
     }
-    let mut words = SUBCOMMANDS.iter().filter(|(kind, ..)| *kind == spec.kind).peekable();
+    let mut words = words(spec.kind).peekable();
     if words.peek().is_none() {
         return Ok(());
     }
-    match words.find(|(_, word, ..)| command.is(1, word)) {
-        Some((_, _, _, arity)) if takes(*arity, command.len()) => Ok(()),
-        Some((_, _, name, _)) => Err(errors::arity(name).into()),
+    match words.find(|word| command.is(1, word.word)) {
+        Some(word) if takes(word.arity, command.len()) => Ok(()),
+        Some(word) => Err(errors::arity(word.name).into()),
         None => Err(errors::unknown_subcommand(command, spec.name)),
     }
 }
 
 /// A command's name with its second word, if it has some, as errors tell it.
 pub(super) fn full_name(spec: &Spec, command: &Command<'_>) -> &'static str {
-    let mut words = SUBCOMMANDS.iter().filter(|(kind, ..)| *kind == spec.kind);
-    words.find(|(_, word, ..)| command.is(1, word)).map_or(spec.name, |(_, _, name, _)| name)
+    words(spec.kind).find(|word| command.is(1, word.word)).map_or(spec.name, |word| word.name)
 }
 
 fn takes(arity: i64, arguments: usize) -> bool {
@@ -363,8 +472,11 @@ mod tests {
             );
         }
         for spec in &SERVED {
-            let has_some = SUBCOMMANDS.iter().any(|(kind, ..)| *kind == spec.kind);
-            assert!(!has_some || spec.arity < 0, "{}: they would not be looked at", spec.name);
+            assert!(
+                words(spec.kind).next().is_none() || spec.arity < 0,
+                "{}: they would not be looked at",
+                spec.name
+            );
         }
         assert!(matches!(find(b"SeT"), Some(Found::Refused(Reason::Assigns))));
         assert!(find(b"").is_none() && find(b"incrx").is_none() && find(&[b'a'; 300]).is_none());

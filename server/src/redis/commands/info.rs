@@ -1,20 +1,22 @@
 //! `INFO`: this node at a glance, in the lines that tools for Redis read.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quipu_core::status::PeerState;
 
 use super::keyspace;
-use crate::handle::{Report, Unavailable};
+use crate::handle::{Handle, Report, Unavailable};
+use crate::process::Usage;
 use crate::redis::REDIS_VERSION;
 use crate::redis::front::Front;
 use crate::redis::reply::{self, Protocol};
 use crate::redis::subscriptions::Topic;
 
 /// The sections, in the order in which they are told.
-const SECTIONS: [&str; 6] =
-    ["server", "clients", "persistence", "stats", "replication", "keyspace"];
+const SECTIONS: [&str; 8] =
+    ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "keyspace"];
 
 /// Words that stand for all sections.
 const ALL: [&str; 3] = ["default", "all", "everything"];
@@ -62,6 +64,20 @@ pub(in crate::redis) async fn tell(
     Ok(())
 }
 
+/// Answers `ROLE`. Every node takes writes, and every other one follows; those are not listed, since a
+/// client would look for Redis at their addresses, and where they serve it only they know.
+pub(in crate::redis) async fn tell_role(
+    handle: &Handle,
+    out: &mut Vec<u8>,
+) -> Result<(), Unavailable> {
+    let version = handle.report().await?.status.version;
+    reply::array(out, 3);
+    reply::bulk(out, b"master");
+    reply::integer(out, i64::try_from(version).unwrap_or(i64::MAX));
+    reply::array(out, 0);
+    Ok(())
+}
+
 type Lines = Vec<(&'static str, String)>;
 
 fn lines(section: &str, front: &Front, known: Option<&Known>) -> (&'static str, Lines) {
@@ -93,6 +109,15 @@ fn lines(section: &str, front: &Front, known: Option<&Known>) -> (&'static str, 
                 ],
             )
         }
+        "memory" => (
+            "Memory",
+            Usage::now().map_or_else(Vec::new, |usage| {
+                // Redis counts what it has asked its allocator for, and beside it what is really
+                // there. Only the latter is known here, and tools show the former.
+                let bytes = usage.resident_bytes.to_string();
+                vec![("used_memory", bytes.clone()), ("used_memory_rss", bytes)]
+            }),
+        ),
         "persistence" => (
             "Persistence",
             match known {
@@ -127,6 +152,16 @@ fn lines(section: &str, front: &Front, known: Option<&Known>) -> (&'static str, 
             }
             ("Replication", lines)
         }
+        "cpu" => (
+            "CPU",
+            Usage::now().map_or_else(Vec::new, |usage| {
+                let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
+                vec![
+                    ("used_cpu_sys", seconds(usage.cpu_system)),
+                    ("used_cpu_user", seconds(usage.cpu_user)),
+                ]
+            }),
+        ),
         _ => (
             "Keyspace",
             match known {

@@ -15,6 +15,15 @@ pub(in crate::redis) fn sections(command: &Command<'_>) -> Vec<Bytes> {
     command.arguments(1).map(|section| section.to_ascii_lowercase().into()).collect()
 }
 
+/// `HELP` behind a command that takes a second word.
+pub(in crate::redis) fn help(spec: &Spec, plan: &mut Plan) {
+    let lines = table::help(spec);
+    plan.say(|out| {
+        reply::array(out, lines.len());
+        lines.iter().for_each(|line| reply::simple(out, line));
+    });
+}
+
 /// `CONFIG GET pattern …`
 pub(in crate::redis) fn config(
     command: &Command<'_>,
