@@ -74,6 +74,8 @@ pub enum Change {
     Up(NodeId),
     /// It was removed; any link to it must end.
     Removed(NodeId, Vec<Standing>),
+    /// Others know a life of this node's id that none of ours can follow.
+    Outranked,
 }
 
 /// A row of the table of peers.
@@ -99,6 +101,14 @@ struct Peer {
     is_superseded: bool,
     /// Whether it was told to be suspect and has not been told to be anything else since.
     is_suspect: bool,
+}
+
+impl Peer {
+    /// Takes another identity. What was found out about the address does not go with it to another.
+    fn is_now(&mut self, identity: Identity) {
+        self.is_superseded &= identity.address == self.identity.address;
+        self.identity = identity;
+    }
 }
 
 /// Everyone that this node has been told of.
@@ -317,7 +327,14 @@ impl Peers {
             // with the same message, and two nodes that do so never stop.
             return Ok(());
         }
-        if let Some(boot) = parsed.later_boot_of(&self.me) {
+        if let Some(later) = parsed.later_life_of(&self.me) {
+            let (epoch, boot) = (later.epoch, later.boot);
+            if epoch > self.next_epoch() {
+                // That of a copied disk at an address that was registered anew, as a rule. No boot
+                // of ours comes after it, so this id is lost to us.
+                self.changes.push(Change::Outranked);
+                return Ok(());
+            }
             self.take_next_boot(now, boot, totals, out);
         }
         let registry = &self.registry;
@@ -334,13 +351,18 @@ impl Peers {
     }
 
     /// The sender is down to us because of a later life of its id, lived elsewhere: a copied disk's,
-    /// that has taken another id since. foca tells the sender that it is down, but not which boot it
-    /// has to beat; an announcement to that life, sent where the sender is, does.
+    /// that has taken another id since. It may have been our own life. foca tells the sender that it
+    /// is down, but not which boot it has to beat; an announcement to that life, sent where the sender
+    /// is, does.
     fn tell_of_later_life(&mut self, sender: &Identity) {
-        let Some(known) = self.peers.get(&sender.node) else { return };
-        if !known.is_up && known.identity.order() > sender.order() {
-            let later = Identity { address: sender.address.clone(), ..known.identity.clone() };
-            let _ = self.swim.announce(later, &mut self.runtime);
+        if self.is_member_up(sender.node) {
+            return;
+        }
+        let is_later = |id: &&Identity| id.node == sender.node && id.order() > sender.order();
+        let later = self.swim.iter_membership_state().map(Member::id).find(is_later).cloned();
+        if let Some(later) = later {
+            let there = Identity { address: sender.address.clone(), ..later };
+            let _ = self.swim.announce(there, &mut self.runtime);
         }
     }
 
@@ -461,7 +483,7 @@ impl Peers {
             return;
         }
         self.me.boot = self.me.boot.max(boot).saturating_add(1);
-        self.me.epoch = self.me.epoch.max(self.registry.epoch_of(self.me.node, &self.me.address));
+        self.me.epoch = self.next_epoch();
         self.rejoined = now;
         let _ = self.swim.change_identity(self.me.clone(), &mut self.runtime);
         // foca is not connected until somebody writes to the new identity, and would probe nobody
@@ -478,6 +500,11 @@ impl Peers {
             let _ = self.swim.announce(identity, &mut self.runtime);
         }
         self.flush(now, totals, out);
+    }
+
+    /// The epoch of our next identity.
+    fn next_epoch(&self) -> u64 {
+        self.me.epoch.max(self.registry.epoch_of(self.me.node, &self.me.address))
     }
 
     fn is_member_up(&self, node: NodeId) -> bool {

@@ -51,15 +51,14 @@ impl<'a> SwimPacket<'a> {
         matches!(self.header.message, Message::TurnUndead)
     }
 
-    /// The boot of a later life of `me` that the sender knows of.
-    pub(crate) fn later_boot_of(&self, me: &Identity) -> Option<u64> {
+    /// The latest life of `me` that the sender knows of, if it is a later one.
+    pub(crate) fn later_life_of(&self, me: &Identity) -> Option<&Identity> {
         self.updates
             .iter()
             .map(Member::id)
             .chain([&self.header.dst])
             .filter(|id| id.node == me.node && id.order() > me.order())
-            .map(|id| id.boot)
-            .max()
+            .max_by_key(|id| id.order())
     }
 
     /// The packet without gossip about removed nodes; `None` if it is about one altogether.

@@ -250,6 +250,9 @@ impl Node {
                 effects.journal.add_peer(identity);
             }
         }
+        if changes.contains(&Change::Outranked) {
+            self.take_fresh_id(now, effects);
+        }
         if !changes.is_empty() {
             self.links.look_again(now);
         }
@@ -263,6 +266,9 @@ impl Node {
         }
         match outcome {
             Outcome::None => {}
+            // Two of one peer may be let in at the same moment, and the later one replaces the other
+            // before anybody has heard of either.
+            Outcome::Established(link, _) if self.links.peer_of(link).is_none() => {}
             Outcome::Established(link, peer) => {
                 self.replication.link_up(now, link, peer.node, peer.origin);
                 let all: Vec<Standing> = self.peers.registry().records().collect();

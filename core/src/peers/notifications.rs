@@ -69,17 +69,26 @@ impl Peers {
                     }
                     peer.is_up = false;
                     peer.since = now;
-                    peer.identity = identity;
+                    peer.is_now(identity);
                 }
             }
-            OwnedNotification::Rename(_, identity) => {
-                if let Some(peer) = self.peers.get_mut(&identity.node) {
-                    peer.identity = identity;
-                }
-            }
+            OwnedNotification::Rename(_, identity) => self.is_renamed(now, identity, out),
             OwnedNotification::Defunct => self.plan_rejoin(now),
             OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Rejoin(_) => {}
         }
+    }
+
+    /// A later life of a member takes the place of the one that was known. One that answers
+    /// elsewhere is settled with whoever else does there; one that is down is when it comes up.
+    fn is_renamed(&mut self, now: Time, identity: Identity, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&identity.node) else { return };
+        if !peer.is_up || peer.identity.address == identity.address {
+            return peer.is_now(identity);
+        }
+        if !peer.is_superseded {
+            out.push(Effect::Event(Event::PeerDown(peer.identity.clone())));
+        }
+        self.is_up(now, identity, out);
     }
 
     fn is_up(&mut self, now: Time, identity: Identity, out: &mut Vec<Effect>) {

@@ -2,8 +2,9 @@
 
 use quipu_core::auth::PROOF_BYTES;
 use quipu_core::codec::{self, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
-use quipu_core::effects::{Event, LinkEnd, LinkId};
+use quipu_core::effects::{Event, LinkEnd, LinkId, Op};
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
+use quipu_core::name::CounterName;
 use quipu_core::node::Config;
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
@@ -302,6 +303,96 @@ fn rule_27_the_original_comes_back_after_a_copy_that_is_gone() {
     cluster.run_until("B is back", secs(10), Cluster::all_linked);
     cluster.run(secs(5));
     assert!(cluster.all_linked(), "and stays");
+}
+
+/// `D's address is removed and registered again; a copy of B's disk starts there: its epoch is that
+/// registration's.` No start of B's comes after it, so B returned, was refused and returned, without
+/// pause and for ever.
+#[test]
+fn rule_27_a_node_whose_copy_has_a_later_epoch_takes_a_fresh_id() {
+    const D: Place = 3;
+    let mut cluster = Cluster::of(4);
+    let there = cluster.address_of(D);
+    cluster.remove(A, &there);
+    cluster.run_until("D is removed", secs(5), |c| !c.lists(A, D) && !c.lists(B, D));
+    cluster.register(A, &there);
+    cluster.run_until("D is back", secs(10), Cluster::all_linked);
+    cluster.crash(D);
+    for other in [A, C, D] {
+        cluster.cut(B, other);
+    }
+    let copy = copy_of(cluster.config_of(B));
+    cluster.restart(D, copy);
+    cluster.run_until("the copy is linked", secs(20), |c| c.are_linked(A, D) && c.are_linked(C, D));
+    cluster
+        .run_until("it has the epoch", secs(5), |c| c.node(D).status(c.now()).identity.epoch > 0);
+    for other in [A, C, D] {
+        cluster.mend(B, other);
+    }
+    cluster.run_until("one of the two has a fresh id", secs(15), |c| c.id_of(D) != c.id_of(B));
+    cluster.run_until("all are linked", secs(15), Cluster::all_linked);
+    let calm = cluster.now();
+    cluster.run(secs(10));
+    assert!(cluster.all_linked(), "and stay so");
+    let datagrams: usize =
+        [A, B, C, D].map(|place| cluster.datagrams_since(calm, place)).iter().sum();
+    assert!(datagrams < 4_000, "they flood each other: {datagrams} datagrams in ten seconds");
+}
+
+/// `A copy meets B, which tells it that its id is in use, and knows its life under it for down; B is
+/// started anew and knows nothing of it.` The copy itself still does, and refused its original for
+/// ever, without a word about which start to outrank.
+#[test]
+fn rule_27_a_copy_that_alone_knows_its_former_life_lets_its_original_in() {
+    let mut cluster = Cluster::of(2);
+    let seeds = vec![Address::parse(&cluster.address_of(B), 1).unwrap()];
+    let copy = copy_of(cluster.config_of(A));
+    let boot = copy.boot + 60_000;
+    let copy = cluster.start(Config { boot, seeds, discovery: false, ..copy });
+    cluster.cut(A, copy);
+    cluster.run_until("it has a fresh id", secs(15), |c| c.id_of(copy) != c.id_of(A));
+    cluster.cut(A, B);
+    cluster.run_until("B and the copy are linked", secs(10), |c| c.are_linked(B, copy));
+    cluster.run(secs(2));
+    cluster.crash(B);
+    let config = next_life(cluster.config_of(B));
+    cluster.restart(B, config);
+    cluster.run_until("they are again", secs(10), |c| c.are_linked(B, copy));
+    cluster.mend(A, B);
+    cluster.mend(A, copy);
+    cluster.run_until("all three are linked", secs(20), Cluster::all_linked);
+    assert!(cluster.lists(copy, A) && cluster.lists(A, copy));
+}
+
+/// `A restarts and dials B, which holds the link while it asks the old one for a sign of life; A dials
+/// once more; the old link is silent, and B lets both in at the same moment.` The first of the two was
+/// replaced before it was noted, and noted afterwards: B waited for that link's first digest for
+/// ever, and refused every raise.
+#[test]
+fn rule_28_of_two_links_that_are_let_in_at_once_one_is_left() {
+    let mut cluster = Cluster::of(2);
+    cluster.vanish(A);
+    let known = cluster.node(B).status(cluster.now()).peers.remove(0);
+    let address = Address::parse(&known.address, 1).unwrap();
+    let node = known.node.unwrap();
+    let again = Identity { node, address, epoch: 0, boot: 2, origin: OriginId(4711) };
+    let dials = [(); 2].map(|()| {
+        let dial = cluster.call_as_stranger(B);
+        cluster.say(dial, codec::encode(&Message::Hello(hello(again.clone()))));
+        cluster.run(ms(10));
+        cluster.say(dial, codec::encode(&Message::Proof([0; PROOF_BYTES])));
+        dial
+    });
+    cluster.run_until("one is left", secs(2), |c| c.heard(dials[0]).is_closed);
+    assert!(!cluster.heard(dials[1]).is_closed);
+    let (first, last) = (OriginId(0), OriginId(u64::MAX));
+    let digest = Message::DigestPart { first, last, rows: Vec::new() };
+    cluster.say(dials[1], codec::encode(&digest));
+    cluster.run(ms(10));
+    let raise = Op::Raise { name: CounterName::DEFAULT, to: 7 };
+    let raise = cluster.request(B, vec![raise]);
+    cluster.run(ms(10));
+    assert!(cluster.reply(raise).is_some(), "it waits for a link that is gone");
 }
 
 // --- what a stranger can say ---------------------------------------------------------------------

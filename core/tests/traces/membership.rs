@@ -1,5 +1,7 @@
 //! Rules 23, 24 and 26: how nodes find each other, lose each other and come back.
 
+use bytes::Bytes;
+use foca::{Header, Member};
 use quipu_core::codec::{Beacon, BeaconKind, Datagram, Envelope};
 use quipu_core::effects::Event;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
@@ -112,6 +114,43 @@ fn a_beacon_alone_lists_nobody() {
         cluster.run(ms(100));
         assert_eq!(cluster.listed(A), ["10.0.0.2:8088"]);
     }
+}
+
+/// Gossip as a member sends it: who lives, all in one packet.
+fn gossip(from: &Identity, to: &Identity, alive: &[Identity]) -> Bytes {
+    let header = Header {
+        src: from.clone(),
+        src_incarnation: 0,
+        dst: to.clone(),
+        message: foca::Message::Gossip,
+    };
+    let mut packet = postcard::to_stdvec(&header).unwrap();
+    packet.extend(u16::try_from(alive.len()).unwrap().to_be_bytes());
+    for identity in alive {
+        packet.extend(postcard::to_stdvec(&Member::alive(identity.clone())).unwrap());
+    }
+    Envelope::new("traces", None).seal(&Datagram::Swim(&packet))
+}
+
+/// `A hears that B lives at D's address: a copy of its disk. Then, in one packet, that D has an id of
+/// its own now, and that B is where it always was.` A took B for one whose address another has taken,
+/// after it had moved, and never listed it again.
+#[test]
+fn rule_24_who_moves_while_another_takes_its_place_is_listed_where_it_is() {
+    let mut cluster = Cluster::of(3);
+    let identity = |c: &Cluster, place| c.node(place).status(c.now()).identity;
+    let (a, b, c) = (identity(&cluster, A), identity(&cluster, B), identity(&cluster, C));
+    let there = Address::parse("10.0.0.4:8088", 1).unwrap();
+    let copy = Identity { address: there.clone(), boot: 100, origin: OriginId(201), ..b.clone() };
+    let from = "10.0.0.3:8088".parse().unwrap();
+    cluster.inject_datagram(from, A, gossip(&c, &a, std::slice::from_ref(&copy)));
+    cluster.run(ms(1));
+    assert_eq!(cluster.listed(A), ["10.0.0.3:8088", "10.0.0.4:8088"]);
+    let fresh = Identity { node: NodeId(44), boot: 101, ..copy };
+    let back = Identity { boot: 102, ..b };
+    cluster.inject_datagram(from, A, gossip(&c, &a, &[fresh, back]));
+    cluster.run(ms(1));
+    assert_eq!(cluster.listed(A), ["10.0.0.2:8088", "10.0.0.3:8088", "10.0.0.4:8088"]);
 }
 
 #[test]
