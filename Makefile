@@ -2,7 +2,7 @@
 # where a Docker engine answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
 .PHONY: all stop restart clean logs add-node build image bench demo pictures help \
-	test test-api test-chaos test-clients test-full test-health test-increment test-count test-sync test-all-peers \
+	test test-api test-chaos test-clients test-full test-sim test-health test-increment test-count test-sync test-all-peers \
 	test-peers test-discovery test-remove-existing-peer
 
 all: ## Stop what ran, build, start three nodes, return when they have found each other
@@ -44,6 +44,11 @@ test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged (in
 
 test-chaos: ## Kill nodes for some five minutes: a storm, 50 rounds, every step to the disk
 	QUIPU_CHAOS=1 cargo test --package quipu --test kill_storm --test kill_points -- --nocapture --test-threads 1
+
+SEEDS ?= 1000
+FROM ?= 0
+test-sim: ## 1,000 whole clusters in virtual time under every fault (SEEDS=N FROM=N); some two minutes
+	cargo run --release --package quipu-sim -- --seeds $(SEEDS) --from $(FROM)
 
 test-health: ## Every node answers /health
 	@scripts/check/health

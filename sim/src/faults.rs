@@ -264,10 +264,6 @@ fn within(span: Duration, chance: &mut Chance) -> Duration {
 fn collides(one: &Fault, other: &Fault) -> bool {
     let same = match (one.kind, other.kind) {
         (FaultKind::Remove(..), FaultKind::Remove(..)) => true,
-        // Not mended yet: a copy that starts at an address which was removed and registered again
-        // has that address's epoch, which its original can never outrank (rule 24's order).
-        (FaultKind::Remove(..), FaultKind::CopiedDisk(..))
-        | (FaultKind::CopiedDisk(..), FaultKind::Remove(..)) => return true,
         _ => one.kind.strikes().meets(other.kind.strikes()),
     };
     let before = |a: &Fault, b: &Fault| a.until.is_some_and(|until| until < b.at);

@@ -25,8 +25,9 @@ const LATE_MICROS: u64 = 50_000;
 /// (RFC 6298 has 1 s). It doubles with each loss.
 const RETRANSMIT_MICROS: u64 = 200_000;
 
-/// After so many losses in a row a packet passes: a run of more is too rare to wait for.
-const RETRANSMITS_MAX: u32 = 6;
+/// After so many losses in a row a packet passes, three seconds late: by then the nodes have given the
+/// link up. With more, what was sent in bad times would still be on its way long after they ended.
+const RETRANSMITS_MAX: u32 = 4;
 
 /// What lies between two machines, in one direction.
 #[derive(Clone, Copy, Debug)]

@@ -24,6 +24,8 @@ use crate::violation::Violation;
 pub struct Lineage {
     /// Origins whose changes reached it from their own process only.
     written: BTreeSet<OriginId>,
+    /// Origins that wrote on it while it was copied: their changes may come from the copy as well.
+    copied: BTreeSet<OriginId>,
     /// Up to which version all changes of each origin must be on it.
     kept: BTreeMap<OriginId, Version>,
     /// By counter that only grows, what its readers last saw.
@@ -48,8 +50,10 @@ impl Checker {
     /// A disk was copied while its process counted under `origin`: what that had not synced may
     /// come back to it from the copy.
     pub fn copied(&mut self, host: HostId, origin: OriginId) {
-        if let Some(disk) = self.disks.get_mut(&host) {
-            disk.written.remove(&origin);
+        if let Some(disk) = self.disks.get_mut(&host)
+            && disk.written.remove(&origin)
+        {
+            disk.copied.insert(origin);
         }
     }
 
@@ -144,7 +148,9 @@ impl Checker {
         for (known, row) in counters.digest() {
             let kept = disk.kept.entry(known).or_default();
             *kept = (*kept).max(row.version);
-            if (is_copy || disk.written.contains(&known))
+            // What its process had written and not synced is synced before anybody sees it (rule 16).
+            let is_own = disk.written.contains(&known) || disk.copied.contains(&known);
+            if (is_copy || is_own)
                 && let Some(book) = self.books.get_mut(&known)
             {
                 book.synced = book.synced.max(row.version);

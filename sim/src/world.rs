@@ -337,7 +337,16 @@ impl<'a> World<'a> {
             }
             Event::Sweep => self.sweep(),
             Event::RegisterRemoved => {
-                for host in self.once_removed.clone() {
+                // Whose disk was copied may have been removed with the copy, which nobody meant.
+                let is_removed = |process: &Process| {
+                    let local = self.hosts[process.id.host].clock.read(self.now);
+                    process.node.status(local).removed
+                };
+                let running = self.hosts.iter().filter_map(|host| host.process.as_ref());
+                let removed = running.filter(|process| is_removed(process));
+                let mut hosts = self.once_removed.clone();
+                hosts.extend(removed.map(|process| process.id.host));
+                for host in hosts {
                     self.register(host);
                 }
             }
