@@ -77,7 +77,8 @@ impl Address {
                 let port: u16 = port
                     .parse()
                     .ok()
-                    .filter(|p| *p != 0)
+                    // Rust takes a sign as well.
+                    .filter(|p| *p != 0 && port.starts_with(|first: char| first.is_ascii_digit()))
                     .ok_or_else(|| AddressError::BadPort(shortened(port)))?;
                 (host, port)
             }

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) discovery: Option<DiscoveryConfig>,
     pub(crate) cluster: String,
     pub(crate) secret: Option<Secret>,
+    /// A directory that was named for nothing, since all is kept in memory.
+    pub(crate) unused_directory: Option<PathBuf>,
     /// `None` keeps everything in memory.
     pub(crate) keeping: Option<Keeping>,
     /// Threads that serve.
@@ -113,6 +115,7 @@ impl Config {
             discovery: (!flags.finding.disable_discovery).then_some(DiscoveryConfig { port, to }),
             cluster: flags.cluster.cluster,
             secret: flags.cluster.secret_file.as_deref().map(read_secret).transpose()?,
+            unused_directory: flags.keeping.data_dir.clone().filter(|_| flags.keeping.in_memory),
             keeping: (!flags.keeping.in_memory).then_some(Keeping {
                 directory: flags.keeping.data_dir,
                 fsync: flags.keeping.fsync,

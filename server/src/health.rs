@@ -71,6 +71,13 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_says_nothing_in_its_time_is_said_to_be_slow() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let slow = check(&listener.local_addr().unwrap().to_string()).unwrap_err();
+        assert!(slow.to_string().contains("has not answered within 2s"), "{slow}");
+    }
+
+    #[test]
     fn a_node_on_all_addresses_is_asked_on_loopback() {
         let asked = |listen: &str| asked_at(listen.parse().unwrap()).to_string();
         assert_eq!(asked("0.0.0.0:8089"), "127.0.0.1:8089");

@@ -19,10 +19,15 @@ pub(crate) fn init(level: LogLevel, format: LogFormat) {
         Targets::new().with_target(env!("CARGO_CRATE_NAME"), ours).with_default(theirs.min(ours));
     let lines = fmt::layer().with_writer(stderr);
     let lines = match format {
-        LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines.with_target(false).with_ansi(is_coloured()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+}
+
+/// At a terminal, unless its owner wants none (no-color.org).
+fn is_coloured() -> bool {
+    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl From<LogLevel> for LevelFilter {

@@ -50,6 +50,12 @@ pub(crate) async fn start(
     let fresh = NodeId(getrandom::u64()?);
     let (recovered, start, disk) = match &config.keeping {
         None => {
+            if let Some(unused) = &config.unused_directory {
+                let unused = unused.display();
+                tracing::warn!(
+                    "--in-memory keeps nothing: the data directory {unused} is not used"
+                );
+            }
             let start = recovered.next_start(fresh, wall_clock_ms());
             (recovered, start, Either::InMemory(InMemory))
         }

@@ -80,6 +80,23 @@ fn ten_thousand_raises_fit_though_each_is_read_first() {
     }
 }
 
+/// As writers of JSON do that keep to ASCII.
+#[test]
+fn ten_thousand_operations_fit_however_their_names_are_escaped() {
+    let node = Node::start(&[]);
+    let escaped = "\\u00e9".repeat(127);
+    let operations: Vec<String> = (0..10_000)
+        .map(|_| format!("{{\"op\":\"increment\",\"name\":\"{escaped}\",\"by\":1}}"))
+        .collect();
+    let answer = node.post("/batch", &format!("{{\"operations\":[{}]}}", operations.join(",\n  ")));
+    assert_eq!(answer.status, 200, "{}", &answer.body[..200]);
+    assert_eq!(node.get(&format!("/counters/{}", "%C3%A9".repeat(127))).json()["value"], 10_000);
+    let twice = r#"{"operations":[{"op":"increment","name":"a"}],"operations":[]}"#;
+    let answer = node.post("/batch", twice);
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("duplicate field `operations`"), "{}", answer.body);
+}
+
 #[test]
 fn a_body_beyond_the_bound_is_refused_before_it_is_read() {
     let node = Node::start(&[]);

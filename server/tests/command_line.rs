@@ -99,6 +99,29 @@ fn a_taken_port_is_named_with_a_way_out() {
 }
 
 #[test]
+fn a_counter_without_a_name_is_not_watched_as_all_of_them() {
+    let line = run(&["watch", "--counter", ""]);
+    assert_eq!(line.status.code(), Some(2));
+    let text = String::from_utf8(line.stderr).expect("text");
+    assert!(text.contains("expected a counter name of 1 to 255 bytes, found none"), "{text}");
+}
+
+#[test]
+fn a_data_directory_that_is_not_used_is_said() {
+    let quiet = ["--http", "127.0.0.1:0", "--redis", "off", "--disable-discovery"];
+    let more = ["--in-memory", "--data-dir", "/nowhere"];
+    let mut child = quipu(&[&quiet[..], &more].concat(), &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be started");
+    let mut log = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    log.read_line(&mut line).expect("text");
+    child.kill().and_then(|()| child.wait()).expect("it runs");
+    assert!(line.contains("the data directory /nowhere is not used"), "{line}");
+}
+
+#[test]
 fn a_port_for_redis_clients_that_was_asked_for_must_be_free() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();

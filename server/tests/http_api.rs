@@ -2,8 +2,11 @@
 
 pub mod support;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use support::http::{Connection, request};
 use support::node::Node;
 use support::transcript::transcript;
@@ -145,7 +148,9 @@ fn a_wrong_method_is_refused_and_the_right_one_named() {
             assert_eq!(answer.status, 405, "{wrong} {path}: {answer:?}");
             let allowed = answer.header("allow").unwrap_or_default();
             assert!(allowed.split(',').any(|a| a == method), "{wrong} {path}: {answer:?}");
-            assert_eq!(answer.json()["error"], format!("expected {method}, found {wrong}"));
+            let said = answer.json();
+            let reason = said.get("error").or_else(|| said.get("detail"));
+            assert_eq!(reason, Some(&json!(format!("expected {method}, found {wrong}"))));
         }
     }
     assert_eq!(node.count(), 0);
@@ -178,10 +183,16 @@ fn a_body_that_does_not_say_what_is_needed_is_refused_with_the_reason() {
 #[test]
 fn a_path_that_does_not_exist_is_answered_with_those_that_do() {
     let node = Node::start(&[]);
-    for path in ["/nothing", "/page/a/b", "/count/", "/counters/", "/counters/a/b"] {
+    for (path, key) in [
+        ("/nothing", "error"),
+        ("/page/a/b", "error"),
+        ("/count/", "error"),
+        ("/counters/", "detail"),
+        ("/counters/a/b", "detail"),
+    ] {
         let answer = node.get(path);
         assert_eq!(answer.status, 404, "{path}");
-        let error = answer.json()["error"].to_string();
+        let error = answer.json()[key].to_string();
         assert!(error.contains("POST /increment") && error.contains(path), "{path}: {error}");
     }
 }
@@ -232,6 +243,23 @@ fn rubbish_is_answered_with_400_and_the_connection_closed() {
         assert!(said.starts_with("HTTP/1.1 400 "), "{rubbish:?}: {said:?}");
     }
     assert_eq!(node.count(), 0);
+}
+
+/// As `nc -N` does, and many a script.
+#[test]
+fn who_ends_its_side_behind_its_requests_is_still_answered() {
+    let node = Node::start(&[]);
+    for round in 1..=20 {
+        let mut stream = TcpStream::connect(node.address()).unwrap();
+        let increment = "POST /increment HTTP/1.1\r\nHost: t\r\n\r\n";
+        let last = "GET /count HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+        stream.write_all(format!("{increment}{last}").as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        let counted = format!("\"count\":{round},");
+        assert_eq!(answers.matches(&counted).count(), 2, "{answers}");
+    }
 }
 
 #[test]

@@ -95,10 +95,25 @@ fn a_body_beyond_the_bound_is_too_large() {
 }
 
 #[test]
+fn a_wrong_method_or_path_below_counters_is_a_problem_of_theirs() {
+    let node = Node::start(&[]);
+    for (method, path, status, kind) in [
+        ("DELETE", "/counters/c", 405, "method"),
+        ("GET", "/counters/c/raise", 405, "method"),
+        ("PUT", "/counters", 405, "method"),
+        ("GET", "/batch", 405, "method"),
+        ("GET", "/counters/", 404, "path"),
+        ("POST", "/counters/c/double", 404, "path"),
+    ] {
+        detail(&node.request(method, path, ""), status, kind);
+    }
+}
+
+#[test]
 fn the_original_calls_and_unknown_paths_say_it_as_they_always_did() {
     let node = Node::start(&[]);
     for (method, path, status) in
-        [("POST", "/sync", 400), ("GET", "/nothing", 404), ("GET", "/counters/c/raise", 405)]
+        [("POST", "/sync", 400), ("GET", "/nothing", 404), ("GET", "/increment", 405)]
     {
         let answer = node.request(method, path, "");
         assert_eq!(answer.status, status);

@@ -80,7 +80,7 @@ fn streams() -> Vec<Vec<u8>> {
         "HELLO 1\nHELLO 4\nHELLO x\nHELLO 2 FOO\nHELLO 2 SETNAME\nHELLO 2 SETNAME \"a b\"\nHELLO 2 AUTH x\nPING",
         "CLIENT GETNAME\nCLIENT SETNAME me\nCLIENT GETNAME\nCLIENT SETNAME \"a b\"\nCLIENT SETNAME \"\"\nCLIENT GETNAME",
         "CLIENT SETNAME me\nRESET\nCLIENT GETNAME",
-        "CONFIG GET save\nCONFIG GET appendonly\nCONFIG GET nope\nCONFIG GET appendonl?",
+        "CONFIG GET save\nCONFIG GET SAVE\nCONFIG GET AppendOnly\nCONFIG GET appendonly\nCONFIG GET nope\nCONFIG GET appendonl?",
         "AUTH secret",
         "COMMAND INFO nope",
         // Walks.

@@ -316,14 +316,57 @@ fn a_transaction_has_a_bound() {
     let node = start();
     let mut client = Client::open(node.redis());
     assert_eq!(client.ask(&["MULTI"]), "+OK\\r\\n");
-    for _ in 0..5000 {
-        client.send(&framed(&["INCR", "a"]));
-    }
-    (0..5000).for_each(|_| assert_eq!(client.reply(), "+QUEUED\\r\\n"));
-    let refused = "-ERR expected a transaction of at most 10000 words, found more\\r\\n";
+    let name = "n".repeat(255);
+    let queue = |client: &mut Client, count: usize| {
+        (0..count).for_each(|_| client.send(&framed(&["INCRBY", &name, "1000000000000000"])));
+        (0..count).for_each(|_| assert_eq!(client.reply(), "+QUEUED\\r\\n"));
+    };
+    queue(&mut client, 9_998);
+    // Each name is an operation.
+    assert_eq!(client.ask(&["MGET", "a", "b"]), "+QUEUED\\r\\n");
+    let refused = "-ERR expected a transaction of at most 10000 operations, found more\\r\\n";
     assert_eq!(client.ask(&["INCR", "a"]), refused);
     assert!(client.ask(&["EXEC"]).starts_with("-EXECABORT"));
-    assert_eq!(client.ask(&["EXISTS", "a"]), ":0\\r\\n");
+    assert_eq!(client.ask(&["EXISTS", "a", &name]), ":0\\r\\n");
+
+    assert_eq!(client.ask(&["MULTI"]), "+OK\\r\\n");
+    queue(&mut client, 10_000);
+    client.send(&framed(&["EXEC"]));
+    let mut reply = Vec::new();
+    client.read_reply(&mut reply).expect("as many as were held back");
+    assert!(reply.starts_with(b"*10000\r\n:1000000000000000\r\n"));
+    assert!(reply.ends_with(b":10000000000000000000\r\n") || reply.ends_with(b"overflow\r\n"));
+
+    // Empty words are words too, and take room.
+    assert_eq!(client.ask(&["MULTI"]), "+OK\\r\\n");
+    let words: Vec<&str> =
+        ["COMMAND", "DOCS"].into_iter().chain(std::iter::repeat_n("", 60_000)).collect();
+    let replies: Vec<String> = (0..10).map(|_| client.ask(&words)).collect();
+    let refused =
+        format!("-ERR expected a transaction of at most {} bytes, found more\\r\\n", 4 << 20);
+    assert!(replies.contains(&refused), "{replies:?}");
+}
+
+/// A browser may be made to send a request to any port; what it is given as its body would be read
+/// as commands.
+#[test]
+fn a_request_of_http_is_not_taken_for_commands() {
+    let node = start();
+    for request in [
+        "POST / HTTP/1.1\r\nHost: node:6380\r\n\r\nINCRBY hacked 1000\r\n",
+        "PUT / HTTP/1.1\r\nhost: node:6380\r\n\r\nINCR hacked\r\n",
+        "*1\r\n$4\r\npost\r\nINCR hacked\r\n",
+    ] {
+        let mut client = Client::open(node.redis());
+        client.send(request.as_bytes());
+        let left = client.rest();
+        assert!(left.is_empty() || left.starts_with("-ERR unknown command"), "{left}");
+        assert_eq!(left.matches("\\r\\n").count(), usize::from(!left.is_empty()), "{left}");
+    }
+    let mut client = Client::open(node.redis());
+    assert_eq!(client.ask(&["GET", "hacked"]), "$-1\\r\\n");
+    // A counter may be called so.
+    assert_eq!(client.ask(&["INCR", "post"]), ":1\\r\\n");
 }
 
 #[test]

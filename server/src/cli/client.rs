@@ -111,7 +111,7 @@ impl Client {
             self.connect(step).map_err(|error| Failure::Silent(self.node.clone(), error))?;
         let answer = self
             .exchange(&mut stream, method, path, body, step)
-            .map_err(|error| Failure::Broken(self.node.clone(), error))?;
+            .map_err(|error| Failure::of_answer(&self.node, step, error))?;
         parsed(&answer).map_err(|found| Failure::Foreign(self.node.clone(), found))
     }
 

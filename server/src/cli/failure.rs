@@ -1,6 +1,7 @@
 //! Why a command did not do what it was asked to.
 
 use std::io;
+use std::time::Duration;
 
 /// Why a command failed. Its text is one line that says what to do where that is not plain.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +10,10 @@ pub(crate) enum Failure {
     Unresolved(String, io::Error),
     #[error("no node answers at {0}: {1}; start one with: quipu")]
     Silent(String, io::Error),
+    #[error(
+        "{0} has not answered within {1:?}; it may be stopped, overloaded, or no node of Quipu"
+    )]
+    Slow(String, Duration),
     #[error("the answer of {0} broke off: {1}")]
     Broken(String, io::Error),
     #[error("expected {0} to answer as a node of Quipu does, found {1}")]
@@ -23,4 +28,17 @@ pub(crate) enum Failure {
     Unwritable(#[from] io::Error),
     #[error("{0}")]
     Bench(String),
+}
+
+impl Failure {
+    /// What became of an answer of which each step may take so long.
+    pub(super) fn of_answer(node: &str, step: Duration, error: io::Error) -> Self {
+        match error.kind() {
+            // How a socket tells that its time is over differs from system to system.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Failure::Slow(node.to_owned(), step)
+            }
+            _ => Failure::Broken(node.to_owned(), error),
+        }
+    }
 }

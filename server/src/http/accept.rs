@@ -14,8 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use hyper::body::Incoming;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,8 +25,8 @@ use tower::Service;
 
 use super::app::App;
 use super::errors::Problem;
+use super::half_closed::{Answering, Noted, Stream};
 use super::openapi;
-use super::problem_document::Documented;
 use super::routes::{Route, router};
 use super::site::{self, Hosts};
 use super::traffic::Traffic;
@@ -127,8 +126,18 @@ struct Connection {
 impl Connection {
     async fn run(mut self, stream: TcpStream) {
         let traffic = &self.app.traffic;
-        let service =
-            service_fn(|request| answer(self.router.clone(), traffic, &self.hosts, request));
+        let answering = Answering::default();
+        let stream = Stream { tcp: stream, answering: answering.clone() };
+        let service = service_fn(|request| {
+            let request = request.map(|body| Noted::new(body, &answering));
+            let answer = answer(self.router.clone(), traffic, &self.hosts, request);
+            let answering = &answering;
+            async move {
+                let answered = answer.await;
+                answering.end();
+                answered
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME_MAX)
@@ -156,7 +165,7 @@ async fn answer(
     mut router: Router,
     traffic: &Traffic,
     hosts: &Hosts,
-    request: Request<Incoming>,
+    request: Request<Noted>,
 ) -> Result<Response, Infallible> {
     let (route, began) = (Route::of(request.uri().path()), Instant::now());
     if let Err(problem) = site::check(request.method(), request.headers(), hosts) {
@@ -164,7 +173,7 @@ async fn answer(
         traffic.count(route, response.status(), began.elapsed());
         return Ok(response);
     }
-    poll_fn(|cx| Service::<Request<Incoming>>::poll_ready(&mut router, cx)).await?;
+    poll_fn(|cx| Service::<Request<Noted>>::poll_ready(&mut router, cx)).await?;
     let response = router.call(request.map(Body::new)).await?;
     traffic.count(route, response.status(), began.elapsed());
     Ok(response)
@@ -172,10 +181,7 @@ async fn answer(
 
 /// In the words of the call that was meant. Its body is not read, so the connection ends.
 fn refused(route: Option<Route>, problem: Problem) -> Response {
-    let mut response = match route.map(openapi::refusals) {
-        Some((_, true)) => Documented::from(problem).into_response(),
-        _ => problem.into_response(),
-    };
+    let mut response = openapi::refused(route, problem);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use quipu_core::effects::{Op, Refusal, Results, Value};
 use tokio::sync::{Semaphore, watch};
 
-use super::batch::BATCHES_MAX;
+use super::batch::BATCHES_STEPS_MAX;
 use super::errors::{Kind, Problem};
 use super::traffic::Traffic;
 use crate::handle::Handle;
@@ -25,7 +25,7 @@ pub(super) struct App {
     pub(super) redis: Arc<redis::Traffic>,
     /// When the API came up.
     pub(super) started: SystemTime,
-    /// Room for the bodies of batches.
+    /// Room for the bodies of batches, in steps.
     pub(super) batches: Semaphore,
 }
 
@@ -46,7 +46,7 @@ impl App {
             traffic: Traffic::default(),
             redis,
             started: SystemTime::now(),
-            batches: Semaphore::new(BATCHES_MAX),
+            batches: Semaphore::new(BATCHES_STEPS_MAX),
         }
     }
 

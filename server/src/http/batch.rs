@@ -14,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quipu_core::effects::{self, Op, Refusal, Value};
-use quipu_core::name::CounterName;
+use quipu_core::name::{CounterName, NAME_BYTES_MAX};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -27,14 +27,25 @@ use super::extract::{self, BODY_BYTES_MAX, BODY_TIME_MAX};
 use super::operation::{Batch, OPERATIONS_MAX, Operation};
 use super::problem_document::{Document, Documented};
 
-/// Longest body, in bytes: as many operations as may be, each of the longest, a decrement of a name
-/// of 255 bytes by 19 digits, which is 320 bytes with some space around it. (Names in which every
-/// byte is escaped take more; of those not quite as many fit.)
-const BATCH_BYTES_MAX: usize = OPERATIONS_MAX * 320 + BODY_BYTES_MAX;
+/// Longest operation, in bytes: a decrement of a name of 255 bytes, each escaped as in \u0061, by 19
+/// digits, with the spaces and line ends that writers put in.
+const OPERATION_BYTES_MAX: usize = 6 * NAME_BYTES_MAX + 150;
 
-/// Batches whose bodies are longer than other calls' that are held at a time, so that however many
-/// connections send one, they take 100 MiB. Others wait, as long as a body may take to arrive.
-pub(super) const BATCHES_MAX: usize = 32;
+/// Longest body, in bytes: as many operations as may be, each of the longest.
+const BATCH_BYTES_MAX: usize = OPERATIONS_MAX * OPERATION_BYTES_MAX + BODY_BYTES_MAX;
+
+/// What bodies of batches that are longer than other calls' may take together, however many
+/// connections send one: that of thirty batches of the longest names unescaped. Others wait, as long
+/// as a body may take to arrive.
+const BATCHES_BYTES_MAX: usize = 100 << 20;
+
+/// In what steps they take it.
+const STEP_BYTES: usize = BODY_BYTES_MAX;
+
+/// How many steps there are.
+pub(super) const BATCHES_STEPS_MAX: usize = BATCHES_BYTES_MAX / STEP_BYTES;
+
+const _: () = assert!(BATCH_BYTES_MAX.div_ceil(STEP_BYTES) <= BATCHES_STEPS_MAX);
 
 /// What the node says of one operation.
 type Done = Result<Value, Refusal>;
@@ -102,9 +113,14 @@ enum Awaited {
 )]
 pub(super) async fn batch(State(app): Shared, request: Request) -> Result<Response, Documented> {
     // Held until it is answered, since names are slices of the body.
-    let _room = match request.size_hint().upper() {
-        Some(bytes) if bytes <= BODY_BYTES_MAX as u64 => None,
-        _ => Some(timeout(BODY_TIME_MAX, app.batches.acquire()).await.map_err(|_| too_many())?),
+    let declared = request.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = declared.unwrap_or(BATCH_BYTES_MAX).min(BATCH_BYTES_MAX);
+    let _room = if bytes <= BODY_BYTES_MAX {
+        None
+    } else {
+        let steps = u32::try_from(bytes.div_ceil(STEP_BYTES)).unwrap_or(u32::MAX);
+        let room = timeout(BODY_TIME_MAX, app.batches.acquire_many(steps)).await;
+        Some(room.map_err(|_| too_many())?)
     };
     let body = extract::read(request, BATCH_BYTES_MAX).await?;
     let (ops, awaited) = prepare(Operation::all(&body)?);
@@ -122,7 +138,8 @@ async fn request_all(app: &App, ops: Vec<Op>) -> Result<effects::Results, Proble
 
 fn too_many() -> Problem {
     let reason = format!(
-        "expected at most {BATCHES_MAX} large batches at a time, found more; nothing was changed"
+        "expected large batches of at most {BATCHES_BYTES_MAX} bytes together at a time, found more; \
+         nothing was changed"
     );
     Problem::new(Kind::Busy, reason)
 }

@@ -54,7 +54,7 @@ impl Default for By {
 ///
 /// One that nobody has touched is 0, and reading does not make it.
 #[utoipa::path(
-    get, path = "/counters/{name}", tag = "counters",
+    get, path = "/counters/{name}", tag = "counters", operation_id = "get_counter",
     params(InPath),
     responses((status = 200, description = "The counter", body = inline(answer::Counter<'_>)))
 )]
@@ -68,7 +68,7 @@ pub(super) async fn get(State(app): Shared, name: NameInPath) -> Result<Response
 ///
 /// By one, or by what the body says, which may be negative. `applied` is that.
 #[utoipa::path(
-    post, path = "/counters/{name}/increment", tag = "counters",
+    post, path = "/counters/{name}/increment", tag = "counters", operation_id = "increment_counter",
     params(InPath),
     request_body(content = inline(By)),
     responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))
@@ -88,7 +88,7 @@ pub(super) async fn increment(
 /// By one, or by what the body says; a negative number adds. `applied` is by how much the value
 /// has changed, so it is that number with the other sign.
 #[utoipa::path(
-    post, path = "/counters/{name}/decrement", tag = "counters",
+    post, path = "/counters/{name}/decrement", tag = "counters", operation_id = "decrement_counter",
     params(InPath),
     request_body(content = inline(By)),
     responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))
@@ -109,7 +109,7 @@ pub(super) async fn decrement(
 /// if there was none. Two nodes that raise a counter to the same number at once do not add up. Waits
 /// up to two seconds if this node knows that it lacks what others have counted.
 #[utoipa::path(
-    post, path = "/counters/{name}/raise", tag = "counters",
+    post, path = "/counters/{name}/raise", tag = "counters", operation_id = "raise_counter",
     params(InPath),
     request_body(content = inline(To)),
     responses((status = 200, description = "The counter after it", body = inline(answer::Counter<'_>)))

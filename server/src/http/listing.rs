@@ -57,7 +57,7 @@ impl<'a> From<&'a Row> for Listed<'a> {
 ///
 /// In the order of their names, a page at a time. A parameter that is empty is as good as none.
 #[utoipa::path(
-    get, path = "/counters", tag = "counters",
+    get, path = "/counters", tag = "counters", operation_id = "list_counters",
     params(
         ("prefix" = Option<String>, Query, description = "What the names begin with", max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"),
         ("limit" = Option<usize>, Query, description = "How many counters at most; 100 if it is not given", minimum = 1, maximum = 1000),
@@ -140,7 +140,9 @@ fn limit(value: &str) -> Result<usize, Problem> {
     if value.is_empty() {
         return Ok(ROWS_DEFAULT);
     }
-    value.parse().ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
+    // Rust takes a sign as well.
+    let number = value.parse().ok().filter(|_| value.starts_with(|c: char| c.is_ascii_digit()));
+    number.filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
         let found: String = value.chars().take(32).collect();
         wrong(format!("expected a limit from 1 to {PAGE_ROWS_MAX}, found {found:?}"))
     })
@@ -175,6 +177,7 @@ mod tests {
             ("limit=0", "expected a limit from 1 to 1000, found \"0\""),
             ("limit=1001", "found \"1001\""),
             ("limit=-1", "found \"-1\""),
+            ("limit=%2B5", "found \"+5\""),
             ("limit=1e2", "found \"1e2\""),
             ("lmit=5", "expected prefix, limit or after, found \"lmit\""),
             ("after=a&after=b", "expected after once"),

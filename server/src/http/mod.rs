@@ -13,6 +13,7 @@ mod errors;
 mod events;
 mod exposition;
 mod extract;
+mod half_closed;
 mod link;
 mod listing;
 mod metrics;

@@ -14,8 +14,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 
-use super::errors::{self, Kind};
-use super::problem_document::{self, Document, words};
+use super::errors::{self, Kind, Problem};
+use super::problem_document::{self, Document, Documented, words};
 use super::routes::Route;
 use super::{batch, counters, events, link, listing, metrics, original, origins, page, status};
 
@@ -57,7 +57,8 @@ pub(super) async fn document() -> Response {
 pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
     use Kind::*;
     match route {
-        Route::Health | Route::OpenApi | Route::Page => (&[], false),
+        Route::OpenApi | Route::Page => (&[], false),
+        Route::Health => (&[Stopping], false),
         Route::PageFile => (&[Path], false),
         Route::Events => (&[Query, Busy, Stopping], true),
         Route::Count | Route::Peers | Route::Discovery | Route::Status | Route::Metrics => {
@@ -85,6 +86,14 @@ pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
         Route::Batch => {
             (&[Body, TooManyOperations, BodyTooLarge, BodyTooSlow, Busy, Stopping], true)
         }
+    }
+}
+
+/// A problem, in the words of the call that was meant.
+pub(super) fn refused(route: Option<Route>, problem: Problem) -> Response {
+    match route.map(refusals) {
+        Some((_, true)) => Documented::from(problem).into_response(),
+        _ => problem.into_response(),
     }
 }
 
@@ -169,5 +178,17 @@ mod tests {
             assert_eq!(methods, [method], "{path}");
         }
         assert!(described["openapi"].as_str().unwrap().starts_with("3.1."));
+    }
+
+    #[test]
+    fn every_call_has_a_name_of_its_own_for_those_who_make_clients_of_them() {
+        let described = described();
+        let operations = described["paths"].as_object().unwrap().values();
+        let names: Vec<&str> = operations
+            .flat_map(|path| path.as_object().unwrap().values())
+            .map(|operation| operation["operationId"].as_str().unwrap())
+            .collect();
+        let different: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
     }
 }

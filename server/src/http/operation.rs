@@ -144,6 +144,9 @@ impl<'de> Visitor<'de> for Whole<'_> {
         let mut operations = None;
         while let Some(key) = map.next_key::<Key<'de>>()? {
             if &*key.0 == "operations" {
+                if operations.is_some() {
+                    return Err(serde::de::Error::duplicate_field("operations"));
+                }
                 let list = List { body: self.body, count: self.count };
                 operations = Some(map.next_value_seed(list)?);
             } else {

@@ -52,7 +52,7 @@ pub(super) struct Origin<'a> {
 
 /// Tells who has contributed what to a counter
 #[utoipa::path(
-    get, path = "/counters/{name}/origins", tag = "counters",
+    get, path = "/counters/{name}/origins", tag = "counters", operation_id = "counter_origins",
     params(InPath),
     responses((status = 200, description = "All shares", body = inline(Origins<'_>)))
 )]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use super::app::App;
 use super::errors::{self, Problem};
+use super::problem_document::Documented;
 use super::{
     batch, counters, events, link, listing, metrics, openapi, original, origins, page, status,
 };
@@ -228,7 +230,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn not_found(uri: Uri) -> Problem {
+async fn not_found(uri: Uri) -> Response {
     let calls: Vec<String> = Route::ALL
         .iter()
         .map(|route| {
@@ -236,16 +238,24 @@ async fn not_found(uri: Uri) -> Problem {
             format!("{method} {path}")
         })
         .collect();
-    Problem::new(
+    let problem = Problem::new(
         errors::Kind::Path,
         format!("expected one of {}; found {}", calls.join(", "), shortened(uri.path())),
-    )
+    );
+    if uri.path().starts_with("/counters/") {
+        Documented::from(problem).into_response()
+    } else {
+        problem.into_response()
+    }
 }
 
 /// The `Allow` header is axum's own.
-async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    let expected = Route::of(uri.path()).map_or("another method", |route| route.call().0);
-    Problem::new(errors::Kind::Method, format!("expected {expected}, found {method}"))
+async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    let route = Route::of(uri.path());
+    let expected = route.map_or("another method", |route| route.call().0);
+    let problem =
+        Problem::new(errors::Kind::Method, format!("expected {expected}, found {method}"));
+    openapi::refused(route, problem)
 }
 
 /// As much of a client's text as an answer repeats.

@@ -231,6 +231,10 @@ impl Connection {
                     self.settle().await?;
                     return Err(End::Over);
                 }
+                Next::Leave => {
+                    self.settle().await?;
+                    return Err(End::NotTheProtocol);
+                }
             }
         }
         self.frames.forget(whole);

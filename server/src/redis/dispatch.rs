@@ -30,6 +30,9 @@ pub(super) enum Next {
     Ask(Question),
     /// Not at all, once everything is answered.
     Close,
+    /// Not at all: a browser speaks, made to by a page of another site, and commands may follow in
+    /// what it sends.
+    Leave,
 }
 
 /// What is asked of the driver besides operations.
@@ -74,6 +77,7 @@ pub(super) fn plan(
             refuse(session, plan, refused::text(command, reason));
             return (Next::Go, Class::Refused);
         }
+        None if is_of_http(command.argument(0)) => return (Next::Leave, Class::Refused),
         None => {
             refuse(session, plan, errors::unknown(command));
             return (Next::Go, Class::Unknown);
@@ -100,6 +104,12 @@ pub(super) fn plan(
         return (Next::Go, spec.class);
     }
     (carry_out(command, spec, handle, session, plan), spec.class)
+}
+
+/// Whether this is how a request of HTTP begins, or what stands in each of its heads. Redis looks for
+/// the same two.
+fn is_of_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 /// An error by which a transaction is broken, if one is open.

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use super::command::Command;
 use super::frames::{Frames, Span};
 use super::plan::OPS_MAX;
+use super::table::Spec;
 
-/// Most bytes of commands: as many as the longest command takes.
+/// Most bytes of commands, with where each of their arguments stands: as many as the longest command
+/// takes, and enough for as many operations as there may be, of the longest names.
 const BYTES_MAX: usize = super::parser::COMMAND_BYTES_MAX;
 
 /// The commands since `MULTI`.
@@ -19,22 +21,27 @@ const BYTES_MAX: usize = super::parser::COMMAND_BYTES_MAX;
 pub(super) struct Transaction {
     bytes: Vec<u8>,
     frames: Frames,
-    arguments: usize,
+    /// At most so many will come of them.
+    ops: usize,
+    /// Of the arguments, and of where each stands.
+    taken: usize,
     /// Whether a command was refused, so that nothing will be done.
     pub(super) is_broken: bool,
 }
 
 impl Transaction {
     /// Holds a command back, unless there are too many already.
-    pub(super) fn hold(&mut self, command: &Command<'_>) -> Result<(), String> {
-        // Every operation takes an argument, and they must fit one message.
-        if self.arguments + command.len() > OPS_MAX {
+    pub(super) fn hold(&mut self, command: &Command<'_>, spec: &Spec) -> Result<(), String> {
+        // What names several counters is an operation on each; what names none counts as one.
+        let ops = if spec.keys.1 < 0 { command.len() - 1 } else { 1 };
+        if self.ops + ops > OPS_MAX {
             return Err(format!(
-                "ERR expected a transaction of at most {OPS_MAX} words, found more"
+                "ERR expected a transaction of at most {OPS_MAX} operations, found more"
             ));
         }
-        let bytes: usize = command.arguments(0).map(<[u8]>::len).sum();
-        if self.bytes.len() + bytes > BYTES_MAX {
+        let bytes: usize =
+            command.arguments(0).map(|argument| argument.len() + size_of::<Span>()).sum();
+        if self.taken + bytes > BYTES_MAX {
             return Err(format!(
                 "ERR expected a transaction of at most {BYTES_MAX} bytes, found more"
             ));
@@ -45,13 +52,14 @@ impl Transaction {
             self.frames.argument(Span::new(start, self.bytes.len()));
         }
         self.frames.end_command();
-        self.arguments += command.len();
+        self.ops += ops;
+        self.taken += bytes;
         Ok(())
     }
 
     /// Most operations that the commands amount to.
     pub(super) fn ops_max(&self) -> usize {
-        self.arguments
+        self.ops
     }
 
     /// What was held back.

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use quipu_core::name::{CounterName, NameError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::lines::Lines;
@@ -32,13 +33,18 @@ pub(crate) struct Watch {
     #[arg(default_value = "", hide_default_value = true, conflicts_with = "counters")]
     prefix: String,
     /// Only this counter; may be given up to 200 times
-    #[arg(long = "counter", value_name = "NAME")]
+    #[arg(long = "counter", value_name = "NAME", value_parser = counter)]
     counters: Vec<String>,
     /// How long to wait at least between two values of one counter: 20ms to 60s
     #[arg(long, value_name = "TIME", default_value = "100ms")]
     every: String,
     #[command(flatten)]
     pub(super) asking: Asking,
+}
+
+/// Whose name is missing would be watched as if all had been asked for.
+fn counter(name: &str) -> Result<String, NameError> {
+    CounterName::new(name.to_owned()).map(|name| name.as_str().to_owned())
 }
 
 impl Watch {

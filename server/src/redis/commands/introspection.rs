@@ -32,10 +32,16 @@ pub(in crate::redis) fn config(
     plan: &mut Plan,
 ) {
     if command.is(1, "get") {
-        let is_asked = |name: &str| {
-            command
-                .arguments(2)
-                .any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
+        // A name that was asked for as such is told as it was written.
+        let asked_as = |name: &'static str| {
+            let mut patterns = command.arguments(2);
+            let written =
+                command.arguments(2).find(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+            written.or_else(|| {
+                let matches =
+                    |pattern: &&[u8]| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes());
+                patterns.find(matches).map(|_| name.as_bytes())
+            })
         };
         // The settings of Redis that have a meaning here: whether every change is written down, how
         // many databases there are, and when all is written anew, which is never a matter of a
@@ -43,11 +49,14 @@ pub(in crate::redis) fn config(
         let is_kept = handle.kept().fsync.is_some();
         let appendonly = if is_kept { "yes" } else { "no" };
         let settings = [("appendonly", appendonly), ("databases", "1"), ("save", "")];
-        let told: Vec<_> = settings.iter().filter(|(name, _)| is_asked(name)).collect();
+        let told: Vec<_> = settings
+            .into_iter()
+            .filter_map(|(name, value)| Some((asked_as(name)?, value)))
+            .collect();
         plan.say(|out| {
             reply::map(out, protocol, told.len());
             for (name, value) in told {
-                reply::bulk(out, name.as_bytes());
+                reply::bulk(out, name);
                 reply::bulk(out, value.as_bytes());
             }
         });

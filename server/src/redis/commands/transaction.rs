@@ -43,7 +43,7 @@ pub(in crate::redis) fn hold(
         return dispatch::refuse(session, plan, text);
     }
     let Some(transaction) = &mut session.transaction else { return };
-    match transaction.hold(command) {
+    match transaction.hold(command, spec) {
         Ok(()) => plan.say(|out| reply::simple(out, "QUEUED")),
         Err(text) => dispatch::refuse(session, plan, text),
     }
