@@ -8,6 +8,7 @@ use crate::redis::command::Command;
 use crate::redis::glob;
 use crate::redis::plan::Plan;
 use crate::redis::reply::{self, Protocol};
+use crate::redis::subcommands;
 use crate::redis::table::{self, Class, Found, SERVED, Spec};
 
 /// `INFO [section …]`, in lower case.
@@ -17,7 +18,7 @@ pub(in crate::redis) fn sections(command: &Command<'_>) -> Vec<Bytes> {
 
 /// `HELP` behind a command that takes a second word.
 pub(in crate::redis) fn help(spec: &Spec, plan: &mut Plan) {
-    let lines = table::help(spec);
+    let lines = subcommands::help(spec);
     plan.say(|out| {
         reply::array(out, lines.len());
         lines.iter().for_each(|line| reply::simple(out, line));
