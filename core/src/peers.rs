@@ -329,7 +329,8 @@ impl Peers {
         }
         if let Some(later) = parsed.later_life_of(&self.me) {
             let (epoch, boot) = (later.epoch, later.boot);
-            if epoch > self.next_epoch() {
+            // A removed node keeps its id: under another its removal would not be found.
+            if epoch > self.next_epoch() && !self.am_removed() {
                 // That of a copied disk at an address that was registered anew, as a rule. No boot
                 // of ours comes after it, so this id is lost to us.
                 self.changes.push(Change::Outranked);

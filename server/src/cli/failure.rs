@@ -32,7 +32,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// What became of an answer of which each step may take so long.
-    pub(super) fn of_answer(node: &str, step: Duration, error: io::Error) -> Self {
+    pub(in crate::cli) fn of_answer(node: &str, step: Duration, error: io::Error) -> Self {
         match error.kind() {
             // How a socket tells that its time is over differs from system to system.
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {

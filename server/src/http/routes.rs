@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
 use super::app::App;
 use super::errors::{self, Problem};
-use super::problem_document::Documented;
 use super::{
     batch, counters, events, link, listing, metrics, openapi, original, origins, page, status,
 };
@@ -242,11 +241,9 @@ async fn not_found(uri: Uri) -> Response {
         errors::Kind::Path,
         format!("expected one of {}; found {}", calls.join(", "), shortened(uri.path())),
     );
-    if uri.path().starts_with("/counters/") {
-        Documented::from(problem).into_response()
-    } else {
-        problem.into_response()
-    }
+    // In the words of the calls that it resembles.
+    let meant = uri.path().starts_with("/counters/").then_some(Route::Counter);
+    openapi::refused(meant, problem)
 }
 
 /// The `Allow` header is axum's own.

@@ -102,7 +102,7 @@ fn again(client: &Client, path: &str, behind: &str) -> Result<Events, Failure> {
         match Events::open(client, path, behind) {
             // A node that starts, or has too many who watch, may have room later.
             Err(Failure::Refused { status: 500.., .. } | Failure::Refused { status: 429, .. }) => {}
-            Err(Failure::Silent(..) | Failure::Broken(..)) => {}
+            Err(Failure::Silent(..) | Failure::Slow(..) | Failure::Broken(..)) => {}
             other => return other,
         }
     }

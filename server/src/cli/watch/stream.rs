@@ -41,7 +41,7 @@ impl Events {
     /// Asks for events, behind the one with this id if there is one.
     pub(super) fn open(client: &Client, path: &str, behind: &str) -> Result<Self, Failure> {
         let node = client.node();
-        let broken = |error| Failure::Broken(node.to_owned(), error);
+        let broken = |error| Failure::of_answer(node, STEP_TIME_MAX, error);
         let stream = client
             .connect(STEP_TIME_MAX)
             .map_err(|error| Failure::Silent(node.to_owned(), error))?;

@@ -49,12 +49,15 @@ pub(in crate::redis) async fn tell(
                 asked == section.as_bytes() || ALL.iter().any(|all| asked == all.as_bytes())
             })
     };
+    // Asked of the system once, and only for those who want to know.
+    let is_used = ["memory", "cpu"].into_iter().any(is_asked);
+    let usage = is_used.then(Usage::now).flatten();
     let mut text = String::new();
     for section in SECTIONS.into_iter().filter(|section| is_asked(section)) {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
-        let (title, lines) = lines(section, front, known.as_ref());
+        let (title, lines) = lines(section, front, known.as_ref(), usage.as_ref());
         let _ = write!(text, "# {title}\r\n");
         for (key, value) in lines {
             let _ = write!(text, "{key}:{value}\r\n");
@@ -80,7 +83,12 @@ pub(in crate::redis) async fn tell_role(
 
 type Lines = Vec<(&'static str, String)>;
 
-fn lines(section: &str, front: &Front, known: Option<&Known>) -> (&'static str, Lines) {
+fn lines(
+    section: &str,
+    front: &Front,
+    known: Option<&Known>,
+    usage: Option<&Usage>,
+) -> (&'static str, Lines) {
     let traffic = &front.traffic;
     match section {
         "server" => {
@@ -111,7 +119,7 @@ fn lines(section: &str, front: &Front, known: Option<&Known>) -> (&'static str, 
         }
         "memory" => (
             "Memory",
-            Usage::now().map_or_else(Vec::new, |usage| {
+            usage.map_or_else(Vec::new, |usage| {
                 // Redis counts what it has asked its allocator for, and beside it what is really
                 // there. Only the latter is known here, and tools show the former.
                 let bytes = usage.resident_bytes.to_string();
@@ -154,7 +162,7 @@ fn lines(section: &str, front: &Front, known: Option<&Known>) -> (&'static str, 
         }
         "cpu" => (
             "CPU",
-            Usage::now().map_or_else(Vec::new, |usage| {
+            usage.map_or_else(Vec::new, |usage| {
                 let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
                 vec![
                     ("used_cpu_sys", seconds(usage.cpu_system)),
