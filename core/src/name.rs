@@ -11,7 +11,14 @@ use bytes::Bytes;
 /// so short that a table of millions of them has a known size.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// A counter's name: UTF-8, 1 to 255 bytes, no control characters.
+/// A counter's name: UTF-8, 1 to 255 bytes, no control characters, and neither `.` nor `..`.
+///
+/// Those two are the dot segments of a path (RFC 3986, section 5.2.4): browsers, `fetch`, curl and
+/// proxies take them out before they send, however they are percent-encoded, so
+/// `/counters/../increment` arrives as `/increment` and another counter grows. A dot beside other
+/// characters, also `a/../b`, is in a segment of its own once the name is encoded, and harmless.
+/// Earlier releases took both names, so a table, a peer or a data directory may hold them: they are
+/// merged, kept and listed as any other ([`check`]).
 ///
 /// A short one is held in itself, a longer one may be a slice of the bytes in which a request
 /// arrived, so naming a counter allocates nothing.
@@ -46,13 +53,19 @@ pub enum NameError {
     /// A control character (Unicode category Cc).
     #[error("expected a counter name without control characters, found U+{:04X}", *.0 as u32)]
     Control(char),
+    /// `.` or `..`, which is not what arrives if it stands in a path.
+    #[error(
+        "expected a counter name other than \".\" and \"..\", which browsers and other clients take \
+         out of a path before they send it; found {0:?}"
+    )]
+    DotSegment(&'static str),
 }
 
 impl CounterName {
     /// The counter of the calls that name none.
     pub const DEFAULT: CounterName = CounterName(Held::Long(Bytes::from_static(b"default")));
 
-    /// Takes bytes as a name.
+    /// Takes bytes as the name of a counter that a client means.
     ///
     /// # Errors
     /// See [`NameError`].
@@ -69,6 +82,25 @@ impl CounterName {
     /// # Panics
     /// If the range reaches beyond the bytes.
     pub fn cut(arrived: &Bytes, range: Range<usize>) -> Result<Self, NameError> {
+        match &arrived[range.clone()] {
+            b"." => Err(NameError::DotSegment(".")),
+            b".." => Err(NameError::DotSegment("..")),
+            _ => CounterName::cut_bound(arrived, range),
+        }
+    }
+
+    /// Takes bytes as what names begin with or come after. It is bounded as names are, but need not
+    /// be one that a client may mean: some names begin with a dot, and a listing may go on behind
+    /// `..`.
+    ///
+    /// # Errors
+    /// See [`NameError`].
+    pub fn bound(bytes: impl Into<Bytes>) -> Result<Self, NameError> {
+        let bytes = bytes.into();
+        CounterName::cut_bound(&bytes, 0..bytes.len())
+    }
+
+    fn cut_bound(arrived: &Bytes, range: Range<usize>) -> Result<Self, NameError> {
         let bytes = &arrived[range.clone()];
         if !is_plain(bytes) {
             let text =
@@ -87,7 +119,7 @@ impl CounterName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        // `cut` is the only way in and has checked it; a second check costs less than `unsafe`.
+        // Every way in has checked it; a second check costs less than `unsafe`.
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
@@ -153,7 +185,8 @@ fn is_plain(bytes: &[u8]) -> bool {
         && bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
-/// Whether a text can be a counter's name.
+/// Whether a text can be the name of a counter that is kept: what files and peers bring. More than
+/// a client may name, see [`CounterName`].
 ///
 /// # Errors
 /// See [`NameError`].
@@ -194,6 +227,22 @@ mod tests {
         assert_eq!(CounterName::new("a\x7f"), Err(NameError::Control('\x7f')));
         assert_eq!(CounterName::new("a\u{85}"), Err(NameError::Control('\u{85}')));
         assert_eq!(CounterName::new(&b"a\xff"[..]), Err(NameError::NotUtf8(1)));
+    }
+
+    #[test]
+    fn a_dot_segment_is_no_name_for_a_client_but_may_be_kept_and_may_bound_a_listing() {
+        for dots in [".", ".."] {
+            assert_eq!(CounterName::new(dots), Err(NameError::DotSegment(dots)));
+            let arrived = Bytes::from(format!("INCR {dots}\r\n"));
+            let cut = CounterName::cut(&arrived, 5..5 + dots.len());
+            assert_eq!(cut, Err(NameError::DotSegment(dots)));
+            assert_eq!(CounterName::bound(dots).unwrap(), CounterName::known(dots));
+            assert_eq!(check(dots), Ok(()));
+        }
+        for name in ["...", ".a", "a.", "..a", "a/../b", "../", "..\\", "%2e%2e", "\u{2024}"] {
+            assert!(CounterName::new(name).is_ok(), "{name}");
+        }
+        assert_eq!(CounterName::bound(""), Err(NameError::Empty));
     }
 
     #[test]

@@ -315,10 +315,11 @@ mod tests {
     fn a_prefix_and_a_cursor_need_not_be_names_of_counters() {
         let mut counters = table();
         let mut order = Order::default();
-        for name in ["a", "b", "b/1", "b/2", "b0", "c"] {
+        // Earlier releases took `.` and `..`, which no client may name any more.
+        for name in [".", "..", ".a", "a", "b", "b/1", "b/2", "b0", "c"] {
             counters.add(name, 1).unwrap();
         }
-        let name = |text: &str| Some(CounterName::new(text.to_owned()).unwrap());
+        let name = |text: &str| Some(CounterName::bound(text.to_owned()).unwrap());
         let mut names =
             |prefix, after| listed(&mut order, &counters, Window { prefix, after, limit: 2 });
         assert_eq!(names(name("b/"), None), ["b/1", "b/2"]);
@@ -326,6 +327,8 @@ mod tests {
         assert_eq!(names(name("b"), name("zzz")), Vec::<String>::new());
         assert_eq!(names(name("b"), name("a")), ["b", "b/1", "b/2", "b0"]);
         assert_eq!(names(None, name("b0")), ["c"]);
+        assert_eq!(names(name("."), None), [".", ".."]);
+        assert_eq!(names(name("."), name("..")), [".a"]);
     }
 
     #[test]

@@ -18,8 +18,13 @@ use super::problem_document::Documented;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct InPath {
-    /// 1 to 255 bytes of UTF-8 without control characters, percent-encoded.
-    #[param(min_length = 1, max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+    /// 1 to 255 bytes of UTF-8 without control characters, percent-encoded; neither . nor .., which
+    /// clients take out of a path before they send it.
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^(?!\\.{1,2}$)[^\\x00-\\x1f\\x7f-\\x9f]+$"
+    )]
     name: String,
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::Shared;
 use super::errors::{Kind, Problem};
-use super::listing::{decoded, name, wrong};
+use super::listing::{bound, decoded, name, wrong};
 use super::problem_document::Documented;
 use crate::watch::{
     Begin, Door, EVERY_MAX, EVERY_MIN, Filter, Peer, Position, Read, Refused, Watch, Watcher, What,
@@ -270,7 +270,7 @@ impl Asked {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (key, value) = (decoded("a parameter", key)?, decoded(key, value)?);
             match &*key {
-                "prefix" => prefix = name("prefix", value)?,
+                "prefix" => prefix = bound("prefix", value)?,
                 "counter" => counters.extend(name("counter", value)?),
                 "every" => every = interval(&value)?,
                 other => {

@@ -12,7 +12,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use quipu_core::effects::{Answer, Query, Row};
-use quipu_core::name::CounterName;
+use quipu_core::name::{CounterName, NameError};
 use quipu_core::order::PAGE_ROWS_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -103,8 +103,8 @@ impl Asked {
                 return Err(wrong(format!("expected {key} once, found it again")));
             }
             match &*key {
-                "prefix" => asked.prefix = name("prefix", value)?,
-                "after" => asked.after = name("after", value)?,
+                "prefix" => asked.prefix = bound("prefix", value)?,
+                "after" => asked.after = bound("after", value)?,
                 "limit" => asked.limit = limit(&value)?,
                 other => {
                     return Err(wrong(format!("expected prefix, limit or after, found {other:?}")));
@@ -128,11 +128,24 @@ pub(super) fn decoded<'a>(what: &str, text: &'a str) -> Result<Cow<'a, str>, Pro
 }
 
 /// What begins a name, or stands between two, is bounded as names are.
+pub(super) fn bound(parameter: &str, value: Cow<'_, str>) -> Result<Option<CounterName>, Problem> {
+    read(parameter, value, CounterName::bound)
+}
+
+/// The name of a counter.
 pub(super) fn name(parameter: &str, value: Cow<'_, str>) -> Result<Option<CounterName>, Problem> {
+    read(parameter, value, CounterName::new)
+}
+
+fn read(
+    parameter: &str,
+    value: Cow<'_, str>,
+    read: impl Fn(String) -> Result<CounterName, NameError>,
+) -> Result<Option<CounterName>, Problem> {
     if value.is_empty() {
         return Ok(None);
     }
-    let name = CounterName::new(value.into_owned());
+    let name = read(value.into_owned());
     name.map(Some).map_err(|error| wrong(format!("{parameter}: {error}")))
 }
 

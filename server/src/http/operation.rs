@@ -52,7 +52,7 @@ impl PartialSchema for Batch {
             .schema_type(Type::String)
             .min_length(Some(1))
             .max_length(Some(NAME_BYTES_MAX))
-            .description(Some("1 to 255 bytes of UTF-8 without control characters"));
+            .description(Some("1 to 255 bytes of UTF-8 without control characters, and neither . nor .."));
         let operation = ObjectBuilder::new()
             .property("op", op)
             .property("name", name)

@@ -165,7 +165,7 @@ impl Subscriptions {
         });
         let prefix = shared.strip_prefix(CHANNEL).map(Bytes::copy_from_slice);
         // One that is cut within a character is no name, and then all are looked at.
-        Filter::Prefix(prefix.and_then(|prefix| CounterName::new(prefix).ok()))
+        Filter::Prefix(prefix.and_then(|prefix| CounterName::bound(prefix).ok()))
     }
 
     /// Tells a counter's value to all subscriptions that it matches.

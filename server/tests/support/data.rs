@@ -55,6 +55,12 @@ impl DataDirectory {
         DataDirectory::copy_of(&kept)
     }
 
+    /// What a release left that took `.` and `..` as names: 2 under either, and 1 under `..a`.
+    pub fn of_dot_names() -> DataDirectory {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dot-names");
+        DataDirectory::copy_of(&kept)
+    }
+
     /// One in which a snapshot is due at the next start's first increment, since so many starts
     /// have left a segment each; `count` was counted in the first.
     pub fn before_a_snapshot(count: u64) -> DataDirectory {
