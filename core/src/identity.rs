@@ -4,7 +4,7 @@
 //! slots, the node is a member of the cluster, the address is where both answer.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -63,14 +63,62 @@ pub enum AddressError {
     /// A character that no host name or address has.
     #[error("expected a host of letters, digits, '.', '-', '_' and ':', found {0:?}")]
     BadCharacter(char),
+    /// Several colons, and no brackets to tell which of them stands before a port.
+    #[error("expected an IPv6 address in brackets, like [::1]:8088, found {0:?}")]
+    Unbracketed(String),
+    /// Something in brackets that is no IPv6 address.
+    #[error("expected an IPv6 address between brackets, found {0:?}")]
+    NotIpv6(String),
+    /// Its last part is a number, and yet it is no IPv4 address.
+    #[error("expected an IPv4 address of four numbers up to 255, or a name, found {0:?}")]
+    NotIpv4(String),
+    /// What stands between two dots is nothing, too long, or begins or ends with a hyphen.
+    #[error(
+        "expected a name whose parts have 1 to 63 characters and neither begin nor end with '-', \
+         found {0:?}"
+    )]
+    BadLabel(String),
+    /// An address at which no single node can be.
+    #[error("expected an address of one node, found {0}, which is that of all or of many")]
+    NotOne(IpAddr),
 }
 
 impl Address {
-    /// Reads `host:port`; a text without a port gets `default_port`.
+    /// Reads what an operator or a client says: `host:port`; a text without a port gets
+    /// `default_port`. An IP address is taken in the one form in which it is told to others, so that
+    /// two spellings of it are one address.
     ///
     /// # Errors
     /// See [`AddressError`].
     pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
+        let address = Address::parse_leniently(text, default_port)?;
+        let host = address.host();
+        let ip: IpAddr = if let Some(inner) = host.strip_prefix('[') {
+            let inner = inner.strip_suffix(']').unwrap_or(inner);
+            let ip: Ipv6Addr =
+                inner.parse().map_err(|_| AddressError::NotIpv6(shortened(inner)))?;
+            ip.to_canonical()
+        } else if let Ok(ip) = host.parse() {
+            IpAddr::V4(ip)
+        } else {
+            check_name(host)?;
+            return Ok(address);
+        };
+        let is_of_many = match ip {
+            IpAddr::V4(ip) => ip.is_broadcast(),
+            IpAddr::V6(_) => false,
+        };
+        if ip.is_unspecified() || ip.is_multicast() || is_of_many {
+            return Err(AddressError::NotOne(ip));
+        }
+        Ok(SocketAddr::new(ip, address.port()).into())
+    }
+
+    /// Reads what peers say, which may be of a release that took more.
+    fn parse_leniently(text: &str, default_port: u16) -> Result<Self, AddressError> {
+        if !text.starts_with('[') && text.bytes().filter(|byte| *byte == b':').count() > 1 {
+            return Err(AddressError::Unbracketed(shortened(text)));
+        }
         let unported_v6 = text.starts_with('[') && text.ends_with(']');
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !unported_v6 => {
@@ -122,6 +170,31 @@ impl Address {
     }
 }
 
+/// Longest part of a name between two dots that DNS allows (RFC 1035, section 2.3.4), in bytes.
+const LABEL_BYTES_MAX: usize = 63;
+
+/// Whether a host that is no address can be a name (RFC 1123, section 2.1, and the `_` that
+/// containers have). A name whose last part is a number is none: resolvers take `127.1` for an
+/// address, each in its own way.
+fn check_name(host: &str) -> Result<(), AddressError> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    for label in name.split('.') {
+        let is_one = (1..=LABEL_BYTES_MAX).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-');
+        if !is_one {
+            return Err(AddressError::BadLabel(shortened(host)));
+        }
+    }
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = match hex {
+        Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    if is_number { Err(AddressError::NotIpv4(shortened(host))) } else { Ok(()) }
+}
+
 /// As much of a client's text as an error may repeat.
 fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
@@ -140,7 +213,7 @@ impl TryFrom<String> for Address {
         if !text.contains(':') {
             return Err(AddressError::BadPort(String::new()));
         }
-        Address::parse(&text, 1)
+        Address::parse_leniently(&text, 1)
     }
 }
 
@@ -216,6 +289,28 @@ mod tests {
     }
 
     #[test]
+    fn two_spellings_of_an_ip_address_are_one_address_and_names_stay_as_they_are() {
+        for (text, address) in [
+            ("[0:0::0:1]:9", "[::1]:9"),
+            ("[2001:DB8::A]", "[2001:db8::a]:8088"),
+            ("[::ffff:10.0.0.1]:9", "10.0.0.1:9"),
+            ("10.0.0.1:09", "10.0.0.1:9"),
+            ("Node_1.Example.:9", "Node_1.Example.:9"),
+            ("3com", "3com:8088"),
+            ("0x7fg", "0x7fg:8088"),
+        ] {
+            assert_eq!(Address::parse(text, 8088).unwrap().as_str(), address);
+        }
+    }
+
+    #[test]
+    fn what_earlier_releases_told_of_their_peers_is_still_taken_from_peers() {
+        for text in ["256.0.0.1:1", "-a:1", "0.0.0.0:1", "[::0:1]:1"] {
+            assert_eq!(Address::try_from(text.to_owned()).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_refused_with_the_reason() {
         for (text, reason) in [
             ("", "without a host"),
@@ -223,9 +318,29 @@ mod tests {
             ("a:0", "port"),
             ("a:65536", "port"),
             ("a:b", "port"),
-            ("::1", "letters"),
+            ("::1", "in brackets, like [::1]:8088"),
+            ("::1:8088", "in brackets"),
+            ("http://a:1", "in brackets"),
             ("a b:1", "letters"),
-            ("http://a:1", "letters"),
+            ("http://a", "port"),
+            ("[::g]:1", "between brackets"),
+            ("[:::1]:1", "between brackets"),
+            ("[]:1", "between brackets"),
+            ("[a]:1", "between brackets"),
+            ("[127.0.0.1]:1", "between brackets"),
+            ("256.0.0.1:1", "IPv4 address of four numbers"),
+            ("127.1", "IPv4 address of four numbers"),
+            ("a.0x7f:1", "IPv4 address of four numbers"),
+            ("a..b:1", "parts have 1 to 63"),
+            (".:1", "parts have 1 to 63"),
+            ("-a:1", "neither begin nor end"),
+            ("a-.b:1", "neither begin nor end"),
+            ("0.0.0.0:1", "of one node"),
+            ("[::]", "of one node"),
+            ("255.255.255.255", "of one node"),
+            ("239.1.2.3:1", "of one node"),
+            ("[ff05::1]:1", "of one node"),
+            ("[::ffff:0.0.0.0]:1", "of one node"),
         ] {
             let error = Address::parse(text, 8088).unwrap_err().to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

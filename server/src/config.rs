@@ -178,11 +178,12 @@ fn socket(text: &str, default_port: u16) -> Option<SocketAddr> {
 }
 
 fn check_advertised(text: &str) -> Result<(), ConfigError> {
-    let address = Address::parse(text, DEFAULT_PORT)
-        .map_err(|error| ConfigError::Address { flag: "--advertise", error })?;
-    match address.ip().map(|socket| socket.ip()) {
-        Some(ip) if ip.is_unspecified() => Err(ConfigError::AdvertisesNothing(ip)),
-        _ => Ok(()),
+    match Address::parse(text, DEFAULT_PORT) {
+        Ok(_) => Ok(()),
+        Err(AddressError::NotOne(ip)) if ip.is_unspecified() => {
+            Err(ConfigError::AdvertisesNothing(ip))
+        }
+        Err(error) => Err(ConfigError::Address { flag: "--advertise", error }),
     }
 }
 

@@ -26,10 +26,10 @@ use tower::Service;
 use super::app::App;
 use super::errors::Problem;
 use super::half_closed::{Answering, Noted, Stream};
-use super::openapi;
-use super::routes::{Route, router};
+use super::routes::{self, Route, router};
 use super::site::{self, Hosts};
 use super::traffic::Traffic;
+use super::{extract, openapi, query};
 use crate::accepting::Door;
 use crate::handle::Handle;
 use crate::redis;
@@ -165,10 +165,14 @@ async fn answer(
     mut router: Router,
     traffic: &Traffic,
     hosts: &Hosts,
-    request: Request<Noted>,
+    mut request: Request<Noted>,
 ) -> Result<Response, Infallible> {
     let (route, began) = (Route::of(request.uri().path()), Instant::now());
-    if let Err(problem) = site::check(request.method(), request.headers(), hosts) {
+    let mut checked = site::check(request.method(), request.headers(), hosts);
+    if let (Ok(()), Some(route)) = (&checked, route) {
+        checked = understood(route, &mut request).await;
+    }
+    if let Err(problem) = checked {
         let response = refused(route, problem);
         traffic.count(route, response.status(), began.elapsed());
         return Ok(response);
@@ -177,6 +181,22 @@ async fn answer(
     let response = router.call(request.map(Body::new)).await?;
     traffic.count(route, response.status(), began.elapsed());
     Ok(response)
+}
+
+/// Refuses what a call that takes nothing is told all the same.
+async fn understood(route: Route, request: &mut Request<Noted>) -> Result<(), Problem> {
+    if !route.takes(request.method()) {
+        return Ok(());
+    }
+    if let Some(query) = request.uri().query()
+        && route.parameters().is_empty()
+    {
+        query::pairs(route, query)?;
+    }
+    match route.body() {
+        routes::Body::Refused => extract::expect_none(request.body_mut()).await,
+        routes::Body::Read | routes::Body::Ignored => Ok(()),
+    }
 }
 
 /// In the words of the call that was meant. Its body is not read, so the connection ends.

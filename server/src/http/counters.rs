@@ -11,8 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer;
 use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
-use super::extract::WholeBody;
+use super::extract::{Object, WholeBody};
 use super::problem_document::Documented;
+use super::routes::Route;
 
 /// What varies in a path.
 #[derive(Deserialize, IntoParams)]
@@ -33,16 +34,26 @@ pub(super) type NameInPath = Result<Path<InPath>, PathRejection>;
 
 /// By how much.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct By {
     #[serde(default = "one")]
     #[schema(default = 1)]
     by: i64,
 }
 
+impl Object for By {
+    const MEMBERS: &'static [&'static str] = &["by"];
+}
+
 /// How much at least.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct To {
     to: i64,
+}
+
+impl Object for To {
+    const MEMBERS: &'static [&'static str] = &["to"];
 }
 
 fn one() -> i64 {
@@ -84,7 +95,7 @@ pub(super) async fn increment(
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let By { by } = body?.object_if_any(r#"{"by": 5}"#)?;
+    let By { by } = body?.object_if_any(Route::CounterIncrement)?;
     add(&app, name, by).await
 }
 
@@ -104,7 +115,7 @@ pub(super) async fn decrement(
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let By { by } = body?.object_if_any(r#"{"by": 5}"#)?;
+    let By { by } = body?.object_if_any(Route::CounterDecrement)?;
     add(&app, name, negated(by)?).await
 }
 
@@ -125,7 +136,7 @@ pub(super) async fn raise(
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let To { to } = body?.object(r#"{"to": 100}"#)?;
+    let To { to } = body?.object(Route::CounterRaise)?;
     // Nothing comes between the two: they are one request.
     let ops = [Op::Get { name: name.clone() }, Op::Raise { name: name.clone(), to }];
     let [before, after] = app.request(ops).await?;

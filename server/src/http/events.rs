@@ -20,8 +20,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::Shared;
 use super::errors::{Kind, Problem};
-use super::listing::{bound, decoded, name, wrong};
+use super::listing::{bound, name};
 use super::problem_document::Documented;
+use super::query::{self, wrong};
+use super::routes::Route;
 use crate::watch::{
     Begin, Door, EVERY_MAX, EVERY_MIN, Filter, Peer, Position, Read, Refused, Watch, Watcher, What,
     row_json,
@@ -266,18 +268,11 @@ struct Asked {
 impl Asked {
     fn parse(query: &str) -> Result<Self, Problem> {
         let (mut prefix, mut counters, mut every) = (None, Vec::new(), EVERY_DEFAULT);
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (key, value) = (decoded("a parameter", key)?, decoded(key, value)?);
-            match &*key {
+        for (parameter, value) in query::pairs(Route::Events, query)? {
+            match &*parameter {
                 "prefix" => prefix = bound("prefix", value)?,
                 "counter" => counters.extend(name("counter", value)?),
-                "every" => every = interval(&value)?,
-                other => {
-                    return Err(wrong(format!(
-                        "expected prefix, counter or every, found {other:?}"
-                    )));
-                }
+                _ => every = interval(&value)?,
             }
         }
         let filter = match (prefix, counters) {
@@ -304,7 +299,9 @@ fn interval(text: &str) -> Result<Duration, Problem> {
         Some(number) => (number, 1),
         None => (text.strip_suffix('s').unwrap_or(""), 1000),
     };
-    let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
+    // Rust takes a sign as well.
+    let digits = Some(number).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    let ms = digits.and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit_ms));
     let every = ms.map(Duration::from_millis);
     every.filter(|every| (EVERY_MIN..=EVERY_MAX).contains(every)).ok_or_else(|| {
         let found: String = text.chars().take(32).collect();
@@ -342,10 +339,11 @@ mod tests {
             ("every=19ms", "expected every from 20ms to 60s, like 100ms or 2s, found \"19ms\""),
             ("every=61s", "found \"61s\""),
             ("every=100", "found \"100\""),
+            ("every=%2B2s", "found \"+2s\""),
             ("every=99999999999999999999s", "expected every"),
             ("every=18446744073709551615s", "expected every"),
             ("prefix=a&counter=b", "expected prefix or counter, found both"),
-            ("limit=3", "expected prefix, counter or every, found \"limit\""),
+            ("limit=3", "expected prefix, counter or every, found the unknown parameter \"limit\""),
             (many.as_str(), "expected at most 200 counters, found 201"),
         ] {
             let problem = Asked::parse(query).unwrap_err();

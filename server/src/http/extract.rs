@@ -13,6 +13,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::errors::{Kind, Problem};
+use super::half_closed::Noted;
+use super::routes::Route;
+use super::unknown;
 
 /// Longest request body, in bytes. The longest that means anything is a peer's name of some
 /// 270 bytes; the rest is room for clients that send more than they need.
@@ -34,6 +37,28 @@ impl<S: Sync> FromRequest<S> for WholeBody {
     }
 }
 
+/// What a body says: an object with these members and no others, which it refuses.
+pub(super) trait Object: DeserializeOwned {
+    /// The names of all its members.
+    const MEMBERS: &'static [&'static str];
+}
+
+/// Refuses a body where none is understood. What it says may be what the client cares for most.
+pub(super) async fn expect_none(body: &mut Noted) -> Result<(), Problem> {
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    if body.size_hint().lower() == 0 {
+        // Its length is not told, and may still be nothing.
+        match tokio::time::timeout(BODY_TIME_MAX, body.frame()).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(_)) => {}
+            Err(_) => return Err(too_slow()),
+        }
+    }
+    Err(Problem::new(Kind::Body, "expected no body for this call, found one"))
+}
+
 /// All of a request's body, of at most so many bytes.
 pub(super) async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
     let body = request.into_body();
@@ -45,11 +70,13 @@ pub(super) async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Pr
     }
     match tokio::time::timeout(BODY_TIME_MAX, collect(body, bytes_max)).await {
         Ok(read) => read,
-        Err(_) => Err(Problem::new(
-            Kind::BodyTooSlow,
-            format!("expected the whole body within {BODY_TIME_MAX:?}, found part of it"),
-        )),
+        Err(_) => Err(too_slow()),
     }
+}
+
+fn too_slow() -> Problem {
+    let reason = format!("expected the whole body within {BODY_TIME_MAX:?}, found part of it");
+    Problem::new(Kind::BodyTooSlow, reason)
 }
 
 async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
@@ -70,29 +97,37 @@ fn too_large(bytes_max: usize) -> Problem {
 }
 
 impl WholeBody {
-    /// Reads the body as a JSON object. `example` is one, for whoever sent something else.
-    pub(super) fn object<T: DeserializeOwned>(&self, example: &str) -> Result<T, Problem> {
-        let text = self.0.trim_ascii_start();
+    /// Its bytes, without the space around them.
+    pub(super) fn trimmed(&self) -> &[u8] {
+        self.0.trim_ascii()
+    }
+
+    /// Reads the body as a JSON object of which every member is understood. A client of `route` that
+    /// sent something else is told what was expected.
+    pub(super) fn object<T: Object>(&self, route: Route) -> Result<T, Problem> {
+        let text = self.trimmed();
+        let example = route.example().unwrap_or("{}");
+        let wrong = |found: &str| {
+            let reason = format!("expected a JSON object like {example}, {found}");
+            Problem::new(Kind::Body, reason)
+        };
         // serde would take an array of the fields' values for the object as well.
         if !text.starts_with(b"{") {
-            let found = if text.is_empty() { "no body" } else { "something else" };
-            return Err(Problem::new(
-                Kind::Body,
-                format!("expected a JSON object like {example}, found {found}"),
-            ));
+            return Err(wrong(if text.is_empty() {
+                "found no body"
+            } else {
+                "found something else"
+            }));
         }
-        serde_json::from_slice(text).map_err(|error| {
-            let reason = format!("expected a JSON object like {example}, found: {error}");
-            Problem::new(Kind::Body, reason)
+        serde_json::from_slice(text).map_err(|error| match unknown::member(text, T::MEMBERS) {
+            Some(member) => wrong(&unknown::found("member", &member, T::MEMBERS)),
+            None => wrong(&format!("found: {error}")),
         })
     }
 
     /// As [`WholeBody::object`], for calls whose body may be left out.
-    pub(super) fn object_if_any<T>(&self, example: &str) -> Result<T, Problem>
-    where
-        T: DeserializeOwned + Default,
-    {
-        if self.0.trim_ascii().is_empty() { Ok(T::default()) } else { self.object(example) }
+    pub(super) fn object_if_any<T: Object + Default>(&self, route: Route) -> Result<T, Problem> {
+        if self.trimmed().is_empty() { Ok(T::default()) } else { self.object(route) }
     }
 }
 
@@ -102,20 +137,40 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Sync {
         count: i64,
     }
 
+    impl Object for Sync {
+        const MEMBERS: &'static [&'static str] = &["count"];
+    }
+
     fn read(body: &'static str) -> Result<i64, String> {
         let body = WholeBody(Bytes::from_static(body.as_bytes()));
-        body.object::<Sync>("{\"count\": 7}").map(|sync| sync.count).map_err(|p| format!("{p:?}"))
+        let read = body.object::<Sync>(Route::Sync);
+        read.map(|sync| sync.count).map_err(|problem| problem.reason)
     }
 
     #[test]
-    fn an_object_is_read_whatever_else_it_holds() {
+    fn an_object_is_read_whatever_space_stands_around_it() {
         assert_eq!(read(r#" {"count":7}"#), Ok(7));
-        assert_eq!(read("{\"other\":[1],\"count\":-9223372036854775808}\n"), Ok(i64::MIN));
+        assert_eq!(read("{\"count\" : -9223372036854775808}\n"), Ok(i64::MIN));
+    }
+
+    #[test]
+    fn a_member_that_is_not_understood_is_refused_with_what_was_meant_where_that_is_close() {
+        let like = "expected a JSON object like {\"count\": 7}, found the unknown member";
+        for (body, found) in [
+            (r#"{"other":[1],"count":7}"#, r#" "other""#),
+            (r#"{"count":7,"Count":7}"#, r#" "Count"; did you mean "count"?"#),
+            (r#"{"COUNT":"x"}"#, r#" "COUNT"; did you mean "count"?"#),
+            (r#"{"":7}"#, r#" """#),
+        ] {
+            assert_eq!(read(body).unwrap_err(), format!("{like}{found}"), "{body}");
+        }
+        assert!(read(r#"{"count":7,"count":7}"#).unwrap_err().contains("duplicate field `count`"));
     }
 
     #[test]
@@ -140,6 +195,6 @@ mod tests {
     #[test]
     fn a_body_that_may_be_left_out_is_its_default() {
         let empty = WholeBody(Bytes::from_static(b" \n"));
-        assert_eq!(empty.object_if_any::<Vec<u8>>("{}").unwrap(), Vec::<u8>::new());
+        assert_eq!(empty.object_if_any::<Sync>(Route::Sync).unwrap().count, 0);
     }
 }

@@ -57,34 +57,47 @@ pub(super) async fn document() -> Response {
 pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
     use Kind::*;
     match route {
-        Route::OpenApi | Route::Page => (&[], false),
-        Route::Health => (&[Stopping], false),
-        Route::PageFile => (&[Path], false),
-        Route::Events => (&[Query, Busy, Stopping], true),
-        Route::Count | Route::Peers | Route::Discovery | Route::Status | Route::Metrics => {
-            (&[Stopping], false)
+        Route::OpenApi | Route::Page => (&[Query, Body, BodyTooSlow], false),
+        Route::Health | Route::Count | Route::Peers | Route::Discovery => {
+            (&[Query, Stopping], false)
         }
+        Route::PageFile => (&[Query, Body, BodyTooSlow, Path], false),
+        Route::Status | Route::Metrics => (&[Query, Body, BodyTooSlow, Stopping], false),
+        Route::Events | Route::Counters => (&[Query, Body, BodyTooSlow, Busy, Stopping], true),
         Route::Increment => {
-            (&[Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping], false)
+            (&[Query, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping], false)
         }
-        Route::Sync => {
-            (&[Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Behind, Stopping], false)
-        }
+        Route::Sync => (
+            &[Query, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Behind, Stopping],
+            false,
+        ),
         Route::Register | Route::RemovePeer => {
-            (&[Body, Address, BodyTooLarge, BodyTooSlow, Stopping], false)
+            (&[Query, Body, Address, BodyTooLarge, BodyTooSlow, Stopping], false)
         }
-        Route::Link => (&[Upgrade], false),
-        Route::Counters => (&[Query, Busy, Stopping], true),
-        Route::Counter | Route::CounterOrigins => (&[Name, Stopping], true),
-        Route::CounterIncrement | Route::CounterDecrement => {
-            (&[Name, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping], true)
+        Route::Link => (&[Query, Body, BodyTooSlow, Upgrade], false),
+        Route::Counter | Route::CounterOrigins => {
+            (&[Name, Query, Body, BodyTooSlow, Stopping], true)
         }
+        Route::CounterIncrement | Route::CounterDecrement => (
+            &[Name, Query, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping],
+            true,
+        ),
         Route::CounterRaise => (
-            &[Name, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Behind, Stopping],
+            &[
+                Name,
+                Query,
+                Body,
+                Overflow,
+                BodyTooLarge,
+                BodyTooSlow,
+                TooManyCounters,
+                Behind,
+                Stopping,
+            ],
             true,
         ),
         Route::Batch => {
-            (&[Body, TooManyOperations, BodyTooLarge, BodyTooSlow, Busy, Stopping], true)
+            (&[Query, Body, TooManyOperations, BodyTooLarge, BodyTooSlow, Busy, Stopping], true)
         }
     }
 }
@@ -178,6 +191,29 @@ mod tests {
             assert_eq!(methods, [method], "{path}");
         }
         assert!(described["openapi"].as_str().unwrap().starts_with("3.1."));
+    }
+
+    #[test]
+    fn the_parameters_and_members_that_are_described_are_those_that_are_understood() {
+        let described = described();
+        for route in Route::ALL {
+            let (method, path) = route.call();
+            let operation = &described["paths"][path][method.to_lowercase()];
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let in_query: Vec<&str> = parameters
+                .filter(|parameter| parameter["in"] == "query")
+                .map(|parameter| parameter["name"].as_str().unwrap())
+                .collect();
+            assert_eq!(in_query, route.parameters(), "{path}");
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+            assert_eq!(body.is_object(), route.example().is_some(), "{path}");
+            if body.is_object() {
+                let example: Value = serde_json::from_str(route.example().unwrap()).unwrap();
+                let keys = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+                assert_eq!(keys(&body["properties"]), keys(&example), "{path}");
+                assert_eq!(body["additionalProperties"], json!(false), "{path}: {body}");
+            }
+        }
     }
 
     #[test]

@@ -2,22 +2,28 @@
 //!
 //! The body is read in one pass, straight into operations, and a long name without escapes is a
 //! slice of the body: nothing is allocated for an operation. Everything that JSON allows is let in
-//! where a field stands, since what is wrong with one operation must not refuse the others.
+//! where a field stands, since what is wrong with one operation must not refuse the others. A member
+//! that is not understood is a wrong of its operation ([`unknown`](super::unknown)).
 
 use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use quipu_core::name::{CounterName, NAME_BYTES_MAX};
+use quipu_core::name::{CounterName, NAME_BYTES_MAX, NameError};
 use quipu_core::node::REQUEST_OPS_MAX;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type,
+};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::errors::{Kind, Problem};
+use super::field::{AnyField, Field, Key};
+use super::routes::Route;
+use super::unknown::{self, shortened};
 
 /// Most operations in one request. The driver is busy with them for a millisecond or two, and nobody
 /// else waits for longer than that.
@@ -26,8 +32,9 @@ pub(super) const OPERATIONS_MAX: usize = 10_000;
 // A raise is two of the node's operations.
 const _: () = assert!(2 * OPERATIONS_MAX <= REQUEST_OPS_MAX);
 
-/// A body, for whoever sent something else.
-const EXAMPLE: &str = r#"{"operations": [{"op": "increment", "name": "visits", "by": 5}]}"#;
+/// The members of a body, and those of an operation.
+const MEMBERS: [&str; 1] = ["operations"];
+const OPERATION_MEMBERS: [&str; 4] = ["op", "name", "by", "to"];
 
 /// The operations of one request, as the API's description tells of them.
 pub(super) struct Batch;
@@ -52,16 +59,22 @@ impl PartialSchema for Batch {
             .schema_type(Type::String)
             .min_length(Some(1))
             .max_length(Some(NAME_BYTES_MAX))
-            .description(Some("1 to 255 bytes of UTF-8 without control characters, and neither . nor .."));
+            .description(Some(
+                "1 to 255 bytes of UTF-8 without control characters, and neither . nor ..",
+            ));
         let operation = ObjectBuilder::new()
             .property("op", op)
             .property("name", name)
             .property("by", integer("For increment and decrement; 1 if it is not given"))
             .property("to", integer("For raise, which needs it"))
             .required("op")
-            .required("name");
+            .required("name")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
         let operations = ArrayBuilder::new().items(operation).max_items(Some(OPERATIONS_MAX));
-        let batch = ObjectBuilder::new().property("operations", operations).required("operations");
+        let batch = ObjectBuilder::new()
+            .property("operations", operations)
+            .required("operations")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
         batch.into()
     }
 }
@@ -95,10 +108,13 @@ impl Operation {
     /// All operations of a batch.
     pub(super) fn all(body: &Bytes) -> Result<Vec<Operation>, Problem> {
         let mut json = serde_json::Deserializer::from_slice(body);
-        let mut count = 0;
-        let read = Whole { body, count: &mut count }
+        let (mut count, mut stranger) = (0, None);
+        let read = Whole { body, count: &mut count, stranger: &mut stranger }
             .deserialize(&mut json)
             .and_then(|operations| json.end().map(|()| operations));
+        if let (Ok(_), Some(stranger)) = (&read, stranger) {
+            return Err(wrong(stranger.found(&MEMBERS)));
+        }
         match read {
             Ok(Some(operations)) => Ok(operations),
             Ok(None) => Err(wrong("found no \"operations\"")),
@@ -115,7 +131,8 @@ impl Operation {
 }
 
 fn wrong(found: impl fmt::Display) -> Problem {
-    Problem::new(Kind::Body, format!("expected a JSON object like {EXAMPLE}, {found}"))
+    let example = Route::Batch.example().unwrap_or_default();
+    Problem::new(Kind::Body, format!("expected a JSON object like {example}, {found}"))
 }
 
 /// The object around the operations.
@@ -123,6 +140,25 @@ struct Whole<'b> {
     body: &'b Bytes,
     /// How many operations were met.
     count: &'b mut usize,
+    /// What stands beside them.
+    stranger: &'b mut Option<Stranger>,
+}
+
+/// A member of an object that stands where none of that name does.
+#[derive(Debug)]
+enum Stranger {
+    Unknown(String),
+    /// One that was there already.
+    Again(&'static str),
+}
+
+impl Stranger {
+    fn found(&self, known: &[&str]) -> String {
+        match self {
+            Stranger::Unknown(name) => unknown::found("member", name, known),
+            Stranger::Again(name) => format!("found {name} twice"),
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Whole<'_> {
@@ -151,6 +187,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
                 operations = Some(map.next_value_seed(list)?);
             } else {
                 map.next_value::<IgnoredAny>()?;
+                self.stranger.get_or_insert_with(|| Stranger::Unknown(shortened(&key.0)));
             }
         }
         Ok(operations)
@@ -201,7 +238,9 @@ impl<'de> DeserializeSeed<'de> for One<'_> {
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Operation, D::Error> {
         let One(body) = self;
         Ok(match Fields::deserialize(json)? {
-            Fields::Object { op, name, by, to } => read(body, &op, name, &by, &to),
+            Fields::Object { op, name, by, to, stranger } => {
+                read(body, &op, name, &by, &to, stranger.as_ref())
+            }
             Fields::Other(found) => refused(None, "an object", &found),
         })
     }
@@ -209,33 +248,15 @@ impl<'de> DeserializeSeed<'de> for One<'_> {
 
 /// What an operation's object holds.
 enum Fields<'de> {
-    Object { op: Field<'de>, name: Field<'de>, by: Field<'de>, to: Field<'de> },
+    Object {
+        op: Field<'de>,
+        name: Field<'de>,
+        by: Field<'de>,
+        to: Field<'de>,
+        /// The first member that should not be there.
+        stranger: Option<Stranger>,
+    },
     Other(Field<'de>),
-}
-
-/// Whatever stands behind a key.
-enum Field<'de> {
-    Missing,
-    Null,
-    Text(Cow<'de, str>),
-    Integer(i64),
-    /// Something of another kind, in a word.
-    Other(&'static str),
-}
-
-impl fmt::Display for Field<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Field::Missing => f.write_str("nothing"),
-            Field::Null => f.write_str("null"),
-            Field::Text(text) if text.chars().count() > 32 => {
-                write!(f, "{:?}…", text.chars().take(32).collect::<String>())
-            }
-            Field::Text(text) => write!(f, "{text:?}"),
-            Field::Integer(number) => write!(f, "{number}"),
-            Field::Other(what) => f.write_str(what),
-        }
-    }
 }
 
 fn read(
@@ -244,13 +265,22 @@ fn read(
     name: Field<'_>,
     by: &Field<'_>,
     to: &Field<'_>,
+    stranger: Option<&Stranger>,
 ) -> Operation {
     let name = match name {
         // The name goes on as a slice of the body.
         Field::Text(Cow::Borrowed(text)) => CounterName::new(body.slice_ref(text.as_bytes())),
         Field::Text(Cow::Owned(text)) => CounterName::new(text),
-        other => return refused(None, "a string as name", &other),
+        other if stranger.is_none() => return refused(None, "a string as name", &other),
+        // What else is wrong with it is told.
+        _ => Err(NameError::Empty),
     };
+    if let Some(stranger) = stranger {
+        let (known, found) =
+            (unknown::listed(&OPERATION_MEMBERS), stranger.found(&OPERATION_MEMBERS));
+        let problem = Problem::new(Kind::Body, format!("expected {known} as members, {found}"));
+        return Operation::Wrong { name: name.ok(), problem };
+    }
     let name = match name {
         Ok(name) => name,
         Err(error) => return Operation::Wrong { name: None, problem: error.into() },
@@ -258,13 +288,21 @@ fn read(
     let Field::Text(word) = op else {
         return refused(Some(name), "a string as op", op);
     };
+    let given_by = by;
     let by = match by {
         Field::Missing => Ok(1),
         Field::Integer(by) => Ok(*by),
         other => Err(other),
     };
     let expected = "an integer of 64 bits as by";
+    let nothing_as = |member: &str| format!("nothing as {member} of {word}");
     match (&**word, by, to) {
+        ("increment" | "decrement" | "get", _, found) if !matches!(found, Field::Missing) => {
+            refused(Some(name), &nothing_as("to"), found)
+        }
+        ("raise" | "get", ..) if !matches!(given_by, Field::Missing) => {
+            refused(Some(name), &nothing_as("by"), given_by)
+        }
         ("increment", Ok(by), _) => Operation::Increment { name, by },
         ("decrement", Ok(by), _) => Operation::Decrement { name, by },
         ("increment" | "decrement", Err(found), _) => refused(Some(name), expected, found),
@@ -278,72 +316,6 @@ fn read(
 fn refused(name: Option<CounterName>, expected: &str, found: &Field<'_>) -> Operation {
     let problem = Problem::new(Kind::Body, format!("expected {expected}, found {found}"));
     Operation::Wrong { name, problem }
-}
-
-struct Key<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        match Field::deserialize(json)? {
-            Field::Text(text) => Ok(Key(text)),
-            _ => Err(D::Error::custom("expected a key")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Field<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(AnyField)
-    }
-}
-
-struct AnyField;
-
-impl<'de> Visitor<'de> for AnyField {
-    type Value = Field<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Field<'de>, E> {
-        Ok(Field::Integer(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Field<'de>, E> {
-        Ok(i64::try_from(number)
-            .map_or(Field::Other("an integer of more than 63 bits"), Field::Integer))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Field<'de>, E> {
-        Ok(Field::Other("a number that is no integer of 64 bits"))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Field<'de>, E> {
-        Ok(Field::Other("a boolean"))
-    }
-
-    fn visit_unit<E>(self) -> Result<Field<'de>, E> {
-        Ok(Field::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Field::Other("an array"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Field::Other("an object"))
-    }
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -363,16 +335,25 @@ impl<'de> Visitor<'de> for AnyFields {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let [mut op, mut name, mut by, mut to] = [const { Field::Missing }; 4];
+        let mut stranger = None;
         while let Some(Key(key)) = map.next_key()? {
-            match &*key {
-                "op" => op = map.next_value()?,
-                "name" => name = map.next_value()?,
-                "by" => by = map.next_value()?,
-                "to" => to = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+            let (field, known) = match &*key {
+                "op" => (&mut op, "op"),
+                "name" => (&mut name, "name"),
+                "by" => (&mut by, "by"),
+                "to" => (&mut to, "to"),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    stranger.get_or_insert_with(|| Stranger::Unknown(shortened(&key)));
+                    continue;
+                }
+            };
+            if !matches!(field, Field::Missing) {
+                stranger.get_or_insert(Stranger::Again(known));
             }
+            *field = map.next_value()?;
         }
-        Ok(Fields::Object { op, name, by, to })
+        Ok(Fields::Object { op, name, by, to, stranger })
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Fields<'de>, E> {
@@ -421,11 +402,11 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_read_in_order_whatever_else_stands_around_them() {
-        let body = r#" {"more":[{}],"operations":[
-            {"op":"increment","name":"a"}, {"by":-5,"name":"a","op":"increment","note":{"x":1}},
+    fn operations_are_read_in_order_whatever_the_order_of_their_members() {
+        let body = r#" {"operations":[
+            {"op":"increment","name":"a"}, {"by":-5,"name":"a","op":"increment"},
             {"op":"decrement","name":"b\u00e4","by":1}, {"op":"raise","name":"c","to":7},
-            {"op":"get","name":"d","by":"ignored"}]} "#;
+            {"\u006fp":"get","name":"d"}]} "#;
         let expected = [
             Operation::Increment { name: name("a"), by: 1 },
             Operation::Increment { name: name("a"), by: -5 },
@@ -452,6 +433,23 @@ mod tests {
             (r#"{"op":"increment","name":"a","by":"5"}"#, "as by, found \"5\""),
             (r#"{"op":"increment","name":"a","by":1.5}"#, "as by, found a number that is no"),
             (r#"{"op":"increment","name":"a","by":9223372036854775808}"#, "more than 63 bits"),
+            (r#"{"op":"increment","name":"a","by":null}"#, "as by, found null"),
+            (r#"{"op":"increment","name":"a","to":5}"#, "nothing as to of increment, found 5"),
+            (
+                r#"{"op":"decrement","name":"a","to":null}"#,
+                "nothing as to of decrement, found null",
+            ),
+            (r#"{"op":"raise","name":"a","to":5,"by":5}"#, "nothing as by of raise, found 5"),
+            (r#"{"op":"get","name":"a","by":"x"}"#, "nothing as by of get, found \"x\""),
+            (r#"{"op":"get","name":"a","to":1}"#, "nothing as to of get, found 1"),
+            (
+                r#"{"op":"increment","name":"a","amount":5}"#,
+                "expected op, name, by or to as members, found the unknown member \"amount\"",
+            ),
+            (r#"{"op":"increment","name":"a","BY":5}"#, "member \"BY\"; did you mean \"by\"?"),
+            (r#"{"op":"get","nam":"a","x":1}"#, "member \"nam\"; did you mean \"name\"?"),
+            (r#"{"op":"increment","name":"a","by":1,"by":2}"#, "found by twice"),
+            (r#"{"op":"get","op":"get","name":"a"}"#, "found op twice"),
             (r#"{"op":"raise","name":"a"}"#, "as to, found nothing"),
             (r#"{"op":"raise","name":"a","to":{"x":[]}}"#, "as to, found an object"),
         ] {
@@ -470,6 +468,9 @@ mod tests {
             ("", "found no body"),
             ("{}", "found no \"operations\""),
             ("[]", "expected an object"),
+            (r#"{"operations":[],"Operations":[]}"#, "did you mean \"operations\"?"),
+            (r#"{"operation":[]}"#, "member \"operation\"; did you mean \"operations\"?"),
+            (r#"{"more":[{}],"operations":[]}"#, "found the unknown member \"more\""),
             (r#"{"operations":{}}"#, "expected an array of operations"),
             (r#"{"operations":[{"op":"get","name":"a"}"#, "EOF while parsing"),
             (r#"{"operations":[{"op":"get","name":"a"},]}"#, "trailing comma"),

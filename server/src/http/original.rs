@@ -13,8 +13,13 @@ use utoipa::ToSchema;
 
 use super::answer;
 use super::app::{App, Shared};
-use super::errors::Problem;
-use super::extract::WholeBody;
+use super::errors::{Kind, Problem};
+use super::extract::{Object, WholeBody};
+use super::routes::Route;
+
+/// For a client that asks `/increment` for more than it does.
+pub(super) const ADDS_MORE: &str = "POST /counters/default/increment with the body {\"by\": 5} adds \
+     another number";
 
 /// Done.
 #[derive(Serialize, ToSchema)]
@@ -27,16 +32,28 @@ pub(super) struct Acknowledged<'a> {
 
 /// At least how much.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Sync {
+    /// 0 or more; a raise of the counter by its name takes negative numbers too.
+    #[schema(minimum = 0)]
     count: i64,
+}
+
+impl Object for Sync {
+    const MEMBERS: &'static [&'static str] = &["count"];
 }
 
 /// A node of the cluster, or one that shall be.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Peer {
     /// A host and a port, or a host, for which the default port is taken.
     #[schema(example = "172.18.0.3:8088")]
     id: String,
+}
+
+impl Object for Peer {
+    const MEMBERS: &'static [&'static str] = &["id"];
 }
 
 /// A node, and whom it knows.
@@ -73,12 +90,17 @@ pub(super) async fn count(State(app): Shared) -> Result<Response, Problem> {
 
 /// Adds one to the counter named default
 ///
-/// A body is read and ignored.
+/// A body is ignored, but for one that asks for something: `POST /counters/default/increment` adds
+/// another number than 1.
 #[utoipa::path(
     post, path = "/increment", tag = "original",
     responses((status = 200, description = "Its value after it", body = inline(answer::Count<'_>)))
 )]
-pub(super) async fn increment(State(app): Shared, _: WholeBody) -> Result<Response, Problem> {
+pub(super) async fn increment(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
+    if asks_for_something(body.trimmed()) {
+        let reason = format!("expected no body, since this call adds 1, found one; {ADDS_MORE}");
+        return Err(Problem::new(Kind::Body, reason));
+    }
     let value = app.apply(Op::Add { name: CounterName::DEFAULT, by: 1 }).await?;
     Ok(answer::count(value, app.node_id()))
 }
@@ -91,7 +113,14 @@ pub(super) async fn increment(State(app): Shared, _: WholeBody) -> Result<Respon
     responses((status = 200, description = "Its value after it", body = inline(answer::Count<'_>)))
 )]
 pub(super) async fn sync(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
-    let Sync { count } = body.object(r#"{"count": 7}"#)?;
+    let Sync { count } = body.object(Route::Sync)?;
+    if count < 0 {
+        let reason = format!(
+            "expected a count of 0 or more, found {count}; POST /counters/default/raise with the \
+             body {{\"to\": {count}}} raises to a negative number"
+        );
+        return Err(Problem::new(Kind::Body, reason));
+    }
     let value = app.apply(Op::Raise { name: CounterName::DEFAULT, to: count }).await?;
     Ok(answer::count(value, app.node_id()))
 }
@@ -112,7 +141,7 @@ pub(super) async fn peers(State(app): Shared) -> Result<Response, Problem> {
     responses((status = 200, description = "It is listed, and asked to answer", body = inline(Acknowledged<'_>)))
 )]
 pub(super) async fn register(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
-    let (given, address) = peer(&app, &body)?;
+    let (given, address) = peer(&app, Route::Register, &body)?;
     app.handle.register(given, address).await?;
     Ok(acknowledged(&app))
 }
@@ -123,7 +152,7 @@ pub(super) async fn register(State(app): Shared, body: WholeBody) -> Result<Resp
     responses((status = 200, description = "It is removed", body = inline(Acknowledged<'_>)))
 )]
 pub(super) async fn remove_peer(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
-    let (given, address) = peer(&app, &body)?;
+    let (given, address) = peer(&app, Route::RemovePeer, &body)?;
     app.handle.remove(given, address).await?;
     Ok(acknowledged(&app))
 }
@@ -144,6 +173,35 @@ pub(super) async fn discovery(State(app): Shared) -> Result<Response, Problem> {
     Ok(Json(answer).into_response())
 }
 
+/// Whether a body of `/increment` says anything that a client may want to have heeded: an object or
+/// array that is not empty, a number, or a form. Everything else is ignored, as it always was.
+fn asks_for_something(body: &[u8]) -> bool {
+    match body {
+        [b'{', inside @ .., b'}'] => !inside.trim_ascii().is_empty(),
+        [b'[', inside @ .., b']'] => !inside.trim_ascii().is_empty(),
+        [b'{', ..] => true,
+        _ => is_number(body) || is_form(body),
+    }
+}
+
+fn is_number(body: &[u8]) -> bool {
+    // Rust takes words for what is no number as well.
+    let is_of_digits = body.iter().any(u8::is_ascii_digit);
+    is_of_digits && std::str::from_utf8(body).is_ok_and(|number| number.parse::<f64>().is_ok())
+}
+
+/// As `curl -d by=5` writes it, or `curl -F by=5`.
+fn is_form(body: &[u8]) -> bool {
+    let name = body.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let is_of_names = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.[]%+".contains(byte);
+    let is_pair = name.len() < body.len() && !name.is_empty() && name.iter().all(is_of_names);
+    is_pair || (body.starts_with(b"--") && contains(body, b"form-data; name="))
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
 fn acknowledged(app: &App) -> Response {
     Json(Acknowledged { status: "ok", node_id: app.node_id() }).into_response()
 }
@@ -158,8 +216,38 @@ fn starting() -> Response {
 }
 
 /// The peer that a body names: as it was given, and with its port.
-fn peer(app: &App, body: &WholeBody) -> Result<(String, Address), Problem> {
-    let Peer { id } = body.object(r#"{"id": "172.18.0.3:8090"}"#)?;
+fn peer(app: &App, route: Route, body: &WholeBody) -> Result<(String, Address), Problem> {
+    let Peer { id } = body.object(route)?;
     let address = Address::parse(&id, app.handle.default_port())?;
     Ok((id, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_an_increment_asks_for_something_if_it_is_an_object_a_number_or_a_form() {
+        for body in [
+            r#"{"by":5}"#,
+            r#"{ "amount" : 5 }"#,
+            "{by:5}",
+            r#"{"by":5"#,
+            "[5]",
+            "5",
+            "-5",
+            "1e3",
+            "by=5",
+            "by=",
+            "counter%5Bby%5D=5",
+            "--x\r\nContent-Disposition: form-data; name=\"by\"\r\n\r\n5\r\n--x--\r\n",
+        ] {
+            assert!(asks_for_something(body.as_bytes()), "{body}");
+        }
+        for body in
+            ["", "{}", "{ \n}", "x", "null", "[]", "one more, please", "=5", "--", "5 apples"]
+        {
+            assert!(!asks_for_something(body.as_bytes()), "{body}");
+        }
+    }
 }

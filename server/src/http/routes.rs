@@ -10,6 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::app::App;
 use super::errors::{self, Problem};
+use super::unknown::shortened;
 use super::{
     batch, counters, events, link, listing, metrics, openapi, original, origins, page, status,
 };
@@ -40,6 +41,17 @@ pub(super) enum Route {
     Link,
     Page,
     PageFile,
+}
+
+/// What becomes of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// It says what is to be done.
+    Read,
+    /// Nothing, as in the system that this one replaces.
+    Ignored,
+    /// None is understood.
+    Refused,
 }
 
 /// What a route is for: the label of how long its requests take. Few, since each is a histogram.
@@ -151,6 +163,68 @@ impl Route {
         }
     }
 
+    /// The parameters that its query may have. All others are refused.
+    pub(super) const fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Route::Counters => &["prefix", "limit", "after"],
+            Route::Events => &["prefix", "counter", "every"],
+            _ => &[],
+        }
+    }
+
+    /// Whether one of them may be given more than once.
+    pub(super) fn may_repeat(self, parameter: &str) -> bool {
+        self == Route::Events && parameter == "counter"
+    }
+
+    /// What becomes of a request's body.
+    pub(super) const fn body(self) -> Body {
+        match self {
+            Route::Health | Route::Count | Route::Peers | Route::Discovery => Body::Ignored,
+            Route::Increment
+            | Route::Sync
+            | Route::Register
+            | Route::RemovePeer
+            | Route::CounterIncrement
+            | Route::CounterDecrement
+            | Route::CounterRaise
+            | Route::Batch => Body::Read,
+            Route::Counters
+            | Route::Counter
+            | Route::CounterOrigins
+            | Route::OpenApi
+            | Route::Status
+            | Route::Metrics
+            | Route::Events
+            | Route::Link
+            | Route::Page
+            | Route::PageFile => Body::Refused,
+        }
+    }
+
+    /// A body that it understands, if it understands any, for a client that sent something else.
+    pub(super) const fn example(self) -> Option<&'static str> {
+        match self {
+            Route::Sync => Some(r#"{"count": 7}"#),
+            Route::Register | Route::RemovePeer => Some(r#"{"id": "172.18.0.3:8090"}"#),
+            Route::CounterIncrement | Route::CounterDecrement => Some(r#"{"by": 5}"#),
+            Route::CounterRaise => Some(r#"{"to": 100}"#),
+            Route::Batch => {
+                Some(r#"{"operations": [{"op": "increment", "name": "visits", "by": 5}]}"#)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a request with this method is for it. One for another method is answered with the
+    /// right one, and what else is wrong with it does not matter.
+    pub(super) fn takes(self, method: &Method) -> bool {
+        match self.call().0 {
+            "GET" => method == Method::GET || method == Method::HEAD,
+            other => method.as_str() == other,
+        }
+    }
+
     /// Its path, with the name of what varies in braces.
     pub(super) const fn pattern(self) -> &'static str {
         self.call().1
@@ -253,15 +327,6 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let problem =
         Problem::new(errors::Kind::Method, format!("expected {expected}, found {method}"));
     openapi::refused(route, problem)
-}
-
-/// As much of a client's text as an answer repeats.
-fn shortened(text: &str) -> String {
-    const CHARS_MAX: usize = 64;
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]
