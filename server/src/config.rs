@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) redis: RedisConfig,
     /// As it was given; a port that it lacks is the one that is listened on.
     pub(crate) advertise: Option<String>,
+    /// Names for which a node on loopback is asked as well.
+    pub(crate) allowed_hosts: Vec<String>,
     pub(crate) seeds: Vec<Address>,
     pub(crate) discovery: Option<DiscoveryConfig>,
     pub(crate) cluster: String,
@@ -111,6 +113,7 @@ impl Config {
             listen,
             redis: redis_address(flags.listening.redis.as_deref(), listen)?,
             advertise: flags.listening.advertise,
+            allowed_hosts: host_names(&flags.listening.allow_host)?,
             seeds,
             discovery: (!flags.finding.disable_discovery).then_some(DiscoveryConfig { port, to }),
             cluster: flags.cluster.cluster,
@@ -185,6 +188,21 @@ fn check_advertised(text: &str) -> Result<(), ConfigError> {
         }
         Err(error) => Err(ConfigError::Address { flag: "--advertise", error }),
     }
+}
+
+/// Names without ports: on which one a proxy is asked makes no difference.
+fn host_names(texts: &[String]) -> Result<Vec<String>, ConfigError> {
+    let flag = "--allow-host";
+    let expected = "names of hosts without a port, like counts.example.com";
+    texts
+        .iter()
+        .map(|text| text.trim().trim_end_matches('.'))
+        .filter(|text| !text.is_empty())
+        .map(|text| match Address::parse(text, DEFAULT_PORT) {
+            Ok(address) if address.host() == text => Ok(text.to_ascii_lowercase()),
+            _ => Err(ConfigError::Unreadable { flag, expected, found: text.to_owned() }),
+        })
+        .collect()
 }
 
 /// Empty entries are what a script leaves that had nothing to say, and are passed over.
@@ -280,6 +298,13 @@ mod tests {
     }
 
     #[test]
+    fn allowed_hosts_are_names_in_whatever_letters_and_an_empty_list_is_none() {
+        let allowed = |names: &str| config(&["--allow-host", names], &[]).unwrap().allowed_hosts;
+        assert_eq!(allowed("Counts.Example., b , [::1]"), ["counts.example", "b", "[::1]"]);
+        assert_eq!(allowed(""), [""; 0]);
+    }
+
+    #[test]
     fn targets_of_calls_get_the_discovery_port_unless_they_have_their_own() {
         let flags = ["--discovery-port=7100", "--discovery-to", "10.0.0.255,10.1.0.255:9"];
         let to = config(&flags, &[]).unwrap().discovery.unwrap().to;
@@ -295,6 +320,9 @@ mod tests {
             (&["--redis", "on"], "--redis: expected off, or an IP address and a port"),
             (&["--advertise", "0.0.0.0:1"], "--advertise: expected an address at which other"),
             (&["--advertise", "http://a"], "--advertise: expected"),
+            (&["--allow-host", "a:80"], "--allow-host: expected names of hosts without a port"),
+            (&["--allow-host", "a,*"], "without a port, like counts.example.com, found \"*\""),
+            (&["--allow-host", "http://a"], "--allow-host: expected names"),
             (&["--join", "a:0"], "--join: expected a port"),
             (&["--discovery-to", "example.com"], "--discovery-to: expected IP addresses"),
             (&["--secret-file", "/nowhere"], "--secret-file: cannot read /nowhere: "),

@@ -102,6 +102,12 @@ pub(crate) struct Listening {
     /// of the default route's interface]
     #[arg(long, value_name = "HOST[:PORT]", env = "QUIPU_ADVERTISE", hide_env_values = true)]
     pub(crate) advertise: Option<String>,
+
+    /// Names under which a node on loopback answers besides those of this machine: of a proxy before
+    /// it that passes on the Host that it was asked for. A node that others reach answers to all
+    #[arg(long, value_name = "NAME,…", env = "QUIPU_ALLOW_HOST", hide_env_values = true)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) allow_host: Vec<String>,
 }
 
 #[derive(Debug, Args)]

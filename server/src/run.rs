@@ -100,8 +100,15 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         }
         None => "no Redis clients".to_owned(),
     };
-    let stopped = stopped(stopping);
-    fronts.spawn(http::serve(listener, handle.clone(), traffic, watching, shares.http, stopped));
+    fronts.spawn(http::serve(
+        listener,
+        handle.clone(),
+        traffic,
+        watching,
+        shares.http,
+        config.allowed_hosts.clone(),
+        stopped(stopping),
+    ));
     let started = start(&config, address.clone(), kept.counts);
     let (node, disk) = tokio::select! {
         started = started => started?,

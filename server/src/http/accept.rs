@@ -73,9 +73,10 @@ pub(crate) async fn serve(
     redis: Arc<redis::Traffic>,
     watch: Watch,
     connections_max: usize,
+    allowed_hosts: Vec<String>,
     stop: impl Future<Output = ()>,
 ) {
-    let hosts = Hosts::of(listener.local_addr().ok(), handle.address().as_str());
+    let hosts = Hosts::of(listener.local_addr().ok(), handle.address().as_str(), &allowed_hosts);
     let (stopping, stopped) = watch::channel(());
     let app = Arc::new(App::new(handle, redis, watch, stopped.clone()));
     let (router, hosts) = (router(Arc::clone(&app)), Arc::new(hosts));
@@ -168,7 +169,7 @@ async fn answer(
     mut request: Request<Noted>,
 ) -> Result<Response, Infallible> {
     let (route, began) = (Route::of(request.uri().path()), Instant::now());
-    let mut checked = site::check(request.method(), request.headers(), hosts);
+    let mut checked = site::check(&request, hosts);
     if let (Ok(()), Some(route)) = (&checked, route) {
         checked = understood(route, &mut request).await;
     }

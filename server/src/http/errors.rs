@@ -56,6 +56,8 @@ pub(super) enum Kind {
     CrossSite,
     /// Asked by a name that a page of another site may have made up.
     Host,
+    /// Not said whom it asks.
+    HostHeader,
     /// A fault of this program.
     Internal,
 }
@@ -63,9 +65,12 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Kind::Name | Kind::Body | Kind::Query | Kind::Address | Kind::TooManyOperations => {
-                StatusCode::BAD_REQUEST
-            }
+            Kind::Name
+            | Kind::Body
+            | Kind::Query
+            | Kind::Address
+            | Kind::HostHeader
+            | Kind::TooManyOperations => StatusCode::BAD_REQUEST,
             Kind::Path | Kind::Untouched => StatusCode::NOT_FOUND,
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Upgrade => StatusCode::UPGRADE_REQUIRED,

@@ -71,6 +71,7 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::Stopping => ("urn:quipu:problem:stopping", "This node is shutting down"),
         Kind::CrossSite => ("urn:quipu:problem:cross-site", "Asked by a page of another site"),
         Kind::Host => ("urn:quipu:problem:host", "Asked by a name that is not this machine's"),
+        Kind::HostHeader => ("urn:quipu:problem:host-header", "Not one Host header"),
         Kind::Internal => ("urn:quipu:problem:internal", "A fault of this node"),
     }
 }

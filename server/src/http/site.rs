@@ -4,59 +4,64 @@
 //! Two things keep such a page from counting here. A call that may change something must not be
 //! said, by the browser itself, to come from another site: `Sec-Fetch-Site` where there is one (no
 //! page can set it), else `Origin` against `Host`. And a node that only this machine can reach is
-//! asked by a name of this machine or by an address: a page may have the name of its own server
-//! resolve to 127.0.0.1 (DNS rebinding), and then is of the same site.
+//! asked by a name of this machine, by an address, or by a name that its operator allows
+//! (`--allow-host`): a page may have the name of its own server resolve to 127.0.0.1 (DNS rebinding),
+//! and then is of the same site.
 //!
 //! Programs send neither header and are not affected. Rejected: tokens in the page, which protect
 //! only calls that the page makes; comparing `Origin` also where `Sec-Fetch-Site` says that the
 //! site is ours, which refuses the page behind a proxy that rewrites `Host`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Request, Version, header};
 
 use super::errors::{Kind, Problem};
+use super::unknown::{listed, shortened};
 
 /// Which hosts a request may be for.
 #[derive(Clone, Debug)]
 pub(super) enum Hosts {
     /// Others reach this node: names that lead to it are theirs to choose.
     Any,
-    /// Those of this machine, and the one that the node is advertised as.
-    Local {
-        /// Without a port.
-        advertised: String,
-    },
+    /// Those of this machine, and these others without a port: the one that the node is advertised
+    /// as, and those that the operator allows.
+    Local(Vec<String>),
 }
 
 impl Hosts {
-    pub(super) fn of(listen: Option<SocketAddr>, advertised: &str) -> Self {
+    pub(super) fn of(listen: Option<SocketAddr>, advertised: &str, allowed: &[String]) -> Self {
         match listen {
             Some(listen) if listen.ip().is_loopback() => {
-                Hosts::Local { advertised: without_port(advertised).to_owned() }
+                let advertised = without_port(advertised).to_owned();
+                Hosts::Local([advertised].into_iter().chain(allowed.iter().cloned()).collect())
             }
             _ => Hosts::Any,
         }
     }
 }
 
-/// Refuses what a page of another site has a browser ask.
-pub(super) fn check(method: &Method, headers: &HeaderMap, hosts: &Hosts) -> Result<(), Problem> {
-    let host = text(headers, header::HOST.as_str());
-    if let (Some(host), Hosts::Local { advertised }) = (host, hosts)
-        && !is_local(without_port(host), advertised)
+/// Refuses what a page of another site has a browser ask, and what does not say whom it asks.
+pub(super) fn check<B>(request: &Request<B>, hosts: &Hosts) -> Result<(), Problem> {
+    let host = host(request)?;
+    if let (Some(host), Hosts::Local(names)) = (host, hosts)
+        && !is_local(without_port(host), names)
     {
         return Err(Problem::new(
             Kind::Host,
             format!(
-                "expected a host of this machine such as localhost, or {advertised}, since this \
-                 node listens on loopback only; found {host:?}"
+                "expected a host of this machine such as localhost, or {}, since this node listens \
+                 on loopback only; found {:?}; where that is the name of a proxy before this node, \
+                 start it with --allow-host NAME",
+                listed(&names.iter().map(String::as_str).collect::<Vec<_>>()),
+                shortened(host),
             ),
         ));
     }
-    if method.is_safe() {
+    if request.method().is_safe() {
         return Ok(());
     }
+    let headers = request.headers();
     match (text(headers, "sec-fetch-site"), text(headers, header::ORIGIN.as_str())) {
         (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
         (Some(site), _) => Err(cross_site(format!("Sec-Fetch-Site: {site}"))),
@@ -68,6 +73,58 @@ pub(super) fn check(method: &Method, headers: &HeaderMap, hosts: &Hosts) -> Resu
             }
         }
     }
+}
+
+/// Whom a request asks, with the port if it says one. `None` only before HTTP/1.1, which needs no
+/// `Host`; a later request without one, or with more than one, is none (RFC 9112, section 3.2): what
+/// stands before this node may have heeded another one than is heeded here.
+fn host<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
+    let wrong = |found: &str| {
+        let reason =
+            format!("expected one Host header such as Host: localhost:8088, found {found}");
+        Err(Problem::new(Kind::HostHeader, reason))
+    };
+    let mut all = request.headers().get_all(header::HOST).iter();
+    let given = match (all.next(), all.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => None,
+        (None, _) => return wrong("none"),
+        (Some(_), Some(_)) => return wrong("more than one"),
+        (Some(host), None) => match host.to_str().ok().filter(|host| is_host(host)) {
+            Some(host) => Some(host),
+            None => {
+                return wrong(&format!(
+                    "{:?}",
+                    shortened(&String::from_utf8_lossy(host.as_bytes()))
+                ));
+            }
+        },
+    };
+    // A target that names its host is for that one (RFC 9112, section 3.2.2).
+    match request.uri().authority() {
+        Some(target) if is_host(target.as_str()) => Ok(Some(target.as_str())),
+        Some(target) => wrong(&format!("the target {:?}", shortened(target.as_str()))),
+        None => Ok(given),
+    }
+}
+
+/// Whether this is a host, with or without a port (RFC 3986, section 3.2.2): nothing at all, a name,
+/// or an address. Of what may stand in a name, only what names are made of: a comma, say, is what a
+/// proxy puts between two headers that it has made into one.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[').map(|host| host.split_once(']')) {
+        Some(Some((ip, rest))) => {
+            if ip.parse::<Ipv6Addr>().is_err() {
+                return false;
+            }
+            ("", rest)
+        }
+        Some(None) => return false,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    name.bytes().all(is_of_names)
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 fn cross_site(found: String) -> Problem {
@@ -89,13 +146,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Whether nobody but this machine's owner can have a page under this name. An address is what the
 /// browser was told to call, so no rebinding has led here; nor can a name without a dot be had in
 /// the public DNS.
-fn is_local(host: &str, advertised: &str) -> bool {
+fn is_local(host: &str, names: &[String]) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     bare.parse::<IpAddr>().is_ok()
         || !host.contains('.')
         || host.to_ascii_lowercase().ends_with(".localhost")
-        || host.eq_ignore_ascii_case(advertised)
+        || names.iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
 fn without_port(host: &str) -> &str {
@@ -110,15 +167,61 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::Method;
 
     use super::*;
 
     fn checked(method: Method, headers: &[(&'static str, &str)], hosts: &Hosts) -> bool {
-        let header = |(name, value): &(&'static str, &str)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        };
-        check(&method, &headers.iter().map(header).collect(), hosts).is_ok()
+        // Which needs no Host.
+        let mut request = Request::builder().method(method).version(Version::HTTP_10);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        check(&request.body(()).unwrap(), hosts).is_ok()
+    }
+
+    /// Whom a request of HTTP/1.1 asks.
+    fn asked(target: &str, hosts: &[&str]) -> Result<String, String> {
+        let mut request = Request::builder().uri(target);
+        for value in hosts {
+            request = request.header("host", *value);
+        }
+        let request = request.body(()).unwrap();
+        let host = host(&request).map_err(|problem| problem.reason)?;
+        Ok(host.expect("HTTP/1.1 has one").to_owned())
+    }
+
+    #[test]
+    fn a_request_says_once_whom_it_asks() {
+        for host in
+            ["", "a", "a:", "A_b-c.d.:8088", "127.0.0.1:1", "[::1]", "[::1]:8088", "a%20b", "1"]
+        {
+            assert_eq!(asked("/count", &[host]).as_deref(), Ok(host));
+        }
+        assert_eq!(asked("http://b:1/count", &["a"]).as_deref(), Ok("b:1"));
+        for (target, hosts, found) in [
+            ("/count", &[][..], "found none"),
+            ("http://b/count", &[], "found none"),
+            ("/count", &["a", "a"], "found more than one"),
+            ("/count", &["", "a"], "found more than one"),
+            ("/count", &["a, b"], "found \"a, b\""),
+            ("/count", &["a,b"], "found \"a,b\""),
+            ("/count", &["a b"], "found \"a b\""),
+            ("/count", &["a/b"], "found \"a/b\""),
+            ("/count", &["user@a"], "found \"user@a\""),
+            ("/count", &["a:b"], "found \"a:b\""),
+            ("/count", &["a:1:2"], "found \"a:1:2\""),
+            ("/count", &["::1"], "found \"::1\""),
+            ("/count", &["[::1"], "found \"[::1\""),
+            ("/count", &["[::g]"], "found \"[::g]\""),
+            ("/count", &["[::1]x"], "found \"[::1]x\""),
+            ("/count", &["[127.0.0.1]"], "found \"[127.0.0.1]\""),
+            ("http://user@b/count", &["a"], "found the target \"user@b\""),
+        ] {
+            let reason = asked(target, hosts).unwrap_err();
+            assert!(reason.starts_with("expected one Host header such as"), "{reason}");
+            assert!(reason.ends_with(found), "{target} {hosts:?}: {reason}");
+        }
     }
 
     #[test]
@@ -156,7 +259,9 @@ mod tests {
 
     #[test]
     fn a_node_on_loopback_answers_to_names_of_this_machine_only() {
-        let local = Hosts::of(Some("127.0.0.1:8088".parse().unwrap()), "q.example:8088");
+        let allowed = ["counts.example".to_owned()];
+        let listen = |at: &str| Some(at.parse().unwrap());
+        let local = Hosts::of(listen("127.0.0.1:8088"), "q.example:8088", &allowed);
         for (host, is_allowed) in [
             ("127.0.0.1:8088", true),
             ("127.9.9.9", true),
@@ -167,6 +272,11 @@ mod tests {
             ("test", true),
             ("q.example:8088", true),
             ("Q.example", true),
+            ("counts.example", true),
+            ("Counts.Example.:443", true),
+            ("", true),
+            ("a.counts.example", false),
+            ("counts.example.evil.example", false),
             ("evil.example:8088", false),
             ("evil.example.", false),
             ("localhost.evil.example", false),
@@ -177,7 +287,14 @@ mod tests {
                 assert_eq!(checked(method, &[("host", host)], &local), is_allowed, "{host}");
             }
         }
-        let open = Hosts::of(Some("0.0.0.0:8088".parse().unwrap()), "10.0.0.1:8088");
+        let target = Request::builder().uri("http://evil.example/").header("host", "localhost");
+        let refused = check(&target.body(()).unwrap(), &local).unwrap_err().reason;
+        assert!(refused.contains("or q.example or counts.example, since"), "{refused}");
+        assert!(refused.contains("start it with --allow-host NAME"), "{refused}");
+        let six = Hosts::of(listen("[::1]:8088"), "[::1]:8088", &[]);
+        assert!(checked(Method::GET, &[("host", "[::1]:8088")], &six));
+        assert!(!checked(Method::GET, &[("host", "evil.example")], &six));
+        let open = Hosts::of(listen("0.0.0.0:8088"), "10.0.0.1:8088", &[]);
         assert!(checked(Method::POST, &[("host", "counts.example")], &open));
     }
 }
