@@ -6,6 +6,7 @@ import * as node from "./node.js";
 import { Ranking } from "./ranking.js";
 import { Rate } from "./series.js";
 import { byId, digits, element, rate, say, write } from "./text.js";
+import { exactly, largerFirst } from "./whole.js";
 
 /** Rows of a page: what a tall screen shows. */
 const PAGE = 50;
@@ -53,8 +54,8 @@ class Row {
   }
 
   /** @param told a row as the node tells it */
-  set({ value, exact }) {
-    this.exact = exact === undefined ? value : BigInt(exact);
+  set(told) {
+    this.exact = exactly(told);
     this.counters.later(this);
   }
 
@@ -88,17 +89,20 @@ class Row {
       this.details = null;
       return;
     }
+    // Text, since a number of an input is a double.
     const by = element("input", {
-      type: "number",
+      type: "text",
       value: "10",
-      step: "1",
+      pattern: "\\s*[+\\-]?[0-9]+\\s*",
+      title: "A whole number; a negative one subtracts",
+      autocomplete: "off",
       required: "",
       "aria-label": `How much to add to ${this.name}`,
     });
     const form = element("form", { class: "add-many" }, by, element("button", {}, "Add"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.add(by.valueAsNumber);
+      this.add(BigInt(by.value));
     });
     this.shares = element("tbody");
     const heading = (text, kind = "number") => element("th", { scope: "col", class: kind }, text);
@@ -160,9 +164,15 @@ class Row {
   }
 }
 
+/** Moves the focus on, or to the counters where this element cannot take it. */
+function moveFocus(element) {
+  element.focus();
+  if (document.activeElement !== element) byId("counters").focus();
+}
+
 const ORDERS = {
   name: (a, b) => (a.name < b.name ? -1 : 1),
-  value: (a, b) => (a.exact < b.exact ? 1 : a.exact > b.exact ? -1 : ORDERS.name(a, b)),
+  value: (a, b) => largerFirst(a.exact, b.exact) || ORDERS.name(a, b),
   rate: (a, b) => (b.rate.now ?? 0) - (a.rate.now ?? 0) || ORDERS.name(a, b),
 };
 
@@ -257,6 +267,10 @@ export class Counters {
     const shown = new Set(counters.map(({ name }) => name));
     for (const [name, row] of this.rows) {
       if (shown.has(name)) continue;
+      const parts = [row.element, row.details];
+      const hasFocus = parts.some((part) => part?.contains(document.activeElement));
+      // Where a row was, others are: the keyboard goes on there and not at the top of the page.
+      if (hasFocus) byId("counters").focus();
       row.element.remove();
       row.details?.remove();
       this.rows.delete(name);
@@ -349,13 +363,21 @@ export class Counters {
     const page = this.pages.length;
     const found = number === 0 ? "no counter" : number === 1 ? "1 counter" : `${number} counters`;
     write(byId("place"), this.isWhole ? found : `${this.whichPart(page)}${found}`);
-    byId("previous").disabled = page === 1;
-    byId("next").disabled = !this.next;
+    const [previous, next, create] = ["previous", "next", "create"].map(byId);
+    const focused = document.activeElement;
+    previous.disabled = page === 1;
+    next.disabled = !this.next;
     // Of a ranking only the first are here.
     const wouldBeHere = page === 1 && (!this.ranking || this.isWhole);
     const isUnknown = this.prefix !== "" && wouldBeHere && !this.rows.has(this.prefix);
-    byId("create").hidden = !isUnknown;
-    write(byId("create"), isUnknown ? `Add 1 to “${this.prefix}”` : "");
+    create.hidden = !isUnknown;
+    write(create, isUnknown ? `Add 1 to “${this.prefix}”` : "");
+    // A button that goes while it has the focus would leave the keyboard at the top of the page.
+    if (!focused?.disabled && !focused?.hidden) return;
+    if (focused === previous) moveFocus(next);
+    if (focused === next) moveFocus(previous);
+    // To the counter that it made.
+    if (focused === create) moveFocus(this.rows.get(this.prefix)?.opens ?? byId("prefix"));
   }
 
   whichPart(page) {
@@ -367,10 +389,11 @@ export class Counters {
 
   async create(name) {
     try {
-      this.set(await node.add(name, 1));
+      const made = await node.add(name, 1);
+      this.set(made);
       this.arrange();
-      this.showPlace();
-      say(`${name} is now 1`);
+      this.complain("");
+      say(`${name} is now ${digits(exactly(made))}`);
     } catch (error) {
       this.complain(error.message);
     }

@@ -3,6 +3,7 @@
 // and the first are picked here.
 
 import { list } from "./node.js";
+import { exactly, largerFirst, more } from "./whole.js";
 
 /** Counters that are ranked at most: ten answers, of some 60 KB each. Where there are more, the
  *  page says so, and a longer beginning of the name finds fewer. */
@@ -14,7 +15,7 @@ const ROWS = 1000;
 const byName = (a, b) => (a.name < b.name ? -1 : 1);
 
 const BY = {
-  value: (a, b) => b.value - a.value || byName(a, b),
+  value: (a, b) => largerFirst(exactly(a), exactly(b)) || byName(a, b),
   rate: (a, b) => b.rate - a.rate || BY.value(a, b),
 };
 
@@ -48,8 +49,10 @@ export class Ranking {
     this.found = all.length;
     this.isAll = !next;
     const { before } = this;
-    for (const row of all) row.rate = before ? row.value - (before.get(row.name) ?? 0) : 0;
-    if (this.by === "rate") this.before = new Map(all.map(({ name, value }) => [name, value]));
+    for (const row of all) {
+      row.rate = before ? more(exactly(row), before.get(row.name) ?? 0) : 0;
+    }
+    if (this.by === "rate") this.before = new Map(all.map((row) => [row.name, exactly(row)]));
     return all.sort(BY[this.by]).slice(0, count);
   }
 }

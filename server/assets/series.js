@@ -1,5 +1,7 @@
 // Numbers over time, the last so many of them.
 
+import { more } from "./whole.js";
+
 export class Series {
   /** @param {number} most how many are kept */
   constructor(most) {
@@ -29,8 +31,7 @@ export class Rate {
   /** @param {number|bigint} total what it is at `atMs` */
   look(total, atMs) {
     if (this.before !== null && atMs > this.before.atMs) {
-      // BigInt, where the number is beyond what a double counts one by one.
-      const grown = Number(BigInt(total) - BigInt(this.before.total));
+      const grown = more(total, this.before.total);
       this.series.push((grown * 1000) / (atMs - this.before.atMs));
     }
     this.before = { total, atMs };

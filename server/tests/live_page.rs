@@ -7,8 +7,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
 use support::browser::{Browser, SHOWING_TIME_MAX};
-use support::cluster::{AGREEING_TIME_MAX, LEAVING_TIME_MAX, Meeting, RETURNING_TIME_MAX};
+use support::cluster::{AGREEING_TIME_MAX, LEAVING_TIME_MAX, Meeting, RETURNING_TIME_MAX, named};
+use support::data::DataDirectory;
 use support::load::Load;
 use support::node::Node;
 use support::wait::wait_until;
@@ -224,6 +226,173 @@ fn the_first_by_value_and_by_rate_are_found_among_all_and_not_among_those_on_the
     browser.click("[data-sort='name']");
     browser.wait_for(&nth(1), SHOWING_TIME_MAX, |text| text == "c000");
     expect_no_complaints(&browser);
+}
+
+/// Numbers that a double does not hold, and one beyond 64 bits, which two nodes have counted.
+#[test]
+fn whole_numbers_of_any_size_are_shown_added_and_ordered_digit_by_digit() {
+    let Some(browser) = Browser::start() else { return };
+    let meeting = Meeting::by_hand();
+    let nodes = [meeting.start(&[]), meeting.start(&[])];
+    for node in &nodes {
+        add(node, "beyond", i64::MAX);
+        add(node, "below", i64::MIN);
+    }
+    assert_eq!(nodes[0].post("/register", &named(&nodes[1].id())).status, 200);
+    let exact = || nodes[0].get("/counters/beyond").json()["exact"].clone();
+    wait_until("both have it", AGREEING_TIME_MAX, exact, |exact| *exact == "18446744073709551614");
+    for (name, value) in [
+        ("largest", i64::MAX),
+        ("next", i64::MAX - 1),
+        ("odd", 9_007_199_254_740_993),
+        ("even", 9_007_199_254_740_992),
+        ("small", 7),
+        ("smallest", i64::MIN),
+    ] {
+        add(&nodes[0], name, value);
+    }
+    open(&browser, &nodes[0]);
+    let shows = |name: &str, digits: &str| {
+        browser.wait_for(&counter(name, ".value"), SHOWING_TIME_MAX, |text| text == digits);
+    };
+    shows("beyond", "18,446,744,073,709,551,614");
+    shows("below", "-18,446,744,073,709,551,616");
+    shows("smallest", "-9,223,372,036,854,775,808");
+    shows("odd", "9,007,199,254,740,993");
+
+    browser.click("[data-sort='value']");
+    let names = || {
+        browser.run("return [...document.querySelectorAll('#rows [data-counter]')].map((row) => row.dataset.counter)")
+    };
+    let order = ["beyond", "largest", "next", "odd", "even", "small", "smallest", "below"];
+    wait_until("all are in order", SHOWING_TIME_MAX, names, |names| *names == json!(order));
+    assert_eq!(browser.text("#place"), "8 counters", "no complaint");
+    browser.click("[data-sort='rate']");
+    let grows = || {
+        add(&nodes[0], "odd", 2);
+        browser.text("#rows tr:nth-child(1) .name")
+    };
+    wait_until("what grows is the first by its rate", SHOWING_TIME_MAX, grows, |name| name == "odd");
+    let odd = value(&nodes[0], "odd").to_string();
+    let is_odd = |text: &str| text.replace(',', "") == odd;
+    browser.wait_for(&counter("odd", ".value"), SHOWING_TIME_MAX, is_odd);
+    browser.click("[data-sort='name']");
+
+    browser.click(&counter("small", ".opens"));
+    for (by, sum) in [
+        ("9007199254740993", "9,007,199,254,741,000"),
+        ("-9007199254740993", "7"),
+        ("+9223372036854775800", "9,223,372,036,854,775,807"),
+    ] {
+        browser.write(".details input", &format!("\u{e009}a\u{e000}{by}"));
+        browser.press(ENTER);
+        shows("small", sum);
+    }
+    assert_eq!(value(&nodes[0], "small"), i64::MAX);
+    // What is no whole number is not sent at all.
+    browser.write(".details input", "\u{e009}a\u{e000}1.5");
+    browser.press(ENTER);
+    assert_eq!(
+        browser.run("return document.querySelector('.details input').validity.valid"),
+        false
+    );
+    browser.click(&counter("even", "td:last-child button"));
+    shows("even", "9,007,199,254,740,993");
+    assert_eq!(value(&nodes[0], "small"), i64::MAX);
+    expect_no_complaints(&browser);
+}
+
+/// Which a browser takes out of a path.
+#[test]
+fn a_counter_named_by_a_dot_segment_leads_to_no_other_counter() {
+    let Some(browser) = Browser::start() else { return };
+    let data = DataDirectory::of_dot_names();
+    let node = Node::start(&data.flags());
+    open(&browser, &node);
+    for name in [".", ".."] {
+        browser.wait_for(&counter(name, ".value"), SHOWING_TIME_MAX, |text| text == "2");
+        browser.click(&counter(name, "td:last-child button"));
+        let words = format!("{name}: expected a counter name other than");
+        browser.wait_for("#place", SHOWING_TIME_MAX, |text| text.starts_with(&words));
+        browser.click(&counter(name, ".opens"));
+        browser.write(".details input", "\u{e009}a\u{e000}5");
+        browser.press(ENTER);
+        browser.click(&counter(name, ".opens"));
+    }
+    let empty = Node::start(&[]);
+    open(&browser, &empty);
+    for name in [".", ".."] {
+        browser.write("#prefix", &format!("\u{e009}a\u{e000}{name}"));
+        browser.wait_for("#create", SHOWING_TIME_MAX, |text| text == format!("Add 1 to “{name}”"));
+        browser.click("#create");
+        let words = "expected a counter name other than";
+        browser.wait_for("#place", SHOWING_TIME_MAX, |text| text.starts_with(words));
+    }
+    for node in [&node, &empty] {
+        assert_eq!(node.count(), 0);
+        assert!(node.get("/metrics").body.contains("quipu_increments_total 0\n"));
+    }
+    expect_no_complaints(&browser);
+}
+
+#[test]
+fn the_focus_stays_where_the_work_is() {
+    let Some(browser) = Browser::start() else { return };
+    let node = Node::start(&[]);
+    for n in 0..60 {
+        add(&node, &format!("c{n:02}"), 1);
+    }
+    open(&browser, &node);
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "page 1, 50 counters");
+    let focus =
+        || browser.run("return document.activeElement.id || document.activeElement.innerText");
+    let expect_focus = |wanted: &str| {
+        wait_until("the focus goes on", SHOWING_TIME_MAX, focus, |focus| *focus == wanted);
+    };
+    browser.write("#prefix", "new");
+    browser.wait_for("#create", SHOWING_TIME_MAX, |text| text == "Add 1 to “new”");
+    browser.press("\u{e004}");
+    expect_focus("create");
+    browser.press(ENTER);
+    browser.wait_for(&counter("new", ".value"), SHOWING_TIME_MAX, |text| text == "1");
+    expect_focus("new");
+
+    // Another client makes it first.
+    browser.write("#prefix", "\u{e009}a\u{e000}other");
+    browser.wait_for("#create", SHOWING_TIME_MAX, |text| text == "Add 1 to “other”");
+    browser.press("\u{e004}");
+    expect_focus("create");
+    add(&node, "other", 1);
+    expect_focus("other");
+
+    browser.write("#prefix", "\u{e009}a\u{e000}c");
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "page 1, 50 counters");
+    browser.click("#next");
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "page 2, 10 counters");
+    expect_focus("previous");
+    browser.press(ENTER);
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "page 1, 50 counters");
+    expect_focus("next");
+    expect_no_complaints(&browser);
+}
+
+#[test]
+fn what_happens_is_told_as_a_list_within_a_log() {
+    let Some(browser) = Browser::start() else { return };
+    let meeting = Meeting::by_broadcast();
+    let mut nodes = meeting.start_together(2, &[]);
+    open(&browser, &nodes[0]);
+    nodes[1].kill();
+    let is_told = format!("peer {} is down", nodes[1].id());
+    let within = LEAVING_TIME_MAX + SHOWING_TIME_MAX;
+    browser.wait_for("[role=log] > ol > li", within, |text| text.contains(&is_told));
+    // A list whose role is another one is no list to a reader of the screen.
+    let lists = "return document.querySelectorAll('ol[role], ul[role], dl[role]').length";
+    assert_eq!(browser.run(lists), 0);
+    assert_eq!(
+        browser.run("return getComputedStyle(document.querySelector('#no-events')).display"),
+        "none"
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ macro_rules! asset {
 /// The page itself, which the others are loaded by.
 static PAGE: Asset = asset!("index.html", "text/html; charset=utf-8");
 
-static FILES: [Asset; 10] = [
+static FILES: [Asset; 11] = [
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
     asset!("main.js", "text/javascript; charset=utf-8"),
@@ -37,6 +37,7 @@ static FILES: [Asset; 10] = [
     asset!("counters.js", "text/javascript; charset=utf-8"),
     asset!("ranking.js", "text/javascript; charset=utf-8"),
     asset!("text.js", "text/javascript; charset=utf-8"),
+    asset!("whole.js", "text/javascript; charset=utf-8"),
 ];
 
 /// The page.
