@@ -114,6 +114,8 @@ export class Cluster {
   constructor() {
     this.rows = new Map();
     this.shownAtMs = performance.now();
+    /** Operations on this node, however much each adds. */
+    this.increments = new Rate(SPARK);
     this.total = new Series(CHART);
     this.ours = new Series(CHART);
     this.here = new Lag();
@@ -155,6 +157,7 @@ export class Cluster {
     this.shownAtMs = performance.now();
     if (!status) {
       series.forEach((s) => s.push(null));
+      this.increments.restart();
       for (const { rate } of this.rows.values()) rate.restart();
       return this.charts.forEach((chart) => chart.draw());
     }
@@ -169,6 +172,9 @@ export class Cluster {
     const nodes = [me, ...status.peers.map((peer) => ({ ...peer, origin: peer.node }))];
     this.showRows(nodes, atMs);
     this.showTiles(status, nodes);
+    // A restarted node counts from nothing.
+    if (status.increments < this.increments.before?.total) this.increments.restart();
+    this.increments.look(status.increments, atMs);
     this.draw(status, lags);
   }
 
@@ -221,7 +227,8 @@ export class Cluster {
     this.there.look(lags.there);
 
     write(byId("tile-rate"), rate(total));
-    write(byId("tile-rate-note"), rates.length === 1 ? "this node" : `${rates.length} nodes`);
+    const nodes = rates.length === 1 ? "1 node" : `${rates.length} nodes`;
+    write(byId("tile-rate-note"), `${nodes}; here ${rate(this.increments.now)} increments/s`);
     const p99s = [this.here.p99.last, this.there.p99.last].filter((p99) => p99 !== null);
     write(byId("tile-lag"), duration(p99s.length ? Math.max(...p99s) : null));
     this.charts.forEach((chart) => chart.draw());

@@ -396,6 +396,32 @@ fn what_happens_is_told_as_a_list_within_a_log() {
 }
 
 #[test]
+fn operations_and_amounts_have_names_of_their_own() {
+    let Some(browser) = Browser::start() else { return };
+    let node = Node::start(&[]);
+    open(&browser, &node);
+    let words = browser.run("return document.body.innerText");
+    let words = words.as_str().expect("text");
+    assert!(!words.contains("Increments/s") && words.contains("Added/s"), "{words}");
+    let number = |text: &str| text.replace(',', "").parse::<f64>().unwrap_or_default();
+    // Ten operations of 100 each in some seconds: a hundred times as much is added as there are.
+    let seen = wait_until(
+        "a rate of both",
+        SHOWING_TIME_MAX,
+        || {
+            add(&node, "c", 100);
+            let note = browser.text("#tile-rate-note");
+            let here = note.split_once("; here ").map_or("", |(_, here)| here);
+            let operations = number(here.strip_suffix(" increments/s").unwrap_or_default());
+            (number(&browser.text("#tile-rate")), operations)
+        },
+        |(added, operations)| *added > 0.0 && *operations > 0.0,
+    );
+    let each = seen.0 / seen.1;
+    assert!((50.0..200.0).contains(&each), "{seen:?}");
+}
+
+#[test]
 fn the_page_can_be_used_by_keyboard_and_every_control_has_a_name() {
     let Some(browser) = Browser::start() else { return };
     let node = Node::start(&[]);

@@ -70,7 +70,7 @@ fn registry(app: &App, report: &Report) -> Registry {
         "The program that runs",
         Info::new([("version", env!("CARGO_PKG_VERSION"))]),
     );
-    totals(ours, &report.totals);
+    totals(ours, &report.totals, report.status.counted);
     network(ours, &report.totals, &report.network);
     levels(ours, &report.status);
     queues(ours, &report.depths);
@@ -105,10 +105,19 @@ fn process(registry: &mut Registry, usage: &Usage) {
     }
 }
 
-/// What the node has counted of its own work.
-fn totals(registry: &mut Registry, totals: &Totals) {
+/// What the node has counted of its own work; its clients have added and subtracted `added` in all.
+fn totals(registry: &mut Registry, totals: &Totals, added: u64) {
     for (name, help, total) in [
-        ("increments", "Operations that added or subtracted", totals.increments),
+        (
+            "increments",
+            "Operations that added or subtracted, however much each did",
+            totals.increments,
+        ),
+        (
+            "added",
+            "How much those operations added and subtracted: one by 5 is 5, one by -5 as well",
+            added,
+        ),
         ("raises", "Operations that raised", totals.raises),
         ("reads", "Operations that read", totals.reads),
         ("batches", "Batches of own changes closed", totals.batches),

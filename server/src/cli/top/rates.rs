@@ -9,6 +9,7 @@ use super::sample::{Sample, Steps};
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     pub(super) increments: f64,
+    pub(super) added: f64,
     pub(super) reads: f64,
     pub(super) replies: Quantiles,
     /// How long this node's changes took until the others had confirmed them.
@@ -33,6 +34,7 @@ impl Rates {
         let rate = |earlier: u64, later: u64| grown(earlier, later) as f64 / seconds;
         Rates {
             increments: rate(earlier.increments, later.increments),
+            added: rate(earlier.added, later.added),
             reads: rate(earlier.reads, later.reads),
             replies: quantiles(&earlier.replies, &later.replies),
             confirmation: quantiles(&earlier.confirmation, &later.confirmation),
@@ -84,6 +86,7 @@ mod tests {
         Sample {
             at: Duration::from_secs(at),
             increments,
+            added: 5 * increments,
             counters: counters.collect(),
             ..Sample::default()
         }
@@ -95,7 +98,7 @@ mod tests {
         let later = sample(12, 140, &[("a", 3), ("b", 8), ("c", 10), ("d", 1), ("e", 2)]);
         let rates = Rates::between(&earlier, &later);
         assert_eq!(rates.counters, [1.0, 4.0, 0.0, -2.0, 1.0]);
-        assert_eq!(rates.increments, 20.0);
+        assert_eq!((rates.increments, rates.added), (20.0, 100.0));
     }
 
     #[test]

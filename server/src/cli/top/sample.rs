@@ -17,8 +17,10 @@ pub(super) struct Sample {
     /// When, from some beginning.
     pub(super) at: Duration,
     pub(super) status: Status,
-    /// How much it has added and subtracted: an increment by 5 is 5, as on the page.
+    /// Operations that added or subtracted.
     pub(super) increments: u64,
+    /// How much they have added and subtracted: an increment by 5 is 5.
+    pub(super) added: u64,
     pub(super) reads: u64,
     pub(super) replies: Steps,
     pub(super) confirmation: Steps,
@@ -73,7 +75,8 @@ impl Sample {
         })?;
         Ok(Sample {
             at,
-            increments: status.counted,
+            increments: total(&metrics, "quipu_increments_total"),
+            added: status.counted,
             status,
             reads: total(&metrics, "quipu_reads_total"),
             replies: Steps::of(&metrics, "quipu_reply_latency_seconds_bucket"),

@@ -76,7 +76,7 @@ impl Screen {
         let nodes = self.sample.status.peers.len().clamp(1, NODE_ROWS_MAX) as u16;
         let [head, rates, peers, counters, foot] = Layout::vertical([
             Constraint::Length(1),
-            Constraint::Length(4),
+            Constraint::Length(5),
             Constraint::Length(nodes + 2),
             Constraint::Min(0),
             Constraint::Length(1),
@@ -114,6 +114,7 @@ impl Screen {
             let (increments, reads) = (per_s(rates.increments), per_s(rates.reads));
             let lines = vec![
                 Line::from(format!("{increments:>12} increments/s {reads:>12} reads/s")),
+                Line::from(format!("{:>12} added/s", per_s(rates.added))),
                 Line::from(format!("{:>12} {}", "answered", shown(rates.replies))),
                 Line::from(format!(
                     "{:>12} {} at the others",
@@ -292,6 +293,7 @@ mod tests {
                 ],
             },
             increments,
+            added: 5 * increments,
             reads: increments / 3,
             replies: Steps(vec![(0.001, increments), (f64::INFINITY, increments)]),
             confirmation: Steps(vec![(0.001, 0), (0.0025, increments), (2.5, increments)]),
@@ -323,14 +325,14 @@ mod tests {
 
     #[test]
     fn a_busy_cluster_is_drawn_with_the_hottest_counter_first() {
-        insta::assert_snapshot!(drawn(&busy(), 100, 18));
+        insta::assert_snapshot!(drawn(&busy(), 100, 19));
     }
 
     #[test]
     fn the_largest_counter_is_first_where_that_is_wished() {
         let mut screen = busy();
         screen.sort_otherwise();
-        let drawn = drawn(&screen, 100, 18);
+        let drawn = drawn(&screen, 100, 19);
         let first = drawn.lines().skip_while(|line| !line.contains("largest")).nth(1).unwrap();
         assert!(first.contains("calm") && first.contains("9,000,000"), "{drawn}");
     }
@@ -339,10 +341,10 @@ mod tests {
     fn a_node_that_does_not_answer_is_said_below_what_was_seen_last_until_it_answers() {
         let mut screen = busy();
         screen.lament("no node answers at 10.0.0.1:8088".to_owned());
-        let text = drawn(&screen, 100, 18);
+        let text = drawn(&screen, 100, 19);
         assert!(text.contains("no node answers") && text.contains("größer"), "{text}");
         screen.show(sample(4, 3600, &[]));
-        assert!(!drawn(&screen, 100, 18).contains("no node answers"));
+        assert!(!drawn(&screen, 100, 19).contains("no node answers"));
     }
 
     #[test]
