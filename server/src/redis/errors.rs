@@ -9,6 +9,9 @@ use super::command::Command;
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 pub(super) const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
+/// A fault of this program. What became of the operation is not known then.
+pub(super) const NO_RESULT: &str =
+    "ERR the node gave no result for this operation, and may have done it or not";
 pub(super) const SYNTAX: &str = "ERR syntax error";
 
 /// How much of an unknown command is repeated, and of its arguments.

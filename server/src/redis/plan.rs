@@ -117,8 +117,6 @@ impl Plan {
     pub(super) fn render(&mut self, results: Results, out: &mut Vec<u8>) {
         let mut results = results.into_iter();
         let mut said = self.said.as_slice();
-        // The driver answers every operation; should it ever not, the reply says so.
-        let mut next = || results.next().unwrap_or(Err(Refusal::Untouched));
         for slot in self.slots.drain(..) {
             match slot {
                 Slot::Said(length) => {
@@ -126,21 +124,25 @@ impl Plan {
                     out.extend_from_slice(bytes);
                     said = rest;
                 }
-                Slot::Number => match next() {
-                    Ok(value) => reply::integer(out, value.clamped()),
-                    Err(refusal) => reply::error(out, errors::refusal(refusal).as_bytes()),
+                Slot::Number => match results.next() {
+                    Some(Ok(value)) => reply::integer(out, value.clamped()),
+                    Some(Err(refusal)) => reply::error(out, errors::refusal(refusal).as_bytes()),
+                    None => reply::error(out, errors::NO_RESULT.as_bytes()),
                 },
-                Slot::Text(protocol) => match next() {
-                    Ok(value) => reply::bulk_number(out, value.clamped()),
-                    Err(_) => reply::null(out, protocol),
-                },
-                Slot::Existing(names) => {
-                    let existing = (0..names).filter(|_| next().is_ok()).count();
-                    reply::integer(out, i64::try_from(existing).unwrap_or(i64::MAX));
-                }
-                Slot::Length => reply::integer(out, next().map_or(0, length)),
-                Slot::Kind => reply::simple(out, if next().is_ok() { "string" } else { "none" }),
-                Slot::Lifetime => reply::integer(out, if next().is_ok() { -1 } else { -2 }),
+                Slot::Text(protocol) => read(out, &mut results, |out, value| match value {
+                    Some(value) => reply::bulk_number(out, value.clamped()),
+                    None => reply::null(out, protocol),
+                }),
+                Slot::Existing(names) => existing(out, names, &mut results),
+                Slot::Length => read(out, &mut results, |out, value| {
+                    reply::integer(out, value.map_or(0, length));
+                }),
+                Slot::Kind => read(out, &mut results, |out, value| {
+                    reply::simple(out, if value.is_some() { "string" } else { "none" });
+                }),
+                Slot::Lifetime => read(out, &mut results, |out, value| {
+                    reply::integer(out, if value.is_some() { -1 } else { -2 });
+                }),
             }
         }
         self.said.clear();
@@ -149,6 +151,95 @@ impl Plan {
     }
 }
 
+/// What a read found: the value of a counter that exists, or none; else the error to answer with.
+/// The driver gives a result for every operation. Should one ever lack, no value is made up for it.
+fn found(result: Option<Result<Value, Refusal>>) -> Result<Option<Value>, String> {
+    match result {
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(Refusal::Untouched)) => Ok(None),
+        Some(Err(refusal)) => Err(errors::refusal(refusal)),
+        None => Err(errors::NO_RESULT.to_owned()),
+    }
+}
+
+/// Answers a read of one counter.
+fn read(
+    out: &mut Vec<u8>,
+    results: &mut impl Iterator<Item = Result<Value, Refusal>>,
+    write: impl FnOnce(&mut Vec<u8>, Option<Value>),
+) {
+    match found(results.next()) {
+        Ok(value) => write(out, value),
+        Err(text) => reply::error(out, text.as_bytes()),
+    }
+}
+
+/// Answers with how many counters exist. All results are taken, also behind one that is an error, so
+/// that the next command finds its own.
+fn existing(
+    out: &mut Vec<u8>,
+    names: usize,
+    results: &mut impl Iterator<Item = Result<Value, Refusal>>,
+) {
+    let (mut existing, mut failed) = (0, None);
+    for _ in 0..names {
+        match found(results.next()) {
+            Ok(value) => existing += i64::from(value.is_some()),
+            Err(text) => failed = failed.or(Some(text)),
+        }
+    }
+    match failed {
+        Some(text) => reply::error(out, text.as_bytes()),
+        None => reply::integer(out, existing),
+    }
+}
+
 fn length(value: Value) -> i64 {
     itoa::Buffer::new().format(value.clamped()).len() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a plan of one read says, given these results.
+    fn rendered(slots: &[Slot], results: Results) -> String {
+        let mut plan = Plan::default();
+        slots.iter().for_each(|slot| plan.slot(*slot));
+        let mut out = Vec::new();
+        plan.render(results, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    const READS: [Slot; 5] =
+        [Slot::Text(Protocol::Two), Slot::Existing(2), Slot::Length, Slot::Kind, Slot::Lifetime];
+
+    #[test]
+    fn a_result_that_never_came_is_an_error_and_no_value() {
+        for slot in [&READS[..], &[Slot::Number]].concat() {
+            let said = rendered(&[slot], Results::new());
+            assert!(said.starts_with("-ERR the node gave no result"), "{slot:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn only_a_counter_that_does_not_exist_reads_as_none() {
+        for (slot, nothing) in
+            READS.into_iter().zip(["$-1\r\n", ":0\r\n", ":0\r\n", "+none\r\n", ":-2\r\n"])
+        {
+            let untouched = vec![Err(Refusal::Untouched), Err(Refusal::Untouched)];
+            assert_eq!(rendered(&[slot], untouched), nothing, "{slot:?}");
+            let refused = vec![Err(Refusal::Overflow), Err(Refusal::Untouched)];
+            let said = rendered(&[slot], refused);
+            assert_eq!(said, format!("-ERR {}\r\n", Refusal::Overflow), "{slot:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_read_of_several_leaves_the_next_command_its_own_result() {
+        let results =
+            vec![Err(Refusal::Overflow), Err(Refusal::Untouched), Err(Refusal::Untouched)];
+        let said = rendered(&[Slot::Existing(2), Slot::Kind], results);
+        assert_eq!(said, format!("-ERR {}\r\n+none\r\n", Refusal::Overflow));
+    }
 }
