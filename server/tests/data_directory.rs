@@ -395,6 +395,17 @@ fn while_it_reads_what_it_kept_a_node_says_that_it_is_starting() {
         assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
         assert!(answer.body.contains("the node is starting"), "{answer:?}");
     }
+    let batch = r#"{"operations":[{"op":"increment","name":"a"}]}"#;
+    for (method, path, body) in
+        [("GET", "/counters", ""), ("POST", "/counters/a/increment", ""), ("POST", "/batch", batch)]
+    {
+        let answer = node.request(method, path, body);
+        let document = answer.json();
+        assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
+        assert_eq!(document["type"], "urn:quipu:problem:starting", "{method} {path}: {answer:?}");
+        assert_eq!(document["title"], "This node is starting", "{method} {path}: {answer:?}");
+        assert_eq!(answer.header("retry-after"), Some("1"), "{method} {path}: {answer:?}");
+    }
     let mut client = Client::open(redis);
     for command in [&["GET", "a"][..], &["INCR", "a"], &["DBSIZE"], &["PING"]] {
         let refused = client.ask(command);

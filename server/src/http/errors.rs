@@ -50,6 +50,8 @@ pub(super) enum Kind {
     TooManyCounters,
     /// Too many ask for the same already.
     Busy,
+    /// The node still reads what it had counted before.
+    Starting,
     /// The node is about to end.
     Stopping,
     /// A page of another site had a browser ask.
@@ -78,7 +80,9 @@ impl Kind {
             Kind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             // The request is well-formed; it is the counter's present value that forbids it.
             Kind::Overflow => StatusCode::CONFLICT,
-            Kind::Behind | Kind::Busy | Kind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Behind | Kind::Busy | Kind::Starting | Kind::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Kind::TooManyCounters => StatusCode::INSUFFICIENT_STORAGE,
             Kind::CrossSite | Kind::Host => StatusCode::FORBIDDEN,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -118,7 +122,11 @@ impl Problem {
 
 impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
-        Problem::new(Kind::Stopping, unavailable.to_string())
+        let kind = match unavailable {
+            Unavailable::Starting => Kind::Starting,
+            Unavailable::Stopping => Kind::Stopping,
+        };
+        Problem::new(kind, unavailable.to_string())
     }
 }
 

@@ -136,7 +136,9 @@ fn described() -> Value {
 
 fn add_refusals(operation: &mut Operation, kinds: &[Kind], is_documented: bool) {
     let mut titles: BTreeMap<u16, Vec<String>> = BTreeMap::new();
-    for kind in kinds {
+    // Every call that may come to a node that stops may come to one that starts.
+    let starting = kinds.contains(&Kind::Stopping).then_some(&Kind::Starting);
+    for kind in kinds.iter().chain(starting) {
         let (name, title) = words(*kind);
         let text = if is_documented { format!("{title} ({name})") } else { title.to_owned() };
         titles.entry(kind.status().as_u16()).or_default().push(text);

@@ -68,6 +68,7 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::Untouched => ("urn:quipu:problem:untouched", "Nobody has touched this counter"),
         Kind::TooManyCounters => ("urn:quipu:problem:too-many-counters", "Too many counters"),
         Kind::Busy => ("urn:quipu:problem:busy", "Too many such requests wait already"),
+        Kind::Starting => ("urn:quipu:problem:starting", "This node is starting"),
         Kind::Stopping => ("urn:quipu:problem:stopping", "This node is shutting down"),
         Kind::CrossSite => ("urn:quipu:problem:cross-site", "Asked by a page of another site"),
         Kind::Host => ("urn:quipu:problem:host", "Asked by a name that is not this machine's"),
