@@ -28,7 +28,7 @@ pub(crate) fn feed(bytes: &[u8]) {
     let arguments: usize = whole.0.iter().map(Vec::len).sum();
     assert!(arguments <= bytes.len(), "an argument takes a byte at least");
     for command in &whole.0 {
-        assert!(!command.is_empty() && command.len() <= ARGUMENTS_MAX);
+        assert!(command.len() <= ARGUMENTS_MAX);
         let bytes: usize = command.iter().map(Vec::len).sum();
         assert!(bytes <= command.len() * ARGUMENT_BYTES_MAX.max(LINE_BYTES_MAX));
     }

@@ -160,6 +160,23 @@ fn clients_may_tell_what_they_are() {
 }
 
 #[test]
+fn a_client_that_wants_no_replies_gets_none_and_is_left_without_one() {
+    let node = start();
+    for silence in ["OFF", "SKIP"] {
+        for last in ["QUIT\r\n", "*x\r\n", "GET \"a\r\n", "POST / HTTP/1.1\r\n"] {
+            let mut client = Client::open(node.redis());
+            client.send(format!("CLIENT REPLY {silence}\r\n{last}").as_bytes());
+            assert_eq!(client.rest(), "", "{silence} {last:?}");
+        }
+    }
+    let mut client = Client::open(node.redis());
+    let counted = [&b"CLIENT REPLY OFF\r\n"[..], &b"INCR quiet\r\n".repeat(20_000)].concat();
+    client.send(&counted);
+    assert_eq!(client.ask(&["CLIENT", "REPLY", "ON"]), "+OK\\r\\n");
+    assert_eq!(client.ask(&["GET", "quiet"]), "$5\\r\\n20000\\r\\n");
+}
+
+#[test]
 fn commands_are_described() {
     let node = start();
     let mut client = Client::open(node.redis());
@@ -177,7 +194,16 @@ fn what_an_error_says_to_try_is_there_and_names_every_second_word() {
     let node = start();
     let mut client = Client::open(node.redis());
     for (command, words) in [
-        ("CLIENT", &["GETNAME", "ID", "SETINFO LIB-NAME|LIB-VER <text>", "SETNAME <name>"][..]),
+        (
+            "CLIENT",
+            &[
+                "GETNAME",
+                "ID",
+                "REPLY ON|OFF|SKIP",
+                "SETINFO LIB-NAME|LIB-VER <text>",
+                "SETNAME <name>",
+            ][..],
+        ),
         ("COMMAND", &["COUNT", "DOCS [<name> ...]", "INFO [<name> ...]", "LIST"]),
         ("CONFIG", &["GET <pattern> [<pattern> ...]", "SET <setting> <value> ..."]),
         ("PUBSUB", &["CHANNELS [<pattern>]", "NUMPAT", "NUMSUB [<channel> ...]"]),

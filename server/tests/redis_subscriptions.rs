@@ -99,6 +99,23 @@ fn a_pattern_tells_of_all_counters_that_match_it_and_of_no_other() {
 }
 
 #[test]
+fn one_who_wants_no_replies_is_told_of_changes_all_the_same() {
+    let node = Node::start(&REDIS);
+    let mut other = Client::open(node.redis());
+    for (version, (mut client, kind)) in listeners(&node).into_iter().enumerate() {
+        let (name, channel) = (format!("quiet{version}"), format!("counter:quiet{version}"));
+        client.send(&framed(&["CLIENT", "REPLY", "OFF"]));
+        let confirmed = client.ask(&["SUBSCRIBE", &channel]);
+        assert_eq!(confirmed, confirmation(kind, "subscribe", &channel, 1));
+        other.ask(&["INCR", &name]);
+        assert_eq!(client.reply(), message(kind, &["message", &channel, "1"]));
+        client.send(&framed(&["PING"]));
+        let confirmed = client.ask(&["UNSUBSCRIBE"]);
+        assert_eq!(confirmed, confirmation(kind, "unsubscribe", &channel, 0));
+    }
+}
+
+#[test]
 fn version_3_counts_while_it_listens() {
     let node = Node::start(&REDIS);
     let [_, (mut client, kind)] = listeners(&node);

@@ -213,6 +213,11 @@ impl Connection {
         self.plan.expect(self.frames.len());
         for at in 0..self.frames.len() {
             let command = Command::new(&bytes, self.frames.command(at));
+            if command.len() == 0 {
+                // As in Redis, a blank line is a command that has no reply which could be skipped.
+                self.end_command();
+                continue;
+            }
             let held = self.session.transaction.as_ref().map_or(0, |held| held.ops_max());
             if self.plan.ops() + command.len() + held > OPS_MAX {
                 self.settle().await?;
@@ -236,15 +241,24 @@ impl Connection {
                     return Err(End::NotTheProtocol);
                 }
             }
+            self.end_command();
         }
         self.frames.forget(whole);
         self.settle().await?;
         if let Err(error) = parsed {
-            let text = format!("ERR Protocol error: {error}");
-            reply::error(&mut self.output.bytes, text.as_bytes());
+            if !self.session.silence.holds() {
+                let text = format!("ERR Protocol error: {error}");
+                reply::error(&mut self.output.bytes, text.as_bytes());
+            }
             return Err(End::NotTheProtocol);
         }
         Ok(is_idle)
+    }
+
+    /// What was said of the present command's reply holds for the next one.
+    fn end_command(&mut self) {
+        self.session.silence.next_command();
+        self.plan.silence(self.session.silence.holds());
     }
 
     /// Has done what is planned, and writes the replies.
@@ -266,7 +280,8 @@ impl Connection {
         writer: &WriteHalf<'_>,
     ) -> Result<(), End> {
         let handle = &self.front.handle;
-        let out = &mut self.output.bytes;
+        let mut answer = Vec::new();
+        let out = &mut answer;
         match question {
             Question::Size => keyspace::tell_size(handle, out).await?,
             Question::Role => info::tell_role(handle, out).await?,
@@ -275,15 +290,8 @@ impl Connection {
             Question::Info(sections) => {
                 info::tell(&self.front, &sections, self.session.protocol, out).await?;
             }
-            Question::Subscribe(topic, names) => self.subscribe(topic, names).await?,
-            Question::Unsubscribe(topic, names) => {
-                let Session { subscriptions, protocol, .. } = &mut self.session;
-                subscriptions.remove(topic, names, *protocol, out);
-                if let Some(watcher) = &mut self.watcher {
-                    watcher.look_for(subscriptions.filter());
-                }
-                self.front.audience.note(self.session.id, &self.session.subscriptions);
-            }
+            Question::Subscribe(topic, names) => self.subscribe(topic, names, out).await?,
+            Question::Unsubscribe(topic, names) => self.unsubscribe(topic, names),
             Question::Audience(about) => pubsub::tell(&self.front.audience, &about, out),
             Question::Wait { peers, patience } => {
                 // Whoever waits shall have its earlier answers.
@@ -293,9 +301,11 @@ impl Connection {
                     confirmed = self.confirmed(peers, patience) => confirmed?,
                     () = gone(reader) => return Err(End::Over),
                 };
-                let confirmed = i64::try_from(confirmed).unwrap_or(i64::MAX);
-                reply::integer(&mut self.output.bytes, confirmed);
+                reply::integer(out, i64::try_from(confirmed).unwrap_or(i64::MAX));
             }
+        }
+        if !self.session.silence.holds() {
+            self.output.bytes.append(&mut answer);
         }
         // Such answers may be long, and a read may hold thousands of such questions.
         self.output.send(writer)?;
@@ -303,10 +313,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Subscribes, or says why not. It watches before it confirms, so that all that changes behind
-    /// the confirmation is told.
-    async fn subscribe(&mut self, topic: Topic, names: Vec<Bytes>) -> Result<(), Unavailable> {
-        let (session, out) = (&mut self.session, &mut self.output.bytes);
+    /// Subscribes and confirms that, or answers why not. It watches before it confirms, so that all
+    /// that changes behind the confirmation is told.
+    async fn subscribe(
+        &mut self,
+        topic: Topic,
+        names: Vec<Bytes>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unavailable> {
+        let session = &mut self.session;
         if let Err(text) = session.subscriptions.admit(topic, &names) {
             reply::error(out, text.as_bytes());
             return Ok(());
@@ -330,8 +345,19 @@ impl Connection {
         }
         self.front.audience.note(session.id, &subscriptions);
         session.subscriptions = subscriptions;
-        out.append(&mut confirmations);
+        // No reply but a message, and so told to one who wants no replies, too.
+        self.output.bytes.append(&mut confirmations);
         Ok(())
+    }
+
+    /// Ends subscriptions, and confirms that.
+    fn unsubscribe(&mut self, topic: Topic, names: Vec<Bytes>) {
+        let Session { id, subscriptions, protocol, .. } = &mut self.session;
+        subscriptions.remove(topic, names, *protocol, &mut self.output.bytes);
+        if let Some(watcher) = &mut self.watcher {
+            watcher.look_for(subscriptions.filter());
+        }
+        self.front.audience.note(*id, subscriptions);
     }
 
     /// Tells what has changed to one who listens.

@@ -191,6 +191,7 @@ pub(super) fn carry_out(
         }
         Kind::Reset => {
             session.reset();
+            plan.silence(session.silence.holds());
             plan.say(|out| reply::simple(out, "RESET"));
         }
         Kind::CommandInfo => introspection::command(command, session.protocol, plan),

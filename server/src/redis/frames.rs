@@ -48,7 +48,7 @@ impl Frames {
         self.ends.is_empty()
     }
 
-    /// The arguments of a whole command, its own name first. Never empty.
+    /// The arguments of a whole command, its own name first. None are a blank line or an empty array.
     pub(crate) fn command(&self, at: usize) -> &[Span] {
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         &self.spans[start..self.ends[at] as usize]
@@ -59,12 +59,9 @@ impl Frames {
         self.spans.push(span);
     }
 
-    /// The command that was being read is whole, unless it has no arguments and so is none.
+    /// The command that was being read is whole.
     pub(crate) fn end_command(&mut self) {
-        let end = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
-        if self.ends.last().copied().unwrap_or(0) < end {
-            self.ends.push(end);
-        }
+        self.ends.push(u32::try_from(self.spans.len()).unwrap_or(u32::MAX));
     }
 
     /// Forgets the whole commands, which ended before `bytes`; what is left moves to the front.

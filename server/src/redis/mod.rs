@@ -21,6 +21,7 @@ mod parser;
 mod plan;
 mod reply;
 mod session;
+mod silence;
 mod subcommands;
 mod subscriptions;
 mod table;

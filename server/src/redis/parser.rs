@@ -225,7 +225,9 @@ mod tests {
             b"*2\r\n$4\r\nINCR\r\n$3\r\na\r\n\r\nPING\r\n\r\n*0\r\n*-1\r\nGET 'a b'\n*1\r\n$",
         );
         assert_eq!(parsed, Ok(()));
-        assert_eq!(commands, [vec!["INCR", "a\\r\\n"], vec!["PING"], vec!["GET", "a b"]]);
+        let expected: [&[&str]; 6] =
+            [&["INCR", "a\\r\\n"], &["PING"], &[], &[], &[], &["GET", "a b"]];
+        assert_eq!(commands, expected);
     }
 
     #[test]

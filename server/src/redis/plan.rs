@@ -29,6 +29,8 @@ pub(super) enum Slot {
     Kind,
     /// How long it will live, of one result: for ever, if it exists.
     Lifetime,
+    /// No reply of its own: whether the client wants those that follow not.
+    Silence(bool),
 }
 
 /// Commands on their way to the driver and back.
@@ -38,6 +40,9 @@ pub(super) struct Plan {
     slots: Vec<Slot>,
     /// The bytes that are known, one slot's after the other's.
     said: Vec<u8>,
+    /// Whether the client wants no reply to what is rendered next, and to what is planned next.
+    renders_silently: bool,
+    plans_silently: bool,
 }
 
 /// Most operations that are handed in together. A command is never cut, so it is the most that one
@@ -66,6 +71,15 @@ impl Plan {
     /// Takes the operations out, for the driver.
     pub(super) fn take_ops(&mut self) -> Vec<Op> {
         std::mem::take(&mut self.ops)
+    }
+
+    /// Tells whether replies to what follows are not wanted. They are made and dropped: the results
+    /// behind them belong to the next commands.
+    pub(super) fn silence(&mut self, holds: bool) {
+        if self.plans_silently != holds {
+            self.plans_silently = holds;
+            self.slots.push(Slot::Silence(holds));
+        }
     }
 
     /// Adds bytes that are known.
@@ -118,7 +132,9 @@ impl Plan {
         let mut results = results.into_iter();
         let mut said = self.said.as_slice();
         for slot in self.slots.drain(..) {
+            let before = out.len();
             match slot {
+                Slot::Silence(holds) => self.renders_silently = holds,
                 Slot::Said(length) => {
                     let (bytes, rest) = said.split_at(length);
                     out.extend_from_slice(bytes);
@@ -143,6 +159,9 @@ impl Plan {
                 Slot::Lifetime => read(out, &mut results, |out, value| {
                     reply::integer(out, if value.is_some() { -1 } else { -2 });
                 }),
+            }
+            if self.renders_silently {
+                out.truncate(before);
             }
         }
         self.said.clear();

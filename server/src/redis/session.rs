@@ -4,6 +4,7 @@ use bytes::Bytes;
 use quipu_core::identity::Version;
 
 use super::reply::Protocol;
+use super::silence::Silence;
 use super::subscriptions::Subscriptions;
 use super::table::Last;
 use super::transaction::Transaction;
@@ -18,6 +19,7 @@ pub(super) struct Session {
     /// Since `MULTI`.
     pub(super) transaction: Option<Transaction>,
     pub(super) subscriptions: Subscriptions,
+    pub(super) silence: Silence,
     pub(super) last: Last,
     /// This node's version that holds the connection's last change; 0 if it made none.
     pub(super) version: Version,
@@ -31,6 +33,7 @@ impl Session {
             name: None,
             transaction: None,
             subscriptions: Subscriptions::default(),
+            silence: Silence::default(),
             last: Last::default(),
             version: 0,
         }
@@ -48,5 +51,6 @@ impl Session {
         self.name = None;
         self.transaction = None;
         self.subscriptions = Subscriptions::default();
+        self.silence.reset();
     }
 }

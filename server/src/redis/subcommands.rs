@@ -17,13 +17,21 @@ pub(super) struct Subcommand {
     summary: &'static str,
 }
 
-const SUBCOMMANDS: [Subcommand; 17] = {
+const SUBCOMMANDS: [Subcommand; 18] = {
     use Kind::{Client, CommandInfo, Config, PubSub};
     const HELP: &str = "Prints this help.";
     [
         word(Client, "getname", "client|getname", 2, "", "Tells this connection's name."),
         word(Client, "help", "client|help", 2, "", HELP),
         word(Client, "id", "client|id", 2, "", "Tells this connection's number."),
+        word(
+            Client,
+            "reply",
+            "client|reply",
+            3,
+            "ON|OFF|SKIP",
+            "Chooses whether commands are replied to; SKIP is for the next one only.",
+        ),
         word(
             Client,
             "setinfo",

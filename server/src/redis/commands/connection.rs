@@ -110,7 +110,7 @@ pub(in crate::redis) fn hello(command: &Command<'_>, session: &mut Session, plan
     });
 }
 
-/// `CLIENT SETNAME|GETNAME|SETINFO|ID …`
+/// `CLIENT SETNAME|GETNAME|SETINFO|ID|REPLY …`
 pub(in crate::redis) fn client(command: &Command<'_>, session: &mut Session, plan: &mut Plan) {
     if command.is(1, "id") {
         plan.say(|out| reply::integer(out, i64::try_from(session.id).unwrap_or(i64::MAX)));
@@ -119,10 +119,29 @@ pub(in crate::redis) fn client(command: &Command<'_>, session: &mut Session, pla
             Some(name) => reply::bulk(out, name),
             None => reply::null(out, session.protocol),
         });
+    } else if command.is(1, "reply") {
+        choose_replies(command, session, plan);
     } else if command.is(1, "setinfo") {
         set_info(command, plan);
     } else if set_name(command, 2, session, plan) {
         plan.say(|out| reply::simple(out, "OK"));
+    }
+}
+
+/// `CLIENT REPLY ON|OFF|SKIP`. Only `ON` is replied to.
+fn choose_replies(command: &Command<'_>, session: &mut Session, plan: &mut Plan) {
+    let silence = &mut session.silence;
+    if command.is(2, "on") {
+        silence.end();
+        plan.silence(silence.holds());
+        plan.say(|out| reply::simple(out, "OK"));
+    } else if command.is(2, "off") {
+        silence.begin();
+        plan.silence(silence.holds());
+    } else if command.is(2, "skip") {
+        silence.skip_next();
+    } else {
+        plan.fail(errors::SYNTAX);
     }
 }
 
