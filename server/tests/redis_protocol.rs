@@ -126,6 +126,10 @@ fn version_three_has_maps_and_a_null_of_its_own() {
     assert!(hello.contains("$5\\r\\nproto\\r\\n:3\\r\\n"), "{hello}");
     assert_eq!(client.ask(&["GET", "nope"]), "_\\r\\n");
     assert_eq!(client.ask(&["CLIENT", "GETNAME"]), "$2\\r\\nme\\r\\n");
+    // As clients are told to that have a user and a password in their settings.
+    let hello = client.ask(&["HELLO", "3", "AUTH", "default", "secret", "SETNAME", "you"]);
+    assert!(hello.starts_with("%7\\r\\n$6\\r\\nserver"), "{hello}");
+    assert_eq!(client.ask(&["CLIENT", "GETNAME"]), "$3\\r\\nyou\\r\\n");
     assert_eq!(
         client.ask(&["CONFIG", "GET", "save", "appendonly"]),
         "%2\\r\\n$10\\r\\nappendonly\\r\\n$2\\r\\nno\\r\\n$4\\r\\nsave\\r\\n$0\\r\\n\\r\\n"

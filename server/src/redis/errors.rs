@@ -13,6 +13,8 @@ pub(super) const NO_CLUSTER: &str = "ERR This instance has cluster support disab
 pub(super) const NO_RESULT: &str =
     "ERR the node gave no result for this operation, and may have done it or not";
 pub(super) const SYNTAX: &str = "ERR syntax error";
+pub(super) const WRONG_PASSWORD: &str =
+    "WRONGPASS invalid username-password pair or user is disabled.";
 
 /// How much of an unknown command is repeated, and of its arguments.
 const ECHO_BYTES_MAX: usize = 128;

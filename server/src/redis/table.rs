@@ -119,7 +119,14 @@ pub(super) struct Spec {
 pub(super) static SERVED: [Spec; 39] = {
     use Class::{Connection, Keyspace, Read, Subscription, Transaction, Write};
     [
-        row("auth", Kind::Auth, Connection, -2, (0, 0), "Refused: there are no passwords yet"),
+        row(
+            "auth",
+            Kind::Auth,
+            Connection,
+            -2,
+            (0, 0),
+            "Lets in the user `default`, whatever the password",
+        ),
         row("client", Kind::Client, Connection, -2, (0, 0), "Names this connection"),
         row("command", Kind::CommandInfo, Connection, -1, (0, 0), "Tells what is served"),
         row("config", Kind::Config, Connection, -2, (0, 0), "Tells settings that tools ask for"),

@@ -8,11 +8,6 @@ use crate::redis::reply::{self, Protocol};
 use crate::redis::session::Session;
 use crate::redis::table::Spec;
 
-/// Passwords that are given where there are none: whoever gives one expects to be let in by it
-/// only, and shall not believe that this is so.
-const NO_PASSWORDS: &str = "ERR this node has no users and no passwords; connect without AUTH, and \
-                            keep strangers from its port";
-
 /// `PING [message]`
 pub(in crate::redis) fn ping(
     command: &Command<'_>,
@@ -40,9 +35,16 @@ pub(in crate::redis) fn auth(command: &Command<'_>, plan: &mut Plan) {
             "ERR AUTH <password> called without any password configured for the default user. \
              Are you sure your configuration is correct?",
         ),
-        3 => plan.fail(NO_PASSWORDS),
+        3 if is_let_in(command, 1) => plan.say(|out| reply::simple(out, "OK")),
+        3 => plan.fail(errors::WRONG_PASSWORD),
         _ => plan.fail(errors::SYNTAX),
     }
+}
+
+/// Whether the argument at `at` names a user who may come in. The only one is Redis's own, `default`,
+/// who needs no password and so may give any.
+fn is_let_in(command: &Command<'_>, at: usize) -> bool {
+    command.argument(at) == b"default"
 }
 
 /// `SELECT index`
@@ -70,24 +72,24 @@ pub(in crate::redis) fn hello(command: &Command<'_>, session: &mut Session, plan
             }
         };
     }
-    let mut name = None;
+    // As in Redis, what stands before a mistake is done; the version is chosen last.
     let mut at = 2;
     while at < command.len() {
         let more = command.len() - 1 - at;
         if command.is(at, "auth") && more >= 2 {
-            return plan.fail(NO_PASSWORDS);
+            if !is_let_in(command, at + 1) {
+                return plan.fail(errors::WRONG_PASSWORD);
+            }
+            at += 3;
         } else if command.is(at, "setname") && more >= 1 {
-            name = Some(at + 1);
+            if !set_name(command, at + 1, session, plan) {
+                return;
+            }
             at += 2;
         } else {
             let option = command.argument(at);
             return plan.fail([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
         }
-    }
-    if let Some(at) = name
-        && !set_name(command, at, session, plan)
-    {
-        return;
     }
     session.protocol = protocol;
     plan.say(|out| {
