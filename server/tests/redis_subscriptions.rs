@@ -187,14 +187,16 @@ fn one_who_does_not_read_skips_values_and_is_told_the_last_of_each_counter() {
 fn what_cannot_be_listened_to_is_refused_with_the_reason() {
     let node = Node::start(&REDIS);
     let mut client = Client::open(node.redis());
-    let many: Vec<_> = (0..201).map(|n| format!("counter:{n}")).collect();
+    let long = "x".repeat(264);
+    let many: Vec<_> = (0..201).map(|n| format!("news:{n}")).collect();
     let many: Vec<_> = ["SUBSCRIBE"].into_iter().chain(many.iter().map(String::as_str)).collect();
     for (command, words) in [
-        (&["SUBSCRIBE", "news"][..], "-ERR expected a channel like counter:visits"),
-        (&["SUBSCRIBE", "counter:a", "counter:"], "-ERR expected a counter name of 1 to 255"),
-        (&["PSUBSCRIBE", "news.*"], "-ERR expected a pattern like counter:visits"),
+        (&["SUBSCRIBE", "counter:a", "counter:"][..], "-ERR expected a counter name of 1 to 255"),
+        (&["SUBSCRIBE", "news", &long], "-ERR expected a channel of at most 263 bytes, found 264"),
+        (&["PSUBSCRIBE", &long.repeat(2)], "-ERR expected a pattern of at most 518 bytes, found"),
         (&many, "-ERR expected at most 200 channels of a connection"),
-        (&["PUBLISH", "counter:a", "1"], "-ERR PUBLISH is refused: a channel tells the value"),
+        (&["PUBLISH", "counter:a", "1"], "-ERR PUBLISH is refused: nodes pass no messages on"),
+        (&["PUBLISH", "news", "1"], "-ERR PUBLISH is refused: nodes pass no messages on"),
         (&["SSUBSCRIBE", "a"], "-ERR SSUBSCRIBE is refused: what can be listened to"),
     ] {
         let told = client.ask(command);
@@ -234,6 +236,20 @@ fn confirmations_and_errors_are_those_of_redis_byte_for_byte() {
         &["SUBSCRIBE", "PSUBSCRIBE", "subscribe counter:a", "SUBSCRIBE"],
         &["PUBSUB CHANNELS", "PUBSUB CHANNELS *", "PUBSUB NUMPAT", "PUBSUB NUMSUB"],
         &["PUBSUB NUMSUB counter:a counter:b", "PUBSUB", "PUBSUB FOO", "PUBSUB NUMPAT x"],
+        // Channels on which a node never tells anything.
+        &["SUBSCRIBE __Booksleeve_MasterChanged", "PING", "UNSUBSCRIBE", "PING"],
+        &["SUBSCRIBE news counter:a news", "PSUBSCRIBE news.* counter:* count", "GET nobody"],
+        &["SUBSCRIBE news counter:a", "UNSUBSCRIBE counter:a", "PING", "UNSUBSCRIBE", "PING"],
+        &[
+            "SUBSCRIBE news",
+            "UNSUBSCRIBE other news",
+            "PSUBSCRIBE __keyspace@0__:*",
+            "PUNSUBSCRIBE",
+        ],
+        &["SUBSCRIBE news", "PUBSUB CHANNELS", "PUBSUB NUMSUB news counter:a", "RESET", "PING"],
+        &["PSUBSCRIBE news.*", "PUBSUB NUMPAT", "PUNSUBSCRIBE news.*", "PUBSUB NUMPAT"],
+        &["SUBSCRIBE news counter:a", "RESET", "PUBSUB CHANNELS", "PUBSUB NUMSUB news counter:a"],
+        &["PSUBSCRIBE news.* counter:*", "RESET", "PUBSUB NUMPAT", "PUBSUB CHANNELS *"],
         &["PUBSUB CHANNELS a b", "SUBSCRIBE counter:a", "PUBSUB CHANNELS", "PUBSUB NUMPAT"],
     ] {
         for resp3 in [false, true] {
@@ -279,6 +295,80 @@ fn who_listens_is_told_of_all_connections_and_forgotten_when_they_go() {
         |patterns| patterns == ":0\\r\\n",
     );
     assert_eq!(asking.ask(&["PUBSUB", "NUMSUB", "counter:a", "b"]), numbers(0, 0));
+}
+
+/// Clients subscribe to channels of Redis or of their own as soon as they connect, as
+/// StackExchange.Redis does, and are not to be refused for it.
+#[test]
+fn a_channel_of_no_counter_is_silent_and_takes_nothing_from_those_who_listen_to_counters() {
+    let node = Node::start(&REDIS);
+    let mut silent: Vec<Client> = (0..300).map(|_| Client::open(node.redis())).collect();
+    for client in &mut silent {
+        let confirmed = client.ask(&["SUBSCRIBE", "__Booksleeve_MasterChanged"]);
+        assert_eq!(confirmed, confirmation('*', "subscribe", "__Booksleeve_MasterChanged", 1));
+        let confirmed = client.ask(&["PSUBSCRIBE", "__keyspace@0__:*"]);
+        assert_eq!(confirmed, confirmation('*', "psubscribe", "__keyspace@0__:*", 2));
+    }
+    let mut asking = Client::open(node.redis());
+    let numbers = asking.ask(&["PUBSUB", "NUMSUB", "__Booksleeve_MasterChanged"]);
+    assert_eq!(numbers, format!("*2\\r\\n{}:300\\r\\n", bulk("__Booksleeve_MasterChanged")));
+    assert_eq!(asking.ask(&["PUBSUB", "NUMPAT"]), ":1\\r\\n");
+    let watchers = |count: usize| {
+        let metrics = node.get("/metrics").body;
+        assert!(
+            metrics.contains(&format!("quipu_watchers{{kind=\"redis\"}} {count}\n")),
+            "{metrics}"
+        );
+    };
+    watchers(0);
+    // One of them listens to a counter too, and is told of that and of no other.
+    let listener = &mut silent[299];
+    let confirmed = listener.ask(&["SUBSCRIBE", "counter:__Booksleeve_MasterChanged"]);
+    let channel = "counter:__Booksleeve_MasterChanged";
+    assert_eq!(confirmed, confirmation('*', "subscribe", channel, 3));
+    watchers(1);
+    for name in ["__keyspace@0__:a", "unrelated", "__Booksleeve_MasterChanged"] {
+        asking.ask(&["INCR", name]);
+    }
+    assert_eq!(listener.reply(), message('*', &["message", channel, "1"]));
+    let confirmed = listener.ask(&["UNSUBSCRIBE", channel]);
+    assert_eq!(confirmed, confirmation('*', "unsubscribe", channel, 2));
+    watchers(0);
+    assert_eq!(listener.ask(&["PING"]), message('*', &["pong", ""]));
+    drop(silent);
+    wait_until(
+        "those who are gone listen no more",
+        TIME_MAX,
+        || asking.ask(&["PUBSUB", "CHANNELS"]),
+        |channels| channels == "*0\\r\\n",
+    );
+}
+
+#[test]
+fn all_connections_together_have_a_bound_of_subscriptions_and_are_told_of_it() {
+    let node = Node::start(&REDIS);
+    let channels: Vec<_> = (0..200).map(|n| format!("news:{n}")).collect();
+    let words: Vec<_> =
+        ["SUBSCRIBE"].into_iter().chain(channels.iter().map(String::as_str)).collect();
+    let mut clients: Vec<Client> = (0..250).map(|_| Client::open(node.redis())).collect();
+    for client in &mut clients {
+        client.send(&framed(&words));
+        (0..200).for_each(|_| assert!(client.reply().starts_with("*3\\r\\n$9\\r\\nsubscribe")));
+    }
+    let mut late = Client::open(node.redis());
+    for command in [["SUBSCRIBE", "news"], ["SUBSCRIBE", "counter:a"], ["PSUBSCRIBE", "counter:*"]]
+    {
+        let refused = late.ask(&command);
+        assert!(refused.starts_with("-ERR expected at most 50000 subscriptions of a"), "{refused}");
+    }
+    assert_eq!(late.ask(&["PING"]), "+PONG\\r\\n", "it does not listen");
+    let ended = clients[0].ask(&["UNSUBSCRIBE", "news:7"]);
+    assert_eq!(ended, confirmation('*', "unsubscribe", "news:7", 199));
+    let confirmed = late.ask(&["SUBSCRIBE", "counter:a"]);
+    assert_eq!(confirmed, confirmation('*', "subscribe", "counter:a", 1));
+    drop(clients);
+    let again = || late.ask(&["PSUBSCRIBE", "counter:*"]);
+    wait_until("those who leave make room", TIME_MAX, again, |told| told.starts_with('*'));
 }
 
 #[test]

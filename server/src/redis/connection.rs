@@ -29,10 +29,10 @@ use super::parser::Parser;
 use super::plan::{OPS_MAX, Plan};
 use super::reply;
 use super::session::Session;
-use super::subscriptions::Topic;
+use super::subscriptions::{Subscriptions, Topic};
 use super::traffic::Tally;
 use crate::handle::Unavailable;
-use crate::watch::{Door, Read, Refused, Watcher, What};
+use crate::watch::{Door, Read, Refused, Watch, Watcher, What};
 
 /// What a connection reads at a time: little to begin with, since most of ten thousand are idle and
 /// a lone command takes forty bytes; twice as much each time that it was not enough.
@@ -86,8 +86,10 @@ impl From<Unavailable> for End {
 pub(super) struct Connection {
     front: Arc<Front>,
     session: Session,
-    /// While there are subscriptions.
+    /// While there are subscriptions to counters.
     watcher: Option<Box<Watcher>>,
+    /// Whether the audience knows of subscriptions.
+    is_listed: bool,
     /// What has arrived and is no whole command yet.
     input: BytesMut,
     parser: Parser,
@@ -100,7 +102,7 @@ pub(super) struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.watcher.is_some() {
+        if self.is_listed {
             self.front.audience.forget(self.session.id);
         }
     }
@@ -111,6 +113,7 @@ impl Connection {
         Connection {
             session: Session::new(front.next_id()),
             watcher: None,
+            is_listed: false,
             output: Output::new(Arc::clone(&front)),
             front,
             input: BytesMut::new(),
@@ -176,9 +179,7 @@ impl Connection {
             }
             while !self.serve(reader, writer).await? {}
             self.front.traffic.add(&mut self.tally);
-            if self.session.subscriptions.is_empty() && self.watcher.take().is_some() {
-                self.front.audience.forget(self.session.id);
-            }
+            self.forget_ended_subscriptions();
             self.output.send(writer)?;
             self.output.check()?;
         }
@@ -292,7 +293,10 @@ impl Connection {
             }
             Question::Subscribe(topic, names) => self.subscribe(topic, names, out).await?,
             Question::Unsubscribe(topic, names) => self.unsubscribe(topic, names),
-            Question::Audience(about) => pubsub::tell(&self.front.audience, &about, out),
+            Question::Audience(about) => {
+                self.forget_ended_subscriptions();
+                pubsub::tell(&self.front.audience, &about, out);
+            }
             Question::Wait { peers, patience } => {
                 // Whoever waits shall have its earlier answers.
                 self.output.send(writer)?;
@@ -321,30 +325,30 @@ impl Connection {
         names: Vec<Bytes>,
         out: &mut Vec<u8>,
     ) -> Result<(), Unavailable> {
-        let session = &mut self.session;
-        if let Err(text) = session.subscriptions.admit(topic, &names) {
+        let Session { id, subscriptions, protocol, .. } = &mut self.session;
+        if let Err(text) = subscriptions.admit(topic, &names) {
             reply::error(out, text.as_bytes());
             return Ok(());
         }
-        let (mut subscriptions, mut confirmations) = (session.subscriptions.clone(), Vec::new());
-        subscriptions.add(topic, names, session.protocol, &mut confirmations);
-        match &mut self.watcher {
-            Some(watcher) => watcher.look_for(subscriptions.filter()),
-            None => match self.front.watch.join(Door::Redis, subscriptions.filter(), None).await {
-                Ok((_, watcher)) => self.watcher = Some(Box::new(watcher)),
-                Err(Refused::Unavailable(Unavailable::Starting)) => {
-                    reply::error(out, errors::LOADING.as_bytes());
-                    return Ok(());
-                }
-                Err(Refused::Unavailable(unavailable)) => return Err(unavailable),
-                Err(refused @ Refused::TooMany(_)) => {
-                    reply::error(out, format!("ERR {refused}").as_bytes());
-                    return Ok(());
-                }
-            },
+        let (mut more, mut confirmations) = (subscriptions.clone(), Vec::new());
+        more.add(topic, names, *protocol, &mut confirmations);
+        if let Err(too_many) = self.front.audience.note(*id, &more) {
+            reply::error(out, format!("ERR {too_many}").as_bytes());
+            return Ok(());
         }
-        self.front.audience.note(session.id, &subscriptions);
-        session.subscriptions = subscriptions;
+        self.is_listed = true;
+        if let Err(refused) = watch_for(&more, &mut self.watcher, &self.front.watch).await {
+            // As few as before always have room.
+            let _ = self.front.audience.note(*id, subscriptions);
+            let text = match refused {
+                Refused::Unavailable(Unavailable::Starting) => errors::LOADING.to_owned(),
+                Refused::Unavailable(unavailable) => return Err(unavailable),
+                Refused::TooMany(_) => format!("ERR {refused}"),
+            };
+            reply::error(out, text.as_bytes());
+            return Ok(());
+        }
+        *subscriptions = more;
         // No reply but a message, and so told to one who wants no replies, too.
         self.output.bytes.append(&mut confirmations);
         Ok(())
@@ -357,7 +361,21 @@ impl Connection {
         if let Some(watcher) = &mut self.watcher {
             watcher.look_for(subscriptions.filter());
         }
-        self.front.audience.note(*id, subscriptions);
+        // Fewer than before always have room.
+        let _ = self.front.audience.note(*id, subscriptions);
+        self.forget_ended_subscriptions();
+    }
+
+    /// Gives back what was taken for subscriptions that there are no more, also by `RESET`.
+    fn forget_ended_subscriptions(&mut self) {
+        let Session { id, subscriptions, .. } = &self.session;
+        if self.is_listed && subscriptions.is_empty() {
+            self.is_listed = false;
+            self.front.audience.forget(*id);
+        }
+        if self.watcher.is_some() && !subscriptions.are_of_counters() {
+            self.watcher = None;
+        }
     }
 
     /// Tells what has changed to one who listens.
@@ -407,6 +425,23 @@ impl Connection {
             writer.writable().await?;
         }
     }
+}
+
+/// Watches the counters among these subscriptions, if there are any.
+async fn watch_for(
+    subscriptions: &Subscriptions,
+    watcher: &mut Option<Box<Watcher>>,
+    watch: &Watch,
+) -> Result<(), Refused> {
+    if !subscriptions.are_of_counters() {
+        return Ok(());
+    }
+    let filter = subscriptions.filter();
+    match watcher {
+        Some(watcher) => watcher.look_for(filter),
+        None => *watcher = Some(Box::new(watch.join(Door::Redis, filter, None).await?.1)),
+    }
+    Ok(())
 }
 
 /// Waits until counters have changed, and it is time to tell it; never ends without a watcher.

@@ -3,16 +3,20 @@
 //!
 //! There is no queue of messages. The connection reads the record of changes when all that it told
 //! before has left, so a slow client skips values and never the last one.
+//!
+//! Any other channel is silent: it is confirmed and counted, and nothing is ever told on it. Clients
+//! subscribe to channels of Redis's or their own as soon as they connect, and take a refusal for a
+//! server that does not work.
 
 use bytes::Bytes;
 use quipu_core::effects::Value;
-use quipu_core::name::CounterName;
+use quipu_core::name::{CounterName, NAME_BYTES_MAX};
 
 use super::glob;
 use super::reply::{self, Protocol};
 use crate::watch::Filter;
 
-/// What every channel begins with.
+/// What every channel of a counter begins with.
 const CHANNEL: &[u8] = b"counter:";
 
 /// Channels of one connection: each is looked up at every turn, as for who watches by HTTP.
@@ -21,8 +25,11 @@ const CHANNELS_MAX: usize = 200;
 /// Patterns of one connection: each is held against every counter that has changed.
 const PATTERNS_MAX: usize = 8;
 
-/// Longest pattern: a name of 255 bytes with every byte escaped, and the channels' beginning.
-const PATTERN_BYTES_MAX: usize = 2 * 255 + CHANNEL.len();
+/// Longest channel: of a counter with the longest name. A silent one has no reason to be longer.
+const CHANNEL_BYTES_MAX: usize = CHANNEL.len() + NAME_BYTES_MAX;
+
+/// Longest pattern: the channels' beginning, and the longest name with every byte escaped.
+const PATTERN_BYTES_MAX: usize = CHANNEL.len() + 2 * NAME_BYTES_MAX;
 
 /// What is subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +66,15 @@ impl Subscriptions {
         self.count() == 0
     }
 
-    fn count(&self) -> usize {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
         self.channels.len() + self.patterns.len()
+    }
+
+    /// Whether a counter may be among them, so that there is something to tell.
+    pub(super) fn are_of_counters(&self) -> bool {
+        self.channels.iter().any(|channel| channel.starts_with(CHANNEL))
+            || self.patterns.iter().any(can_match)
     }
 
     /// What is subscribed to.
@@ -101,8 +115,8 @@ impl Subscriptions {
             });
         }
         new.into_iter().try_for_each(|name| match topic {
-            Topic::Channel => counter(name).map(drop),
-            Topic::Pattern => can_match(name),
+            Topic::Channel => check_channel(name),
+            Topic::Pattern => check_pattern(name),
         })
     }
 
@@ -152,17 +166,20 @@ impl Subscriptions {
 
     /// The least that shows all counters that are subscribed to.
     pub(super) fn filter(&self) -> Filter {
-        if self.patterns.is_empty() {
-            let names = self.channels.iter().filter_map(|channel| counter(channel).ok());
-            return Filter::Counters(names.collect());
-        }
-        let mut beginnings = self.channels.iter().map(|channel| &channel[..]);
-        let mut common = self.patterns.iter().map(|pattern| literal(pattern));
-        let first = common.next().unwrap_or_default();
-        let shared = common.chain(&mut beginnings).fold(first, |shared, other| {
-            let same = shared.iter().zip(other).take_while(|(one, other)| one == other).count();
-            &shared[..same]
-        });
+        let mut common = self
+            .patterns
+            .iter()
+            .filter(|pattern| can_match(pattern))
+            .map(|pattern| literal(pattern));
+        let Some(first) = common.next() else {
+            return Filter::Counters(self.channels.iter().filter_map(counter).collect());
+        };
+        let channels = self.channels.iter().filter(|channel| channel.starts_with(CHANNEL));
+        let shared =
+            common.chain(channels.map(|channel| &channel[..])).fold(first, |shared, other| {
+                let same = shared.iter().zip(other).take_while(|(one, other)| one == other).count();
+                &shared[..same]
+            });
         let prefix = shared.strip_prefix(CHANNEL).map(Bytes::copy_from_slice);
         // One that is cut within a character is no name, and then all are looked at.
         Filter::Prefix(prefix.and_then(|prefix| CounterName::bound(prefix).ok()))
@@ -193,36 +210,41 @@ impl Subscriptions {
     }
 }
 
-/// The counter that a channel is of.
-fn counter(channel: &Bytes) -> Result<CounterName, String> {
-    if !channel.starts_with(CHANNEL) {
-        return Err(elsewhere("a channel", channel));
-    }
-    CounterName::new(channel.slice(CHANNEL.len()..)).map_err(|error| format!("ERR {error}"))
+/// The counter that a channel is of; none of a silent one.
+fn counter(channel: &Bytes) -> Option<CounterName> {
+    let name = channel.starts_with(CHANNEL).then(|| channel.slice(CHANNEL.len()..))?;
+    CounterName::new(name).ok()
 }
 
-/// Whether a pattern matches any channel that there may be, as far as its beginning tells.
-fn can_match(pattern: &Bytes) -> Result<(), String> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        let found = pattern.len();
-        return Err(format!(
-            "ERR expected a pattern of at most {PATTERN_BYTES_MAX} bytes, found {found}"
-        ));
-    }
+/// Whether a pattern matches any channel of a counter that there may be, as far as its beginning tells.
+fn can_match(pattern: &Bytes) -> bool {
     let literal = literal(pattern);
     let is_whole = literal.len() == pattern.len();
-    match literal.starts_with(CHANNEL) || (!is_whole && CHANNEL.starts_with(literal)) {
-        true => Ok(()),
-        false => Err(elsewhere("a pattern", pattern)),
+    literal.starts_with(CHANNEL) || (!is_whole && CHANNEL.starts_with(literal))
+}
+
+/// What is wrong with a channel. One of a counter that cannot be is no silent one: the client means to
+/// be told something.
+fn check_channel(channel: &Bytes) -> Result<(), String> {
+    match channel.strip_prefix(CHANNEL) {
+        Some(_) => CounterName::new(channel.slice(CHANNEL.len()..))
+            .map(drop)
+            .map_err(|error| format!("ERR {error}")),
+        None => check_length("a channel", channel, CHANNEL_BYTES_MAX),
     }
 }
 
-fn elsewhere(what: &str, found: &[u8]) -> String {
-    let found: String = String::from_utf8_lossy(found).chars().take(64).collect();
-    format!(
-        "ERR expected {what} like counter:visits, on which that counter's value is told, found \
-         '{found}'"
-    )
+fn check_pattern(pattern: &Bytes) -> Result<(), String> {
+    check_length("a pattern", pattern, PATTERN_BYTES_MAX)
+}
+
+fn check_length(what: &str, name: &Bytes, bytes_max: usize) -> Result<(), String> {
+    match name.len() {
+        found if found > bytes_max => {
+            Err(format!("ERR expected {what} of at most {bytes_max} bytes, found {found}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a pattern begins with before anything in it stands for something else.
@@ -262,19 +284,37 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_told_or_is_too_much_is_refused_with_the_reason() {
+    fn a_silent_subscription_has_no_counter_looked_at() {
+        let silent = subscribed(&["news", "count"], &["news.*", "counter", "b*"]);
+        assert!(!silent.are_of_counters());
+        assert!(matches!(silent.filter(), Filter::Counters(counters) if counters.is_empty()));
+        let beside = subscribed(&["news", "counter:a"], &["news.*"]);
+        assert!(beside.are_of_counters());
+        assert!(matches!(beside.filter(), Filter::Counters(counters) if counters.len() == 1));
+        let beside = subscribed(&["news"], &["news.*", "counter:page:*"]);
+        assert!(beside.are_of_counters());
+        let Filter::Prefix(Some(prefix)) = beside.filter() else { panic!("all are looked at") };
+        assert_eq!(prefix.as_str(), "page:");
+        for pattern in ["*", "c*", "?ounter:a", r"\counter:a", "[a-d]ounter:x", "counter:a"] {
+            assert!(subscribed(&[], &[pattern]).are_of_counters(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_counter_or_is_too_much_is_refused_with_the_reason() {
         let none = Subscriptions::default();
-        for text in ["counter:a", "counter:a:b"] {
+        let (long, longer) = ("x".repeat(CHANNEL_BYTES_MAX), "x".repeat(PATTERN_BYTES_MAX));
+        for text in ["counter:a", "counter:a:b", "news", "", "\n", long.as_str()] {
             assert_eq!(none.admit(Topic::Channel, &names(&[text])), Ok(()), "{text}");
         }
-        for text in ["*", "c*", "counter:*", "counter:a", "[a-d]ounter:x"] {
+        for text in ["*", "c*", "counter:*", "counter:a", "[a-d]ounter:x", "news*", &longer] {
             assert_eq!(none.admit(Topic::Pattern, &names(&[text])), Ok(()), "{text}");
         }
         for (topic, text, words) in [
-            (Topic::Channel, "news", "expected a channel like counter:visits"),
             (Topic::Channel, "counter:", "expected a counter name of 1 to 255 bytes"),
-            (Topic::Pattern, "news*", "expected a pattern like counter:visits"),
-            (Topic::Pattern, "count", "expected a pattern like counter:visits"),
+            (Topic::Channel, "counter:a\n", "expected a counter name without control"),
+            (Topic::Channel, &format!("{long}x"), "expected a channel of at most 263 bytes"),
+            (Topic::Pattern, &format!("{longer}x"), "expected a pattern of at most 518 bytes"),
         ] {
             let refused = none.admit(topic, &names(&[text])).unwrap_err();
             assert!(refused.contains(words), "{text}: {refused}");

@@ -27,8 +27,8 @@ pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
         }
         Reason::Scripts => "there are no scripts; MULTI and EXEC do several commands as one",
         Reason::Publishes => {
-            "a channel tells the value of its counter and nothing else; change that by INCR, DECR \
-             or INCRBY"
+            "nodes pass no messages on; counter:<name> tells the value of that counter, which INCR, \
+             INCRBY and DECR change, and no other channel tells anything"
         }
         Reason::Subscribes => {
             "what can be listened to are counters; use SUBSCRIBE counter:<name>, or PSUBSCRIBE \
