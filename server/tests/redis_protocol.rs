@@ -494,6 +494,38 @@ fn wait_tells_how_many_peers_have_synced_the_last_change() {
     assert_eq!(second.get("/counters/w").json()["value"], 2, "it was synced there");
 }
 
+/// As `nc -N` does, and many a script. Whether it reads on is not known, so it is not waited for.
+#[test]
+fn a_client_that_ends_its_side_behind_its_commands_is_still_answered() {
+    let node = start();
+    for round in 1..=20 {
+        let mut client = Client::open(node.redis());
+        client.send(b"INCR half\r\nWAIT 0 0\r\nWAIT 1 0\r\nWAIT 1 60000\r\nGET half\r\n");
+        client.end_sending();
+        let value = bulk(round);
+        assert_eq!(client.rest(), format!(":{round}\\r\\n:0\\r\\n:0\\r\\n:0\\r\\n{value}"));
+    }
+}
+
+fn bulk(number: u32) -> String {
+    let text = number.to_string();
+    format!("${}\\r\\n{text}\\r\\n", text.len())
+}
+
+#[test]
+fn as_many_wait_for_as_long_as_they_said_as_there_are() {
+    let node = start();
+    let mut clients: Vec<Client> = (0..1100).map(|_| Client::open(node.redis())).collect();
+    let asked = Instant::now();
+    clients.iter_mut().for_each(|client| client.send(b"INCR w\r\nWAIT 1 3000\r\n"));
+    clients.iter_mut().for_each(|client| assert!(client.reply().starts_with(':')));
+    assert!(asked.elapsed() < Duration::from_secs(3), "they wait at the same time");
+    for client in &mut clients {
+        assert_eq!(client.reply(), ":0\\r\\n");
+        assert!(asked.elapsed() >= Duration::from_secs(3), "one did not wait");
+    }
+}
+
 #[test]
 fn what_a_client_sends_while_it_waits_is_answered_behind_it() {
     let node = start();

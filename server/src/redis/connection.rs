@@ -8,7 +8,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use quipu_core::effects::Row;
@@ -39,9 +39,12 @@ use crate::watch::{Door, Read, Refused, Watch, Watcher, What};
 const READ_BYTES_MIN: usize = 1 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 
-/// How long the driver is asked to watch for a client that waits for ever, before it is asked anew.
-/// A client that has gone leaves its question behind for so long.
+/// How long the driver is asked to watch for a client that waits, before it is asked anew. A client
+/// that has gone leaves its question behind for so long, however long it meant to wait.
 const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Rest before the driver is asked anew when it answered early, as it does when too many wait.
+const REST_WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a client that waits has gone, when it sent more commands behind its
 /// `WAIT`. One that sent none is seen to go at once.
@@ -303,7 +306,9 @@ impl Connection {
                 let confirmed = tokio::select! {
                     biased;
                     confirmed = self.confirmed(peers, patience) => confirmed?,
-                    () = gone(reader) => return Err(End::Over),
+                    // It may have ended its own side only, and read on. One that has gone is found
+                    // when it is answered.
+                    () = gone(reader) => self.confirmed(peers, Some(Duration::ZERO)).await?,
                 };
                 reply::integer(out, i64::try_from(confirmed).unwrap_or(i64::MAX));
             }
@@ -397,22 +402,27 @@ impl Connection {
     }
 
     /// How many peers have synced this connection's last change, once they are enough or the
-    /// patience is over.
+    /// patience is over; none at all does not end.
     async fn confirmed(
         &self,
         peers: usize,
         patience: Option<Duration>,
     ) -> Result<usize, Unavailable> {
         let (handle, version) = (&self.front.handle, self.session.version);
-        let Some(patience) = patience else {
-            loop {
-                let confirmed = handle.confirmed(version, peers, Some(WATCH_TIME_MAX)).await?;
-                if confirmed >= peers {
-                    return Ok(confirmed);
-                }
+        // A patience beyond what a clock can tell has no end.
+        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
+        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
+        loop {
+            let (asked, patience) =
+                (Instant::now(), left().unwrap_or(WATCH_TIME_MAX).min(WATCH_TIME_MAX));
+            let confirmed = handle.confirmed(version, peers, Some(patience)).await?;
+            if confirmed >= peers || left().is_some_and(|left| left.is_zero()) {
+                return Ok(confirmed);
             }
-        };
-        handle.confirmed(version, peers, Some(patience)).await
+            if asked.elapsed() < patience {
+                sleep(left().unwrap_or(REST_WHEN_FULL).min(REST_WHEN_FULL)).await;
+            }
+        }
     }
 
     /// Writes all that is still to be read by a client that will be left.
@@ -464,7 +474,7 @@ async fn linger(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends when the client has gone. What it sends meanwhile stays where it is, and so does the runtime's
+/// Ends when the client has gone, or has ended its side. What it sends meanwhile stays where it is, and so does the runtime's
 /// note that something is there to read: taken away, nothing but further bytes would bring it back,
 /// and the next read would wait for those.
 async fn gone(reader: &ReadHalf<'_>) {

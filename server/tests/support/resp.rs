@@ -1,7 +1,7 @@
 //! The least Redis client that shows a test every byte: a plain socket, and where a reply ends.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,11 @@ impl Client {
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).expect("the server takes what is sent");
+    }
+
+    /// Tells the other side that nothing more will be sent. It may have left already.
+    pub fn end_sending(&self) {
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
     }
 
     /// Waits until a server on this machine has read all that was sent, as the system tells of the
