@@ -191,6 +191,8 @@ fn commands_are_described() {
     assert!(incr.starts_with("*2\\r\\n*10\\r\\n$4\\r\\nincr\\r\\n:2\\r\\n"), "{incr}");
     assert!(incr.ends_with("$-1\\r\\n"), "{incr}");
     assert!(client.ask(&["COMMAND", "LIST"]).contains("$6\\r\\nincrby\\r\\n"));
+    let some = client.ask(&["COMMAND", "LIST", "FILTERBY", "PATTERN", "DECR*"]);
+    assert_eq!(some, "*2\\r\\n$4\\r\\ndecr\\r\\n$6\\r\\ndecrby\\r\\n");
 }
 
 #[test]
@@ -208,7 +210,15 @@ fn what_an_error_says_to_try_is_there_and_names_every_second_word() {
                 "SETNAME <name>",
             ][..],
         ),
-        ("COMMAND", &["COUNT", "DOCS [<name> ...]", "INFO [<name> ...]", "LIST"]),
+        (
+            "COMMAND",
+            &[
+                "COUNT",
+                "DOCS [<name> ...]",
+                "INFO [<name> ...]",
+                "LIST [FILTERBY MODULE|ACLCAT|PATTERN <what>]",
+            ],
+        ),
         ("CONFIG", &["GET <pattern> [<pattern> ...]", "SET <setting> <value> ..."]),
         ("PUBSUB", &["CHANNELS [<pattern>]", "NUMPAT", "NUMSUB [<channel> ...]"]),
     ] {

@@ -59,7 +59,14 @@ const SUBCOMMANDS: [Subcommand; 18] = {
             "[<name> ...]",
             "Tells what commands take; of all without a name.",
         ),
-        word(CommandInfo, "list", "command|list", 2, "", "Tells the names of all commands."),
+        word(
+            CommandInfo,
+            "list",
+            "command|list",
+            -2,
+            "[FILTERBY MODULE|ACLCAT|PATTERN <what>]",
+            "Tells the names of commands; there are no modules and no categories.",
+        ),
         word(
             Config,
             "get",

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::handle::Handle;
 use crate::redis::command::Command;
+use crate::redis::errors;
 use crate::redis::glob;
 use crate::redis::plan::Plan;
 use crate::redis::reply::{self, Protocol};
@@ -66,7 +67,7 @@ pub(in crate::redis) fn config(
     }
 }
 
-/// `COMMAND [COUNT | INFO [name …] | DOCS [name …] | LIST]`
+/// `COMMAND [COUNT | INFO [name …] | DOCS [name …] | LIST [FILTERBY …]]`
 pub(in crate::redis) fn command(command: &Command<'_>, protocol: Protocol, plan: &mut Plan) {
     let is = |word| command.is(1, word);
     if command.len() == 1 || (is("info") && command.len() == 2) {
@@ -97,11 +98,27 @@ pub(in crate::redis) fn command(command: &Command<'_>, protocol: Protocol, plan:
     } else if is("count") {
         plan.say(|out| reply::integer(out, SERVED.len() as i64));
     } else {
-        plan.say(|out| {
-            reply::array(out, SERVED.len());
-            SERVED.iter().for_each(|spec| reply::bulk(out, spec.name.as_bytes()));
-        });
+        list(command, plan);
     }
+}
+
+/// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`. Nothing here is of a
+/// module, and no command has a category.
+fn list(command: &Command<'_>, plan: &mut Plan) {
+    let listed: Vec<&Spec> = match command.len() {
+        2 => SERVED.iter().collect(),
+        5 if !command.is(2, "filterby") => return plan.fail(errors::SYNTAX),
+        5 if command.is(3, "module") || command.is(3, "aclcat") => Vec::new(),
+        5 if command.is(3, "pattern") => {
+            let pattern = command.argument(4).to_ascii_lowercase();
+            SERVED.iter().filter(|spec| glob::matches(&pattern, spec.name.as_bytes())).collect()
+        }
+        _ => return plan.fail(errors::SYNTAX),
+    };
+    plan.say(|out| {
+        reply::array(out, listed.len());
+        listed.iter().for_each(|spec| reply::bulk(out, spec.name.as_bytes()));
+    });
 }
 
 fn served(name: &[u8]) -> Option<&'static Spec> {
