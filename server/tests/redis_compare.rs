@@ -136,6 +136,7 @@ fn streams() -> Vec<Vec<u8>> {
     streams.push(framed(&["FOO", &"x".repeat(120), &"y".repeat(200), "z"]));
     streams.push([&framed(&["PING"])[..], b"*1\r\n$1048577000\r\n"].concat());
     streams.push([&framed(&["PING"])[..], b"*1\r\n$3\r\nFOOxxPING\r\n"].concat());
+    streams.push(b"PING\r\n*1\r\n\xff4\r\nPING\r\n".to_vec());
     streams
 }
 

@@ -6,7 +6,11 @@
 #[path = "../fuzz/harness.rs"]
 mod harness;
 
+pub mod support;
+
 use std::path::Path;
+
+use support::chance::Chance;
 
 /// Enough to bend every byte of the examples now and then, in about a second.
 const MUTATIONS: u64 = 3000;
@@ -36,29 +40,12 @@ fn feed(bytes: &[u8], what: String) {
     harness::feed(fed.0);
 }
 
-/// Numbers that look random and are the same for a seed (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).expect("a small bound")
-    }
-
-    /// A byte that means something to the protocol, most of the time.
-    fn byte(&mut self) -> u8 {
-        let telling = b"*$\r\n0123456789-+\"'\\x \0";
-        match self.below(4) {
-            0 => self.next().to_le_bytes()[0],
-            _ => telling[self.below(telling.len())],
-        }
+/// A byte that means something to the protocol, most of the time.
+fn byte(chance: &mut Chance) -> u8 {
+    let telling = b"*$\r\n0123456789-+\"'\\x \0";
+    match chance.below(4) {
+        0 => chance.next().to_le_bytes()[0],
+        _ => *chance.one_of(telling),
     }
 }
 
@@ -69,14 +56,14 @@ fn mutated(corpus: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
         let at = chance.below(bytes.len());
         match chance.below(5) {
             0 => bytes.truncate(at),
-            1 => bytes.insert(at, chance.byte()),
+            1 => bytes.insert(at, byte(chance)),
             2 if !bytes.is_empty() => drop(bytes.remove(at)),
             3 => {
                 let other = &corpus[chance.below(corpus.len())];
                 bytes.truncate(at);
                 bytes.extend_from_slice(&other[chance.below(other.len())..]);
             }
-            _ if !bytes.is_empty() => bytes[at] = chance.byte(),
+            _ if !bytes.is_empty() => bytes[at] = byte(chance),
             _ => {}
         }
     }
@@ -104,7 +91,7 @@ fn mutations_of_the_corpus_are_read_alike_however_they_are_cut() {
 fn random_bytes_are_read_alike_however_they_are_cut() {
     for seed in 0..MUTATIONS {
         let mut chance = Chance(seed);
-        let bytes: Vec<u8> = (0..chance.below(64)).map(|_| chance.byte()).collect();
+        let bytes: Vec<u8> = (0..chance.below(64)).map(|_| byte(&mut chance)).collect();
         feed(&bytes, format!("random input {seed}"));
     }
 }

@@ -409,6 +409,19 @@ fn a_request_of_http_is_not_taken_for_commands() {
     assert_eq!(client.ask(&["INCR", "post"]), ":1\\r\\n");
 }
 
+/// Half of a name may be another counter's.
+#[test]
+fn a_typed_line_that_holds_a_nul_counts_nothing() {
+    let node = start();
+    for line in ["INCR a\0b", "INCR a \0", "INCR a\0", "INCRBY a 1\0000"] {
+        let mut client = Client::open(node.redis());
+        client.send(format!("PING\r\n{line}\r\n").as_bytes());
+        let told = "+PONG\\r\\n-ERR Protocol error: NUL in inline request\\r\\n";
+        assert_eq!(client.rest(), told, "{line:?}");
+    }
+    assert_eq!(Client::open(node.redis()).ask(&["EXISTS", "a"]), ":0\\r\\n");
+}
+
 #[test]
 fn a_million_bytes_of_commands_may_be_sent_before_the_first_answer_is_read() {
     let node = start();

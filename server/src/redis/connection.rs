@@ -251,8 +251,8 @@ impl Connection {
         self.settle().await?;
         if let Err(error) = parsed {
             if !self.session.silence.holds() {
-                let text = format!("ERR Protocol error: {error}");
-                reply::error(&mut self.output.bytes, text.as_bytes());
+                let text = [b"ERR Protocol error: ", &error.text()[..]].concat();
+                reply::error(&mut self.output.bytes, &text);
             }
             return Err(End::NotTheProtocol);
         }

@@ -5,9 +5,15 @@
 
 use super::frames::{Frames, Span};
 
-/// A quote that is not closed, or is followed by something other than a blank.
+/// Why a line is no command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct UnbalancedQuotes;
+pub(crate) enum LineError {
+    /// A quote that is not closed, or is followed by something other than a blank.
+    UnbalancedQuotes,
+    /// A NUL. Redis takes it for the end of what has arrived, and never answers; what stands before
+    /// it is not known to be all that was meant.
+    Nul,
+}
 
 /// Splits the line that stands at `line` within `bytes`, and adds its words to `frames`. Words
 /// beyond `words_max` are not added, only counted; the answer is how many there were.
@@ -16,7 +22,10 @@ pub(crate) fn split(
     line: std::ops::Range<usize>,
     words_max: usize,
     frames: &mut Frames,
-) -> Result<usize, UnbalancedQuotes> {
+) -> Result<usize, LineError> {
+    if bytes[line.clone()].contains(&0) {
+        return Err(LineError::Nul);
+    }
     let mut words = Words { bytes, from: line.start, to: line.start, end: line.end };
     let mut count = 0;
     while words.skip_blanks() {
@@ -40,7 +49,7 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The byte so far ahead. The end of the line reads as NUL, and NUL as the end of the line.
+    /// The byte so far ahead. The end of the line reads as NUL, which the line itself does not hold.
     fn ahead(&self, by: usize) -> u8 {
         let at = self.from + by;
         if at < self.end { self.bytes[at] } else { 0 }
@@ -59,7 +68,7 @@ impl Words<'_> {
         self.ahead(0) != 0
     }
 
-    fn word(&mut self) -> Result<Span, UnbalancedQuotes> {
+    fn word(&mut self) -> Result<Span, LineError> {
         let start = self.to;
         loop {
             match self.ahead(0) {
@@ -87,10 +96,10 @@ impl Words<'_> {
         Ok(Span::new(start, self.to))
     }
 
-    fn double_quoted(&mut self) -> Result<(), UnbalancedQuotes> {
+    fn double_quoted(&mut self) -> Result<(), LineError> {
         loop {
             match (self.ahead(0), self.ahead(1)) {
-                (0, _) => return Err(UnbalancedQuotes),
+                (0, _) => return Err(LineError::UnbalancedQuotes),
                 (b'"', _) => return self.close(),
                 (b'\\', b'x') if let Some(byte) = hex(self.ahead(2), self.ahead(3)) => {
                     self.from += 4;
@@ -115,10 +124,10 @@ impl Words<'_> {
         }
     }
 
-    fn single_quoted(&mut self) -> Result<(), UnbalancedQuotes> {
+    fn single_quoted(&mut self) -> Result<(), LineError> {
         loop {
             match (self.ahead(0), self.ahead(1)) {
-                (0, _) => return Err(UnbalancedQuotes),
+                (0, _) => return Err(LineError::UnbalancedQuotes),
                 (b'\'', _) => return self.close(),
                 (b'\\', b'\'') => {
                     self.from += 2;
@@ -133,12 +142,12 @@ impl Words<'_> {
     }
 
     /// A closing quote ends its word.
-    fn close(&mut self) -> Result<(), UnbalancedQuotes> {
+    fn close(&mut self) -> Result<(), LineError> {
         self.from += 1;
         match self.ahead(0) {
             0 => Ok(()),
             byte if is_space(byte) => Ok(()),
-            _ => Err(UnbalancedQuotes),
+            _ => Err(LineError::UnbalancedQuotes),
         }
     }
 }
@@ -156,7 +165,7 @@ fn hex(high: u8, low: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn words(line: &str) -> Result<Vec<String>, UnbalancedQuotes> {
+    fn words(line: &str) -> Result<Vec<String>, LineError> {
         let mut bytes = line.as_bytes().to_vec();
         let mut frames = Frames::default();
         split(&mut bytes, 0..line.len(), 100, &mut frames)?;
@@ -173,13 +182,19 @@ mod tests {
         assert_eq!(words(r#""\x41\n\q" '\n\''"#).unwrap(), ["A\\nq", "\\\\n\\'"]);
         assert_eq!(words(r#"a"b c""#).unwrap(), ["ab c"]);
         assert_eq!(words("").unwrap(), [""; 0]);
-        assert_eq!(words("a\0b c").unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn a_line_that_holds_a_nul_is_no_command() {
+        for line in ["a\0b c", "\0", "INCR a\0", "'a\0b'", "a \0"] {
+            assert_eq!(words(line), Err(LineError::Nul), "{line:?}");
+        }
     }
 
     #[test]
     fn quotes_that_do_not_close_are_refused() {
         for line in [r#"""#, "'a", r#""a"b"#, "'a'b", r#""a\"#] {
-            assert_eq!(words(line), Err(UnbalancedQuotes), "{line}");
+            assert_eq!(words(line), Err(LineError::UnbalancedQuotes), "{line}");
         }
     }
 }

@@ -8,7 +8,7 @@
 //! whoever nests arrays sends no command.
 
 use super::frames::{Frames, Span};
-use super::inline;
+use super::inline::{self, LineError};
 use super::number;
 
 /// Longest line: of a typed command, or of digits without an end. As Redis has it.
@@ -37,6 +37,8 @@ pub(crate) enum ProtocolError {
     InlineTooLong,
     #[error("unbalanced quotes in request")]
     UnbalancedQuotes,
+    #[error("NUL in inline request")]
+    NulInLine,
     #[error("too big mbulk count string")]
     CountTooLong,
     #[error("invalid multibulk length")]
@@ -49,6 +51,16 @@ pub(crate) enum ProtocolError {
     Length,
     #[error("command longer than {COMMAND_BYTES_MAX} bytes")]
     CommandTooLong,
+}
+
+impl ProtocolError {
+    /// As the client is told. A byte that it sent is told as it came, whatever it is.
+    pub(crate) fn text(self) -> Vec<u8> {
+        match self {
+            ProtocolError::NotABulk(byte) => [b"expected '$', got '", &[byte][..], b"'"].concat(),
+            other => other.to_string().into_bytes(),
+        }
+    }
 }
 
 /// Where a connection's bytes have been read up to.
@@ -124,7 +136,11 @@ impl Parser {
         let length = match self.length {
             Some(length) => length,
             None => {
-                // Redis looks for the line's end first, and so waits for it whatever it begins with.
+                // Redis looks for the line's end first, and so waits for it whatever it begins with; it
+                // may begin with its end.
+                if let [b'\r', _, ..] = bytes[self.at..] {
+                    return Err(ProtocolError::NotABulk(b'\r'));
+                }
                 let error = ProtocolError::LengthTooLong;
                 let Some((length, next)) = number_line(bytes, self.at + 1, error)? else {
                     return Ok(false);
@@ -164,8 +180,13 @@ impl Parser {
         };
         let (start, next) = (self.at, self.at + length + 1);
         let end = start + here[..length].strip_suffix(b"\r").map_or(length, <[u8]>::len);
-        let words = inline::split(bytes, start..end, ARGUMENTS_MAX, frames)
-            .map_err(|_| ProtocolError::UnbalancedQuotes)?;
+        let words =
+            inline::split(bytes, start..end, ARGUMENTS_MAX, frames).map_err(
+                |error| match error {
+                    LineError::UnbalancedQuotes => ProtocolError::UnbalancedQuotes,
+                    LineError::Nul => ProtocolError::NulInLine,
+                },
+            )?;
         if words > ARGUMENTS_MAX {
             return Err(ProtocolError::Count);
         }
@@ -216,7 +237,7 @@ mod tests {
     }
 
     fn error(text: &[u8]) -> String {
-        parse(text).1.expect_err("an error").to_string()
+        parse(text).1.expect_err("an error").text().escape_ascii().to_string()
     }
 
     #[test]
@@ -242,7 +263,9 @@ mod tests {
         assert_eq!(error(b"*9999999\r\n"), "invalid multibulk length");
         assert_eq!(error(b"*1\r\n$1048577\r\n"), "invalid bulk length");
         assert_eq!(error(b"*1\r\n$-1\r\n"), "invalid bulk length");
-        assert_eq!(error(b"*1\r\nx1\r\n"), "expected '$', got 'x'");
+        assert_eq!(error(b"*1\r\nx1\r\n"), r"expected \'$\', got \'x\'");
+        assert_eq!(error(b"*1\r\n\r\n"), r"expected \'$\', got \'\r\'");
+        assert_eq!(error(b"*1\r\n\xff1\r\n"), r"expected \'$\', got \'\xff\'");
         assert_eq!(error(&[&b"*"[..], &[b'1'; 70_000]].concat()), "too big mbulk count string");
         assert_eq!(
             error(&[&b"*1\r\n$"[..], &[b'1'; 70_000]].concat()),
