@@ -39,7 +39,7 @@ test: ## Style, lints, and every test that brings its own nodes
 test-api: ## Every call keeps to what /openapi.json says of it, whatever is sent (schemathesis, PyPI)
 	@scripts/test-api
 
-test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged (installs them from Debian)
+test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged, also when a reply is lost (installs them)
 	@scripts/test-clients
 
 test-chaos: ## Kill nodes for some five minutes: a storm, 50 rounds, every step to the disk

@@ -11,6 +11,7 @@ pub mod deaf;
 pub mod events;
 pub mod http;
 pub mod load;
+pub mod lossy;
 pub mod mount;
 pub mod namespace;
 pub mod network;
