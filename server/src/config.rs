@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -175,9 +175,22 @@ fn redis_address(given: Option<&str>, http: SocketAddr) -> Result<RedisConfig, C
     }
 }
 
-/// An IP address with a port, or without one.
+/// An IP address with a port, or without one. An IPv4 address that is written as one of IPv6 is that
+/// IPv4 address: what is said of loopback must hold for it however it is written.
 fn socket(text: &str, default_port: u16) -> Option<SocketAddr> {
-    text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, default_port))).ok()
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        return Some(match socket.ip().to_canonical() {
+            ip @ IpAddr::V4(_) => SocketAddr::new(ip, socket.port()),
+            // It may name an interface, which the address alone does not.
+            IpAddr::V6(_) => socket,
+        });
+    }
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let ip: IpAddr = match bare {
+        Some(ip) => ip.parse::<Ipv6Addr>().ok()?.into(),
+        None => text.parse().ok()?,
+    };
+    Some(SocketAddr::new(ip.to_canonical(), default_port))
 }
 
 fn check_advertised(text: &str) -> Result<(), ConfigError> {
@@ -288,6 +301,24 @@ mod tests {
         assert_eq!(listen("[::1]:5", "0").unwrap(), "[::1]:0");
         let error = listen("0.0.0.0:1", "http").unwrap_err().to_string();
         assert_eq!(error, r#"PORT: expected a port between 0 and 65535, found "http""#);
+    }
+
+    #[test]
+    fn an_ipv6_address_is_listened_on_with_and_without_a_port_and_brackets() {
+        for (http, listen) in [
+            ("[::]:8088", "[::]:8088"),
+            ("[::]", "[::]:8088"),
+            ("::", "[::]:8088"),
+            ("::1", "[::1]:8088"),
+            ("[::ffff:127.0.0.1]:9", "127.0.0.1:9"),
+            ("::ffff:127.0.0.1", "127.0.0.1:8088"),
+            ("[fe80::1%2]:9", "[fe80::1%2]:9"),
+        ] {
+            assert_eq!(config(&["--http", http], &[]).unwrap().listen.to_string(), listen);
+        }
+        for http in ["[127.0.0.1]", "[::1", "[]", "[::1]x", ":::1"] {
+            assert!(config(&["--http", http], &[]).is_err(), "{http}");
+        }
     }
 
     #[test]

@@ -98,8 +98,8 @@ pub(crate) struct Listening {
     #[arg(long, value_name = "IP:PORT|off", env = "QUIPU_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,
 
-    /// Address at which other nodes reach this one [default: the one listened on; for 0.0.0.0 that
-    /// of the default route's interface]
+    /// Address at which other nodes reach this one [default: the one listened on; for 0.0.0.0 and
+    /// [::] that of the default route's interface, IPv4 first]
     #[arg(long, value_name = "HOST[:PORT]", env = "QUIPU_ADVERTISE", hide_env_values = true)]
     pub(crate) advertise: Option<String>,
 
@@ -119,12 +119,13 @@ pub(crate) struct Finding {
     #[arg(value_delimiter = ',')]
     pub(crate) join: Vec<String>,
 
-    /// UDP port on which nodes call each other by broadcast
+    /// UDP port on which nodes call each other, by broadcast or by IPv6 multicast
     #[arg(long, value_name = "PORT", env = "QUIPU_DISCOVERY_PORT", default_value_t = 7000)]
     #[arg(hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) discovery_port: u16,
 
-    /// Where to call [default: the broadcast addresses of the networks listened on]
+    /// Where to call [default: the broadcast addresses of the networks listened on, and with IPv6 the
+    /// group ff12::7175]
     #[arg(long, value_name = "IP[:PORT],…", env = "QUIPU_DISCOVERY_TO", hide_env_values = true)]
     #[arg(value_delimiter = ',')]
     pub(crate) discovery_to: Vec<String>,

@@ -193,7 +193,16 @@ fn advertised(config: &Config, listen: SocketAddr) -> Result<Address, AddressErr
     match &config.advertise {
         Some(advertise) => Address::parse(advertise, listen.port()),
         None if listen.ip().is_unspecified() => {
-            Ok(SocketAddr::new(addresses::reachable(), listen.port()).into())
+            let ip = addresses::reachable(listen.ip());
+            if ip.is_loopback() {
+                tracing::warn!(
+                    "other machines cannot reach this node: it listens on {}, and none of this \
+                     machine's addresses of that kind is known to them; give one with --advertise{}",
+                    listen.ip(),
+                    if listen.is_ipv4() { ", or listen on [::] if they have IPv6" } else { "" },
+                );
+            }
+            Ok(SocketAddr::new(ip, listen.port()).into())
         }
         None => Ok(listen.into()),
     }

@@ -242,7 +242,7 @@ fn a_second_process_on_a_data_directory_is_refused_at_once() {
 fn an_old_copy_that_is_put_back_doubles_nothing_and_loses_nothing_that_peers_have() {
     let meeting = Meeting::by_hand();
     let data = DataDirectory::empty();
-    let address = free_address([127, 0, 2, 1].into());
+    let address = free_address([127, 0, 2, 1]);
     let peer = meeting.start(&[]);
     let seed = peer.id();
     let join = [&data.flags()[..], &["--join", &seed]].concat();
@@ -345,7 +345,7 @@ fn number(node: &Node) -> String {
 #[test]
 fn an_empty_node_on_a_dead_nodes_address_gets_everything_from_the_others() {
     let meeting = Meeting::by_hand();
-    let address = free_address([127, 0, 2, 2].into());
+    let address = free_address([127, 0, 2, 2]);
     let peer = meeting.start(&[]);
     let seed = peer.id();
     let begin = |data: &DataDirectory| {
@@ -377,8 +377,8 @@ fn while_it_reads_what_it_kept_a_node_says_that_it_is_starting() {
     let made = Command::new("mkfifo").arg(data.file(&segment)).status();
     assert!(made.expect("mkfifo can be started").success());
 
-    let address = free_address([127, 0, 2, 3].into());
-    let redis = free_address([127, 0, 2, 3].into());
+    let address = free_address([127, 0, 2, 3]);
+    let redis = free_address([127, 0, 2, 3]);
     let redis_flag = redis.to_string();
     let flags = [&["--disable-discovery", "--redis", &redis_flag], &data.flags()[..]].concat();
     let mut node = Node::begin(&[PROGRAM], address, &flags);

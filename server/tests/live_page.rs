@@ -272,7 +272,9 @@ fn whole_numbers_of_any_size_are_shown_added_and_ordered_digit_by_digit() {
         add(&nodes[0], "odd", 2);
         browser.text("#rows tr:nth-child(1) .name")
     };
-    wait_until("what grows is the first by its rate", SHOWING_TIME_MAX, grows, |name| name == "odd");
+    wait_until("what grows is the first by its rate", SHOWING_TIME_MAX, grows, |name| {
+        name == "odd"
+    });
     let odd = value(&nodes[0], "odd").to_string();
     let is_odd = |text: &str| text.replace(',', "") == odd;
     browser.wait_for(&counter("odd", ".value"), SHOWING_TIME_MAX, is_odd);

@@ -27,6 +27,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::DiscoveryConfig;
 use crate::inbox::{Arrival, Outside};
+use broadcast::Member;
 use connection::Connection;
 use datagrams::Datagrams;
 use links::Links;
@@ -53,6 +54,8 @@ pub(crate) struct Network {
     dials: Arc<Semaphore>,
     named: Arc<Semaphore>,
     counts: Arc<Counts>,
+    /// What hears calls by IPv6, if anything does.
+    member: Option<Member>,
 }
 
 impl Network {
@@ -67,8 +70,13 @@ impl Network {
         counts: Arc<Counts>,
     ) -> io::Result<Self> {
         let listen = own.local_addr()?.ip();
-        let own = Arc::new(own);
-        for socket in [Some(Arc::clone(&own)), calls.map(Arc::new)].into_iter().flatten() {
+        let (own, calls) = (Arc::new(own), calls.map(Arc::new));
+        let hears_v6 = |socket: &Arc<UdpSocket>| socket.local_addr().is_ok_and(|at| at.is_ipv6());
+        let mut member = calls.clone().filter(hears_v6).map(Member::new);
+        if let Some(member) = &mut member {
+            member.join(&broadcast::links(listen, &broadcast::interfaces()));
+        }
+        for socket in [Some(Arc::clone(&own)), calls].into_iter().flatten() {
             let inbox = outside.datagrams.clone();
             tokio::spawn(datagrams::listen(socket, inbox, Arc::clone(&counts)));
         }
@@ -82,6 +90,7 @@ impl Network {
             dials: Arc::new(Semaphore::new(DIALS_MAX)),
             named: Arc::new(Semaphore::new(NAMED_MAX)),
             counts,
+            member,
         })
     }
 
@@ -107,9 +116,13 @@ impl Network {
     }
 
     /// Sends a datagram to all who might hear calls.
-    pub(crate) fn broadcast(&self, bytes: &Bytes) {
+    pub(crate) fn broadcast(&mut self, bytes: &Bytes) {
         let Some(discovery) = &self.discovery else { return };
-        for target in broadcast::targets(self.listen, discovery, &broadcast::interfaces()) {
+        let interfaces = broadcast::interfaces();
+        if let Some(member) = &mut self.member {
+            member.join(&broadcast::links(self.listen, &interfaces));
+        }
+        for target in broadcast::targets(self.listen, discovery, &interfaces) {
             self.datagrams.send(bytes, target);
         }
     }

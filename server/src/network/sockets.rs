@@ -80,7 +80,10 @@ async fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindE
 
 fn bind_calls(listen: SocketAddr, discovery: &DiscoveryConfig) -> Option<UdpSocket> {
     let Some(at) = broadcast::ear(listen.ip(), discovery.port, &broadcast::interfaces()) else {
-        tracing::info!("{} has no broadcast: other nodes are found by --join only", listen.ip());
+        tracing::info!(
+            "{} has neither broadcast nor multicast: other nodes are found by --join only",
+            listen.ip()
+        );
         return None;
     };
     match bind_shared(at) {

@@ -4,7 +4,7 @@
 //! What is lost is lost in the switch, as by a bad cable: neither side is told, which a rule on the
 //! machine itself would do (a send that such a rule drops fails with EPERM).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::namespace::Namespace;
@@ -19,12 +19,25 @@ const PORT: u16 = 8088;
 pub struct Network {
     switch: Namespace,
     machines: Vec<Arc<Namespace>>,
+    kind: Kind,
+}
+
+/// What addresses machines have, beside those of loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    V4,
+    V6,
 }
 
 impl Network {
-    /// So many machines; `None`, said loudly, where the system does not allow it.
+    /// So many machines with IPv4; `None`, said loudly, where the system does not allow it.
     pub fn of(machines: usize) -> Option<Network> {
-        match Network::new(machines) {
+        Network::of_kind(Kind::V4, machines)
+    }
+
+    /// The same with addresses of one kind only.
+    pub fn of_kind(kind: Kind, machines: usize) -> Option<Network> {
+        match Network::new(kind, machines) {
             Ok(network) => Some(network),
             Err(reason) => {
                 say_loudly(&format!(
@@ -36,7 +49,7 @@ impl Network {
         }
     }
 
-    fn new(number: usize) -> Result<Network, String> {
+    fn new(kind: Kind, number: usize) -> Result<Network, String> {
         let switch = Namespace::new()?;
         switch
             .order(&["ip", "-batch", "-"], "link add switch type bridge\nlink set switch up\n")?;
@@ -58,26 +71,43 @@ impl Network {
                      link set {cable} master switch up\n"
                 ),
             )?;
-            // 255.255.255.255 goes where the default route goes, and nowhere if there is none.
-            machine.order(
-                &["ip", "-batch", "-"],
-                &format!(
+            let ip = kind.ip(place);
+            let orders = match kind {
+                // 255.255.255.255 goes where the default route goes, and nowhere if there is none.
+                Kind::V4 => format!(
                     "link set lo up\n\
-                     addr add {}/24 broadcast 10.0.0.255 dev eth0\n\
+                     addr add {ip}/24 broadcast 10.0.0.255 dev eth0\n\
                      link set eth0 up\n\
                      route add default via 10.0.0.254\n",
-                    ip(place)
                 ),
-            )?;
+                // Whether another machine has the same address is not looked for, which takes a second.
+                Kind::V6 => format!(
+                    "link set lo up\n\
+                     addr add {ip}/64 dev eth0 nodad\n\
+                     link set eth0 up\n\
+                     route add default via fd00::ff dev eth0\n",
+                ),
+            };
+            machine.order(&["ip", "-batch", "-"], &orders)?;
             machines.push(Arc::new(machine));
         }
-        Ok(Network { switch, machines })
+        Ok(Network { switch, machines, kind })
     }
 
     /// Starts a node on a machine, as an operator would: on all interfaces, with no list.
     #[track_caller]
     pub fn start(&self, place: usize, more: &[&str]) -> Node {
-        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+        let listen: IpAddr = match self.kind {
+            Kind::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Kind::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        self.start_on(listen, place, more)
+    }
+
+    /// Starts a node on a machine, where it listens on this address.
+    #[track_caller]
+    pub fn start_on(&self, listen: IpAddr, place: usize, more: &[&str]) -> Node {
+        let listen = SocketAddr::new(listen, PORT);
         Node::start_inside(&self.machines[place], listen, self.address(place), more)
     }
 
@@ -89,7 +119,13 @@ impl Network {
 
     /// Where the node of this machine answers.
     pub fn address(&self, place: usize) -> SocketAddr {
-        SocketAddr::from((ip(place), PORT))
+        SocketAddr::new(self.kind.ip(place), PORT)
+    }
+
+    /// Has a machine's network changed, as `ip -batch` takes its orders.
+    #[track_caller]
+    pub fn change(&self, place: usize, orders: &str) {
+        self.machines[place].order(&["ip", "-batch", "-"], orders).expect("the machine obeys");
     }
 
     /// Loses all that goes from one machine to another; what comes back still does.
@@ -140,7 +176,12 @@ fn cable(place: usize) -> String {
     format!("cable{place}")
 }
 
-fn ip(place: usize) -> Ipv4Addr {
-    let host = u8::try_from(place + 1).expect("a handful of machines");
-    Ipv4Addr::new(10, 0, 0, host)
+impl Kind {
+    fn ip(self, place: usize) -> IpAddr {
+        let host = u8::try_from(place + 1).expect("a handful of machines");
+        match self {
+            Kind::V4 => Ipv4Addr::new(10, 0, 0, host).into(),
+            Kind::V6 => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host.into()).into(),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -52,7 +52,8 @@ pub fn free_port() -> u16 {
 /// A port that is free for TCP and UDP now, of a loopback address. Of another one than 127.0.0.1 it
 /// stays free though whoever has it goes for a moment: the system gives it to no outgoing
 /// connection, all of which come from 127.0.0.1.
-pub fn free_address(ip: Ipv4Addr) -> SocketAddr {
+pub fn free_address(ip: impl Into<IpAddr>) -> SocketAddr {
+    let ip = ip.into();
     loop {
         let tcp = TcpListener::bind((ip, 0)).expect("a free TCP port");
         let address = tcp.local_addr().expect("a bound socket has an address");
@@ -113,8 +114,8 @@ impl Node {
         Node::spawn_here(&[PROGRAM], port, args).answering()
     }
 
-    /// Starts a node on another machine, where it is known as `known_as`. It is talked to by that
-    /// machine's loopback, which works whatever becomes of its network.
+    /// Starts a node on another machine, where it is known as `known_as`. One that listens on all
+    /// addresses is talked to by that machine's loopback, which works whatever becomes of its network.
     #[track_caller]
     pub fn start_inside(
         machine: &Arc<Namespace>,
@@ -126,7 +127,7 @@ impl Node {
         let mut node = Node::spawn(
             &[&nsenter, &net, PROGRAM],
             listen,
-            (Ipv4Addr::LOCALHOST, listen.port()).into(),
+            SocketAddr::new(talked_to(listen.ip()), listen.port()),
             args,
         );
         node.id = known_as.to_string();
@@ -338,6 +339,11 @@ impl Node {
     fn pid(&self) -> Pid {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid")
     }
+}
+
+/// Where a node is talked to from its own machine: one that listens on all addresses, by loopback.
+fn talked_to(listen: IpAddr) -> IpAddr {
+    if listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen }
 }
 
 impl Drop for Node {
