@@ -1,27 +1,28 @@
-# Each line below is one command that could be typed by hand. The cluster's nodes run in containers
-# where a Docker engine answers, as local processes where none does (or with QUIPU_LOCAL=1).
+# Each line below is one command that could be typed by hand. `cargo xtask` runs the program in xtask,
+# which is compiled at its first call. The cluster's nodes run in containers where a Docker engine
+# answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
 .PHONY: all stop restart clean logs add-node build image bench demo pictures help \
 	test test-api test-chaos test-clients test-full test-sim test-health test-increment test-count test-sync test-all-peers \
 	test-peers test-discovery test-remove-existing-peer
 
 all: ## Stop what ran, build, start three nodes, return when they have found each other
-	@scripts/cluster up
+	@cargo xtask cluster up
 
 stop: ## Stop every node; counts stay
-	@scripts/cluster stop
+	@cargo xtask cluster stop
 
 restart: ## Restart the nodes one after the other; counts stay
-	@scripts/cluster restart
+	@cargo xtask cluster restart
 
 clean: ## Stop, and delete what make made: image, network, counts, .run
-	@scripts/cluster clean
+	@cargo xtask cluster clean
 
 logs: ## Show the nodes' logs; at a terminal, follow them
-	@scripts/cluster logs
+	@cargo xtask cluster logs
 
 add-node: ## Start one more node, and return when all know it
-	@scripts/cluster add
+	@cargo xtask cluster add
 
 build: ## Build the program, optimised
 	cargo build --release --package quipu
@@ -51,31 +52,31 @@ test-sim: ## 1,000 whole clusters in virtual time under every fault (SEEDS=N FRO
 	cargo run --release --package quipu-sim -- --seeds $(SEEDS) --from $(FROM)
 
 test-health: ## Every node answers /health
-	@scripts/check/health
+	@cargo xtask check health
 
 test-increment: ## An increment on node 1 is seen on every node
-	@scripts/check/increment
+	@cargo xtask check increment
 
 test-count: ## The counts of all nodes, equal
-	@scripts/check/count
+	@cargo xtask check count
 
 test-sync: ## /sync with a higher value raises every node; with a lower one changes nothing
-	@scripts/check/sync
+	@cargo xtask check sync
 
 test-all-peers: ## The peer list of every node, complete
-	@scripts/check/all-peers
+	@cargo xtask check all-peers
 
 test-peers: ## A peer registered by hand is listed, and forgotten when it never answers
-	@scripts/check/peers
+	@cargo xtask check peers
 
 test-discovery: ## A node started without a list is found, has the count, and leaves
-	@scripts/check/discovery
+	@cargo xtask check discovery
 
 test-remove-existing-peer: ## A removed node stays away until it is registered again
-	@scripts/check/remove-existing-peer
+	@cargo xtask check remove-existing-peer
 
 test-full: ## All test-… targets that ask a running cluster, in turn
-	@scripts/check/full
+	@cargo xtask check full
 
 bench: ## Measure this machine
 	@scripts/bench
@@ -84,7 +85,7 @@ pictures: ## Renew the pictures of the live page and of quipu top
 	@scripts/pictures
 
 demo: ## One minute: three nodes under load, one cut off and healed, and the sums
-	@scripts/demo
+	@cargo xtask demo
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1	\2/p' Makefile | while IFS='	' read -r target what; do printf '%-26s %s\n' "$$target" "$$what"; done
