@@ -234,10 +234,9 @@ mod tests {
         let (_, mut two) = pair();
         let mut looked_at = 0;
         for n in 0..100_000 {
-            let beacon = Beacon { identity: identity(n + 10), sequence: 1, kind: BeaconKind::Call };
+            let stranger = Identity { origin: OriginId(n + 10), ..identity(1) };
+            let beacon = Beacon { identity: stranger, sequence: 1, kind: BeaconKind::Call };
             let now = Time::from_micros(n * 100);
-            let beacon =
-                Beacon { identity: Identity { origin: OriginId(n + 10), ..identity(1) }, ..beacon };
             if two.hear(now, socket(1), &beacon, &identity(2)) != Heard::Limited {
                 looked_at += 1;
             }

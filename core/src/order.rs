@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(names(name("b"), name("zzz")), Vec::<String>::new());
         assert_eq!(names(name("b"), name("a")), ["b", "b/1", "b/2", "b0"]);
         assert_eq!(names(None, name("b0")), ["c"]);
-        assert_eq!(names(name("."), None), [".", ".."]);
+        assert_eq!(names(name("."), None), [".", "..", ".a"]);
         assert_eq!(names(name("."), name("..")), [".a"]);
     }
 
