@@ -113,6 +113,8 @@ fn host<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
 fn is_host(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').map(|host| host.split_once(']')) {
         Some(Some((ip, rest))) => {
+            // Some clients leave in it by which of their interfaces they asked (RFC 6874).
+            let ip = ip.split('%').next().unwrap_or_default();
             if ip.parse::<Ipv6Addr>().is_err() {
                 return false;
             }
@@ -193,9 +195,17 @@ mod tests {
 
     #[test]
     fn a_request_says_once_whom_it_asks() {
-        for host in
-            ["", "a", "a:", "A_b-c.d.:8088", "127.0.0.1:1", "[::1]", "[::1]:8088", "a%20b", "1"]
-        {
+        for host in [
+            "",
+            "a",
+            "a:",
+            "A_b-c.d.:8088",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:8088",
+            "[fe80::1%eth0]:1",
+            "1",
+        ] {
             assert_eq!(asked("/count", &[host]).as_deref(), Ok(host));
         }
         assert_eq!(asked("http://b:1/count", &["a"]).as_deref(), Ok("b:1"));
