@@ -179,6 +179,10 @@ fn what_differs_by_design_differs_as_said() {
         ("SELECT 1", "-ERR DB index is out of range", "one table"),
         ("INCR ''", "-ERR expected a counter name of 1 to 255 bytes, found none", "names"),
         (&long, "-ERR expected a counter name of 1 to 255 bytes, found 256", "names"),
+        ("INCR .", "-ERR expected a counter name other than", "names"),
+        ("GET ..", "-ERR expected a counter name other than", "names"),
+        ("MGET a ..", "-ERR expected a counter name other than", "names"),
+        ("EXISTS . a", "-ERR expected a counter name other than", "names"),
         ("INCR \"\\xff\"", "-ERR expected a counter name in UTF-8, found other bytes", "names"),
         ("INCR \"a\\n\"", "-ERR expected a counter name without control characters", "names"),
         (

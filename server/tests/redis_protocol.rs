@@ -409,6 +409,35 @@ fn a_request_of_http_is_not_taken_for_commands() {
     assert_eq!(client.ask(&["INCR", "post"]), ":1\\r\\n");
 }
 
+/// They are dot segments of a path, and would name another counter by HTTP.
+#[test]
+fn the_names_of_dot_segments_are_counted_neither_alone_nor_in_a_batch() {
+    let node = start();
+    let mut client = Client::open(node.redis());
+    for name in [".", ".."] {
+        for command in [&["INCR", name][..], &["DECRBY", name, "5"], &["INCRBY", name, "0"]] {
+            let refused = client.ask(command);
+            assert!(refused.starts_with("-ERR expected a counter name other than"), "{refused}");
+        }
+        // As any that fails when it is done: alone.
+        client.send(format!("MULTI\r\nINCR a\r\nINCR {name}\r\nINCR a\r\nEXEC\r\n").as_bytes());
+        let replies: Vec<String> = (0..5).map(|_| client.reply()).collect();
+        assert!(replies[4].contains("-ERR expected a counter name other than"), "{replies:?}");
+    }
+    assert_eq!(client.ask(&["GET", "a"]), "$1\\r\\n4\\r\\n");
+    assert_eq!(client.ask(&["KEYS", "*"]), "*1\\r\\n$1\\r\\na\\r\\n");
+    // A dot beside others is a name as any.
+    for name in ["...", "a/..", "./a", ".a", "a."] {
+        assert_eq!(client.ask(&["INCR", name]), ":1\\r\\n", "{name}");
+    }
+    for pattern in ["counter:.*", "counter:..", "counter:."] {
+        assert!(
+            client.ask(&["PSUBSCRIBE", pattern]).starts_with("*3\\r\\n$10\\r\\npsub"),
+            "{pattern}"
+        );
+    }
+}
+
 /// Half of a name may be another counter's.
 #[test]
 fn a_typed_line_that_holds_a_nul_counts_nothing() {

@@ -192,6 +192,8 @@ fn what_cannot_be_listened_to_is_refused_with_the_reason() {
     let many: Vec<_> = ["SUBSCRIBE"].into_iter().chain(many.iter().map(String::as_str)).collect();
     for (command, words) in [
         (&["SUBSCRIBE", "counter:a", "counter:"][..], "-ERR expected a counter name of 1 to 255"),
+        (&["SUBSCRIBE", "counter:.."], "-ERR expected a counter name other than"),
+        (&["SUBSCRIBE", "news", "counter:."], "-ERR expected a counter name other than"),
         (&["SUBSCRIBE", "news", &long], "-ERR expected a channel of at most 263 bytes, found 264"),
         (&["PSUBSCRIBE", &long.repeat(2)], "-ERR expected a pattern of at most 518 bytes, found"),
         (&many, "-ERR expected at most 200 channels of a connection"),
