@@ -442,7 +442,7 @@ fn the_names_of_dot_segments_are_counted_neither_alone_nor_in_a_batch() {
 #[test]
 fn a_typed_line_that_holds_a_nul_counts_nothing() {
     let node = start();
-    for line in ["INCR a\0b", "INCR a \0", "INCR a\0", "INCRBY a 1\0000"] {
+    for line in ["INCR a\x00b", "INCR a \x00", "INCR a\x00", "INCRBY a 1\x000"] {
         let mut client = Client::open(node.redis());
         client.send(format!("PING\r\n{line}\r\n").as_bytes());
         let told = "+PONG\\r\\n-ERR Protocol error: NUL in inline request\\r\\n";
