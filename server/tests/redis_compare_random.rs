@@ -1,6 +1,6 @@
 //! Random pipelines sent to a node and to a real redis-server: the same bytes must come back.
 //!
-//! The list in `redis_compare.rs` holds what somebody thought of; this looks for what was not. What
+//! The list in `redis_compare.rs` holds what its authors thought of; this looks for the rest. What
 //! differs by design is not drawn: names that no counter can have, commands that are refused, a NUL
 //! in a line, more arguments than a command may have here.
 

@@ -129,7 +129,7 @@ fn replies(
 }
 
 fn end(client: &TcpStream, node: &TcpStream) {
-    // Whoever comes second finds them ended.
+    // The second of the two ways finds them ended.
     let _ = client.shutdown(Shutdown::Both);
     let _ = node.shutdown(Shutdown::Both);
 }
