@@ -188,6 +188,8 @@ pub enum Answer {
     Origins(Vec<Share>),
     /// How many peers have synced what was awaited.
     Confirmed(usize),
+    /// The same as of now: too many wait already.
+    TooManyWait(usize),
     /// Counters that have changed.
     Changes {
         /// Each once, with its value when this was read; at most
@@ -229,7 +231,8 @@ pub enum Input {
         query: Query,
     },
     /// A client waits until peers have synced a version of our own. Answered by
-    /// [`Answer::Confirmed`] with their number when it is reached or the patience is over.
+    /// [`Answer::Confirmed`] with their number when it is reached or the patience is over, or at
+    /// once by [`Answer::TooManyWait`].
     Await {
         /// Names the answer.
         token: Token,

@@ -197,8 +197,7 @@ impl Node {
             }
             Input::Await { token, version, peers, patience } => {
                 let until = patience.map(|patience| now + patience);
-                self.awaiting.push(Awaiting { token, version, peers, until });
-                self.answer_awaiting(now, effects);
+                self.await_peers(now, Awaiting { token, version, peers, until }, effects);
             }
             Input::Register { token, peer } => {
                 let out = &mut effects.at_once;

@@ -68,6 +68,15 @@ pub(crate) struct Done {
     pub(crate) version: Version,
 }
 
+/// What a client that waits for peers is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confirmed {
+    /// How many have synced what it waits for.
+    pub(crate) peers: usize,
+    /// No if it was answered at once because too many wait already.
+    pub(crate) has_waited: bool,
+}
+
 /// What the driver tells of itself and its node in one go.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -118,15 +127,16 @@ impl Handle {
     }
 
     /// Waits until so many peers have synced this node's changes up to a version, or the patience
-    /// is over; answers with the number of those that have.
+    /// is over.
     pub(crate) async fn confirmed(
         &self,
         version: Version,
         peers: usize,
         patience: Option<Duration>,
-    ) -> Result<usize, Unavailable> {
+    ) -> Result<Confirmed, Unavailable> {
         match self.ask(|reply| Command::Await { version, peers, patience, reply }).await? {
-            Answer::Confirmed(peers) => Ok(peers),
+            Answer::Confirmed(peers) => Ok(Confirmed { peers, has_waited: true }),
+            Answer::TooManyWait(peers) => Ok(Confirmed { peers, has_waited: false }),
             _ => Err(Unavailable::Stopping),
         }
     }

@@ -18,7 +18,8 @@ pub const REQUEST_OPS_MAX: usize = 20_000;
 /// Most names that one step of a scan tells.
 pub const SCAN_NAMES_MAX: usize = 10_000;
 
-/// Clients that wait for confirmations; more are answered at once.
+/// Clients that wait for confirmations; one beyond them is answered at once, with the count of that
+/// moment. All are looked at whenever a peer confirms.
 const AWAITS_MAX: usize = 1024;
 
 /// How long a raise may wait for this node to catch up.
@@ -46,6 +47,16 @@ pub(super) struct Awaiting {
     pub(super) version: Version,
     pub(super) peers: usize,
     pub(super) until: Option<Time>,
+}
+
+impl Awaiting {
+    fn is_due(&self, now: Time, confirmed: usize) -> bool {
+        confirmed >= self.peers || self.until.is_some_and(|until| until <= now)
+    }
+
+    fn answered(&self, confirmed: usize) -> Effect {
+        Effect::Answer { token: self.token, answer: Answer::Confirmed(confirmed) }
+    }
 }
 
 impl Node {
@@ -188,19 +199,29 @@ impl Node {
             .map(|identity| identity.address.clone())
     }
 
+    /// Has a client wait, unless it need not or too many do already.
+    pub(super) fn await_peers(&mut self, now: Time, client: Awaiting, effects: &mut Effects) {
+        let confirmed = self.replication.confirmed_by(client.version);
+        if client.is_due(now, confirmed) {
+            effects.after_sync.push(client.answered(confirmed));
+        } else if self.awaiting.len() < AWAITS_MAX {
+            self.awaiting.push(client);
+        } else {
+            let (token, answer) = (client.token, Answer::TooManyWait(confirmed));
+            effects.after_sync.push(Effect::Answer { token, answer });
+        }
+    }
+
     /// Answers those whose version enough peers have confirmed, or whose patience is over.
     pub(super) fn answer_awaiting(&mut self, now: Time, effects: &mut Effects) {
-        let full = self.awaiting.len() > AWAITS_MAX;
         let replication = &self.replication;
-        self.awaiting.retain(|awaiting| {
-            let confirmed = replication.confirmed_by(awaiting.version);
-            let is_over = awaiting.until.is_some_and(|until| until <= now);
-            if confirmed < awaiting.peers && !is_over && !full {
-                return true;
+        self.awaiting.retain(|client| {
+            let confirmed = replication.confirmed_by(client.version);
+            let is_due = client.is_due(now, confirmed);
+            if is_due {
+                effects.after_sync.push(client.answered(confirmed));
             }
-            let answer = Answer::Confirmed(confirmed);
-            effects.after_sync.push(Effect::Answer { token: awaiting.token, answer });
-            false
+            !is_due
         });
     }
 

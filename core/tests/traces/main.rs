@@ -21,4 +21,5 @@ mod raising;
 mod removal;
 mod repair;
 mod secrets;
+mod waiting;
 mod watch;

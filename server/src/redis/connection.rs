@@ -402,7 +402,7 @@ impl Connection {
     }
 
     /// How many peers have synced this connection's last change, once they are enough or the
-    /// patience is over; none at all does not end.
+    /// patience is over; no patience at all does not end.
     async fn confirmed(
         &self,
         peers: usize,
@@ -413,13 +413,12 @@ impl Connection {
         let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
         loop {
-            let (asked, patience) =
-                (Instant::now(), left().unwrap_or(WATCH_TIME_MAX).min(WATCH_TIME_MAX));
-            let confirmed = handle.confirmed(version, peers, Some(patience)).await?;
-            if confirmed >= peers || left().is_some_and(|left| left.is_zero()) {
-                return Ok(confirmed);
+            let watch = left().unwrap_or(WATCH_TIME_MAX).min(WATCH_TIME_MAX);
+            let confirmed = handle.confirmed(version, peers, Some(watch)).await?;
+            if confirmed.peers >= peers || left().is_some_and(|left| left.is_zero()) {
+                return Ok(confirmed.peers);
             }
-            if asked.elapsed() < patience {
+            if !confirmed.has_waited {
                 sleep(left().unwrap_or(REST_WHEN_FULL).min(REST_WHEN_FULL)).await;
             }
         }
