@@ -64,14 +64,16 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Discovery that starts calling now, if it is enabled at all.
-    pub fn new(enabled: bool, now: Time) -> Self {
+    /// Discovery that starts calling now, if it is enabled at all. An answer is known by the number
+    /// of what it answers, so `sequence`, the number before the first one, must come from chance:
+    /// no stranger can then guess one, nor have recorded an answer to it.
+    pub fn new(enabled: bool, sequence: u64, now: Time) -> Self {
         Discovery {
             enabled,
             started: now,
             calls: 0,
             next_call: now,
-            sequence: 0,
+            sequence,
             heard: BTreeMap::new(),
             heard_order: VecDeque::new(),
             strangers: RateLimit::new(STRANGERS_PER_SECOND, STRANGERS_PER_SECOND, now),
@@ -171,7 +173,7 @@ mod tests {
     }
 
     fn pair() -> (Discovery, Discovery) {
-        (Discovery::new(true, Time::ZERO), Discovery::new(true, Time::ZERO))
+        (Discovery::new(true, 0, Time::ZERO), Discovery::new(true, 0, Time::ZERO))
     }
 
     fn call(from: &mut Discovery, n: u64) -> Beacon {

@@ -46,6 +46,10 @@ use crate::time::Time;
 use requests::{Awaiting, Parked, SETTLING};
 pub use requests::{REQUEST_OPS_MAX, SCAN_NAMES_MAX};
 
+/// Beacons are numbered from a number of 48 bits of chance on: nobody guesses it, and it grows for
+/// ever.
+const SEQUENCE_SHIFT: u32 = 16;
+
 /// What a node is told when it starts.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -152,6 +156,7 @@ impl Node {
         };
         let mut seed = [0; 32];
         chance.fill_bytes(&mut seed);
+        let sequence = chance.next_u64() >> SEQUENCE_SHIFT;
         let kept = Start::from(&me);
         let mut peers =
             Peers::new(me, envelope.clone(), &config.seeds, ChaCha8Rng::from_seed(seed), now);
@@ -165,7 +170,7 @@ impl Node {
             kept,
             chance,
             order: Order::default(),
-            discovery: Discovery::new(config.discovery, now),
+            discovery: Discovery::new(config.discovery, sequence, now),
             peers,
             links: Links::default(),
             replication: Replication::default(),

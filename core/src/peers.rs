@@ -10,6 +10,7 @@
 
 mod asks;
 mod notifications;
+mod own_id;
 mod removals;
 mod rumours;
 
@@ -22,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
 use crate::codec::{DATAGRAM_BYTES_MAX, ENVELOPE_BYTES, Envelope};
-use crate::effects::{Destination, Effect, Event, PeerName};
+use crate::effects::{Destination, Effect, PeerName};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::limit::RateLimit;
 use crate::registry::{Registry, Standing};
@@ -30,7 +31,7 @@ use crate::status::{PeerState, Totals};
 use crate::swim_packet;
 use crate::time::Time;
 
-use asks::{ASKS_MAX, Ask};
+use asks::{ASKS_MAX, Ask, Reason};
 use notifications::REJOIN_MIN;
 use removals::NOTICES_PER_SECOND;
 use rumours::{ANNOUNCE_EVERY, RUMOURS_MAX, Rumour};
@@ -76,6 +77,8 @@ pub enum Change {
     Removed(NodeId, Vec<Standing>),
     /// Others know a life of this node's id that none of ours can follow.
     Outranked,
+    /// Another process answers under this node's id.
+    IdInUse,
 }
 
 /// A row of the table of peers.
@@ -134,6 +137,8 @@ pub struct Peers {
     /// The latest start that others hold for our address's: our next one must come after it.
     boot_to_beat: u64,
     rejoined: Time,
+    /// When another process last answered under the id that we had then.
+    id_answered: Option<Time>,
     notices: RateLimit,
     has_left: bool,
     changes: Vec<Change>,
@@ -158,13 +163,7 @@ impl Peers {
             .iter()
             .take(ASKS_MAX)
             .filter(|seed| **seed != me.address)
-            .map(|seed| Ask {
-                given: seed.as_str().to_owned(),
-                address: seed.clone(),
-                next: now,
-                sequences: [0; 4],
-                until: None,
-            })
+            .map(|seed| Ask::new(seed.as_str().to_owned(), seed.clone(), Reason::Seed, now))
             .collect();
         let swim = new_swim(&me, &mut chance);
         Peers {
@@ -186,6 +185,7 @@ impl Peers {
             rejoin_wait: REJOIN_MIN,
             boot_to_beat: 0,
             rejoined: now,
+            id_answered: None,
             notices: RateLimit::new(NOTICES_PER_SECOND, NOTICES_PER_SECOND, now),
             has_left: false,
             changes: Vec::new(),
@@ -389,30 +389,6 @@ impl Peers {
         self.rumours.clear();
     }
 
-    /// Whether this is another process that lives under our NodeId, and began before us: that of
-    /// the disk of which ours is a copy.
-    pub(crate) fn is_ours_elsewhere(&self, other: &Identity) -> bool {
-        other.node == self.me.node
-            && other.address != self.me.address
-            && other.origin != self.me.origin
-            && other.order() < self.me.order()
-    }
-
-    /// Another process answers under our NodeId: starts over under a fresh one.
-    pub fn take_fresh_id(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let old = self.me.node;
-        self.me.node = NodeId(self.chance.next_u64());
-        // A new instance: changing the identity of this one would declare the other process down.
-        self.swim = new_swim(&self.me, &mut self.chance);
-        self.timers.clear();
-        let known: Vec<Identity> = self.peers.values().map(|peer| peer.identity.clone()).collect();
-        self.peers.clear();
-        for identity in known {
-            self.rumours.insert(identity.node, Rumour { identity, tries: 0, next: now });
-        }
-        out.push(Effect::Event(Event::NodeIdTaken { old, new: self.me.node }));
-    }
-
     /// Every peer with its state, and whether `GET /peers` lists it.
     pub fn list(&self) -> Vec<Listed> {
         let suspects: Vec<NodeId> = self
@@ -422,7 +398,7 @@ impl Peers {
             .map(|member| member.id().node)
             .collect();
         let removed = self.am_removed();
-        let asked = self.asks.iter().filter(|ask| ask.until.is_some()).map(|ask| Listed {
+        let asked = self.asks.iter().filter(|ask| ask.is_registration()).map(|ask| Listed {
             address: ask.given.clone(),
             identity: None,
             state: PeerState::Joining,

@@ -31,8 +31,6 @@ impl Node {
         let envelope = self.envelope.clone();
         match envelope.open(bytes) {
             Ok(Datagram::Beacon(beacon)) => {
-                // Two alone would never find a third to tell them (rule 27).
-                let is_copy = self.peers.is_ours_elsewhere(&beacon.identity);
                 match self.discovery.hear(now, from, &beacon, self.peers.me()) {
                     Heard::Nothing => {}
                     Heard::Limited => self.totals.beacons_limited += 1,
@@ -60,9 +58,6 @@ impl Node {
                         let news = self.peers.answered(now, sequence, identity, totals, out);
                         self.tell_standings(now, &news, effects);
                     }
-                }
-                if is_copy {
-                    self.take_fresh_id(now, effects);
                 }
             }
             Ok(Datagram::Swim(packet)) => {
@@ -250,7 +245,7 @@ impl Node {
                 effects.journal.add_peer(identity);
             }
         }
-        if changes.contains(&Change::Outranked) {
+        if changes.contains(&Change::Outranked) || changes.contains(&Change::IdInUse) {
             self.take_fresh_id(now, effects);
         }
         if !changes.is_empty() {
@@ -292,6 +287,10 @@ impl Node {
 
     /// Another process answers under our NodeId.
     fn take_fresh_id(&mut self, now: Time, effects: &mut Effects) {
+        if self.peers.am_removed() {
+            // Nobody would find its removal under a fresh one.
+            return;
+        }
         // Those in their handshake, too: their other side has heard the old id.
         for link in self.links.all() {
             let goodbye = Goodbye::NotAMember;

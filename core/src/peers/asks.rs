@@ -1,4 +1,5 @@
-//! Addresses that are asked who is there: seeds, again and again, and what an operator registers.
+//! Addresses that are asked who is there: seeds, again and again, what an operator registers, and
+//! where another is said to live under our NodeId.
 
 use std::time::Duration;
 
@@ -28,10 +29,38 @@ pub(super) struct Ask {
     pub(super) given: String,
     pub(super) address: Address,
     pub(super) next: Time,
+    pub(super) reason: Reason,
     /// Sequence numbers of the last beacons that were sent there.
-    pub(super) sequences: [u64; 4],
-    /// A registration by hand ends here; a seed is asked for ever.
-    pub(super) until: Option<Time>,
+    sequences: [Option<u64>; 4],
+}
+
+/// Why an address is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// It is a seed: it is asked for ever.
+    Seed,
+    /// An operator registered it.
+    Registered { until: Time },
+    /// Someone is said to live there under our NodeId.
+    OurId { until: Time },
+}
+
+impl Ask {
+    pub(super) fn new(given: String, address: Address, reason: Reason, next: Time) -> Self {
+        Ask { given, address, next, reason, sequences: [None; 4] }
+    }
+
+    pub(super) fn is_registration(&self) -> bool {
+        matches!(self.reason, Reason::Registered { .. })
+    }
+
+    /// When it is given up.
+    fn until(&self) -> Option<Time> {
+        match self.reason {
+            Reason::Seed => None,
+            Reason::Registered { until } | Reason::OurId { until } => Some(until),
+        }
+    }
 }
 
 impl Peers {
@@ -40,7 +69,7 @@ impl Peers {
         let every = if self.swim.num_members() == 0 { ASK_EVERY } else { ASK_SEEDS_EVERY };
         let mut due = Vec::new();
         for ask in self.asks.iter_mut().filter(|ask| ask.next <= now) {
-            ask.next = now + if ask.until.is_some() { ASK_EVERY } else { every };
+            ask.next = now + if ask.reason == Reason::Seed { every } else { ASK_EVERY };
             due.push(ask.address.clone());
         }
         due
@@ -50,7 +79,7 @@ impl Peers {
     pub fn asked(&mut self, address: &Address, sequence: u64) {
         for ask in self.asks.iter_mut().filter(|ask| ask.address == *address) {
             ask.sequences.rotate_right(1);
-            ask.sequences[0] = sequence;
+            ask.sequences[0] = Some(sequence);
         }
     }
 
@@ -63,13 +92,14 @@ impl Peers {
         totals: &mut Totals,
         out: &mut Vec<Effect>,
     ) -> Vec<Standing> {
-        let registered = self
-            .asks
-            .iter()
-            .position(|ask| ask.until.is_some() && ask.sequences.contains(&sequence));
+        let is_asked = |ask: &Ask| ask.sequences.contains(&Some(sequence));
+        let asked = self.asks.iter().position(|ask| ask.reason != Reason::Seed && is_asked(ask));
         let mut lifted = Vec::new();
-        if let Some(at) = registered {
-            let ask = self.asks.swap_remove(at);
+        if let Some(ask) = asked.map(|at| self.asks.swap_remove(at)) {
+            if !ask.is_registration() {
+                self.judge_doubt(now, &identity);
+                return lifted;
+            }
             if self.aliases.len() < ASKS_MAX {
                 self.aliases.insert(ask.given, identity.node);
             }
@@ -116,16 +146,11 @@ impl Peers {
             out.push(Effect::Datagram { to: Destination::Address(name.address.clone()), bytes });
         }
         let is_asked =
-            self.asks.iter().any(|ask| ask.until.is_some() && ask.address == name.address);
+            self.asks.iter().any(|ask| ask.is_registration() && ask.address == name.address);
         if !is_asked && self.asks.len() < ASKS_MAX {
             out.push(Effect::Event(Event::PeerJoining(name.given.clone())));
-            self.asks.push(Ask {
-                given: name.given.clone(),
-                address: name.address.clone(),
-                next: now,
-                sequences: [0; 4],
-                until: Some(now + REGISTERED_PATIENCE),
-            });
+            let reason = Reason::Registered { until: now + REGISTERED_PATIENCE };
+            self.asks.push(Ask::new(name.given.clone(), name.address.clone(), reason, now));
         }
         self.flush(now, totals, out);
         lifted
@@ -133,8 +158,8 @@ impl Peers {
 
     pub(super) fn give_up_asks(&mut self, now: Time, out: &mut Vec<Effect>) {
         self.asks.retain(|ask| {
-            let is_over = ask.until.is_some_and(|until| until <= now);
-            if is_over {
+            let is_over = ask.until().is_some_and(|until| until <= now);
+            if is_over && ask.is_registration() {
                 out.push(Effect::Event(Event::PeerNeverAnswered(ask.given.clone())));
             }
             !is_over

@@ -25,7 +25,7 @@ impl Peers {
         if self.is_me(name) {
             return Vec::new();
         }
-        self.asks.retain(|ask| ask.until.is_none() || ask.address != name.address);
+        self.asks.retain(|ask| !ask.is_registration() || ask.address != name.address);
         let found: Vec<Identity> = self
             .found(name)
             .filter(|peer| !self.registry.is_removed(&peer.identity))

@@ -39,8 +39,11 @@ impl Peers {
         totals: &mut Totals,
         out: &mut Vec<Effect>,
     ) {
-        if identity.node == self.me.node || self.has_left {
+        if self.has_left {
             return;
+        }
+        if identity.node == self.me.node {
+            return self.meet_our_id(now, &identity, out);
         }
         if self.registry.is_removed(&identity) {
             let to = Destination::Address(identity.address.clone());

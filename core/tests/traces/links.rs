@@ -218,7 +218,8 @@ fn rule_27_a_node_returns_though_a_much_later_copy_of_it_had_its_id_for_a_moment
     let copy = Config { address, boot, seeds, discovery: false, chance: [44; 32], ..life };
     let copy = cluster.start(copy);
     cluster.run_until("one of the two has a fresh id", secs(15), |c| c.id_of(copy) != c.id_of(B));
-    cluster.run_until("B is listed again", secs(2), |c| c.lists(A, B) && c.lists(A, copy));
+    // It has come back in vain for three seconds, and waits up to five between two tries.
+    cluster.run_until("B is listed again", secs(6), |c| c.lists(A, B) && c.lists(A, copy));
     cluster.run_until("all three are linked", secs(10), Cluster::all_linked);
     cluster.run(secs(10));
     assert!(cluster.all_linked() && cluster.lists(A, B) && cluster.lists(A, copy), "and stay so");

@@ -11,6 +11,7 @@
 mod asking;
 mod catching_up;
 mod cluster;
+mod copies;
 mod deltas;
 mod links;
 mod membership;
