@@ -128,6 +128,16 @@ impl Links {
         self.links.keys().copied().collect()
     }
 
+    /// Links that a removal ends, in whatever state, each with what it is told.
+    pub(crate) fn barred(&self, peers: &Peers) -> Vec<(LinkId, Goodbye)> {
+        let barred = self.links.iter().filter(|(_, state)| match (&state.peer, state.dialed) {
+            (Some(peer), _) => peers.bars(peer),
+            (None, Some(node)) => peers.bars_node(node),
+            (None, None) => peers.am_removed(),
+        });
+        barred.map(|(link, state)| (*link, state.barred_by(peers))).collect()
+    }
+
     /// Whose an established link is.
     pub(crate) fn peer_of(&self, link: LinkId) -> Option<&Identity> {
         self.links.get(&link).filter(|l| l.phase == Phase::Established)?.peer.as_ref()
@@ -346,6 +356,17 @@ impl Links {
 }
 
 impl Link {
+    /// What the other side is told when a removal ends the link. Records are told to members only.
+    fn barred_by(&self, peers: &Peers) -> Goodbye {
+        let is_proved = !matches!(self.phase, Phase::Hello | Phase::Proof);
+        match &self.peer {
+            Some(peer) if is_proved && !peers.am_removed() => {
+                Goodbye::Removed(peers.standings_of(peer))
+            }
+            _ => Goodbye::NotAMember,
+        }
+    }
+
     /// When it is time for a sign of life.
     fn next_sign(&self) -> Time {
         let is_known = self.round_trips.are_enough();

@@ -26,7 +26,7 @@ use crate::codec::{DATAGRAM_BYTES_MAX, ENVELOPE_BYTES, Envelope};
 use crate::effects::{Destination, Effect, PeerName};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::limit::RateLimit;
-use crate::registry::{Registry, Standing};
+use crate::registry::Registry;
 use crate::status::{PeerState, Totals};
 use crate::swim_packet;
 use crate::time::Time;
@@ -73,8 +73,8 @@ type Swim = Foca<Identity, PostcardCodec, ChaCha8Rng, foca::NoCustomBroadcast>;
 pub enum Change {
     /// It answers.
     Up(NodeId),
-    /// It was removed; any link to it must end.
-    Removed(NodeId, Vec<Standing>),
+    /// Somebody was removed, perhaps this node: see [`Peers::bars`].
+    Removal,
     /// Others know a life of this node's id that none of ours can follow.
     Outranked,
     /// Another process answers under this node's id.

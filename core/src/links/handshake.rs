@@ -20,8 +20,6 @@ use crate::auth::{PROOF_BYTES, Role, Secret};
 use crate::codec::{Goodbye, Hello, Message, PROTOCOL_VERSIONS};
 use crate::effects::{Effect, Event, LinkEnd, LinkId};
 use crate::identity::{Identity, NodeId};
-use crate::peers::Peers;
-use crate::registry::{Key, Standing};
 
 /// How long a link may take to give a sign of life when another process claims its NodeId.
 const CHALLENGE_MAX: Duration = Duration::from_secs(1);
@@ -82,7 +80,7 @@ impl Links {
         let Some(peer) = state.peer.clone() else { return Outcome::None };
         // Only now is it known that the hello was not forged, so only now is it believed.
         if cx.peers.registry().is_removed(&peer) {
-            let standings = standings(cx.peers, &peer);
+            let standings = cx.peers.standings_of(&peer);
             return self.leave(link, Goodbye::Removed(standings), cx);
         }
         let rival = self.by_peer.get(&peer.node).copied().filter(|rival| *rival != link);
@@ -148,6 +146,9 @@ impl Links {
 
     /// The other side is who it says: goes on to the next step.
     fn admit(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
+        if let Some(refused) = self.refuse_barred(link, cx) {
+            return refused;
+        }
         let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
         match state.role {
             Role::Dialer => {
@@ -163,7 +164,18 @@ impl Links {
         }
     }
 
+    /// A link waits for long at the door, or for its welcome, and a removal may have come meanwhile.
+    fn refuse_barred(&mut self, link: LinkId, cx: &mut Context<'_>) -> Option<Outcome> {
+        let state = self.links.get(&link)?;
+        let is_barred = state.peer.as_ref().is_some_and(|peer| cx.peers.bars(peer));
+        let goodbye = is_barred.then(|| state.barred_by(cx.peers))?;
+        Some(self.leave(link, goodbye, cx))
+    }
+
     fn establish(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
+        if let Some(refused) = self.refuse_barred(link, cx) {
+            return refused;
+        }
         let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
         let Some(peer) = state.peer.clone() else { return Outcome::None };
         state.phase = Phase::Established;
@@ -251,11 +263,4 @@ fn refusal(hello: &Hello<'_>, cx: &Context<'_>) -> Option<Goodbye> {
     } else {
         None
     }
-}
-
-fn standings(peers: &Peers, identity: &Identity) -> Vec<Standing> {
-    vec![
-        peers.registry().of(&Key::Node(identity.node)),
-        peers.registry().of(&Key::Address(identity.address.clone())),
-    ]
 }

@@ -231,18 +231,17 @@ impl Node {
     pub(super) fn settle_changes(&mut self, now: Time, effects: &mut Effects) -> bool {
         let changes = self.peers.take_changes();
         for change in &changes {
-            if let Change::Removed(node, standings) = change
-                && let Some(link) = self.links.to_peer(*node)
-            {
-                let goodbye = Goodbye::Removed(standings.clone());
-                let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
-                self.settle(now, outcome, effects);
-            }
             if let Change::Up(node) = change
                 && self.is_kept
                 && let Some(identity) = self.peers.up_member(*node)
             {
                 effects.journal.add_peer(identity);
+            }
+        }
+        if changes.contains(&Change::Removal) {
+            for (link, goodbye) in self.links.barred(&self.peers) {
+                let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
+                self.settle(now, outcome, effects);
             }
         }
         if changes.contains(&Change::Outranked) || changes.contains(&Change::IdInUse) {

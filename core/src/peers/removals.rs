@@ -5,7 +5,7 @@
 use super::{Change, Peers};
 use crate::codec::Datagram;
 use crate::effects::{Destination, Effect, Event, PeerName};
-use crate::identity::Identity;
+use crate::identity::{Identity, NodeId};
 use crate::registry::{Key, Standing};
 use crate::status::Totals;
 use crate::time::Time;
@@ -80,21 +80,33 @@ impl Peers {
             .map(|peer| (peer.identity.clone(), peer.is_up))
             .collect();
         for (identity, is_up) in removed {
-            let standings = self.standings_of(&identity);
             if is_up {
-                out.push(Effect::Event(Event::PeerRemoved(standings[0].clone())));
+                let standing = self.registry.of(&Key::Node(identity.node));
+                out.push(Effect::Event(Event::PeerRemoved(standing)));
                 let to = Destination::Address(identity.address.clone());
                 self.notify(now, &identity, to, out);
-                self.declare_down(identity.clone());
+                self.declare_down(identity);
             }
-            // A link outlives its peer's being down, so one may stand to a peer that was not up.
-            self.changes.push(Change::Removed(identity.node, standings));
         }
+        // A link outlives its peer's being down, so one may stand to a peer that was not up.
+        self.changes.push(Change::Removal);
         self.rumours.retain(|_, rumour| !self.registry.is_removed(&rumour.identity));
         self.flush(now, totals, out);
     }
 
-    fn standings_of(&self, identity: &Identity) -> Vec<Standing> {
+    /// Whether no link to this identity may stand: it is removed, or we are.
+    pub(crate) fn bars(&self, identity: &Identity) -> bool {
+        self.am_removed() || self.registry.is_removed(identity)
+    }
+
+    /// The same for a node of which no more is known than its id.
+    pub(crate) fn bars_node(&self, node: NodeId) -> bool {
+        let known = self.peers.get(&node);
+        self.am_removed() || known.is_some_and(|peer| self.registry.is_removed(&peer.identity))
+    }
+
+    /// The records of a node and of its address.
+    pub(crate) fn standings_of(&self, identity: &Identity) -> Vec<Standing> {
         vec![
             self.registry.of(&Key::Node(identity.node)),
             self.registry.of(&Key::Address(identity.address.clone())),

@@ -1,14 +1,17 @@
 //! Rule 25: removed stays removed, until someone registers it again.
 
+use bytes::Bytes;
 use quipu_core::auth::PROOF_BYTES;
-use quipu_core::codec::{self, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
+use quipu_core::codec::{self, Datagram, Envelope, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
 use quipu_core::effects::Event;
 use quipu_core::identity::{Address, NodeId};
 use quipu_core::node::Config;
-use quipu_core::registry::Key;
+use quipu_core::registry::{Key, Standing};
 use quipu_core::status::PeerState;
+use quipu_core::time::Time;
 
 use crate::cluster::{A, B, C, Cluster, config, ms, next_life, secs};
+use crate::network::Place;
 
 const ADDRESS_C: &str = "10.0.0.3:8088";
 
@@ -275,4 +278,119 @@ fn removing_an_unknown_peer_or_oneself_changes_nothing() {
     assert!(cluster.all_linked());
     let joiner = cluster.start(config(3));
     cluster.run_until("a joiner is let in", secs(3), |c| c.are_linked(A, joiner));
+}
+
+/// `A restarts; B and C hold its link at the door while they ask the old one for a sign of life; B
+/// removes A.` Both let it in when the old link had been silent for long enough, and it stayed.
+#[test]
+fn a_link_that_is_held_at_the_door_is_not_let_in_once_its_peer_is_removed() {
+    let mut cluster = Cluster::of(3);
+    cluster.vanish(A);
+    cluster.run(ms(100));
+    let life = next_life(cluster.config_of(A));
+    cluster.restart(A, life);
+    cluster.run(ms(500));
+    let began = cluster.now();
+    cluster.remove(B, "10.0.0.1:8088");
+    cluster.run(secs(5));
+    cluster.add(A, "x", 7);
+    cluster.run(secs(30));
+    for place in [B, C] {
+        let is_up = |event: &Event| matches!(event, Event::LinkUp { .. });
+        assert!(!cluster.told(began, place, is_up) && cluster.connections(place, A) == 0);
+        assert_eq!(cluster.value(place, "x"), 0);
+    }
+}
+
+/// Two nodes of which A has dialed B, and B's welcome is on its way.
+fn before_the_welcome() -> Cluster {
+    let mut cluster = Cluster::new();
+    for place in [A, B] {
+        cluster.start(config(place));
+    }
+    let is_proved = |c: &Cluster| {
+        c.frames(Time::ZERO, A, B).any(|sent| matches!(sent.message(), Message::Proof(_)))
+    };
+    cluster.run_until("A has proved itself", secs(3), is_proved);
+    cluster.hold_frames(B, A);
+    cluster.run(ms(1));
+    assert!(cluster.link(A, B).is_none() && cluster.link(B, A).is_some());
+    cluster
+}
+
+#[test]
+fn a_link_that_waits_for_its_welcome_does_not_stand_once_its_peer_is_removed() {
+    let mut cluster = before_the_welcome();
+    let began = cluster.now();
+    // B cannot be told.
+    cluster.lose_datagrams(usize::MAX);
+    cluster.remove(A, "10.0.0.2:8088");
+    cluster.release_frames(B, A);
+    cluster.run(secs(10));
+    assert!(!cluster.told(began, A, |event| matches!(event, Event::LinkUp { .. })));
+    assert_eq!(cluster.connections(A, B), 0);
+}
+
+#[test]
+fn a_link_that_waits_for_its_welcome_does_not_stand_once_its_dialer_knows_of_its_own_removal() {
+    let mut cluster = before_the_welcome();
+    let began = cluster.now();
+    cluster.inject_datagram("10.0.0.2:8088".parse().unwrap(), A, removal_of(&cluster, A));
+    cluster.run(ms(1));
+    cluster.release_frames(B, A);
+    cluster.run(secs(10));
+    assert!(!cluster.told(began, A, |event| matches!(event, Event::LinkUp { .. })));
+    assert_eq!(cluster.connections(A, B), 0);
+}
+
+/// What the others tell a removed node.
+fn removal_of(cluster: &Cluster, place: Place) -> Bytes {
+    let identity = cluster.node(place).status(cluster.now()).identity;
+    let keys = [Key::Node(identity.node), Key::Address(identity.address)];
+    let standings = keys.map(|key| Standing { key, removed: 7, registered: 0 });
+    Envelope::new("traces", None).seal(&Datagram::Standing(standings.to_vec()))
+}
+
+/// `C hears of its removal, and B does not for long.` C kept its link to B, and counted with it.
+#[test]
+fn a_node_that_learns_of_its_own_removal_ends_its_links_itself() {
+    let mut cluster = Cluster::of(3);
+    for other in [A, B] {
+        cluster.hold_frames(other, C);
+    }
+    cluster.inject_datagram("10.0.0.1:8088".parse().unwrap(), C, removal_of(&cluster, C));
+    let began = cluster.now();
+    cluster.run(ms(1));
+    let ended = cluster.count_told(began, C, |event| matches!(event, Event::LinkDown { .. }));
+    assert_eq!(ended, 2);
+    cluster.add(C, "x", 5);
+    for other in [A, B] {
+        cluster.release_frames(other, C);
+    }
+    assert_stays_out(&mut cluster);
+    assert_eq!((cluster.value(A, "x"), cluster.value(B, "x")), (0, 0));
+}
+
+/// `Somebody who says to be C has begun a link, and C is removed.` It need not prove itself first.
+#[test]
+fn a_link_whose_other_side_has_not_proved_itself_ends_with_the_removal_of_whom_it_says_to_be() {
+    let mut cluster = Cluster::of(3);
+    let identity = cluster.node(C).status(cluster.now()).identity;
+    let stranger = cluster.call_as_stranger(A);
+    let hello = Message::Hello(Hello {
+        versions: PROTOCOL_VERSIONS,
+        cluster: "traces",
+        identity,
+        nonce: [3; 16],
+        has_secret: false,
+    });
+    cluster.say(stranger, codec::encode(&hello));
+    cluster.run(ms(1));
+    assert!(!cluster.heard(stranger).is_closed);
+    cluster.remove(A, ADDRESS_C);
+    cluster.run(ms(1));
+    let heard = cluster.heard(stranger);
+    assert!(heard.is_closed);
+    let last = codec::decode(heard.frames.last().unwrap()).unwrap();
+    assert_eq!(last, Message::Goodbye(Goodbye::NotAMember), "records are told to members only");
 }
