@@ -21,7 +21,8 @@ use crate::delta::{Delta, Entry};
 use crate::fingerprint;
 use crate::identity::{Identity, NodeId, OriginId, Version};
 use crate::name::{self, NameError};
-use crate::registry::Standing;
+use crate::registry::comparison::PARTS_ASKED_MAX;
+use crate::registry::{PARTS, Standing};
 use crate::scan::Want;
 
 /// Longest frame on a link, in bytes: large enough that a catch-up of millions of slots is not
@@ -45,7 +46,9 @@ pub const CLUSTER_BYTES_MAX: usize = 64;
 const CALL_BYTES: usize = 512;
 
 /// The versions of the link protocol that this release speaks. It talks to the release before it.
-pub const PROTOCOL_VERSIONS: (u16, u16) = (1, 1);
+///
+/// Version 2 compares records of removals by hashes. Both sides speak the highest that both know.
+pub const PROTOCOL_VERSIONS: (u16, u16) = (1, 2);
 
 const MAGIC: [u8; 3] = *b"QPU";
 const DATAGRAM_VERSION: u8 = 1;
@@ -267,9 +270,16 @@ pub enum Message<'a> {
     Ping,
     /// A sign of life.
     Pong,
+    /// A hash of each of the [`PARTS`] of the sender's records of removals; none if it has no record.
+    MembershipHashes(Vec<u64>),
+    /// Asks for the records of these parts; answered by [`Message::Membership`], as often as it
+    /// takes, and [`Message::MembershipTold`].
+    MembershipAsk(Vec<u8>),
+    /// All records that were asked for have been told.
+    MembershipTold,
 }
 
-const KINDS: u8 = 14;
+const KINDS: u8 = 17;
 
 /// Writes one frame.
 pub fn encode(message: &Message<'_>) -> Bytes {
@@ -318,6 +328,12 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
             if rows.iter().any(|row| row.version >= VERSION_MAX) {
                 return Err(malformed("digest", "a version beyond 2^63"));
             }
+        }
+        Message::MembershipHashes(hashes) if !hashes.is_empty() && hashes.len() != PARTS => {
+            return Err(malformed("hashes", "not one for each of 256 parts"));
+        }
+        Message::MembershipAsk(parts) if parts.len() > PARTS_ASKED_MAX => {
+            return Err(malformed("ask", "more than 16 parts"));
         }
         Message::Confirm(version) if *version >= VERSION_MAX => {
             return Err(malformed("confirm", "a version beyond 2^63"));

@@ -15,7 +15,7 @@ use crate::codec::Foreign;
 use crate::counter::Slot;
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::name::CounterName;
-use crate::registry::Standing;
+use crate::registry::{PeersRefusal, Standing};
 use crate::storage::records::Records;
 
 /// The caller's name for a connection that carries a link. Never reused by the caller.
@@ -163,7 +163,7 @@ pub enum Query {
     IgnoreChanges,
 }
 
-/// The answer to a [`Query`], or to [`Input::Await`].
+/// The answer to a [`Query`], to [`Input::Await`], or to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// How many counters there are.
@@ -190,6 +190,8 @@ pub enum Answer {
     Confirmed(usize),
     /// The same as of now: too many wait already.
     TooManyWait(usize),
+    /// A peer was registered or removed, or why not.
+    Peers(Result<(), PeersRefusal>),
     /// Counters that have changed.
     Changes {
         /// Each once, with its value when this was read; at most
@@ -243,16 +245,16 @@ pub enum Input {
         /// How long to wait; `None` waits for as long as it takes.
         patience: Option<Duration>,
     },
-    /// A client asks to take a peer in (again). Answered by a reply without results.
+    /// An operator asks to take a peer in (again). Answered by [`Answer::Peers`].
     Register {
-        /// Names the reply.
+        /// Names the answer.
         token: Token,
         /// Whom.
         peer: PeerName,
     },
-    /// A client asks to remove a peer from the cluster. Answered by a reply without results.
+    /// An operator asks to remove a peer from the cluster. Answered by [`Answer::Peers`].
     Remove {
-        /// Names the reply.
+        /// Names the answer.
         token: Token,
         /// Whom.
         peer: PeerName,

@@ -14,6 +14,7 @@ use crate::identity::{OriginId, Version};
 const NAME_KEY: (u64, u64) = (0x7175_6970_752d_6e61, 0x6d65_2d76_3100_0001);
 const ROW_KEY: (u64, u64) = (0x7175_6970_752d_726f, 0x772d_7631_0000_0001);
 const SLOT_KEY: (u64, u64) = (0x7175_6970_752d_736c, 0x6f74_2d76_3100_0001);
+const RECORD_KEY: (u64, u64) = (0x7175_6970_752d_7265, 0x636f_7264_2d76_3101);
 
 /// A counter's name as it enters the fingerprints of its slots.
 pub(crate) fn of_name(name: &str) -> u64 {
@@ -31,6 +32,16 @@ pub(crate) fn of_slot(name_hash: u64, slot: &Slot) -> u64 {
 /// A digest's row, as it enters the hash of the whole digest.
 pub(crate) fn of_row(origin: OriginId, version: Version, fingerprint: u64) -> u64 {
     of_numbers(ROW_KEY, [origin.0, version, fingerprint])
+}
+
+/// What a record of a removal is about, as it enters the hash of the records.
+pub(crate) fn of_record_key(bytes: &[u8]) -> u64 {
+    SipHasher13::new_with_keys(RECORD_KEY.0, RECORD_KEY.1).hash(bytes)
+}
+
+/// A record's summand.
+pub(crate) fn of_record(key_hash: u64, removed: u64, registered: u64) -> u64 {
+    of_numbers(RECORD_KEY, [key_hash, removed, registered])
 }
 
 /// In one piece: this runs twice for every slot that changes, and number by number takes more than

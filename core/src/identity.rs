@@ -235,6 +235,13 @@ impl fmt::Debug for Address {
     }
 }
 
+/// Epochs of identities beyond this are nobody's: as milliseconds of a wall clock they end in the
+/// year 10889. Whoever came with a larger one could never be removed.
+pub const EPOCH_MAX: u64 = 1 << 48;
+
+/// Boots beyond this are nobody's, for the same reason: no later start could follow one.
+pub const BOOT_MAX: u64 = 1 << 48;
+
 /// What a node is known by among the members: its id, where it answers, and which of its lives
 /// this is.
 ///
@@ -254,6 +261,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Whether its numbers can be anyone's.
+    pub(crate) fn is_sane(&self) -> bool {
+        self.epoch <= EPOCH_MAX && self.boot <= BOOT_MAX
+    }
+
     /// The order in which identities of one node follow each other.
     pub fn order(&self) -> (u64, u64, OriginId) {
         (self.epoch, self.boot, self.origin)

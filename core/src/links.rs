@@ -66,6 +66,8 @@ pub(crate) struct Link {
     phase: Phase,
     dialed: Option<NodeId>,
     peer: Option<Identity>,
+    /// The highest protocol version that both sides speak.
+    version: u16,
     our_hello: Bytes,
     their_hello: Bytes,
     opened: Time,
@@ -143,6 +145,11 @@ impl Links {
         self.links.get(&link).filter(|l| l.phase == Phase::Established)?.peer.as_ref()
     }
 
+    /// The protocol version that is spoken on a link.
+    pub(crate) fn version(&self, link: LinkId) -> u16 {
+        self.links.get(&link).map_or(PROTOCOL_VERSIONS.0, |state| state.version)
+    }
+
     /// When [`Links::tick`] has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let links = self.links.values().map(|link| match link.phase {
@@ -184,6 +191,7 @@ impl Links {
                 phase: Phase::Hello,
                 dialed,
                 peer: None,
+                version: PROTOCOL_VERSIONS.0,
                 our_hello,
                 their_hello: Bytes::new(),
                 opened: cx.now,

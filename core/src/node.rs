@@ -17,6 +17,7 @@
 //! ```
 
 mod messages;
+mod records;
 mod requests;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ use crate::limit::RateLimit;
 use crate::links::{Context, Links};
 use crate::order::Order;
 use crate::peers::Peers;
+use crate::registry::comparison::Comparison;
 use crate::replication::Replication;
 use crate::status::{PeerStatus, Status, Totals};
 use crate::storage::record::Start;
@@ -94,6 +96,7 @@ pub struct Node {
     peers: Peers,
     links: Links,
     replication: Replication,
+    comparison: Comparison,
     totals: Totals,
     /// When the first change came that no call of `close_batch` has followed.
     opened: Option<Time>,
@@ -174,6 +177,7 @@ impl Node {
             peers,
             links: Links::default(),
             replication: Replication::default(),
+            comparison: Comparison::default(),
             totals: Totals::default(),
             opened: None,
             closed: Vec::new(),
@@ -207,14 +211,12 @@ impl Node {
             Input::Register { token, peer } => {
                 let out = &mut effects.at_once;
                 let news = self.peers.register(now, &peer, &mut self.totals, out);
-                self.tell_standings(now, &news, effects);
-                effects.after_sync.push(Effect::Reply { token, results: Vec::new(), version: 0 });
+                self.answer_operator(now, token, news, effects);
             }
             Input::Remove { token, peer } => {
                 let out = &mut effects.at_once;
                 let news = self.peers.remove(now, &peer, &mut self.totals, out);
-                self.tell_standings(now, &news, effects);
-                effects.after_sync.push(Effect::Reply { token, results: Vec::new(), version: 0 });
+                self.answer_operator(now, token, news, effects);
             }
             Input::Datagram { from, bytes } => self.datagram(now, from, &bytes, effects),
             Input::LinkOpened { link, dialed } => {
@@ -277,6 +279,7 @@ impl Node {
             self.discovery.next_deadline(),
             self.links.next_deadline(),
             self.replication.next_deadline(),
+            self.comparison.next_deadline(),
             parked,
             self.order.has_work().then_some(Time::ZERO),
             self.awaiting.iter().filter_map(|awaiting| awaiting.until).min(),
@@ -363,6 +366,9 @@ impl Node {
         if self.replication.next_deadline().is_some_and(|at| at <= now) {
             self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
             self.replication.tick(now, &self.counters, &mut self.totals, effects);
+        }
+        if self.comparison.next_deadline().is_some_and(|at| at <= now) {
+            self.compare(now, effects);
         }
         if !self.parked.is_empty() {
             self.retry_parked(now, effects);

@@ -14,7 +14,7 @@ mod own_id;
 mod removals;
 mod rumours;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
@@ -128,9 +128,11 @@ pub struct Peers {
     /// Starts that were told to be joining: who calls for long and never answers is told of once.
     joining: BTreeSet<OriginId>,
     asks: Vec<Ask>,
-    /// Names under which peers were registered.
-    aliases: BTreeMap<String, NodeId>,
+    /// Names under which peers were registered, the latest last.
+    aliases: VecDeque<(String, NodeId)>,
     registry: Registry,
+    /// A time, and what a wall clock showed then, in milliseconds.
+    clock: (Time, u64),
     next_announce: Time,
     rejoin: Option<Time>,
     rejoin_wait: Duration,
@@ -166,6 +168,7 @@ impl Peers {
             .map(|seed| Ask::new(seed.as_str().to_owned(), seed.clone(), Reason::Seed, now))
             .collect();
         let swim = new_swim(&me, &mut chance);
+        let boot_ms = me.boot;
         Peers {
             me,
             envelope,
@@ -178,8 +181,9 @@ impl Peers {
             rumours: BTreeMap::new(),
             joining: BTreeSet::new(),
             asks,
-            aliases: BTreeMap::new(),
+            aliases: VecDeque::new(),
             registry: Registry::default(),
+            clock: (now, boot_ms),
             next_announce: now,
             rejoin: None,
             rejoin_wait: REJOIN_MIN,
@@ -206,7 +210,9 @@ impl Peers {
             self.me.epoch = epoch;
             self.swim = new_swim(&self.me, &mut self.chance);
         }
-        for identity in known.filter(|known| known.node != self.me.node) {
+        // An earlier release may have kept numbers that are nobody's.
+        let known = known.filter(|known| known.node != self.me.node && known.is_sane());
+        for identity in known {
             let is_superseded = identity.address == self.me.address;
             let peer = Peer {
                 identity,
@@ -440,7 +446,8 @@ impl Peers {
     }
 
     fn found<'a>(&'a self, name: &'a PeerName) -> impl Iterator<Item = &'a Peer> {
-        let alias = self.aliases.get(&name.given).copied();
+        let alias = self.aliases.iter().find(|(given, _)| *given == name.given);
+        let alias = alias.map(|(_, node)| *node);
         self.peers.values().filter(move |peer| {
             let address = &peer.identity.address;
             *address == name.address

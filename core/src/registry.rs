@@ -6,20 +6,47 @@
 //! them by maximum, number by number, and whoever holds the merged records can tell who is out:
 //! those whose last removal is later than their last registration.
 //!
+//! An epoch is the time by the clock of the node that wrote it, or one more than the largest that
+//! this node knows of, whichever is greater. So the later word of two wins though the nodes that took
+//! them had not heard of each other, as far as their clocks agree; and records have an age.
+//!
+//! The record of a node stays for good: it alone tells who is out. Of addresses only the
+//! [`ADDRESSES_MAX`] of the latest epochs are kept; what answers at one that was removed so long ago
+//! is another machine's by now. Every holder lets go by that same rule, so that none comes back
+//! by merging, whatever the order.
+//!
 //! Rejected: a removal as a mere "down" in the membership protocol. It is undone by the next
-//! beacon, which is how the original system's removed peers came back.
+//! beacon, which is how the original system's removed peers came back. Forgetting nodes as well: a
+//! stranger without a secret could push out the records of all whom operators removed.
 
-use std::collections::BTreeMap;
+pub(crate) mod comparison;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Address, Identity, NodeId};
+use crate::fingerprint;
+use crate::identity::{Address, EPOCH_MAX, Identity, NodeId};
 
-/// How many nodes and addresses may have records. Records are written by operators' commands
-/// only, two for each; at some 100 bytes each this bounds the table to half a megabyte and a
-/// hello's records to one frame.
-pub const RECORDS_MAX: usize = 4096;
+/// How many nodes operators can remove: nine every day for ten years. A node's record takes some 50
+/// bytes of memory, and 17 on the wire and on the disk.
+pub const REMOVALS_MAX: usize = 32_768;
+
+/// How many nodes have records. Nodes that cannot reach each other may each come to
+/// [`REMOVALS_MAX`] with others, and all of that must count once they meet.
+const NODES_MAX: usize = 2 * REMOVALS_MAX;
+
+/// How many addresses have records; those of the latest epochs. Some 200 bytes of memory each.
+pub const ADDRESSES_MAX: usize = 32_768;
+
+/// Epochs of records beyond this are nobody's. Far above those of identities, so that whoever comes
+/// with the largest epoch that an identity may have can still be removed, and registered again.
+pub const RECORD_EPOCH_MAX: u64 = 1 << 62;
+
+/// Two tables are compared by the hashes of so many parts. In the largest one a part holds some
+/// 400 records, or 8 KiB.
+pub const PARTS: usize = 256;
 
 /// What a record is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,43 +73,162 @@ impl Standing {
     pub fn is_removed(&self) -> bool {
         self.removed > self.registered
     }
+
+    /// Whether its epochs can be anyone's.
+    pub(crate) fn is_sane(&self) -> bool {
+        self.removed.max(self.registered) <= RECORD_EPOCH_MAX
+    }
+}
+
+/// Why a peer was not registered or removed; nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeersRefusal {
+    /// As many nodes as may be have been removed.
+    #[error("too many removals: the cluster keeps records of {0} nodes, as many as it can")]
+    TooManyRemovals(usize),
+    /// No removal can come after what is known of the peer: somebody wrote the last epoch.
+    #[error("the epochs of this peer are used up: no removal can follow its registration")]
+    EpochsUsedUp,
+    /// Too many addresses are being asked already; each is for five seconds at most.
+    #[error("{0} registered addresses are being asked already, as many as can be at one time")]
+    TooManyAsked(usize),
+}
+
+/// The epochs of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Epochs {
+    removed: u64,
+    registered: u64,
+}
+
+impl Epochs {
+    fn merged(self, other: Epochs) -> Epochs {
+        Epochs {
+            removed: self.removed.max(other.removed),
+            registered: self.registered.max(other.registered),
+        }
+    }
+
+    fn last(self) -> u64 {
+        self.removed.max(self.registered)
+    }
+
+    fn of(self, key: Key) -> Standing {
+        Standing { key, removed: self.removed, registered: self.registered }
+    }
 }
 
 /// All records, merged by maximum.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Registry {
-    records: BTreeMap<Key, (u64, u64)>,
+    nodes: BTreeMap<NodeId, Epochs>,
+    addresses: BTreeMap<Address, Epochs>,
+    /// The addresses, those of the earliest last epoch first.
+    by_age: BTreeSet<(u64, Address)>,
+    hashes: [u64; PARTS],
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    removals: usize,
+    nodes: usize,
+    addresses: usize,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let (removals, nodes, addresses) = (REMOVALS_MAX, NODES_MAX, ADDRESSES_MAX);
+        Registry::within(Limits { removals, nodes, addresses })
+    }
 }
 
 impl Registry {
+    fn within(limits: Limits) -> Self {
+        Registry {
+            nodes: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            by_age: BTreeSet::new(),
+            hashes: [0; PARTS],
+            limits,
+        }
+    }
+
     /// Merges a record; tells whether it said anything new.
     ///
-    /// When the table is full a record for a new key is dropped: it is the operator's 2049th
-    /// removal, and the membership protocol still holds the peer for down.
+    /// Epochs beyond [`RECORD_EPOCH_MAX`], of which an earlier release may have written some to the
+    /// disk, count as that. A new record for which there is no room says nothing.
     pub fn merge(&mut self, record: &Standing) -> bool {
-        if !self.records.contains_key(&record.key) && self.records.len() >= RECORDS_MAX {
+        let said = Epochs {
+            removed: record.removed.min(RECORD_EPOCH_MAX),
+            registered: record.registered.min(RECORD_EPOCH_MAX),
+        };
+        let known = self.epochs_of(&record.key);
+        let merged = known.merged(said);
+        if merged == known || !self.has_room_for(&record.key, merged) {
             return false;
         }
-        let (removed, registered) = self.records.entry(record.key.clone()).or_default();
-        let grew = record.removed > *removed || record.registered > *registered;
-        *removed = record.removed.max(*removed);
-        *registered = record.registered.max(*registered);
-        grew
+        self.forget(&record.key);
+        self.add_hash(&record.key, merged);
+        match &record.key {
+            Key::Node(node) => {
+                self.nodes.insert(*node, merged);
+            }
+            Key::Address(address) => {
+                self.addresses.insert(address.clone(), merged);
+                self.by_age.insert((merged.last(), address.clone()));
+                self.forget_oldest_address();
+            }
+        }
+        true
     }
 
-    /// Removes a node and its address: the records that say so, to be journaled and told.
-    pub fn remove(&mut self, node: NodeId, address: &Address) -> Vec<Standing> {
-        let epoch = self.epochs(node, address).max() + 1;
-        self.write(&[Key::Node(node), Key::Address(address.clone())], |standing| {
-            standing.removed = epoch;
-        })
+    /// Removes nodes and their addresses: the records that say so, to be journaled and told.
+    ///
+    /// # Errors
+    /// [`PeersRefusal::TooManyRemovals`], [`PeersRefusal::EpochsUsedUp`]; nothing has changed then.
+    pub fn remove(
+        &mut self,
+        identities: &[Identity],
+        clock_ms: u64,
+    ) -> Result<Vec<Standing>, PeersRefusal> {
+        let is_new = |identity: &&Identity| !self.nodes.contains_key(&identity.node);
+        let new = identities.iter().filter(is_new).count();
+        if new > 0 && self.nodes.len() + new > self.limits.removals {
+            return Err(PeersRefusal::TooManyRemovals(self.limits.removals));
+        }
+        let mut records = Vec::new();
+        for identity in identities {
+            // Its own epoch counts as well: where it was registered, this node may not have heard of.
+            let last = self.epochs(identity.node, &identity.address).last().max(identity.epoch);
+            let removed = clock_ms.min(EPOCH_MAX).max(last.saturating_add(1));
+            if removed > RECORD_EPOCH_MAX {
+                return Err(PeersRefusal::EpochsUsedUp);
+            }
+            for key in [Key::Node(identity.node), Key::Address(identity.address.clone())] {
+                records.push(Standing { removed, ..self.of(&key) });
+            }
+        }
+        for record in &records {
+            self.merge(record);
+        }
+        Ok(records)
     }
 
-    /// Lifts the removal of these keys, if there is one: the records that say so.
-    pub fn register(&mut self, keys: &[Key]) -> Vec<Standing> {
-        let removed = keys.iter().map(|key| self.of(key).removed).max().unwrap_or(0);
-        let keys: Vec<Key> = keys.iter().filter(|key| self.of(key).is_removed()).cloned().collect();
-        self.write(&keys, |standing| standing.registered = removed + 1)
+    /// Lifts the removal of these keys, if there is one: the records that say so. `seen` is the
+    /// largest epoch under which those whom it concerns have been seen.
+    pub fn register(&mut self, keys: &[Key], seen: u64, clock_ms: u64) -> Vec<Standing> {
+        let removed = keys.iter().map(|key| self.epochs_of(key).removed).max().unwrap_or(0);
+        // As late as the removal is late enough, if there is nothing later.
+        let registered = clock_ms.min(EPOCH_MAX).max(removed.max(seen).saturating_add(1));
+        let registered = registered.min(RECORD_EPOCH_MAX);
+        let lifted = keys.iter().map(|key| self.of(key)).filter(Standing::is_removed);
+        let lifted: Vec<Standing> =
+            lifted.map(|record| Standing { registered, ..record }).collect();
+        for record in &lifted {
+            self.merge(record);
+        }
+        lifted
     }
 
     /// Whether a node must not be talked to.
@@ -91,56 +237,102 @@ impl Registry {
         epochs.removed > epochs.registered.max(identity.epoch)
     }
 
-    /// The epoch that lifted the last removal of a node; 0 if there was none.
+    /// The epoch of the identity of a node whose removal was lifted; 0 if it never was.
     pub fn epoch_of(&self, node: NodeId, address: &Address) -> u64 {
-        self.epochs(node, address).registered
+        self.epochs(node, address).registered.min(EPOCH_MAX)
     }
 
     /// The record of one key; zeros if there is none.
     pub fn of(&self, key: &Key) -> Standing {
-        let (removed, registered) = self.records.get(key).copied().unwrap_or_default();
-        Standing { key: key.clone(), removed, registered }
+        self.epochs_of(key).of(key.clone())
     }
 
     /// Every record.
     pub fn records(&self) -> impl Iterator<Item = Standing> + '_ {
-        self.records.iter().map(|(key, &(removed, registered))| Standing {
-            key: key.clone(),
-            removed,
-            registered,
-        })
+        let nodes = self.nodes.iter().map(|(node, epochs)| epochs.of(Key::Node(*node)));
+        let of_address =
+            |(address, epochs): (&Address, &Epochs)| epochs.of(Key::Address(address.clone()));
+        nodes.chain(self.addresses.iter().map(of_address))
     }
 
-    fn write(&mut self, keys: &[Key], change: impl Fn(&mut Standing)) -> Vec<Standing> {
-        keys.iter()
-            .map(|key| {
-                let mut standing = self.of(key);
-                change(&mut standing);
-                self.merge(&standing);
-                standing
-            })
-            .collect()
+    /// A hash of each part of the table; none at all of an empty one.
+    pub(crate) fn hashes(&self) -> &[u64] {
+        let is_empty = self.nodes.is_empty() && self.addresses.is_empty();
+        if is_empty { &[] } else { &self.hashes }
+    }
+
+    /// The records of some parts.
+    pub(crate) fn records_in(&self, parts: &[u8]) -> Vec<Standing> {
+        let mut is_wanted = [false; PARTS];
+        parts.iter().for_each(|part| is_wanted[usize::from(*part)] = true);
+        self.records().filter(|record| is_wanted[part_of(hash_of(&record.key))]).collect()
+    }
+
+    fn epochs_of(&self, key: &Key) -> Epochs {
+        let epochs = match key {
+            Key::Node(node) => self.nodes.get(node),
+            Key::Address(address) => self.addresses.get(address),
+        };
+        epochs.copied().unwrap_or_default()
     }
 
     fn epochs(&self, node: NodeId, address: &Address) -> Epochs {
-        let node = self.of(&Key::Node(node));
-        let address = self.of(&Key::Address(address.clone()));
-        Epochs {
-            removed: node.removed.max(address.removed),
-            registered: node.registered.max(address.registered),
+        let of_address = self.addresses.get(address).copied().unwrap_or_default();
+        self.epochs_of(&Key::Node(node)).merged(of_address)
+    }
+
+    fn has_room_for(&self, key: &Key, epochs: Epochs) -> bool {
+        match key {
+            Key::Node(node) => {
+                self.nodes.contains_key(node) || self.nodes.len() < self.limits.nodes
+            }
+            Key::Address(address) => {
+                self.addresses.contains_key(address)
+                    || self.addresses.len() < self.limits.addresses
+                    || self.by_age.first() < Some(&(epochs.last(), address.clone()))
+            }
         }
     }
-}
 
-struct Epochs {
-    removed: u64,
-    registered: u64,
-}
-
-impl Epochs {
-    fn max(&self) -> u64 {
-        self.removed.max(self.registered)
+    fn forget_oldest_address(&mut self) {
+        if self.addresses.len() > self.limits.addresses
+            && let Some((_, oldest)) = self.by_age.first().cloned()
+        {
+            self.forget(&Key::Address(oldest));
+        }
     }
+
+    fn forget(&mut self, key: &Key) {
+        let known = match key {
+            Key::Node(node) => self.nodes.remove(node),
+            Key::Address(address) => self.addresses.remove(address),
+        };
+        let Some(epochs) = known else { return };
+        if let Key::Address(address) = key {
+            self.by_age.remove(&(epochs.last(), address.clone()));
+        }
+        let hash = hash_of(key);
+        let part = &mut self.hashes[part_of(hash)];
+        *part = part.wrapping_sub(fingerprint::of_record(hash, epochs.removed, epochs.registered));
+    }
+
+    fn add_hash(&mut self, key: &Key, epochs: Epochs) {
+        let hash = hash_of(key);
+        let part = &mut self.hashes[part_of(hash)];
+        *part = part.wrapping_add(fingerprint::of_record(hash, epochs.removed, epochs.registered));
+    }
+}
+
+/// What a record is about, as it enters the hashes.
+fn hash_of(key: &Key) -> u64 {
+    match key {
+        Key::Node(node) => fingerprint::of_record_key(&node.0.to_le_bytes()),
+        Key::Address(address) => fingerprint::of_record_key(address.as_str().as_bytes()),
+    }
+}
+
+fn part_of(hash: u64) -> usize {
+    usize::try_from(hash % PARTS as u64).unwrap_or(0)
 }
 
 impl fmt::Display for Key {
@@ -154,8 +346,13 @@ impl fmt::Display for Key {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::identity::OriginId;
+
+    /// The clock of a node that was never set: epochs grow by one.
+    const NO_CLOCK: u64 = 0;
 
     fn identity(node: u64, address: &str, epoch: u64) -> Identity {
         Identity {
@@ -167,11 +364,19 @@ mod tests {
         }
     }
 
+    fn remove(registry: &mut Registry, peer: &Identity) -> Vec<Standing> {
+        registry.remove(std::slice::from_ref(peer), NO_CLOCK).unwrap()
+    }
+
+    fn address(peer: &Identity) -> Key {
+        Key::Address(peer.address.clone())
+    }
+
     #[test]
     fn a_removed_node_stays_out_at_a_new_address_and_with_an_empty_disk() {
         let mut registry = Registry::default();
         let peer = identity(1, "a:1", 0);
-        registry.remove(peer.node, &peer.address);
+        remove(&mut registry, &peer);
         assert!(registry.is_removed(&peer));
         assert!(registry.is_removed(&identity(1, "b:1", 0)), "a new address");
         assert!(registry.is_removed(&identity(2, "a:1", 0)), "an empty disk");
@@ -182,12 +387,12 @@ mod tests {
     fn registering_lifts_a_removal_and_removing_again_outlasts_it() {
         let mut registry = Registry::default();
         let peer = identity(1, "a:1", 0);
-        registry.remove(peer.node, &peer.address);
-        let keys = [Key::Address(peer.address.clone())];
-        assert_eq!(registry.register(&keys).len(), 1);
+        remove(&mut registry, &peer);
+        let keys = [address(&peer)];
+        assert_eq!(registry.register(&keys, 0, NO_CLOCK).len(), 1);
         assert!(!registry.is_removed(&peer));
-        assert_eq!(registry.register(&keys), [], "a second registration changes nothing");
-        registry.remove(peer.node, &peer.address);
+        assert_eq!(registry.register(&keys, 0, NO_CLOCK), [], "a second one changes nothing");
+        remove(&mut registry, &peer);
         assert!(registry.is_removed(&peer));
         assert!(registry.is_removed(&identity(1, "a:1", 2)), "the epoch of the old registration");
     }
@@ -196,12 +401,173 @@ mod tests {
     fn records_merge_to_the_same_in_any_order_and_however_often() {
         let peer = identity(1, "a:1", 0);
         let mut one = Registry::default();
-        let mut records = one.remove(peer.node, &peer.address);
-        records.extend(one.register(&[Key::Address(peer.address.clone())]));
+        let mut records = remove(&mut one, &peer);
+        records.extend(one.register(&[address(&peer)], 0, NO_CLOCK));
         let mut other = Registry::default();
         for record in records.iter().rev().chain(&records) {
             other.merge(record);
         }
         assert!(one.records().eq(other.records()));
+        assert_eq!(one.hashes(), other.hashes());
+    }
+
+    #[test]
+    fn the_later_word_by_the_clock_wins_though_its_writer_had_not_heard_of_the_other() {
+        let peer = identity(1, "a:1", 0);
+        let of = std::slice::from_ref(&peer);
+        let mut one = Registry::default();
+        one.remove(of, 1_000).unwrap();
+        let mut other = one.clone();
+        one.register(&[Key::Node(peer.node), address(&peer)], 0, 2_000);
+        one.remove(of, 3_000).unwrap();
+        other.register(&[Key::Node(peer.node), address(&peer)], 0, 4_000);
+        for record in other.records() {
+            one.merge(&record);
+        }
+        assert!(!one.is_removed(&peer), "registered last");
+    }
+
+    #[test]
+    fn whoever_comes_with_the_largest_epoch_can_be_removed_and_registered_again() {
+        let mut registry = Registry::default();
+        let peer = identity(1, "a:1", EPOCH_MAX);
+        remove(&mut registry, &peer);
+        assert!(registry.is_removed(&peer));
+        registry.register(&[Key::Node(peer.node), address(&peer)], EPOCH_MAX, NO_CLOCK);
+        assert!(!registry.is_removed(&peer));
+        let epoch = registry.epoch_of(peer.node, &peer.address);
+        assert_eq!(epoch, EPOCH_MAX, "that of its next identity");
+        remove(&mut registry, &peer);
+        assert!(registry.is_removed(&peer));
+    }
+
+    #[test]
+    fn the_largest_removal_can_be_lifted_and_the_largest_registration_is_refused_to_be_removed() {
+        let mut registry = Registry::default();
+        let peer = identity(1, "a:1", 0);
+        registry.merge(&Standing { key: Key::Node(peer.node), removed: u64::MAX, registered: 0 });
+        assert!(registry.is_removed(&peer));
+        registry.register(&[Key::Node(peer.node)], 0, NO_CLOCK);
+        assert!(!registry.is_removed(&peer));
+        let before: Vec<Standing> = registry.records().collect();
+        let refused = registry.remove(std::slice::from_ref(&peer), NO_CLOCK);
+        assert_eq!(refused, Err(PeersRefusal::EpochsUsedUp));
+        assert!(registry.records().eq(before), "nothing has changed");
+    }
+
+    #[test]
+    fn a_record_of_zeros_says_nothing_and_takes_no_room() {
+        let mut registry = Registry::default();
+        let key = address(&identity(1, "a:1", 0));
+        assert!(!registry.merge(&Standing { key, removed: 0, registered: 0 }));
+        assert_eq!((registry.records().count(), registry.hashes()), (0, &[][..]));
+    }
+
+    const SMALL: Limits = Limits { removals: 4, nodes: 8, addresses: 4 };
+
+    fn nth(n: u64) -> Identity {
+        identity(n, &format!("h{n}:1"), 0)
+    }
+
+    #[test]
+    fn one_removal_too_many_is_refused_and_changes_nothing() {
+        let mut registry = Registry::within(SMALL);
+        (1..4).for_each(|n| drop(remove(&mut registry, &nth(n))));
+        let two = [nth(4), nth(5)];
+        assert_eq!(registry.remove(&two, NO_CLOCK), Err(PeersRefusal::TooManyRemovals(4)));
+        assert!(!registry.is_removed(&two[0]));
+        remove(&mut registry, &two[0]);
+        assert_eq!(registry.remove(&two[1..], NO_CLOCK), Err(PeersRefusal::TooManyRemovals(4)));
+        // Whoever has a record already takes no more room, however full it is.
+        registry.register(&[Key::Node(NodeId(1)), address(&nth(1))], 0, NO_CLOCK);
+        remove(&mut registry, &nth(1));
+        assert!(registry.is_removed(&nth(1)));
+    }
+
+    #[test]
+    fn what_others_removed_counts_beyond_what_one_may_remove_and_is_bounded_too() {
+        let mut registry = Registry::within(SMALL);
+        let record = |n| Standing { key: Key::Node(NodeId(n)), removed: 1, registered: 0 };
+        assert!((1..9).all(|n| registry.merge(&record(n))));
+        assert!(!registry.merge(&record(9)));
+        assert!(registry.merge(&Standing { removed: 2, ..record(1) }), "a known one");
+        assert_eq!(registry.records().count(), 8);
+    }
+
+    #[test]
+    fn the_address_that_was_removed_longest_ago_is_let_go_and_its_node_stays_out() {
+        let mut registry = Registry::within(Limits { removals: 8, ..SMALL });
+        for n in 1..=5 {
+            registry.remove(&[nth(n)], 1_000 * n).unwrap();
+        }
+        assert!((1..=5).all(|n| registry.is_removed(&nth(n))));
+        let with_an_empty_disk = |n| Identity { node: NodeId(99), ..nth(n) };
+        assert!(!registry.is_removed(&with_an_empty_disk(1)), "another machine's by now");
+        assert!((2..=5).all(|n| registry.is_removed(&with_an_empty_disk(n))));
+        let old = Standing { key: address(&nth(1)), removed: 1_000, registered: 0 };
+        assert!(!registry.merge(&old), "and does not come back");
+    }
+
+    fn record() -> impl Strategy<Value = Standing> {
+        let key = prop_oneof![
+            (0_u64..6).prop_map(|n| Key::Node(NodeId(n))),
+            (0_u64..12).prop_map(|n| address(&nth(n))),
+        ];
+        (key, 0_u64..20, 0_u64..20).prop_map(|(key, removed, registered)| Standing {
+            key,
+            removed,
+            registered,
+        })
+    }
+
+    fn tell(from: &Registry, to: &mut Registry) {
+        let parts: Vec<u8> = (0..=u8::MAX).collect();
+        tell_all(&from.records_in(&parts), to);
+    }
+
+    fn tell_all(records: &[Standing], to: &mut Registry) {
+        for record in records {
+            to.merge(record);
+        }
+    }
+
+    proptest! {
+        /// However full the tables are: three nodes that heard of records in different orders, and
+        /// then tell each other, hold the same.
+        #[test]
+        fn tables_that_let_go_come_to_the_same(
+            heard in prop::collection::vec(prop::collection::vec(record(), 0..30), 3),
+        ) {
+            let mut tables = vec![Registry::within(SMALL); 3];
+            for (table, records) in tables.iter_mut().zip(&heard) {
+                tell_all(records, table);
+            }
+            for _ in 0..3 {
+                for (from, to) in [(0, 1), (1, 2), (2, 0), (0, 2), (2, 1), (1, 0)] {
+                    let said = tables[from].clone();
+                    tell(&said, &mut tables[to]);
+                }
+            }
+            for table in &tables[1..] {
+                prop_assert!(table.records().eq(tables[0].records()));
+                prop_assert_eq!(table.hashes(), tables[0].hashes());
+            }
+            prop_assert!(tables[0].addresses.len() <= SMALL.addresses);
+            prop_assert_eq!(tables[0].addresses.len(), tables[0].by_age.len());
+        }
+
+        /// The hashes are those of the records that are there, whatever came and went before.
+        #[test]
+        fn hashes_tell_tables_apart(records in prop::collection::vec(record(), 0..40)) {
+            let mut table = Registry::within(SMALL);
+            tell_all(&records, &mut table);
+            let mut anew = Registry::within(SMALL);
+            tell(&table, &mut anew);
+            prop_assert_eq!(table.hashes(), anew.hashes());
+            let newer = Standing { key: Key::Node(NodeId(0)), removed: 21, registered: 0 };
+            anew.merge(&newer);
+            let differ = table.hashes() != anew.hashes();
+            prop_assert!(differ);
+        }
     }
 }

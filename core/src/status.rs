@@ -161,6 +161,8 @@ pub struct Totals {
     pub datagrams_malformed: u64,
     /// Datagrams with a wrong or missing MAC, or of another cluster.
     pub datagrams_foreign: u64,
+    /// Records of removals and registrations with epochs that are nobody's.
+    pub records_refused: u64,
     /// Datagrams of removed nodes.
     pub datagrams_removed: u64,
     /// Beacons over the rate that is looked at.

@@ -16,7 +16,7 @@ use quipu_core::codec::{
 use quipu_core::delta::{Delta, Entry};
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
 use quipu_core::name::{NAME_BYTES_MAX, NameError};
-use quipu_core::registry::{Key, Standing};
+use quipu_core::registry::{Key, PARTS, Standing};
 use quipu_core::scan::Want;
 
 /// Names of every length that matters, and not only of ASCII.
@@ -175,6 +175,11 @@ fn message() -> impl Strategy<Value = Message<'static>> {
         any::<(u32, u32)>().prop_map(|(request, index)| Message::PartTaken { request, index }),
         Just(Message::Ping),
         Just(Message::Pong),
+        prop_oneof![Just(0), Just(PARTS)]
+            .prop_flat_map(|hashes| prop::collection::vec(any::<u64>(), hashes))
+            .prop_map(Message::MembershipHashes),
+        prop::collection::vec(any::<u8>(), 0..=16).prop_map(Message::MembershipAsk),
+        Just(Message::MembershipTold),
     ]
 }
 
@@ -264,6 +269,13 @@ fn example_standings() -> Vec<Standing> {
     ]
 }
 
+fn example_hashes() -> Vec<u64> {
+    let mut hashes = vec![0; PARTS];
+    hashes[7] = 300;
+    hashes[255] = u64::MAX;
+    hashes
+}
+
 fn example_entries() -> Vec<Entry<'static>> {
     vec![
         Entry { name: "default", plus: 300, minus: 2, raise: 0 },
@@ -319,6 +331,10 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         ("PartTaken", Message::PartTaken { request: 9, index: 3 }),
         ("Ping", Message::Ping),
         ("Pong", Message::Pong),
+        ("MembershipHashes of nothing", Message::MembershipHashes(Vec::new())),
+        ("MembershipHashes", Message::MembershipHashes(example_hashes())),
+        ("MembershipAsk", Message::MembershipAsk(vec![0, 7, 255])),
+        ("MembershipTold", Message::MembershipTold),
     ]
 }
 
@@ -375,7 +391,7 @@ fn there_is_an_example_of_every_kind() {
     let mut kinds: Vec<u8> =
         example_messages().iter().map(|(_, message)| codec::encode(message)[0]).collect();
     kinds.dedup();
-    let all: Vec<u8> = (0..=13).collect();
+    let all: Vec<u8> = (0..=16).collect();
     assert_eq!(kinds, all);
 }
 
@@ -434,7 +450,7 @@ fn an_answer_is_never_larger_than_the_call_that_it_answers() {
 
 #[test]
 fn an_unknown_kind_of_message_is_refused_by_its_number() {
-    for kind in 14..=u8::MAX {
+    for kind in 17..=u8::MAX {
         let error = codec::decode(&[kind, 1, 2, 3]).unwrap_err();
         assert_eq!(error, CodecError::UnknownKind { what: "message", kind });
         assert!(error.to_string().contains(&kind.to_string()), "{error}");
@@ -566,6 +582,15 @@ fn a_digests_rows_are_in_order_and_within_their_range() {
 fn an_ask_for_too_much_is_refused() {
     let wants = vec![Want { origin: OriginId(1), after: None }; WANTS_MAX + 1];
     assert!(refusal(&Message::Ask { request: 1, wants }).contains("256 wants"));
+}
+
+#[test]
+fn hashes_are_of_all_parts_or_none_and_an_ask_is_for_some_of_them() {
+    for parts in [1, PARTS - 1, PARTS + 1] {
+        let hashes = Message::MembershipHashes(vec![7; parts]);
+        assert!(refusal(&hashes).contains("256 parts"), "{parts}");
+    }
+    assert!(refusal(&Message::MembershipAsk(vec![1; 17])).contains("more than 16 parts"));
 }
 
 #[test]

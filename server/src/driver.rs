@@ -299,10 +299,10 @@ impl<D: Disk> Driver<D> {
                 Input::Await { token, version, peers, patience }
             }
             Command::Register { peer, reply } => {
-                Input::Register { token: self.token(Waiter::Done(reply, time)), peer }
+                Input::Register { token: self.token(Waiter::Answer(reply)), peer }
             }
             Command::Remove { peer, reply } => {
-                Input::Remove { token: self.token(Waiter::Done(reply, time)), peer }
+                Input::Remove { token: self.token(Waiter::Answer(reply)), peer }
             }
             Command::Report { reply } => {
                 // Whoever asked may be gone.

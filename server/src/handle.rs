@@ -12,6 +12,7 @@ use std::time::Duration;
 use quipu_core::effects::{Answer, Op, PeerName, Query, Results};
 use quipu_core::histogram::Histogram;
 use quipu_core::identity::{Address, Version};
+use quipu_core::registry::PeersRefusal;
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{mpsc, oneshot};
 
@@ -146,15 +147,19 @@ impl Handle {
         &self,
         given: String,
         address: Address,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<Result<(), PeersRefusal>, Unavailable> {
         let peer = self.peer(given, address).await;
-        self.ask(|reply| Command::Register { peer, reply }).await.map(drop)
+        peers(self.ask(|reply| Command::Register { peer, reply }).await?)
     }
 
     /// Removes a peer from the cluster, until somebody registers it again.
-    pub(crate) async fn remove(&self, given: String, address: Address) -> Result<(), Unavailable> {
+    pub(crate) async fn remove(
+        &self,
+        given: String,
+        address: Address,
+    ) -> Result<Result<(), PeersRefusal>, Unavailable> {
         let peer = self.peer(given, address).await;
-        self.ask(|reply| Command::Remove { peer, reply }).await.map(drop)
+        peers(self.ask(|reply| Command::Remove { peer, reply }).await?)
     }
 
     /// How the node is and what it has done, as of one moment.
@@ -202,5 +207,12 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| Unavailable::Stopping)?;
         answer.await.map_err(|_| Unavailable::Stopping)
+    }
+}
+
+fn peers(answer: Answer) -> Result<Result<(), PeersRefusal>, Unavailable> {
+    match answer {
+        Answer::Peers(done) => Ok(done),
+        _ => Err(Unavailable::Stopping),
     }
 }

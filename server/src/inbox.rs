@@ -42,9 +42,9 @@ pub(crate) enum Command {
         reply: oneshot::Sender<Answer>,
     },
     /// Take a peer in.
-    Register { peer: PeerName, reply: oneshot::Sender<Done> },
+    Register { peer: PeerName, reply: oneshot::Sender<Answer> },
     /// Remove a peer.
-    Remove { peer: PeerName, reply: oneshot::Sender<Done> },
+    Remove { peer: PeerName, reply: oneshot::Sender<Answer> },
     /// Tell how things stand.
     Report { reply: oneshot::Sender<Report> },
 }

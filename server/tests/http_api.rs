@@ -101,6 +101,22 @@ fn the_eight_original_calls_are_answered_as_recorded() {
     "#);
 }
 
+/// The answer was that the address was taken in, and it was never asked.
+#[test]
+fn an_address_too_many_that_is_registered_is_refused_with_the_reason() {
+    let node = Node::start(&[]);
+    let register = |n: usize| {
+        let address = format!("127.0.{}.{}:1", 2 + n / 200, 1 + n % 200);
+        node.post("/register", &format!(r#"{{"id":"{address}"}}"#))
+    };
+    // Each is asked for five seconds, and then makes room.
+    let refused = (0..2_000).map(register).find(|answer| answer.status != 200).expect("a refusal");
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("256 registered addresses are being asked"), "{}", refused.body);
+    assert!(refused.body.contains("nothing was changed"), "{}", refused.body);
+    assert_eq!(node.peers().len(), 256);
+}
+
 #[test]
 fn registering_oneself_changes_nothing() {
     let node = Node::start(&[]);

@@ -63,6 +63,7 @@ impl Links {
         }
         state.their_hello = raw.clone();
         state.peer = Some(hello.identity.clone());
+        state.version = hello.versions.1.min(PROTOCOL_VERSIONS.1);
         state.phase = Phase::Proof;
         if state.role == Role::Acceptor {
             let (hello, proof) = (state.our_hello.clone(), state.our_proof(cx.secret));

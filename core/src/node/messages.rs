@@ -14,11 +14,7 @@ use crate::discovery::Heard;
 use crate::effects::{Destination, Effect, Effects, Event, LinkId};
 use crate::links::{Context, FRAME_LENGTH_BYTES, Outcome};
 use crate::peers::{Change, SwimError};
-use crate::registry::Standing;
 use crate::time::Time;
-
-/// Records in one frame: a quarter of a megabyte of them at most.
-const STANDINGS_A_FRAME: usize = 512;
 
 impl Node {
     pub(super) fn datagram(
@@ -163,6 +159,15 @@ impl Node {
                 self.replication.part_taken(link, request, index);
             }
             Message::Membership(standings) => self.merge_standings(now, &standings, effects),
+            Message::MembershipHashes(hashes) => {
+                self.comparison.heard(link, hashes);
+                self.compare(now, effects);
+            }
+            Message::MembershipAsk(parts) => self.tell_parts(link, &parts, effects),
+            Message::MembershipTold => {
+                self.comparison.told(link);
+                self.compare(now, effects);
+            }
             Message::Ping => self.links.send(link, &Message::Pong, context!(self, now, effects)),
             Message::Pong => self.links.pong(link, now),
             Message::Hello(_) | Message::Proof(_) | Message::Welcome | Message::Goodbye(_) => {
@@ -199,34 +204,6 @@ impl Node {
         self.settle(now, outcome, effects);
     }
 
-    fn merge_standings(&mut self, now: Time, standings: &[Standing], effects: &mut Effects) {
-        let out = &mut effects.at_once;
-        let news = self.peers.merge_standings(now, standings, &mut self.totals, out);
-        self.tell_standings(now, &news, effects);
-    }
-
-    /// Journals records that are new here and passes them on to every peer.
-    pub(super) fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
-        if self.is_kept {
-            news.iter().for_each(|standing| effects.journal.add_standing(standing));
-        }
-        let links = self.links.established();
-        self.send_standings(&links, news, effects);
-        self.settle_changes(now, effects);
-    }
-
-    fn send_standings(&mut self, links: &[LinkId], all: &[Standing], effects: &mut Effects) {
-        if links.is_empty() {
-            return;
-        }
-        for standings in all.chunks(STANDINGS_A_FRAME) {
-            let bytes = codec::encode(&Message::Membership(standings.to_vec()));
-            let length = bytes.len() as u64 + FRAME_LENGTH_BYTES;
-            self.totals.link_bytes_sent += length * links.len() as u64;
-            effects.after_sync.push(Effect::Frame { links: links.to_vec(), bytes });
-        }
-    }
-
     /// Carries over to links what has changed about peers; tells whether something has.
     pub(super) fn settle_changes(&mut self, now: Time, effects: &mut Effects) -> bool {
         let changes = self.peers.take_changes();
@@ -256,7 +233,7 @@ impl Node {
     /// Carries over to replication and peers what has become of a link.
     pub(super) fn settle(&mut self, now: Time, outcome: Outcome, effects: &mut Effects) {
         for link in self.links.take_replaced() {
-            self.replication.link_down(link);
+            self.link_down(link);
         }
         match outcome {
             Outcome::None => {}
@@ -265,23 +242,27 @@ impl Node {
             Outcome::Established(link, _) if self.links.peer_of(link).is_none() => {}
             Outcome::Established(link, peer) => {
                 self.replication.link_up(now, link, peer.node, peer.origin);
-                let all: Vec<Standing> = self.peers.registry().records().collect();
-                self.send_standings(&[link], &all, effects);
+                self.begin_comparison(link, effects);
             }
-            Outcome::Ended(link) => self.replication.link_down(link),
+            Outcome::Ended(link) => self.link_down(link),
             Outcome::OurIdIsInUse(link) => {
-                self.replication.link_down(link);
+                self.link_down(link);
                 self.take_fresh_id(now, effects);
             }
             Outcome::PeerLeaves(link, peer) => {
-                self.replication.link_down(link);
+                self.link_down(link);
                 self.peers.left(now, &peer, &mut self.totals, &mut effects.at_once);
             }
             Outcome::WeAreRemoved(link, standings) => {
-                self.replication.link_down(link);
+                self.link_down(link);
                 self.merge_standings(now, &standings, effects);
             }
         }
+    }
+
+    fn link_down(&mut self, link: LinkId) {
+        self.replication.link_down(link);
+        self.comparison.link_down(link);
     }
 
     /// Another process answers under our NodeId.

@@ -7,7 +7,7 @@ use super::Peers;
 use crate::codec::Datagram;
 use crate::effects::{Destination, Effect, Event, PeerName};
 use crate::identity::{Address, Identity, NodeId};
-use crate::registry::{Key, Standing};
+use crate::registry::{Key, PeersRefusal, Standing};
 use crate::status::Totals;
 use crate::time::Time;
 
@@ -20,8 +20,11 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// The time between asks of a seed while not alone: its name may resolve to new nodes.
 const ASK_SEEDS_EVERY: Duration = Duration::from_secs(15);
 
-/// Addresses that are being asked because of seeds or registrations.
+/// Seeds, and addresses that are being asked because operators registered them: so many of each.
 pub(super) const ASKS_MAX: usize = 256;
+
+/// Names under which operators know nodes.
+const ALIASES_MAX: usize = 1024;
 
 /// An address that is asked for its identity.
 #[derive(Debug)]
@@ -100,12 +103,11 @@ impl Peers {
                 self.judge_doubt(now, &identity);
                 return lifted;
             }
-            if self.aliases.len() < ASKS_MAX {
-                self.aliases.insert(ask.given, identity.node);
-            }
+            self.remember_name(ask.given, identity.node);
             if self.registry.is_removed(&identity) {
                 // It has moved since it was removed: the operator registered it where it is now.
-                lifted = self.registry.register(&[Key::Node(identity.node)]);
+                let (keys, clock_ms) = ([Key::Node(identity.node)], self.clock_ms(now));
+                lifted = self.registry.register(&keys, identity.epoch, clock_ms);
                 self.notify(now, &identity, Destination::Address(ask.address), out);
             }
         }
@@ -114,46 +116,63 @@ impl Peers {
     }
 
     /// An operator takes a peer in: the records that must be journaled and told to others.
+    ///
+    /// # Errors
+    /// [`PeersRefusal::TooManyAsked`]; nothing has changed then.
     pub fn register(
         &mut self,
         now: Time,
         name: &PeerName,
         totals: &mut Totals,
         out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
+    ) -> Result<Vec<Standing>, PeersRefusal> {
         if self.is_me(name) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        let known: Vec<(Identity, bool)> =
+            self.found(name).map(|peer| (peer.identity.clone(), peer.is_up)).collect();
         let mut keys = vec![Key::Address(name.address.clone())];
         keys.extend(name.resolved.iter().map(|socket| Key::Address((*socket).into())));
-        let known: Vec<(NodeId, bool)> =
-            self.found(name).map(|peer| (peer.identity.node, peer.is_up)).collect();
-        keys.extend(known.iter().map(|(node, _)| Key::Node(*node)));
-        let lifted = self.registry.register(&keys);
+        keys.extend(known.iter().map(|(identity, _)| Key::Node(identity.node)));
+        let is_removed = keys.iter().any(|key| self.registry.of(key).is_removed());
+        if let Some((identity, _)) = known.iter().find(|(_, is_up)| *is_up)
+            && !is_removed
+        {
+            self.remember_name(name.given.clone(), identity.node);
+            return Ok(Vec::new());
+        }
+        let mut registered = self.asks.iter().filter(|ask| ask.is_registration());
+        let is_asked = registered.any(|ask| ask.address == name.address);
+        let registered = self.asks.iter().filter(|ask| ask.is_registration()).count();
+        if !is_asked && registered >= ASKS_MAX {
+            return Err(PeersRefusal::TooManyAsked(ASKS_MAX));
+        }
+        let seen = known.iter().map(|(identity, _)| identity.epoch).max().unwrap_or(0);
+        let lifted = self.registry.register(&keys, seen, self.clock_ms(now));
         for standing in &lifted {
             out.push(Effect::Event(Event::PeerRegistered(standing.clone())));
-        }
-        if let Some((node, _)) = known.iter().find(|(_, is_up)| *is_up)
-            && lifted.is_empty()
-        {
-            if self.aliases.len() < ASKS_MAX {
-                self.aliases.insert(name.given.clone(), *node);
-            }
-            return lifted;
         }
         if !lifted.is_empty() {
             let bytes = self.envelope.seal(&Datagram::Standing(lifted.clone()));
             out.push(Effect::Datagram { to: Destination::Address(name.address.clone()), bytes });
         }
-        let is_asked =
-            self.asks.iter().any(|ask| ask.is_registration() && ask.address == name.address);
-        if !is_asked && self.asks.len() < ASKS_MAX {
+        if !is_asked {
             out.push(Effect::Event(Event::PeerJoining(name.given.clone())));
             let reason = Reason::Registered { until: now + REGISTERED_PATIENCE };
             self.asks.push(Ask::new(name.given.clone(), name.address.clone(), reason, now));
         }
         self.flush(now, totals, out);
-        lifted
+        Ok(lifted)
+    }
+
+    /// Notes the name under which an operator knows a node. Where there are too many, the one that
+    /// was noted longest ago goes: to be removed under it, its node must be registered once more.
+    fn remember_name(&mut self, given: String, node: NodeId) {
+        self.aliases.retain(|(name, _)| *name != given);
+        self.aliases.push_back((given, node));
+        if self.aliases.len() > ALIASES_MAX {
+            self.aliases.pop_front();
+        }
     }
 
     pub(super) fn give_up_asks(&mut self, now: Time, out: &mut Vec<Effect>) {

@@ -6,7 +6,7 @@ use super::{Change, Peers};
 use crate::codec::Datagram;
 use crate::effects::{Destination, Effect, Event, PeerName};
 use crate::identity::{Identity, NodeId};
-use crate::registry::{Key, Standing};
+use crate::registry::{Key, PeersRefusal, Standing};
 use crate::status::Totals;
 use crate::time::Time;
 
@@ -15,15 +15,18 @@ pub(super) const NOTICES_PER_SECOND: u32 = 10;
 
 impl Peers {
     /// An operator removes a peer: the records that must be journaled and told to others.
+    ///
+    /// # Errors
+    /// See [`Registry::remove`](crate::registry::Registry::remove).
     pub fn remove(
         &mut self,
         now: Time,
         name: &PeerName,
         totals: &mut Totals,
         out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
+    ) -> Result<Vec<Standing>, PeersRefusal> {
         if self.is_me(name) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         self.asks.retain(|ask| !ask.is_registration() || ask.address != name.address);
         let found: Vec<Identity> = self
@@ -31,12 +34,16 @@ impl Peers {
             .filter(|peer| !self.registry.is_removed(&peer.identity))
             .map(|peer| peer.identity.clone())
             .collect();
-        let mut records = Vec::new();
-        for identity in found {
-            records.extend(self.registry.remove(identity.node, &identity.address));
-        }
+        let records = self.registry.remove(&found, self.clock_ms(now))?;
         self.drop_removed(now, totals, out);
-        records
+        Ok(records)
+    }
+
+    /// What a wall clock shows, as far as the one is right that the start was told of.
+    pub(super) fn clock_ms(&self, now: Time) -> u64 {
+        let (then, ms) = self.clock;
+        let passed = u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX);
+        ms.saturating_add(passed)
     }
 
     /// Merges records that others hold; those that were new here must be journaled and passed on.
@@ -48,8 +55,10 @@ impl Peers {
         out: &mut Vec<Effect>,
     ) -> Vec<Standing> {
         let was_removed = self.am_removed();
+        let (sane, nobodys): (Vec<_>, Vec<_>) = records.iter().partition(|said| said.is_sane());
+        totals.records_refused += nobodys.len() as u64;
         let news: Vec<Standing> =
-            records.iter().filter(|record| self.registry.merge(record)).cloned().collect();
+            sane.into_iter().filter(|record| self.registry.merge(record)).cloned().collect();
         if news.is_empty() {
             return news;
         }

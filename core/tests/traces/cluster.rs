@@ -17,6 +17,7 @@ use quipu_core::effects::{
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
+use quipu_core::registry::PeersRefusal;
 use quipu_core::status::{LinkStatus, PeerState};
 use quipu_core::time::Time;
 
@@ -392,6 +393,11 @@ impl Cluster {
         self.names.insert(name.to_owned(), place);
     }
 
+    /// The name leads nowhere any more.
+    pub(crate) fn forget_name(&mut self, name: &str) {
+        self.names.remove(name);
+    }
+
     /// Datagrams that a node has sent since a time.
     pub(crate) fn datagrams_since(&self, since: Time, place: Place) -> usize {
         self.datagrams_sent.iter().filter(|(at, from)| *at >= since && *from == place).count()
@@ -491,13 +497,30 @@ impl Cluster {
     }
 
     pub(crate) fn register(&mut self, place: Place, given: &str) {
-        let (token, peer) = (self.token(), self.peer_name(given));
-        self.step(place, Input::Register { token, peer });
+        self.try_register(place, given).expect("there is room");
     }
 
     pub(crate) fn remove(&mut self, place: Place, given: &str) {
+        self.try_remove(place, given).expect("there is room");
+    }
+
+    pub(crate) fn try_register(&mut self, place: Place, given: &str) -> Result<(), PeersRefusal> {
+        let (token, peer) = (self.token(), self.peer_name(given));
+        self.step(place, Input::Register { token, peer });
+        self.told_operator(token)
+    }
+
+    pub(crate) fn try_remove(&mut self, place: Place, given: &str) -> Result<(), PeersRefusal> {
         let (token, peer) = (self.token(), self.peer_name(given));
         self.step(place, Input::Remove { token, peer });
+        self.told_operator(token)
+    }
+
+    fn told_operator(&mut self, token: Token) -> Result<(), PeersRefusal> {
+        match self.answers.remove(&token) {
+            Some(Answer::Peers(done)) => done,
+            other => panic!("expected an answer to the operator, found {other:?}"),
+        }
     }
 
     pub(crate) fn leave(&mut self, place: Place) {

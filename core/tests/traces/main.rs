@@ -19,6 +19,7 @@ mod network;
 mod outgoing;
 mod pushing;
 mod raising;
+mod records;
 mod removal;
 mod repair;
 mod secrets;

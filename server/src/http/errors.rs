@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use quipu_core::effects::Refusal;
 use quipu_core::identity::AddressError;
 use quipu_core::name::NameError;
+use quipu_core::registry::PeersRefusal;
 use serde::Serialize;
 
 use crate::handle::Unavailable;
@@ -48,6 +49,10 @@ pub(super) enum Kind {
     Untouched,
     /// The table is full.
     TooManyCounters,
+    /// As many nodes as can be have been removed.
+    TooManyRemovals,
+    /// No removal can follow what is known of the peer.
+    EpochsUsedUp,
     /// Too many ask for the same already.
     Busy,
     /// The node still reads what it had counted before.
@@ -79,11 +84,11 @@ impl Kind {
             Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             // The request is well-formed; it is the counter's present value that forbids it.
-            Kind::Overflow => StatusCode::CONFLICT,
+            Kind::Overflow | Kind::EpochsUsedUp => StatusCode::CONFLICT,
             Kind::Behind | Kind::Busy | Kind::Starting | Kind::Stopping => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Kind::TooManyCounters => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::TooManyCounters | Kind::TooManyRemovals => StatusCode::INSUFFICIENT_STORAGE,
             Kind::CrossSite | Kind::Host => StatusCode::FORBIDDEN,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -142,6 +147,17 @@ impl From<Refusal> for Problem {
     }
 }
 
+impl From<PeersRefusal> for Problem {
+    fn from(refusal: PeersRefusal) -> Self {
+        let kind = match refusal {
+            PeersRefusal::TooManyRemovals(_) => Kind::TooManyRemovals,
+            PeersRefusal::EpochsUsedUp => Kind::EpochsUsedUp,
+            PeersRefusal::TooManyAsked(_) => Kind::Busy,
+        };
+        Problem::new(kind, format!("{refusal}; nothing was changed"))
+    }
+}
+
 impl From<AddressError> for Problem {
     fn from(error: AddressError) -> Self {
         Problem::new(Kind::Address, error.to_string())
@@ -167,5 +183,24 @@ impl IntoResponse for Problem {
         let mut response = (self.kind.status(), Json(Error { error })).into_response();
         self.add_headers(&mut response);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_is_refused_says_why_and_whether_to_try_again() {
+        for (refusal, status, word) in [
+            (PeersRefusal::TooManyRemovals(7), 507, "records of 7 nodes"),
+            (PeersRefusal::EpochsUsedUp, 409, "used up"),
+            (PeersRefusal::TooManyAsked(7), 503, "7 registered addresses"),
+        ] {
+            let problem = Problem::from(refusal);
+            assert_eq!(problem.kind.status().as_u16(), status);
+            assert!(problem.reason.contains(word), "{}", problem.reason);
+            assert!(problem.reason.ends_with("nothing was changed"), "{}", problem.reason);
+        }
     }
 }

@@ -142,7 +142,7 @@ pub(super) async fn peers(State(app): Shared) -> Result<Response, Problem> {
 )]
 pub(super) async fn register(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
     let (given, address) = peer(&app, Route::Register, &body)?;
-    app.handle.register(given, address).await?;
+    app.handle.register(given, address).await??;
     Ok(acknowledged(&app))
 }
 
@@ -153,7 +153,7 @@ pub(super) async fn register(State(app): Shared, body: WholeBody) -> Result<Resp
 )]
 pub(super) async fn remove_peer(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
     let (given, address) = peer(&app, Route::RemovePeer, &body)?;
-    app.handle.remove(given, address).await?;
+    app.handle.remove(given, address).await??;
     Ok(acknowledged(&app))
 }
 

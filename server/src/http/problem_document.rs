@@ -67,6 +67,10 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::Behind => ("urn:quipu:problem:behind", "This node is behind its peers"),
         Kind::Untouched => ("urn:quipu:problem:untouched", "Nobody has touched this counter"),
         Kind::TooManyCounters => ("urn:quipu:problem:too-many-counters", "Too many counters"),
+        Kind::TooManyRemovals => ("urn:quipu:problem:too-many-removals", "Too many removals"),
+        Kind::EpochsUsedUp => {
+            ("urn:quipu:problem:epochs-used-up", "No removal can follow this registration")
+        }
         Kind::Busy => ("urn:quipu:problem:busy", "Too many such requests wait already"),
         Kind::Starting => ("urn:quipu:problem:starting", "This node is starting"),
         Kind::Stopping => ("urn:quipu:problem:stopping", "This node is shutting down"),

@@ -1,0 +1,105 @@
+//! Records of removals and registrations, from operators and from other nodes: journaled, passed on,
+//! compared with each peer's.
+
+use super::Node;
+use crate::codec::{self, Message};
+use crate::effects::{Answer, Effect, Effects, LinkId, Token};
+use crate::links::FRAME_LENGTH_BYTES;
+use crate::registry::{PeersRefusal, Standing};
+use crate::time::Time;
+
+/// Records in one frame: a quarter of a megabyte of them at most.
+const RECORDS_A_FRAME: usize = 512;
+
+/// The protocol version since which records are compared by hashes. Before it, each side of a link
+/// tells all that it has when the link stands.
+const COMPARED_SINCE: u16 = 2;
+
+impl Node {
+    /// Carries out what an operator asked for, and says so, or why not.
+    pub(super) fn answer_operator(
+        &mut self,
+        now: Time,
+        token: Token,
+        done: Result<Vec<Standing>, PeersRefusal>,
+        effects: &mut Effects,
+    ) {
+        let done = done.map(|news| self.tell_standings(now, &news, effects));
+        effects.after_sync.push(Effect::Answer { token, answer: Answer::Peers(done) });
+    }
+
+    pub(super) fn merge_standings(
+        &mut self,
+        now: Time,
+        standings: &[Standing],
+        effects: &mut Effects,
+    ) {
+        let out = &mut effects.at_once;
+        let news = self.peers.merge_standings(now, standings, &mut self.totals, out);
+        self.tell_standings(now, &news, effects);
+    }
+
+    /// Journals records that are new here and passes them on to every peer.
+    pub(super) fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
+        if self.is_kept {
+            news.iter().for_each(|standing| effects.journal.add_standing(standing));
+        }
+        let mut links = self.links.established();
+        if !self.comparison.pass_on(now, news.len()) {
+            links.retain(|link| self.links.version(*link) < COMPARED_SINCE);
+        }
+        self.send_standings(&links, news, effects);
+        self.settle_changes(now, effects);
+    }
+
+    /// A link stands: each side tells what it has, or what that hashes to.
+    pub(super) fn begin_comparison(&mut self, link: LinkId, effects: &mut Effects) {
+        if self.links.version(link) >= COMPARED_SINCE {
+            self.send_hashes(&[link], effects);
+        } else {
+            let all: Vec<Standing> = self.peers.registry().records().collect();
+            self.send_standings(&[link], &all, effects);
+        }
+    }
+
+    /// Tells the records of some parts of the table to a peer that asked for them.
+    pub(super) fn tell_parts(&mut self, link: LinkId, parts: &[u8], effects: &mut Effects) {
+        let records = self.peers.registry().records_in(parts);
+        self.send_standings(&[link], &records, effects);
+        self.send_records(&[link], &Message::MembershipTold, effects);
+    }
+
+    /// Goes on comparing.
+    pub(super) fn compare(&mut self, now: Time, effects: &mut Effects) {
+        if self.comparison.is_to_tell(now) {
+            let mut links = self.links.established();
+            links.retain(|link| self.links.version(*link) >= COMPARED_SINCE);
+            self.send_hashes(&links, effects);
+        }
+        if let Some((link, parts)) = self.comparison.ask(now, self.peers.registry().hashes()) {
+            self.send_records(&[link], &Message::MembershipAsk(parts), effects);
+        }
+    }
+
+    fn send_hashes(&mut self, links: &[LinkId], effects: &mut Effects) {
+        let hashes = self.peers.registry().hashes().to_vec();
+        self.send_records(links, &Message::MembershipHashes(hashes), effects);
+    }
+
+    fn send_standings(&mut self, links: &[LinkId], all: &[Standing], effects: &mut Effects) {
+        for standings in all.chunks(RECORDS_A_FRAME) {
+            self.send_records(links, &Message::Membership(standings.to_vec()), effects);
+        }
+    }
+
+    /// What is said of the records waits for their sync, and so for its turn among them.
+    fn send_records(&mut self, links: &[LinkId], message: &Message<'_>, effects: &mut Effects) {
+        if links.is_empty() {
+            return;
+        }
+        let bytes = codec::encode(message);
+        let length = bytes.len() as u64 + FRAME_LENGTH_BYTES;
+        self.totals.link_bytes_sent += length * links.len() as u64;
+        effects.after_sync.push(Effect::Frame { links: links.to_vec(), bytes });
+    }
+}
