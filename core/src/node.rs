@@ -68,7 +68,7 @@ pub struct Config {
     pub cluster: String,
     /// The cluster's secret, if it has one.
     pub secret: Option<Secret>,
-    /// Addresses to ask for the cluster, again and again while alone.
+    /// Addresses to ask for the cluster, again and again: every second while no member is up there.
     pub seeds: Vec<Address>,
     /// Whether to call by broadcast and to answer those who do.
     pub discovery: bool,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Peers;
+use super::{Peer, Peers};
 use crate::codec::Datagram;
 use crate::effects::{Destination, Effect, Event, PeerName};
 use crate::identity::{Address, Identity, NodeId};
@@ -17,8 +17,20 @@ const REGISTERED_PATIENCE: Duration = Duration::from_secs(5);
 /// The time between asks of an address that was registered by hand, or of a seed while alone.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// The time between asks of a seed while not alone: its name may resolve to new nodes.
-const ASK_SEEDS_EVERY: Duration = Duration::from_secs(15);
+/// The time between asks of a seed at whose address no member is up: behind it may be an island that
+/// knows of this one by seeds alone.
+const ASK_UNMET_EVERY: Duration = Duration::from_secs(1);
+
+/// Such seeds that are asked in that time, half a kilobyte each; where there are more, each has its
+/// turn later.
+const ASK_UNMET_AT_ONCE: u32 = 16;
+
+/// The time between asks of a seed whose node is known, if it was given by an address: another node
+/// may come to live there.
+const ASK_MET_EVERY: Duration = Duration::from_secs(15);
+
+/// The same if it was given by a name, which may stand for many nodes: as often as a node calls.
+const ASK_NAMED_EVERY: Duration = Duration::from_secs(3);
 
 /// Seeds, and addresses that are being asked because operators registered them: so many of each.
 pub(super) const ASKS_MAX: usize = 256;
@@ -33,6 +45,8 @@ pub(super) struct Ask {
     pub(super) address: Address,
     pub(super) next: Time,
     pub(super) reason: Reason,
+    /// Who answered last.
+    answered: Option<NodeId>,
     /// Sequence numbers of the last beacons that were sent there.
     sequences: [Option<u64>; 4],
 }
@@ -50,7 +64,7 @@ pub(super) enum Reason {
 
 impl Ask {
     pub(super) fn new(given: String, address: Address, reason: Reason, next: Time) -> Self {
-        Ask { given, address, next, reason, sequences: [None; 4] }
+        Ask { given, address, next, reason, answered: None, sequences: [None; 4] }
     }
 
     pub(super) fn is_registration(&self) -> bool {
@@ -69,13 +83,40 @@ impl Ask {
 impl Peers {
     /// The addresses that are to be asked now.
     pub fn due_asks(&mut self, now: Time) -> Vec<Address> {
-        let every = if self.swim.num_members() == 0 { ASK_EVERY } else { ASK_SEEDS_EVERY };
+        if self.asks.iter().all(|ask| ask.next > now) {
+            return Vec::new();
+        }
+        let is_alone = self.swim.num_members() == 0;
+        let is_met: Vec<bool> = self.asks.iter().map(|ask| self.is_met(ask)).collect();
+        let unmet = is_met.iter().filter(|is_met| !**is_met).count();
+        let turns = u32::try_from(unmet).unwrap_or(u32::MAX).div_ceil(ASK_UNMET_AT_ONCE);
         let mut due = Vec::new();
-        for ask in self.asks.iter_mut().filter(|ask| ask.next <= now) {
-            ask.next = now + if ask.reason == Reason::Seed { every } else { ASK_EVERY };
+        for (ask, is_met) in self.asks.iter_mut().zip(is_met).filter(|(ask, _)| ask.next <= now) {
+            let every = match (ask.reason, ask.address.ip()) {
+                (Reason::Seed, _) if !is_alone && !is_met => ASK_UNMET_EVERY * turns,
+                (Reason::Seed, Some(_)) if is_met => ASK_MET_EVERY,
+                (Reason::Seed, None) if is_met => ASK_NAMED_EVERY,
+                _ => ASK_EVERY,
+            };
+            ask.next = now + every;
             due.push(ask.address.clone());
         }
         due
+    }
+
+    /// Whether a member is up at the address that is asked, or was the last one to answer there.
+    fn is_met(&self, ask: &Ask) -> bool {
+        let is_up = |peer: &Peer| peer.is_up && !peer.is_superseded;
+        let answered = ask.answered.and_then(|node| self.peers.get(&node));
+        answered.is_some_and(is_up)
+            || self.peers.values().any(|peer| is_up(peer) && peer.identity.address == ask.address)
+    }
+
+    /// A member is down: seeds that were asked rarely because of it are to be asked soon.
+    pub(super) fn hasten_asks(&mut self, now: Time) {
+        for ask in &mut self.asks {
+            ask.next = ask.next.min(now + ASK_UNMET_EVERY);
+        }
     }
 
     /// Notes the beacon with which an address was asked.
@@ -96,6 +137,9 @@ impl Peers {
         out: &mut Vec<Effect>,
     ) -> Vec<Standing> {
         let is_asked = |ask: &Ask| ask.sequences.contains(&Some(sequence));
+        for seed in self.asks.iter_mut().filter(|ask| ask.reason == Reason::Seed && is_asked(ask)) {
+            seed.answered = Some(identity.node);
+        }
         let asked = self.asks.iter().position(|ask| ask.reason != Reason::Seed && is_asked(ask));
         let mut lifted = Vec::new();
         if let Some(ask) = asked.map(|at| self.asks.swap_remove(at)) {

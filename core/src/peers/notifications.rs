@@ -71,6 +71,7 @@ impl Peers {
                     peer.since = now;
                     peer.is_now(identity);
                 }
+                self.hasten_asks(now);
             }
             OwnedNotification::Rename(_, identity) => self.is_renamed(now, identity, out),
             OwnedNotification::Defunct => self.plan_rejoin(now),

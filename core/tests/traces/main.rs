@@ -23,5 +23,6 @@ mod records;
 mod removal;
 mod repair;
 mod secrets;
+mod seeds;
 mod waiting;
 mod watch;
