@@ -4,7 +4,9 @@
 //! are postcard (its wire format 1.0) behind a few bytes of our own:
 //!
 //! ```text
-//! datagram  "QPU" | version u8 | cluster tag u32 LE | body (postcard) | MAC 16 bytes, with a secret
+//! datagram  "QPU" | versions u8 | cluster tag u32 LE | body (postcard) | MAC 16 bytes, with a secret
+//!           versions: the low four bits are that of the body; the high four bits the highest that
+//!           the sender reads, 0 where it is that of the body
 //! frame     kind u8 | body (postcard)            (its length, 3 bytes big-endian, is the link's)
 //! ```
 //!
@@ -51,7 +53,16 @@ const CALL_BYTES: usize = 512;
 pub const PROTOCOL_VERSIONS: (u16, u16) = (1, 2);
 
 const MAGIC: [u8; 3] = *b"QPU";
-const DATAGRAM_VERSION: u8 = 1;
+
+/// The versions of datagrams that this release reads, lowest and highest, of 1 to 15. Nobody shakes
+/// hands over a datagram: it is written in the lowest version that is still spoken, until the
+/// receiver has said in one of its own that it reads a higher one. So the next release can bring
+/// a version 2, tell of it in the high bits of what it writes as version 1, and is understood by
+/// this one.
+pub const DATAGRAM_VERSIONS: (u8, u8) = (1, 1);
+
+/// The bits of a datagram's version that are its body's.
+const BODY_VERSION: u8 = 0x0f;
 
 /// Most wants in one ask: a counter's slots of so many origins fit a part beside its budget.
 pub const WANTS_MAX: usize = 256;
@@ -66,7 +77,7 @@ pub enum CodecError {
     #[error("expected a datagram that begins with \"QPU\"")]
     NotOurs,
     /// One of ours, of a release that this one cannot read.
-    #[error("expected datagram version {DATAGRAM_VERSION}, found {0}")]
+    #[error("{}", Foreign::Version(*.0))]
     DatagramVersion(u8),
     /// Another cluster's name, or no or another secret.
     #[error("{0}")]
@@ -104,6 +115,13 @@ pub enum Foreign {
     /// Its MAC is wrong or missing.
     #[error("it does not have this cluster's secret (--secret-file)")]
     Secret,
+    /// It is of a release that this one cannot read.
+    #[error(
+        "expected datagrams of version {lowest} to {highest}, found {0} (upgrade one release at a time)",
+        lowest = DATAGRAM_VERSIONS.0,
+        highest = DATAGRAM_VERSIONS.1
+    )]
+    Version(u8),
 }
 
 /// What a datagram says.
@@ -300,6 +318,9 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
         Message::Hello(hello) if hello.cluster.len() > CLUSTER_BYTES_MAX => {
             return Err(malformed("hello", "a cluster name of more than 64 bytes"));
         }
+        Message::Hello(hello) if !hello.identity.is_sane() => {
+            return Err(malformed("hello", "an epoch or boot beyond 2^48"));
+        }
         Message::Push { after, batches, entries, .. } => {
             after
                 .checked_add(*batches)
@@ -368,6 +389,17 @@ fn malformed(what: &'static str, reason: &'static str) -> CodecError {
     CodecError::Malformed { what, reason }
 }
 
+/// Refuses a beacon of nobody's, and a call that its answer may be larger than.
+fn check_beacon(beacon: &Beacon, bytes: usize) -> Result<(), CodecError> {
+    if !beacon.identity.is_sane() {
+        return Err(malformed("beacon", "an epoch or boot beyond 2^48"));
+    }
+    if !matches!(beacon.kind, BeaconKind::Answer(_)) && bytes < CALL_BYTES - MAC_BYTES {
+        return Err(malformed("beacon", "a call that is not filled up"));
+    }
+    Ok(())
+}
+
 /// Datagrams of one cluster: written, and told from all others.
 #[derive(Clone, Debug)]
 pub struct Envelope {
@@ -391,7 +423,7 @@ impl Envelope {
     pub fn seal(&self, datagram: &Datagram<'_>) -> Bytes {
         let mut bytes = Vec::with_capacity(256);
         bytes.extend_from_slice(&MAGIC);
-        bytes.push(DATAGRAM_VERSION);
+        bytes.push(DATAGRAM_VERSIONS.0);
         bytes.extend_from_slice(&self.tag);
         bytes = write(datagram, bytes);
         if let Datagram::Beacon(beacon) = datagram
@@ -410,13 +442,14 @@ impl Envelope {
     /// # Errors
     /// See [`CodecError`].
     pub fn open<'a>(&self, bytes: &'a [u8]) -> Result<Datagram<'a>, CodecError> {
-        let [m0, m1, m2, version, t0, t1, t2, t3, ..] = *bytes else {
+        let [m0, m1, m2, versions, t0, t1, t2, t3, ..] = *bytes else {
             return Err(CodecError::NotOurs);
         };
         if [m0, m1, m2] != MAGIC {
             return Err(CodecError::NotOurs);
         }
-        if version != DATAGRAM_VERSION {
+        let version = versions & BODY_VERSION;
+        if version < DATAGRAM_VERSIONS.0 || version > DATAGRAM_VERSIONS.1 {
             return Err(CodecError::DatagramVersion(version));
         }
         if [t0, t1, t2, t3] != self.tag {
@@ -434,6 +467,9 @@ impl Envelope {
         // A call's padding, and the MAC of a sender that has a secret where we have none.
         let (datagram, rest) = postcard::take_from_bytes(body)
             .map_err(|_| malformed("datagram", "not what its kind says"))?;
+        if let Datagram::Beacon(beacon) = &datagram {
+            check_beacon(beacon, 8 + body.len())?;
+        }
         let padded = matches!(datagram, Datagram::Beacon(_)) && rest.iter().all(|byte| *byte == 0);
         if rest.is_empty() || padded {
             return Ok(datagram);

@@ -459,7 +459,15 @@ pub enum Event {
         /// The one that we have now.
         new: NodeId,
     },
-    /// A node with another secret, or none, or another cluster name calls here.
+    /// The membership protocol's own state may not be what it should be: a bug.
+    MembershipFault {
+        /// What was being done.
+        doing: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A node with another secret, or none, or another cluster name, or of a release that this one
+    /// does not understand calls here.
     Stranger {
         /// Where it called from.
         from: String,
@@ -543,6 +551,11 @@ impl fmt::Display for Event {
                 "node id {old} is in use by another process (a copied data directory?): this \
                  node is now {new}"
             ),
+            Event::MembershipFault { doing, reason } => write!(
+                f,
+                "a fault in the membership protocol, {doing}: {reason}; if peers stay down, start \
+                 this node again"
+            ),
             Event::Stranger { from, reason } => {
                 write!(f, "refused a node at {from}: {reason}")
             }
@@ -559,6 +572,7 @@ impl Event {
                 | Event::RepairStarted { .. }
                 | Event::ForeignWriter { .. }
                 | Event::NodeIdTaken { .. }
+                | Event::MembershipFault { .. }
                 | Event::Stranger { .. }
         )
     }

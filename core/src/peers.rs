@@ -9,6 +9,8 @@
 //! Rejected: foca's own renewal of identities. A removed node would renew itself for ever.
 
 mod asks;
+mod faults;
+mod members;
 mod notifications;
 mod own_id;
 mod removals;
@@ -24,20 +26,21 @@ use rand_core::Rng;
 
 use crate::codec::{DATAGRAM_BYTES_MAX, ENVELOPE_BYTES, Envelope};
 use crate::effects::{Destination, Effect, PeerName};
-use crate::identity::{Address, Identity, NodeId, OriginId};
+use crate::identity::{Address, BOOT_MAX, Identity, NodeId, OriginId};
 use crate::limit::RateLimit;
 use crate::registry::Registry;
 use crate::status::{PeerState, Totals};
 use crate::swim_packet;
 use crate::time::Time;
 
+pub(crate) use members::DOWN_MAX;
+
 use asks::{ASKS_MAX, Ask, Reason};
-use notifications::REJOIN_MIN;
+use faults::{FAULTS_PER_SECOND, Faults};
+use members::STRANGERS_PER_SECOND;
+use notifications::{LATER_LIVES_PER_SECOND, REJOIN_MIN};
 use removals::NOTICES_PER_SECOND;
 use rumours::{ANNOUNCE_EVERY, RUMOURS_MAX, Rumour};
-
-/// Members that are down and remembered; beyond it the one that is down longest is forgotten.
-pub(crate) const DOWN_MAX: usize = 256;
 
 fn config() -> foca::Config {
     // A crash is seen by its first failed probe, at most two periods and a bit later at three
@@ -142,6 +145,10 @@ pub struct Peers {
     /// When another process last answered under the id that we had then.
     id_answered: Option<Time>,
     notices: RateLimit,
+    strangers: RateLimit,
+    later_lives: RateLimit,
+    faults: Faults,
+    fault_events: RateLimit,
     has_left: bool,
     changes: Vec<Change>,
 }
@@ -191,6 +198,10 @@ impl Peers {
             rejoined: now,
             id_answered: None,
             notices: RateLimit::new(NOTICES_PER_SECOND, NOTICES_PER_SECOND, now),
+            strangers: RateLimit::new(STRANGERS_PER_SECOND, STRANGERS_PER_SECOND, now),
+            later_lives: RateLimit::new(LATER_LIVES_PER_SECOND, 2, now),
+            faults: Faults::default(),
+            fault_events: RateLimit::new(FAULTS_PER_SECOND, FAULTS_PER_SECOND, now),
             has_left: false,
             changes: Vec::new(),
         }
@@ -290,8 +301,9 @@ impl Peers {
             && entry.key().0 <= now
         {
             let timer = entry.remove();
-            // An error here tells of a timer that is no longer wanted; foca goes on by itself.
-            let _ = self.swim.handle_timer(timer, &mut self.runtime);
+            // A timer that is no longer wanted is no error.
+            let done = self.swim.handle_timer(timer, &mut self.runtime);
+            self.check("handling a timer", done);
             self.flush(now, totals, out);
         }
         if self.rejoin.is_some_and(|at| at <= now) {
@@ -327,6 +339,13 @@ impl Peers {
             self.notify(now, &sender.clone(), Destination::Socket(from), out);
             return Err(SwimError::Removed);
         }
+        if !self.is_member(sender) && !self.strangers.allow(now) {
+            return Err(SwimError::Limited);
+        }
+        if !self.has_room_for(sender.node) {
+            totals.members_refused += 1;
+            return Err(SwimError::Full);
+        }
         self.tell_what_it_missed(now, &sender.clone(), Destination::Socket(from), out);
         if parsed.is_obituary() && self.rejoin.is_some() {
             // We know, and are about to return. foca would answer a sender that it holds for down
@@ -342,19 +361,35 @@ impl Peers {
                 self.changes.push(Change::Outranked);
                 return Ok(());
             }
-            self.take_next_boot(now, boot, totals, out);
+            // Whoever says so may say it a thousand times a second.
+            if self.later_lives.allow(now) {
+                self.take_next_boot(now, boot, totals, out);
+            } else {
+                self.boot_to_beat = self.boot_to_beat.max(boot);
+                self.plan_rejoin(now);
+            }
         }
-        let registry = &self.registry;
-        let admitted = match parsed.without(|identity| registry.is_removed(identity)) {
+        let admitted = match parsed.without(
+            |id| self.registry.is_removed(id),
+            |member| {
+                let is_welcome = member.id().is_sane()
+                    && (member.state() == State::Down || self.has_room_for(member.id().node));
+                totals.members_refused += u64::from(!is_welcome);
+                is_welcome
+            },
+        ) {
             Some(packet) => packet,
             None => return Err(SwimError::Removed),
         };
         let sender = parsed.sender().clone();
-        // Errors are the sender's: packets for an identity that we no longer have, and the like.
-        let _ = self.swim.handle_data(&admitted, &mut self.runtime);
-        self.tell_of_later_life(&sender);
+        let done = self.swim.handle_data(&admitted, &mut self.runtime);
+        let is_taken = self.is_taken(done);
+        // What answers an announcement may answer that very word, and has been told.
+        if !parsed.is_feed() {
+            self.tell_of_later_life(&sender);
+        }
         self.flush(now, totals, out);
-        Ok(())
+        if is_taken { Ok(()) } else { Err(SwimError::Refused) }
     }
 
     /// The sender is down to us because of a later life of its id, lived elsewhere: a copied disk's,
@@ -369,7 +404,8 @@ impl Peers {
         let later = self.swim.iter_membership_state().map(Member::id).find(is_later).cloned();
         if let Some(later) = later {
             let there = Identity { address: sender.address.clone(), ..later };
-            let _ = self.swim.announce(there, &mut self.runtime);
+            let done = self.swim.announce(there, &mut self.runtime);
+            self.check("announcing", done);
         }
     }
 
@@ -387,7 +423,8 @@ impl Peers {
 
     /// Tells the others that this node goes.
     pub fn leave(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        let _ = self.swim.leave_cluster(&mut self.runtime);
+        let done = self.swim.leave_cluster(&mut self.runtime);
+        self.check("leaving", done);
         self.flush(now, totals, out);
         self.has_left = true;
         self.rejoin = None;
@@ -458,7 +495,8 @@ impl Peers {
 
     fn declare_down(&mut self, identity: Identity) {
         let down = std::iter::once(Member::down(identity));
-        let _ = self.swim.apply_many(down, true, &mut self.runtime);
+        let done = self.swim.apply_many(down, true, &mut self.runtime);
+        self.check("declaring a member down", done);
     }
 
     /// Takes the identity that comes after ours and after `boot`, and tells everyone.
@@ -466,13 +504,21 @@ impl Peers {
         if self.am_removed() || self.has_left {
             return;
         }
-        self.me.boot = self.me.boot.max(boot).saturating_add(1);
+        let next = self.me.boot.max(boot).saturating_add(1);
+        if next > BOOT_MAX {
+            // No boot comes after those that others know, so this id is lost to us.
+            self.changes.push(Change::Outranked);
+            return;
+        }
+        self.me.boot = next;
         self.me.epoch = self.next_epoch();
         self.rejoined = now;
-        let _ = self.swim.change_identity(self.me.clone(), &mut self.runtime);
+        let done = self.swim.change_identity(self.me.clone(), &mut self.runtime);
+        self.check("changing our identity", done);
         // foca is not connected until somebody writes to the new identity, and would probe nobody
         // until then; an empty update makes it look at the members that it has.
-        let _ = self.swim.apply_many(std::iter::empty(), false, &mut self.runtime);
+        let done = self.swim.apply_many(std::iter::empty(), false, &mut self.runtime);
+        self.check("looking at the members", done);
         let members: Vec<Identity> = self
             .peers
             .values()
@@ -481,7 +527,8 @@ impl Peers {
             .take(RUMOURS_MAX)
             .collect();
         for identity in members {
-            let _ = self.swim.announce(identity, &mut self.runtime);
+            let done = self.swim.announce(identity, &mut self.runtime);
+            self.check("announcing", done);
         }
         self.flush(now, totals, out);
     }
@@ -505,6 +552,15 @@ pub enum SwimError {
     /// Its sender, or whom it is about, was removed.
     #[error("from or about a removed node")]
     Removed,
+    /// More than what others than members may say in a second.
+    #[error("too many messages from others than members")]
+    Limited,
+    /// Its sender would be a member too many.
+    #[error("there are as many members as can be")]
+    Full,
+    /// It is for or from an identity that is over, or not what its kind says.
+    #[error("not taken")]
+    Refused,
 }
 
 fn new_swim(me: &Identity, chance: &mut ChaCha8Rng) -> Swim {

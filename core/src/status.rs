@@ -165,12 +165,18 @@ pub struct Totals {
     pub records_refused: u64,
     /// Datagrams of removed nodes.
     pub datagrams_removed: u64,
-    /// Beacons over the rate that is looked at.
+    /// Beacons, and other messages of strangers, over the rate that is looked at.
     pub beacons_limited: u64,
     /// Beacons sent.
     pub beacons_sent: u64,
     /// Beacons heard from others, replays and echoes not counted.
     pub beacons_heard: u64,
+    /// Times that somebody was not taken for a member because there are as many as may be.
+    pub members_refused: u64,
+    /// Messages of the membership protocol that were not taken: for a life that is over, or such.
+    pub swim_refused: u64,
+    /// Faults in the membership protocol's own state.
+    pub swim_faults: u64,
     /// Membership messages sent.
     pub swim_sent: u64,
     /// Membership messages received.

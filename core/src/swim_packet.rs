@@ -22,9 +22,12 @@ pub(crate) struct SwimPacket<'a> {
     updates: Vec<Member<Identity>>,
 }
 
-/// Reads a packet; `None` if it is none.
+/// Reads a packet; `None` if it is none, or from or for an identity that is nobody's.
 pub(crate) fn parse(bytes: &[u8]) -> Option<SwimPacket<'_>> {
     let (header, rest) = postcard::take_from_bytes::<Header<Identity>>(bytes).ok()?;
+    if !(header.src.is_sane() && header.dst.is_sane()) {
+        return None;
+    }
     let at = bytes.len() - rest.len();
     if rest.is_empty() {
         return Some(SwimPacket { bytes, header, body: None, updates: Vec::new() });
@@ -51,18 +54,28 @@ impl<'a> SwimPacket<'a> {
         matches!(self.header.message, Message::TurnUndead)
     }
 
+    /// Whether it answers an announcement.
+    pub(crate) fn is_feed(&self) -> bool {
+        matches!(self.header.message, Message::Feed)
+    }
+
     /// The latest life of `me` that the sender knows of, if it is a later one.
     pub(crate) fn later_life_of(&self, me: &Identity) -> Option<&Identity> {
         self.updates
             .iter()
             .map(Member::id)
             .chain([&self.header.dst])
-            .filter(|id| id.node == me.node && id.order() > me.order())
+            .filter(|id| id.node == me.node && id.order() > me.order() && id.is_sane())
             .max_by_key(|id| id.order())
     }
 
-    /// The packet without gossip about removed nodes; `None` if it is about one altogether.
-    pub(crate) fn without(&self, is_removed: impl Fn(&Identity) -> bool) -> Option<Cow<'a, [u8]>> {
+    /// The packet without gossip about removed nodes, or such as is not welcome; `None` if it is about
+    /// a removed one altogether, or about one that is nobody's.
+    pub(crate) fn without(
+        &self,
+        is_removed: impl Fn(&Identity) -> bool,
+        mut is_welcome: impl FnMut(&Member<Identity>) -> bool,
+    ) -> Option<Cow<'a, [u8]>> {
         let about = match &self.header.message {
             Message::PingReq { target, .. } | Message::IndirectAck { target, .. } => Some(target),
             Message::IndirectPing { origin, .. } | Message::ForwardedAck { origin, .. } => {
@@ -70,15 +83,15 @@ impl<'a> SwimPacket<'a> {
             }
             _ => None,
         };
-        if about.is_some_and(&is_removed) {
+        if about.is_some_and(|id| is_removed(id) || !id.is_sane()) {
             return None;
         }
-        let Some(body) = self.body.filter(|_| self.updates.iter().any(|m| is_removed(m.id())))
-        else {
+        let Some(body) = self.body else { return Some(Cow::Borrowed(self.bytes)) };
+        let is_kept = |member: &&Member<Identity>| !is_removed(member.id()) && is_welcome(member);
+        let kept: Vec<&Member<Identity>> = self.updates.iter().filter(is_kept).collect();
+        if kept.len() == self.updates.len() {
             return Some(Cow::Borrowed(self.bytes));
-        };
-        let kept: Vec<&Member<Identity>> =
-            self.updates.iter().filter(|member| !is_removed(member.id())).collect();
+        }
         let mut packet = self.bytes[..body].to_vec();
         packet.extend_from_slice(&u16::try_from(kept.len()).ok()?.to_be_bytes());
         for member in kept {

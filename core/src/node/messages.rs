@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Node, context};
-use crate::codec::{self, CodecError, Datagram, Goodbye, Message};
+use crate::codec::{self, CodecError, Datagram, Foreign, Goodbye, Message};
 use crate::counters::MergeError;
 use crate::delta::Delta;
 use crate::discovery::Heard;
@@ -63,6 +63,10 @@ impl Node {
                     Ok(()) => {}
                     Err(SwimError::Malformed) => self.totals.datagrams_malformed += 1,
                     Err(SwimError::Removed) => self.totals.datagrams_removed += 1,
+                    Err(SwimError::Limited) => self.totals.beacons_limited += 1,
+                    // What is refused for want of room was counted where it was.
+                    Err(SwimError::Full) => {}
+                    Err(SwimError::Refused) => self.totals.swim_refused += 1,
                 }
             }
             Ok(Datagram::Standing(standings)) => {
@@ -70,14 +74,28 @@ impl Node {
             }
             Err(CodecError::Foreign(foreign)) => {
                 self.totals.datagrams_foreign += 1;
-                if self.strangers.allow(now) {
-                    let event = Event::Stranger { from: from.to_string(), reason: foreign };
-                    effects.at_once.push(Effect::Event(event));
-                }
+                self.tell_stranger(now, from, foreign, effects);
+            }
+            Err(CodecError::DatagramVersion(version)) => {
+                self.totals.datagrams_malformed += 1;
+                self.tell_stranger(now, from, Foreign::Version(version), effects);
             }
             Err(_) => self.totals.datagrams_malformed += 1,
         }
         self.settle_changes(now, effects);
+    }
+
+    fn tell_stranger(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        reason: Foreign,
+        effects: &mut Effects,
+    ) {
+        if self.strangers.allow(now) {
+            let event = Event::Stranger { from: from.to_string(), reason };
+            effects.at_once.push(Effect::Event(event));
+        }
     }
 
     pub(super) fn frame(&mut self, now: Time, link: LinkId, frame: &Bytes, effects: &mut Effects) {

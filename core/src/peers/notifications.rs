@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use foca::{OwnedNotification, State, Timer};
+use foca::{OwnedNotification, State};
 use rand_core::Rng;
 
-use super::{Change, DOWN_MAX, Peer, Peers};
+use super::{Change, Peer, Peers};
 use crate::codec::Datagram;
 use crate::effects::{Destination, Effect, Event};
 use crate::identity::{Identity, NodeId};
@@ -17,6 +17,10 @@ use crate::time::Time;
 pub(super) const REJOIN_MIN: Duration = Duration::from_millis(100);
 
 const REJOIN_MAX: Duration = Duration::from_secs(5);
+
+/// Times in a second that a node which is told of a later life of its id comes back at once: each is
+/// announced to all members. Such a word is a reason not to wait, unless it comes again and again.
+pub(super) const LATER_LIVES_PER_SECOND: u32 = 1;
 
 impl Peers {
     /// Carries out what foca wants done.
@@ -39,6 +43,7 @@ impl Peers {
         }
         self.tell_suspects(out);
         self.forget_longest_down();
+        self.tell_faults(now, totals, out);
     }
 
     /// Tells of whom is suspected since it was last looked, and of whom no more. foca tells of ups
@@ -146,7 +151,7 @@ impl Peers {
         self.peers.insert(node, peer);
     }
 
-    fn plan_rejoin(&mut self, now: Time) {
+    pub(super) fn plan_rejoin(&mut self, now: Time) {
         if self.has_left || self.rejoin.is_some() {
             return;
         }
@@ -158,22 +163,5 @@ impl Peers {
         let jitter = self.chance.next_u32() % wait_ms.max(1);
         self.rejoin =
             Some(now + self.rejoin_wait / 2 + Duration::from_millis(u64::from(jitter / 2)));
-    }
-
-    fn forget_longest_down(&mut self) {
-        let down = self.peers.values().filter(|peer| !peer.is_up).count();
-        if down <= DOWN_MAX {
-            return;
-        }
-        let longest = self
-            .peers
-            .values()
-            .filter(|peer| !peer.is_up)
-            .min_by_key(|peer| peer.since)
-            .map(|peer| peer.identity.clone());
-        if let Some(identity) = longest {
-            self.peers.remove(&identity.node);
-            let _ = self.swim.handle_timer(Timer::RemoveDown(identity), &mut self.runtime);
-        }
     }
 }

@@ -95,7 +95,8 @@ impl Peers {
             true
         });
         for identity in due {
-            let _ = self.swim.announce(identity, &mut self.runtime);
+            let done = self.swim.announce(identity, &mut self.runtime);
+            self.check("announcing", done);
         }
         self.flush(now, totals, out);
     }
@@ -116,9 +117,14 @@ impl Peers {
             .filter(|peer| !self.registry.is_removed(&peer.identity))
             .collect();
         down.sort_by_key(|peer| peer.announced);
+        let mut due = Vec::new();
         for peer in down.into_iter().take(ANNOUNCE_AT_ONCE) {
             peer.announced = now;
-            let _ = self.swim.announce(peer.identity.clone(), &mut self.runtime);
+            due.push(peer.identity.clone());
+        }
+        for identity in due {
+            let done = self.swim.announce(identity, &mut self.runtime);
+            self.check("announcing", done);
         }
         self.flush(now, totals, out);
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::record::{BadPayload, Record, Start};
 use crate::counter::OriginIndex;
 use crate::counters::{Counters, MergeError};
-use crate::identity::{Identity, NodeId, OriginId};
+use crate::identity::{BOOT_MAX, Identity, NodeId, OriginId};
 use crate::peers::DOWN_MAX;
-use crate::registry::Registry;
+use crate::registry::{Key, Registry};
 
 /// Everything that was kept, merged record by record.
 #[derive(Debug)]
@@ -44,17 +44,22 @@ impl Recovered {
     }
 
     /// The start that follows: of the same node, or of `fresh` if there was none, and later than
-    /// the last one whatever the wall clock says.
+    /// the last one whatever the wall clock says. Where none can be later, as an earlier release let
+    /// it come to, the id is lost; not that of a removed node, whose removal is found by it.
     pub fn next_start(&self, fresh: NodeId, wall_clock_ms: u64) -> Start {
         let origin = self.counters.our_origin();
+        let wall_clock_ms = wall_clock_ms.min(BOOT_MAX);
         match self.start {
-            Some(last) => Start {
-                node: last.node,
-                boot: wall_clock_ms.max(last.boot.saturating_add(1)),
-                origin,
-            },
-            None => Start { node: fresh, boot: wall_clock_ms, origin },
+            Some(last) if last.boot < BOOT_MAX || self.is_removed(last.node) => {
+                let later = last.boot.saturating_add(1).min(BOOT_MAX);
+                Start { node: last.node, boot: wall_clock_ms.max(later), origin }
+            }
+            _ => Start { node: fresh, boot: wall_clock_ms, origin },
         }
+    }
+
+    fn is_removed(&self, node: NodeId) -> bool {
+        self.registry.of(&Key::Node(node)).is_removed()
     }
 
     /// Takes back every claim to know all of an origin up to some version.
@@ -118,5 +123,45 @@ impl Recovered {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Standing;
+
+    fn next_after(boot: u64, wall_clock_ms: u64) -> Start {
+        let mut recovered = Recovered::new(OriginId(9), 1);
+        let last = Start { node: NodeId(1), boot, origin: OriginId(8) };
+        recovered.apply(Record::Start(last)).unwrap();
+        recovered.next_start(NodeId(2), wall_clock_ms)
+    }
+
+    #[test]
+    fn a_start_is_later_than_the_last_one_whatever_the_clock_says() {
+        let start = |boot| Start { node: NodeId(1), boot, origin: OriginId(9) };
+        assert_eq!(next_after(1_000, 5_000), start(5_000));
+        assert_eq!(next_after(1_000, 1_000), start(1_001));
+        assert_eq!(next_after(1_000, 0), start(1_001), "the clock was set back");
+    }
+
+    #[test]
+    fn a_node_whose_boots_are_used_up_starts_under_a_fresh_id() {
+        for last in [BOOT_MAX, u64::MAX] {
+            let fresh = Start { node: NodeId(2), boot: 5_000, origin: OriginId(9) };
+            assert_eq!(next_after(last, 5_000), fresh);
+        }
+        assert_eq!(next_after(BOOT_MAX - 1, 5_000).boot, BOOT_MAX);
+    }
+
+    #[test]
+    fn a_removed_node_keeps_its_id_whatever_its_boots() {
+        let mut recovered = Recovered::new(OriginId(9), 1);
+        let last = Start { node: NodeId(1), boot: u64::MAX, origin: OriginId(8) };
+        recovered.apply(Record::Start(last)).unwrap();
+        let removal = Standing { key: Key::Node(NodeId(1)), removed: 3, registered: 2 };
+        recovered.apply(Record::Standing(removal)).unwrap();
+        assert_eq!(recovered.next_start(NodeId(2), 5_000).node, NodeId(1));
     }
 }

@@ -24,5 +24,6 @@ mod removal;
 mod repair;
 mod secrets;
 mod seeds;
+mod strangers;
 mod waiting;
 mod watch;

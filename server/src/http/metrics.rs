@@ -144,6 +144,21 @@ fn totals(registry: &mut Registry, totals: &Totals, added: u64) {
             "Times that counts differed from a peer's at the same version, and all were asked for",
             totals.repairs,
         ),
+        (
+            "membership_faults",
+            "Times that the membership protocol's own state may have come out wrong: a bug",
+            totals.swim_faults,
+        ),
+        (
+            "members_refused",
+            "Times that somebody was not taken for a member, there being as many as can be",
+            totals.members_refused,
+        ),
+        (
+            "records_refused",
+            "Records of removals with numbers that are nobody's",
+            totals.records_refused,
+        ),
         ("beacons_sent", "Discovery beacons sent", totals.beacons_sent),
         ("beacons_heard", "Discovery beacons heard from others", totals.beacons_heard),
         ("swim_sent", "Membership messages sent", totals.swim_sent),
@@ -213,6 +228,7 @@ fn network(registry: &mut Registry, totals: &Totals, counts: &Counts) {
             ("foreign", totals.datagrams_foreign),
             ("removed", totals.datagrams_removed),
             ("rate", totals.beacons_limited),
+            ("refused", totals.swim_refused),
             ("overrun", counts.datagrams_overrun.get()),
         ],
     );
