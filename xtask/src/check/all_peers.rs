@@ -10,7 +10,7 @@ pub(super) const CHECK: Check =
 
 fn look(stage: &dyn Stage) -> Result<(), Failure> {
     let nodes = stage.nodes();
-    await_complete_lists(&nodes, stage.deadlines().join)?;
+    await_complete_lists(&nodes, stage.times().join)?;
     for node in nodes.iter() {
         say::step(format_args!("{node} {}/peers answers {}", node.url(), node.peers()?.text));
     }

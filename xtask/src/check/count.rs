@@ -9,7 +9,7 @@ pub(super) const CHECK: Check = Check { title: "count: the counts of all nodes, 
 
 fn look(stage: &dyn Stage) -> Result<(), Failure> {
     let nodes = stage.nodes();
-    await_equal_counts(&nodes, stage.deadlines())?;
+    await_equal_counts(&nodes, stage.times())?;
     for node in nodes.iter() {
         say::step(format_args!("{node} {}/count answers {}", node.url(), node.count()?.text));
     }

@@ -15,13 +15,13 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn look(stage: &dyn Stage) -> Result<(), Failure> {
-    let (before, deadlines) = (stage.nodes(), stage.deadlines());
+    let (before, times) = (stage.nodes(), stage.times());
     let node1 = before.node(1)?;
-    await_equal_counts(&before, deadlines)?;
+    await_equal_counts(&before, times)?;
     // A count of zero would show nothing.
     if node1.count()?.value.count == 0 {
         node1.increment()?;
-        await_equal_counts(&before, deadlines)?;
+        await_equal_counts(&before, times)?;
     }
     let count = node1.count()?.value.count;
     say::step(format_args!("the count is {count} on {before}"));
@@ -32,8 +32,8 @@ fn look(stage: &dyn Stage) -> Result<(), Failure> {
     let since_start = || format!("after {} ms", start.elapsed().as_millis());
     stage.start_node(number)?;
     let answers = || stage.nodes().find(number).is_some_and(|node| node.address().is_ok());
-    wait::within(deadlines.join, answers, || {
-        let limit = seconds(deadlines.join);
+    wait::within(times.join, answers, || {
+        let limit = seconds(times.join);
         format!("expected node{number} to answer within {limit}; see: make logs")
     })?;
     let nodes = stage.nodes();
@@ -41,11 +41,11 @@ fn look(stage: &dyn Stage) -> Result<(), Failure> {
     let address = newcomer.address()?;
     say::step(format_args!("{newcomer} started as {address}, answers {}", since_start()));
 
-    await_complete_lists(&nodes, deadlines.join)?;
+    await_complete_lists(&nodes, times.join)?;
     let peers = newcomer.peers()?.text;
     say::step(format_args!("all know it, and it knows all, {}: {peers}", since_start()));
     let has_count = || newcomer.count().is_ok_and(|found| found.value.count == count);
-    wait::within(deadlines.agree, has_count, || {
+    wait::within(times.agree, has_count, || {
         let counts = nodes.show_counts();
         format!(
             "expected {newcomer} to have the count {count} without a new increment; found {counts}"
@@ -60,6 +60,6 @@ fn look(stage: &dyn Stage) -> Result<(), Failure> {
     removal.omit();
     stage.remove_node(number)?;
     say::step(format_args!("{newcomer} stopped"));
-    await_forgotten(&before, &address, deadlines)?;
-    await_complete_lists(&stage.nodes(), deadlines.forget)
+    await_forgotten(&before, &address, times)?;
+    await_complete_lists(&stage.nodes(), times.forget)
 }

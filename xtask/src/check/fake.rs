@@ -11,13 +11,11 @@ use serde_json::{Value, json};
 
 use crate::ask::Node;
 use crate::failure::Failure;
-use crate::stage::{Deadlines, Stage};
+use crate::stage::{Stage, Times};
 
-/// How often lists are read until a peer that never answers is gone from them.
-const READS_UNTIL_FORGOTTEN: u32 = 2;
-
-/// How often lists are read until a removed node comes back by itself, where it wrongly does.
-const READS_UNTIL_RETURN: u32 = 8;
+/// How often lists are read until a peer that never answers is gone from them, and until a removed
+/// node comes back by itself, where it wrongly does.
+const READS_UNTIL_CHANGE: u32 = 2;
 
 /// What a cluster does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,9 +145,11 @@ impl Stage for Fake {
         Ok(())
     }
 
-    fn deadlines(&self) -> Deadlines {
-        let second = Duration::from_secs(1);
-        Deadlines { agree: second, join: second, forget: second }
+    fn times(&self) -> Times {
+        let (limit, watched) = (Duration::from_millis(500), Duration::from_millis(200));
+        // A stranger is forgotten at the second look, which a busy machine may make late.
+        let forget = Duration::from_secs(1);
+        Times { agree: limit, join: limit, forget, unchanged: watched, away: watched }
     }
 }
 
@@ -202,12 +202,12 @@ impl State {
 
     fn peers(&mut self, number: u16) -> Vec<String> {
         self.reads += 1;
-        if self.reads > READS_UNTIL_FORGOTTEN
+        if self.reads > READS_UNTIL_CHANGE
             && !matches!(self.fault, Fault::KeepsStrangers | Fault::KeepsStopped)
         {
             self.strangers.clear();
         }
-        if self.reads > READS_UNTIL_RETURN && self.fault == Fault::TakesRemovedBack {
+        if self.reads > READS_UNTIL_CHANGE && self.fault == Fault::TakesRemovedBack {
             self.removed.clear();
         }
         let is_member = |number: u16| !self.removed.contains(&number);

@@ -33,8 +33,8 @@ pub(super) fn run(stage: &dyn Stage) -> Result<(), Failure> {
     if after != before {
         return Err(failed(format!("expected {before}; found {after}")));
     }
-    await_complete_lists(&after, stage.deadlines().join)?;
-    await_equal_counts(&after, stage.deadlines())?;
+    await_complete_lists(&after, stage.times().join)?;
+    await_equal_counts(&after, stage.times())?;
     say::step(format_args!("{}, and each lists every other", after.show_counts()));
 
     if !unmet.is_empty() {

@@ -9,9 +9,9 @@ pub(super) const CHECK: Check =
     Check { title: "increment: an increment on node 1 is seen on every node", look };
 
 fn look(stage: &dyn Stage) -> Result<(), Failure> {
-    let (nodes, deadlines) = (stage.nodes(), stage.deadlines());
+    let (nodes, times) = (stage.nodes(), stage.times());
     let node1 = nodes.node(1)?;
-    await_equal_counts(&nodes, deadlines)?;
+    await_equal_counts(&nodes, times)?;
     let before = node1.count()?.value.count;
     say::step(format_args!("the count is {before}"));
     let answer = node1.increment()?;
@@ -20,5 +20,5 @@ fn look(stage: &dyn Stage) -> Result<(), Failure> {
     if after != before + 1 {
         return Err(failed(format!("expected {}; found {after}", before + 1)));
     }
-    await_counts(&nodes, after, deadlines)
+    await_counts(&nodes, after, times)
 }

@@ -25,7 +25,7 @@ use clap::builder::PossibleValue;
 
 use crate::failure::Failure;
 use crate::nodes::{Nodes, show_peers};
-use crate::stage::{self, Deadlines, Stage};
+use crate::stage::{self, Stage, Times};
 use crate::{say, wait};
 
 /// What is looked at.
@@ -115,13 +115,13 @@ fn failed(text: String) -> Failure {
 }
 
 /// Several checks compare with the count from before: it must be one count.
-fn await_equal_counts(nodes: &Nodes, deadlines: Deadlines) -> Result<(), Failure> {
+fn await_equal_counts(nodes: &Nodes, times: Times) -> Result<(), Failure> {
     let unequal = || format!("expected equal counts; found {}", nodes.show_counts());
-    wait::within(deadlines.agree, || nodes.counts_are_equal(), unequal).map(drop)
+    wait::within(times.agree, || nodes.counts_are_equal(), unequal).map(drop)
 }
 
-fn await_counts(nodes: &Nodes, count: i64, deadlines: Deadlines) -> Result<(), Failure> {
-    let limit = deadlines.agree;
+fn await_counts(nodes: &Nodes, count: i64, times: Times) -> Result<(), Failure> {
+    let limit = times.agree;
     let took = wait::within(
         limit,
         || nodes.all_count(count),
@@ -148,8 +148,8 @@ fn await_complete_lists(nodes: &Nodes, limit: Duration) -> Result<(), Failure> {
     wait::within(limit, || nodes.lists_are_complete(), incomplete).map(drop)
 }
 
-fn await_forgotten(nodes: &Nodes, address: &str, deadlines: Deadlines) -> Result<(), Failure> {
-    let limit = deadlines.forget;
+fn await_forgotten(nodes: &Nodes, address: &str, times: Times) -> Result<(), Failure> {
+    let limit = times.forget;
     let took = wait::within(
         limit,
         || nodes.none_list(address),

@@ -28,7 +28,7 @@ fn look(stage: &dyn Stage) -> Result<(), Failure> {
         )));
     }
     say::step(format_args!("registered on node1, whose /peers answers {text}"));
-    await_forgotten(&nodes, PEER, stage.deadlines())?;
+    await_forgotten(&nodes, PEER, stage.times())?;
     removal.omit();
     say::step(format_args!("node1 {}/peers answers {}", node1.url(), node1.peers()?.text));
     Ok(())

@@ -1,8 +1,6 @@
 //! Node 3 removed: gone from the lists and stays gone; an increment reaches node 2 but not node 3.
 //! Registered again: back, and all counts equal.
 
-use std::time::Duration;
-
 use super::{Afterwards, Check};
 use super::{await_complete_lists, await_counts, await_equal_counts, await_forgotten, seconds};
 use crate::failure::Failure;
@@ -15,14 +13,10 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-/// How long a removed node is watched: it goes on calling by broadcast every few seconds, and must
-/// not come back by that.
-const WATCH_TIME: Duration = Duration::from_secs(4);
-
 fn look(stage: &dyn Stage) -> Result<(), Failure> {
-    let (nodes, deadlines) = (stage.nodes(), stage.deadlines());
+    let (nodes, times) = (stage.nodes(), stage.times());
     let (node1, node3, others) = (nodes.node(1)?, nodes.node(3)?, nodes.without(3));
-    await_equal_counts(&nodes, deadlines)?;
+    await_equal_counts(&nodes, times)?;
     let address = node3.address()?;
     let before = node1.count()?.value.count;
     say::step(format_args!("the count is {before}; node3 is {address}"));
@@ -31,22 +25,22 @@ fn look(stage: &dyn Stage) -> Result<(), Failure> {
     let registration = Afterwards::new(|| drop(node1.register(&address)));
     node1.remove_peer(&address)?;
     say::step("removed on node1");
-    await_forgotten(&others, &address, deadlines)?;
+    await_forgotten(&others, &address, times)?;
 
     node1.increment()?;
     say::step("incremented on node1");
-    await_counts(&others, before + 1, deadlines)?;
+    await_counts(&others, before + 1, times)?;
 
     let keeps_count = || node3.count().is_ok_and(|found| found.value.count == before);
     let stays_away = || others.none_list(&address) && keeps_count();
-    let looks = wait::throughout(WATCH_TIME, stays_away, || {
+    let looks = wait::throughout(times.away, stays_away, || {
         format!(
             "expected node3 to stay off the lists and at {before}; found {}, node1 knows {}",
             nodes.show_counts(),
             show_peers(node1)
         )
     })?;
-    let watched = seconds(WATCH_TIME);
+    let watched = seconds(times.away);
     say::step(format_args!(
         "in each of {looks} looks during {watched}: node3 on no list, node3 {before}"
     ));
@@ -55,15 +49,15 @@ fn look(stage: &dyn Stage) -> Result<(), Failure> {
     node1.register(&address)?;
     say::step("registered again on node1");
     let took = wait::within(
-        deadlines.join,
+        times.join,
         || others.all_list(&address),
         || {
-            let (limit, known) = (seconds(deadlines.join), show_peers(node1));
+            let (limit, known) = (seconds(times.join), show_peers(node1));
             format!("expected {address} to be listed again within {limit}; node1 knows {known}")
         },
     )?;
     let took = took.as_millis();
     say::step(format_args!("{address} is listed by {others}, after {took} ms"));
-    await_complete_lists(&nodes, deadlines.join)?;
-    await_counts(&nodes, before + 1, deadlines)
+    await_complete_lists(&nodes, times.join)?;
+    await_counts(&nodes, before + 1, times)
 }

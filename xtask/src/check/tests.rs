@@ -45,7 +45,8 @@ fn count_needs_equal_counts() {
 fn increment_needs_one_increment_on_every_node() {
     holds(Which::Increment);
     fails(Which::Increment, Fault::CountsTwice, "expected 8; found 9");
-    let expected = "expected 8 on node1, node2, node3 within 1 s; found node1 8, node2 7, node3 7";
+    let expected =
+        "expected 8 on node1, node2, node3 within 0.5 s; found node1 8, node2 7, node3 7";
     fails(Which::Increment, Fault::KeepsIncrements, expected);
 }
 
@@ -80,7 +81,7 @@ fn a_stranger_that_stays_is_removed_after_the_check_that_fails() {
 #[test]
 fn discovery_needs_a_newcomer_that_answers_is_listed_and_has_the_count() {
     holds(Which::Discovery);
-    fails(Which::Discovery, Fault::NewcomerIsSilent, "to answer within 1 s");
+    fails(Which::Discovery, Fault::NewcomerIsSilent, "to answer within 0.5 s");
     fails(Which::Discovery, Fault::NewcomerIsUnknown, "expected every node to list every other");
     fails(Which::Discovery, Fault::NewcomerIsEmpty, "to have the count 7 without a new increment");
     fails(Which::Discovery, Fault::KeepsStopped, ":8088 to be off every list");
@@ -128,5 +129,5 @@ fn all_checks_in_turn_hold_or_name_those_that_do_not() {
 #[test]
 fn a_cluster_that_is_not_as_it_was_fails_all_checks_in_turn() {
     let text = full::run(&Fake::start(Fault::IgnoresRegistrations)).unwrap_err().to_string();
-    assert_eq!(text, "  FAILED: expected every node to list every other within 1 s");
+    assert_eq!(text, "  FAILED: expected every node to list every other within 0.5 s");
 }

@@ -63,9 +63,9 @@ pub(crate) trait Stage {
     /// Stops a node beside the first three; what it had kept goes with it.
     fn remove_node(&self, number: u16) -> Result<(), Failure>;
 
-    /// How long its nodes may take.
-    fn deadlines(&self) -> Deadlines {
-        DEADLINES
+    /// How long its nodes may take, and are watched.
+    fn times(&self) -> Times {
+        TIMES
     }
 
     /// The first three, and what else runs.
@@ -115,23 +115,33 @@ pub(crate) trait Cluster: Stage {
     fn logs(&self, follow: bool) -> Result<(), Failure>;
 }
 
-/// How long nodes may take until all show what one of them knows.
+/// How long nodes may take until all show what one of them knows, and how long it is watched that
+/// they do not.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadlines {
-    /// For a change of a count to reach all nodes.
+pub(crate) struct Times {
+    /// At most, for a change of a count to reach all nodes.
     pub(crate) agree: Duration,
-    /// For a node that starts or comes back to be listed by all.
+    /// At most, for a node that starts or comes back to be listed by all.
     pub(crate) join: Duration,
-    /// For a node that never answers, or stops, to leave all lists.
+    /// At most, for a node that never answers, or stops, to leave all lists.
     pub(crate) forget: Duration,
+    /// Watched after a call that must change no count.
+    pub(crate) unchanged: Duration,
+    /// Watched after a node was removed, which must stay away.
+    pub(crate) away: Duration,
 }
 
-/// A change reaches all others within milliseconds in quiet times; the promise is seconds. A node is
-/// known within two seconds, and in a container starts in one. It is off every list within six.
-const DEADLINES: Deadlines = Deadlines {
+const TIMES: Times = Times {
+    // In quiet times it is milliseconds; the promise is seconds.
     agree: Duration::from_secs(3),
+    // A node is known within two seconds, and in a container starts in one.
     join: Duration::from_secs(8),
+    // It is off every list within six seconds.
     forget: Duration::from_secs(8),
+    // Many times what a change needs to arrive.
+    unchanged: Duration::from_secs(1),
+    // It goes on calling by broadcast every few seconds, and must not come back by that.
+    away: Duration::from_secs(4),
 };
 
 fn all() -> [Box<dyn Cluster>; 2] {
