@@ -8,6 +8,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -33,6 +35,11 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// When the address cannot be had.
 pub(crate) fn listen_at(at: SocketAddr) -> io::Result<TcpListener> {
     let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // [::] is all addresses, those of IPv4 too, whatever the machine is set up to do by itself.
+    #[cfg(unix)]
+    if at.is_ipv6() {
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
     // Connections of a run that has just ended would keep the port from this one.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;

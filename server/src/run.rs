@@ -59,7 +59,7 @@ pub(crate) enum RunError {
 pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     allow_all();
-    let sockets = Sockets::bind(config.listen, config.discovery.as_ref()).await?;
+    let sockets = Sockets::bind(config.listen, config.discovery.as_ref())?;
     let listen = sockets.listener.local_addr()?;
     let redis = redis_listener(config.redis)?;
     let address = advertised(&config, listen)?;

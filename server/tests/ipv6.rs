@@ -12,6 +12,8 @@ use support::network::{Kind, Network};
 use support::node::{Node, PROGRAM, free_address};
 use support::wait::wait_until;
 
+const IP: [&str; 3] = ["ip", "-batch", "-"];
+
 const LOCALHOST: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 /// Every node takes an increment, and all of them have all.
@@ -56,7 +58,7 @@ fn a_node_that_listens_on_one_ipv6_address_is_found_as_well_and_comes_back() {
 #[test]
 fn an_address_that_comes_after_the_start_is_called_from_and_heard_on() {
     let Some(network) = Network::of_kind(Kind::V6, 2) else { return };
-    network.change(1, "addr del fd00::2/64 dev eth0\n");
+    network.change(1, &IP, "addr del fd00::2/64 dev eth0\n");
     let one = network.start(0, &[]);
     let other = network.start(1, &["--advertise", "[fd00::2]"]);
     // All of the quick first calls are over.
@@ -67,15 +69,17 @@ fn an_address_that_comes_after_the_start_is_called_from_and_heard_on() {
         |metrics| metrics.contains("quipu_beacons_sent_total 7\n"),
     );
     assert_eq!((one.peers(), other.peers()), (vec![], vec![]));
-    network.change(1, "addr add fd00::2/64 dev eth0 nodad\n");
+    network.change(1, &IP, "addr add fd00::2/64 dev eth0 nodad\n");
     wait_until_met(&[&one, &other], MEETING_TIME_MAX);
     count_together(&[&one, &other]);
 }
 
-/// `[::]` hears IPv4 too, and is advertised by it where there is any.
+/// `[::]` hears IPv4 too, whatever a machine is set up to do by itself, and is advertised by it where
+/// there is any.
 #[test]
 fn a_node_on_all_addresses_meets_one_on_those_of_ipv4_by_broadcast() {
     let Some(network) = Network::of(2) else { return };
+    network.change(1, &["sh"], "echo 1 > /proc/sys/net/ipv6/bindv6only\n");
     let one = network.start(0, &[]);
     let other = network.start_on(Ipv6Addr::UNSPECIFIED.into(), 1, &[]);
     wait_until_met(&[&one, &other], MEETING_TIME_MAX);

@@ -108,12 +108,30 @@ pub(super) async fn listen(
     }
 }
 
+/// A node's own socket.
+pub(super) fn bind_own(at: SocketAddr) -> io::Result<UdpSocket> {
+    bind(at, unbound(at)?)
+}
+
 /// A socket that hears calls. Several nodes of one host bind it, and a broadcast reaches them all.
 pub(super) fn bind_shared(at: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = unbound(at)?;
     socket.set_reuse_address(true)?;
     #[cfg(unix)]
     socket.set_reuse_port(true)?;
+    bind(at, socket)
+}
+
+fn unbound(at: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+    // [::] is all addresses, those of IPv4 too, whatever the machine is set up to do by itself.
+    if at.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    Ok(socket)
+}
+
+fn bind(at: SocketAddr, socket: Socket) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
     UdpSocket::from_std(socket.into())

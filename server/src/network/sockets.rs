@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::broadcast;
-use super::datagrams::bind_shared;
+use super::datagrams::{bind_own, bind_shared};
 use crate::accepting::listen_at;
 use crate::config::DiscoveryConfig;
 
@@ -54,23 +54,23 @@ impl BindError {
 
 impl Sockets {
     /// Binds them all. A node that cannot hear calls is told of in a warning and runs without.
-    pub(crate) async fn bind(
+    pub(crate) fn bind(
         listen: SocketAddr,
         discovery: Option<&DiscoveryConfig>,
     ) -> Result<Self, BindError> {
-        let (listener, own) = bind_pair(listen).await?;
+        let (listener, own) = bind_pair(listen)?;
         let calls = discovery.and_then(|discovery| bind_calls(listen, discovery));
         Ok(Sockets { listener, own, calls })
     }
 }
 
 /// One number for both protocols; where the system chooses it, one that is free for both.
-async fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindError> {
+fn bind_pair(listen: SocketAddr) -> Result<(TcpListener, UdpSocket), BindError> {
     let mut tries = if listen.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
         let listener = listen_at(listen).map_err(|error| BindError::new(listen, "tcp", error))?;
         let at = listener.local_addr().map_err(|error| BindError::new(listen, "tcp", error))?;
-        match UdpSocket::bind(at).await {
+        match bind_own(at) {
             Ok(own) => return Ok((listener, own)),
             Err(error) if tries == 1 => return Err(BindError::new(at, "udp", error)),
             Err(_) => tries -= 1,
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_free_port_is_free_for_both_protocols() {
-        let (listener, own) = bind_pair("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (listener, own) = bind_pair("127.0.0.1:0".parse().unwrap()).unwrap();
         assert_eq!(listener.local_addr().unwrap(), own.local_addr().unwrap());
     }
 
@@ -116,7 +116,7 @@ mod tests {
         use std::net::TcpStream;
         use std::time::Duration;
 
-        let (listener, _) = bind_pair("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (listener, _) = bind_pair("127.0.0.1:0".parse().unwrap()).unwrap();
         let at = listener.local_addr().unwrap();
         let waiting: Vec<_> = (0..500)
             .map(|_| TcpStream::connect_timeout(&at, Duration::from_secs(10)).unwrap())
@@ -130,7 +130,7 @@ mod tests {
         let (at, error) = loop {
             let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let at = taken.local_addr().unwrap();
-            let error = bind_pair(at).await.unwrap_err().to_string();
+            let error = bind_pair(at).unwrap_err().to_string();
             if !error.contains("(tcp)") {
                 break (at, error);
             }

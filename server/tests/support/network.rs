@@ -122,10 +122,10 @@ impl Network {
         SocketAddr::new(self.kind.ip(place), PORT)
     }
 
-    /// Has a machine's network changed, as `ip -batch` takes its orders.
+    /// Has a machine's network changed by a tool that reads its orders from standard input.
     #[track_caller]
-    pub fn change(&self, place: usize, orders: &str) {
-        self.machines[place].order(&["ip", "-batch", "-"], orders).expect("the machine obeys");
+    pub fn change(&self, place: usize, tool: &[&str], orders: &str) {
+        self.machines[place].order(tool, orders).expect("the machine obeys");
     }
 
     /// Loses all that goes from one machine to another; what comes back still does.
