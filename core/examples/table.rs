@@ -5,6 +5,7 @@
 //! cargo run --release -p quipu-core --example table -- merge 10000000
 //! cargo run --release -p quipu-core --example table -- grow 10000000
 //! cargo run --release -p quipu-core --example table -- add 1000000
+//! cargo run --release -p quipu-core --example table -- slots 100000
 //! cargo run --release -p quipu-core --example table -- recover 1000000
 //! ```
 //!
@@ -45,8 +46,9 @@ fn main() {
         Some("merge") => merge(count),
         Some("grow") => grow(count),
         Some("add") => add(count),
+        Some("slots") => slots(count),
         Some("recover") => recover(count),
-        _ => eprintln!("expected memory, merge, grow, add or recover, and how many counters"),
+        _ => eprintln!("expected memory, merge, grow, add, slots or recover, and how many"),
     }
 }
 
@@ -165,6 +167,34 @@ fn add(count: usize) {
             rounds.sort_unstable();
             let (median, best) = (rounds[rounds.len() / 2], rounds[0]);
             println!("{what}, batches of {batch}: median {median} ns an add, best {best} ns");
+        }
+    }
+}
+
+/// One counter on which so many starts of nodes have counted, of which nobody had heard before and
+/// of which everybody had, in another order.
+fn slots(count: usize) {
+    for count in [1, count / 10, count] {
+        let delta = |origin: usize, name| Delta {
+            origin: OriginId(2 + origin as u64),
+            after: 0,
+            upto: 1,
+            entries: vec![Entry { name, plus: 1, minus: 0, raise: 0 }],
+        };
+        let mut counters = Counters::new(OriginId(1), 42);
+        for what in ["as their origins come", "in another order"] {
+            let before = resident_bytes();
+            let start = Instant::now();
+            for n in 0..count {
+                let (origin, name) = match what {
+                    "in another order" => (n * 7_368_787 % count, "other"),
+                    _ => (n, "first"),
+                };
+                counters.merge(&delta(origin, name)).expect("there is room");
+            }
+            let nanoseconds = start.elapsed().as_nanos() / count as u128;
+            let bytes = resident_bytes().saturating_sub(before) / count;
+            println!("{count} slots of a counter, {what}: {nanoseconds} ns and {bytes} bytes each");
         }
     }
 }

@@ -9,12 +9,17 @@
 //!
 //! A node may hold 100 million counters, most of them idle and only counting up, so what those need
 //! is kept at hand and the rest where it is needed: a slot's `minus` and `raise` in a block of
-//! their own, the sums in 64 bits until they need more.
+//! their own, the sums in 64 bits until they need more, an index of the slots (`slots`) once there
+//! are many.
 //!
 //! Rejected: one number merged by maximum, which loses increments as soon as two nodes count.
 
+mod slots;
+
 use crate::effects::{Refusal, Value};
 use crate::identity::Version;
+pub(crate) use slots::HeldSlot;
+use slots::Slots;
 
 /// What one origin has done to one counter. Each number only grows.
 ///
@@ -48,40 +53,6 @@ pub(crate) type OriginIndex = u32;
 
 /// The place of this process's own origin.
 pub(crate) const OURS: OriginIndex = 0;
-
-/// A slot as one node holds it.
-#[derive(Debug)]
-pub(crate) struct HeldSlot {
-    pub(crate) origin: OriginIndex,
-    /// Not below the batch of `origin` that last changed the slot; it may be above (rule 2).
-    pub(crate) version: Version,
-    plus: u64,
-    /// `None` while both are 0: most slots only count up, for which they would take a third more.
-    rest: Option<Box<Rest>>,
-}
-
-#[derive(Debug)]
-struct Rest {
-    minus: u64,
-    raise: u64,
-}
-
-impl HeldSlot {
-    pub(crate) fn slot(&self) -> Slot {
-        let (minus, raise) = self.rest.as_ref().map_or((0, 0), |rest| (rest.minus, rest.raise));
-        Slot { plus: self.plus, minus, raise }
-    }
-
-    fn set(&mut self, slot: &Slot) {
-        let Slot { plus, minus, raise } = *slot;
-        self.plus = plus;
-        match &mut self.rest {
-            Some(rest) => **rest = Rest { minus, raise },
-            None if (minus, raise) == (0, 0) => {}
-            none => *none = Some(Box::new(Rest { minus, raise })),
-        }
-    }
-}
 
 /// What all slots add up to, kept so that an increment does not read them all.
 #[derive(Debug)]
@@ -137,14 +108,12 @@ pub(crate) struct Counter {
     /// The name's part of every fingerprint, so that a change hashes numbers only.
     pub(crate) name_hash: u64,
     sums: Sums,
-    /// Ours comes first, if there is one. Never longer than it must be: most counters have as many
-    /// slots as the cluster has nodes and never get another one.
-    slots: Box<[HeldSlot]>,
+    slots: Slots,
 }
 
 impl Counter {
     pub(crate) fn new(name_hash: u64) -> Self {
-        Counter { name_hash, sums: Sums::Narrow(0), slots: Box::default() }
+        Counter { name_hash, sums: Sums::Narrow(0), slots: Slots::default() }
     }
 
     pub(crate) fn value(&self) -> Value {
@@ -152,15 +121,13 @@ impl Counter {
         Value(sum + i128::from(raise))
     }
 
+    /// Ours comes first, if there is one.
     pub(crate) fn slots(&self) -> &[HeldSlot] {
-        &self.slots
+        self.slots.all()
     }
 
     pub(crate) fn slot_of(&self, origin: OriginIndex) -> Option<&HeldSlot> {
-        if origin == OURS {
-            return self.slots.first().filter(|held| held.origin == OURS);
-        }
-        self.slots.iter().find(|held| held.origin == origin)
+        self.slots.of(origin)
     }
 
     /// What our slot becomes by adding `by`.
@@ -185,7 +152,7 @@ impl Counter {
     /// up here: what nearly all increments of a busy counter are. `None`, and nothing has changed,
     /// if it is not that simple.
     pub(crate) fn add_again(&mut self, by: u64, open: Version) -> Option<Value> {
-        let held = self.slots.first_mut().filter(|held| held.origin == OURS)?;
+        let held = self.slots.ours_mut()?;
         let Sums::Narrow(sum) = &mut self.sums else { return None };
         if held.version != open || held.rest.is_some() {
             return None;
@@ -211,7 +178,7 @@ impl Counter {
     }
 
     fn our_slot(&self) -> Slot {
-        self.slot_of(OURS).map_or(Slot::default(), HeldSlot::slot)
+        self.slots.ours().map_or(Slot::default(), HeldSlot::slot)
     }
 
     /// Merges a copy of `origin`'s slot and lifts its version to at least `version`, whether or
@@ -222,10 +189,7 @@ impl Counter {
         slot: &Slot,
         version: Version,
     ) -> MergedSlot {
-        let (held, is_new) = match self.slots.iter().position(|held| held.origin == origin) {
-            Some(at) => (&mut self.slots[at], false),
-            None => (self.insert(origin), true),
-        };
+        let (held, is_new) = self.slots.of_or_new(origin);
         let is_newer = is_new || held.version < version;
         held.version = held.version.max(version);
         let before = held.slot();
@@ -244,19 +208,6 @@ impl Counter {
     pub(crate) fn merge_by_adding(&self, origin: OriginIndex, slot: &Slot) -> Slot {
         let held = self.slot_of(origin).map_or(Slot::default(), HeldSlot::slot);
         Slot { plus: held.plus.saturating_add(slot.plus), ..*slot }
-    }
-
-    fn insert(&mut self, origin: OriginIndex) -> &mut HeldSlot {
-        let mut slots = std::mem::take(&mut self.slots).into_vec();
-        slots.reserve_exact(1);
-        slots.push(HeldSlot { origin, version: 0, plus: 0, rest: None });
-        self.slots = slots.into_boxed_slice();
-        let at = self.slots.len() - 1;
-        if origin == OURS {
-            self.slots.swap(0, at);
-            return &mut self.slots[0];
-        }
-        &mut self.slots[at]
     }
 }
 
