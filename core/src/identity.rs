@@ -201,8 +201,10 @@ fn shortened(text: &str) -> String {
 }
 
 impl From<SocketAddr> for Address {
+    /// Without the zone of a link-local one (`%eth0`): it means something on this machine only, and
+    /// no address that is sent or kept may have it.
     fn from(socket: SocketAddr) -> Self {
-        Address(socket.to_string().into())
+        Address(SocketAddr::new(socket.ip(), socket.port()).to_string().into())
     }
 }
 
@@ -319,6 +321,21 @@ mod tests {
     fn what_earlier_releases_told_of_their_peers_is_still_taken_from_peers() {
         for text in ["256.0.0.1:1", "-a:1", "0.0.0.0:1", "[::0:1]:1"] {
             assert_eq!(Address::try_from(text.to_owned()).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn an_address_made_of_a_sockets_is_one_that_can_be_read() {
+        let zoned = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 8088, 5, 3);
+        let sockets: [(SocketAddr, &str); 3] = [
+            (zoned.into(), "[fe80::1]:8088"),
+            ("[::ffff:10.0.0.1]:1".parse().unwrap(), "[::ffff:10.0.0.1]:1"),
+            ("10.0.0.1:65535".parse().unwrap(), "10.0.0.1:65535"),
+        ];
+        for (socket, expected) in sockets {
+            let address = Address::from(socket);
+            assert_eq!(address.as_str(), expected);
+            assert_eq!(Address::try_from(expected.to_owned()).as_ref(), Ok(&address));
         }
     }
 
