@@ -94,15 +94,13 @@ impl Survey {
 
 /// Reads a whole file.
 pub(crate) fn read_all(files: &impl Files, name: &str) -> io::Result<Vec<u8>> {
-    const STEP: usize = 1 << 20;
-    let mut bytes = Vec::new();
+    const STEP_BYTES: usize = 1 << 20;
+    let (mut bytes, mut step) = (Vec::new(), vec![0; STEP_BYTES]);
     loop {
-        let end = bytes.len();
-        bytes.resize(end + STEP, 0);
-        let read = files.read(name, end as u64, &mut bytes[end..])?;
-        bytes.truncate(end + read);
+        let read = files.read(name, bytes.len() as u64, &mut step)?;
         if read == 0 {
             return Ok(bytes);
         }
+        bytes.extend_from_slice(&step[..read]);
     }
 }

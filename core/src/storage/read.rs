@@ -398,11 +398,14 @@ struct Window<'a, F> {
     at: usize,
     offset: u64,
     is_at_end: bool,
+    /// What is read at a time.
+    step: Vec<u8>,
 }
 
 impl<'a, F: Files> Window<'a, F> {
     fn new(files: &'a F, name: &'a str) -> Self {
-        Window { files, name, bytes: Vec::new(), at: 0, offset: 0, is_at_end: false }
+        let step = vec![0; READ_BYTES];
+        Window { files, name, bytes: Vec::new(), at: 0, offset: 0, is_at_end: false, step }
     }
 
     /// What was read and not passed yet.
@@ -419,10 +422,8 @@ impl<'a, F: Files> Window<'a, F> {
         while !self.is_at_end && self.bytes.len() - self.at < frame::RECORD_BYTES_MAX {
             self.bytes.drain(..self.at);
             self.at = 0;
-            let end = self.bytes.len();
-            self.bytes.resize(end + READ_BYTES, 0);
-            let read = self.files.read(self.name, self.offset, &mut self.bytes[end..])?;
-            self.bytes.truncate(end + read);
+            let read = self.files.read(self.name, self.offset, &mut self.step)?;
+            self.bytes.extend_from_slice(&self.step[..read]);
             self.offset += read as u64;
             self.is_at_end = read == 0;
         }
