@@ -14,6 +14,8 @@
 //! Rejected: lengths as varints, which save three bytes a record and cost a rewrite of everything
 //! behind a record whose length is known only when it is written.
 
+use std::io;
+
 use serde::Serialize;
 
 use crate::codec::FRAME_BYTES_MAX;
@@ -25,9 +27,13 @@ pub(crate) const HEAD_BYTES: usize = 64;
 /// Bytes of a record before its payload.
 pub(crate) const FRAME_BYTES: usize = 17;
 
-/// Longest record, in bytes, with its frame: what a link's longest frame brings, and the origin
-/// that a push leaves out.
+/// Longest record that is written, in bytes, with its frame: what a link's longest frame brings, and
+/// the origin that a push leaves out. See [`seal`].
 pub(crate) const RECORD_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
+
+/// Longest record that is read in a snapshot: releases before this one wrote all slots of a counter
+/// as one record, and a slot of each of [`crate::counters::ORIGINS_MAX`] origins takes 45 MiB.
+const SNAPSHOT_RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// The file format that this release writes. It reads every earlier one.
 pub const FORMAT: u16 = 1;
@@ -46,6 +52,14 @@ impl FileKind {
         match self {
             FileKind::Segment => *b"QUIPUSEG",
             FileKind::Snapshot => *b"QUIPUSNP",
+        }
+    }
+
+    /// Longest record, in bytes, that may stand in it.
+    pub(crate) fn record_bytes_max(self) -> usize {
+        match self {
+            FileKind::Segment => RECORD_BYTES_MAX,
+            FileKind::Snapshot => SNAPSHOT_RECORD_BYTES_MAX,
         }
     }
 }
@@ -144,12 +158,29 @@ pub(crate) fn close(records: &mut [u8], start: usize) {
     records[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
+/// A record that no reader would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected a record of at most {RECORD_BYTES_MAX} bytes, found one of {0}: nothing was written"
+)]
+pub(crate) struct TooLong(usize);
+
+impl From<TooLong> for io::Error {
+    fn from(error: TooLong) -> Self {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
 /// Completes records that will stand at `position`, written when the journal was known to be
-/// synced up to `synced`.
-pub(crate) fn seal(records: &mut [u8], mut position: u64, synced: u64) {
+/// synced up to `synced`. All that is written comes by here, so no file ever holds a record that a
+/// start would refuse for its length.
+pub(crate) fn seal(records: &mut [u8], mut position: u64, synced: u64) -> Result<(), TooLong> {
     let mut rest = records;
     while rest.len() >= FRAME_BYTES {
         let bytes = 8 + u32_at(rest, 0).unwrap_or_default() as usize;
+        if bytes > RECORD_BYTES_MAX {
+            return Err(TooLong(bytes));
+        }
         let (record, behind) = rest.split_at_mut(bytes.min(rest.len()));
         record[9..17].copy_from_slice(&synced.to_le_bytes());
         let crc = checksum(record, position);
@@ -157,6 +188,7 @@ pub(crate) fn seal(records: &mut [u8], mut position: u64, synced: u64) {
         position += bytes as u64;
         rest = behind;
     }
+    Ok(())
 }
 
 /// How many records these are.
@@ -193,14 +225,23 @@ pub enum BadRecord {
     Checksum,
 }
 
-/// Reads the record at the beginning of `bytes`, which stands at `position`. `None` where nothing
-/// was written yet: no bytes, or zeros.
-pub(crate) fn read(bytes: &[u8], position: u64) -> Result<Option<Framed<'_>>, BadRecord> {
+/// How long the record at the beginning of `bytes` says that it is, with its frame.
+pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
+    u32_at(bytes, 0).map(|length| length as usize + 8)
+}
+
+/// Reads the record at the beginning of `bytes`, which stands at `position` in such a file. `None`
+/// where nothing was written yet: no bytes, or zeros.
+pub(crate) fn read(
+    bytes: &[u8],
+    position: u64,
+    kind: FileKind,
+) -> Result<Option<Framed<'_>>, BadRecord> {
     let Some(length) = u32_at(bytes, 0) else {
         return if bytes.iter().all(|byte| *byte == 0) { Ok(None) } else { Err(BadRecord::Short) };
     };
     let whole = length as usize + 8;
-    if !(FRAME_BYTES..=RECORD_BYTES_MAX).contains(&whole) {
+    if !(FRAME_BYTES..=kind.record_bytes_max()).contains(&whole) {
         let is_blank = length == 0 && bytes.iter().take(FRAME_BYTES).all(|byte| *byte == 0);
         return if is_blank { Ok(None) } else { Err(BadRecord::Length(length)) };
     }
@@ -229,20 +270,22 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const SEGMENT: FileKind = FileKind::Segment;
+
     fn record(position: u64, synced: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         append(&mut bytes, 7, "payload");
-        seal(&mut bytes, position, synced);
+        seal(&mut bytes, position, synced).unwrap();
         bytes
     }
 
     #[test]
     fn a_sealed_record_reads_back_and_nowhere_else() {
         let bytes = record(100, 50);
-        let read_back = read(&bytes, 100).unwrap().unwrap();
+        let read_back = read(&bytes, 100, SEGMENT).unwrap().unwrap();
         assert_eq!((read_back.kind, read_back.synced, read_back.bytes), (7, 50, bytes.len()));
         assert_eq!(read_back.payload, b"\x07payload");
-        assert_eq!(read(&bytes, 101).unwrap_err(), BadRecord::Checksum);
+        assert_eq!(read(&bytes, 101, SEGMENT).unwrap_err(), BadRecord::Checksum);
     }
 
     #[test]
@@ -251,21 +294,44 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(read(&flipped, 9).is_err(), "bit {bit}");
+            assert!(read(&flipped, 9, SEGMENT).is_err(), "bit {bit}");
         }
         for length in 1..bytes.len() {
-            assert!(read(&bytes[..length], 9).is_err(), "{length} bytes");
+            assert!(read(&bytes[..length], 9, SEGMENT).is_err(), "{length} bytes");
         }
     }
 
     #[test]
     fn where_nothing_was_written_there_is_no_record_and_no_error() {
-        assert!(read(&[], 0).unwrap().is_none());
-        assert!(read(&[0; 3], 0).unwrap().is_none());
-        assert!(read(&[0; 64], 0).unwrap().is_none());
+        assert!(read(&[], 0, SEGMENT).unwrap().is_none());
+        assert!(read(&[0; 3], 0, SEGMENT).unwrap().is_none());
+        assert!(read(&[0; 64], 0, SEGMENT).unwrap().is_none());
         let mut blank = [0; 64];
         blank[12] = 1;
-        assert_eq!(read(&blank, 0).unwrap_err(), BadRecord::Length(0));
+        assert_eq!(read(&blank, 0, SEGMENT).unwrap_err(), BadRecord::Length(0));
+    }
+
+    #[test]
+    fn a_record_of_the_greatest_length_is_written_and_read_and_a_longer_one_is_neither() {
+        let record = |bytes: usize| {
+            let mut records = vec![0; bytes];
+            records[8] = 7;
+            close(&mut records, 0);
+            records
+        };
+        let mut longest = record(RECORD_BYTES_MAX);
+        seal(&mut longest, 0, 0).unwrap();
+        assert_eq!(read(&longest, 0, SEGMENT).unwrap().unwrap().bytes, RECORD_BYTES_MAX);
+        let mut longer = [record(100), record(RECORD_BYTES_MAX + 1)].concat();
+        let error = seal(&mut longer, 0, 0).unwrap_err();
+        assert_eq!(error, TooLong(RECORD_BYTES_MAX + 1));
+        assert_eq!(
+            io::Error::from(error).to_string(),
+            "expected a record of at most 1049600 bytes, found one of 1049601: nothing was written"
+        );
+        let length = u32::try_from(RECORD_BYTES_MAX + 1 - 8).unwrap();
+        let read_back = read(&longer[100..], 100, SEGMENT).unwrap_err();
+        assert_eq!(read_back, BadRecord::Length(length));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Journal {
         }
         self.is_marked = false;
         self.attempt(|journal| {
-            frame::seal(records, journal.position, journal.synced);
+            frame::seal(records, journal.position, journal.synced)?;
             let name = files::segment(journal.number);
             let end = journal.position + records.len() as u64;
             // What is long writes the length for itself, and need not be written twice.

@@ -14,6 +14,8 @@ pub mod records;
 pub mod repair;
 pub mod snapshot;
 pub mod state;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
@@ -55,7 +57,7 @@ pub fn open(
     let start = next(state);
     let tail = records.len();
     record::append_start(&mut records, &start);
-    frame::seal(&mut records[tail..], base + tail as u64, base);
+    frame::seal(&mut records[tail..], base + tail as u64, base).map_err(io::Error::from)?;
     let head = Head { node: start.node, number, base };
     // A crash may have left the file that is now written under the same name, and then renamed.
     let unfinished = files::unfinished(&files::segment(number));

@@ -142,7 +142,8 @@ pub(crate) fn read(files: &impl Files, state: &mut Recovered) -> Result<Reading,
     let mut next = 1;
     if let Some((&newest, older)) = survey.snapshots.split_last() {
         reading.useless.extend(older.iter().map(|number| files::snapshot(*number)));
-        reading.files.push(read_snapshot(files, newest, state)?);
+        let name = files::snapshot(newest);
+        reading.files.push(read_snapshot(files, &name, newest, state)?);
         next = newest;
     }
     reading.useless.extend(
@@ -203,7 +204,7 @@ fn read_closed(
     let records = records_of(&bytes);
     // What lies beyond was superseded when a start copied it into the next segment.
     let records = &records[..length.min(records.len())];
-    let walked = walk(&name, records, head.base, state)?;
+    let walked = walk(FileKind::Segment, &name, records, head.base, state)?;
     let at = offset(walked.end, head.base);
     match walked.bad {
         Some(bad) => Err(ReadError::damaged(&name, at, bad)),
@@ -225,7 +226,7 @@ fn read_last(
     let name = files::segment(head.number);
     let bytes = files::read_all(files, &name)?;
     let records = records_of(&bytes);
-    let walked = walk(&name, records, head.base, state)?;
+    let walked = walk(FileKind::Segment, &name, records, head.base, state)?;
     let (base, end) = (head.base, walked.end);
     let at = |position: u64| usize::try_from(position - base).unwrap_or(usize::MAX);
     let behind = synced_behind(&records[at(end)..], end);
@@ -236,7 +237,7 @@ fn read_last(
     let synced = walked.synced.max(behind.unwrap_or(0)).clamp(base, end);
     let tail = records[at(synced)..at(end)].to_vec();
     // A position known synced is the end of some write, so records begin there.
-    if walk(&name, &tail, synced, &mut Nobody)?.end != end {
+    if walk(FileKind::Segment, &name, &tail, synced, &mut Nobody)?.end != end {
         return Err(ReadError::damaged(&name, offset(synced, base), BadRecord::Checksum));
     }
     reading.torn = walked.bad.map(|fault| {
@@ -287,8 +288,9 @@ pub(crate) struct Walked {
     pub(crate) bad: Option<BadRecord>,
 }
 
-/// Reads records until there are no more, or a bad one.
+/// Reads records of a file of this kind until there are no more, or a bad one.
 pub(crate) fn walk(
+    kind: FileKind,
     name: &str,
     bytes: &[u8],
     base: u64,
@@ -297,7 +299,7 @@ pub(crate) fn walk(
     let mut walked = Walked { records: 0, end: base, synced: 0, bad: None };
     let mut rest = bytes;
     loop {
-        let framed = match frame::read(rest, walked.end) {
+        let framed = match frame::read(rest, walked.end, kind) {
             Ok(Some(framed)) => framed,
             Ok(None) => return Ok(walked),
             Err(bad) => return Ok(Walked { bad: Some(bad), ..walked }),
@@ -323,7 +325,8 @@ fn take(
 }
 
 /// The sound records anywhere in `bytes`, of which the first are not: where they stand. Bytes that
-/// look like a record by accident fail its checksum; most fail the cheap looks before it.
+/// look like a record by accident fail its checksum; most fail the cheap looks before it, one of
+/// which is the length of what is written in either kind of file now.
 pub(crate) fn sound_behind(
     bytes: &[u8],
     position: u64,
@@ -335,7 +338,7 @@ pub(crate) fn sound_behind(
             let stands_at = position + here as u64;
             let is_likely = (record::DELTA..=record::END).contains(&bytes[here + 8]);
             if is_likely
-                && let Ok(Some(framed)) = frame::read(&bytes[here..], stands_at)
+                && let Ok(Some(framed)) = frame::read(&bytes[here..], stands_at, FileKind::Segment)
                 && framed.synced <= stands_at
             {
                 at += framed.bytes;
@@ -354,34 +357,37 @@ fn synced_behind(bytes: &[u8], position: u64) -> Option<u64> {
 /// A snapshot is whole or it is damaged: it took its name only when all of it was synced.
 fn read_snapshot(
     files: &impl Files,
+    name: &str,
     number: u64,
-    state: &mut Recovered,
+    taker: &mut impl Taker,
 ) -> Result<FileRead, ReadError> {
-    let name = files::snapshot(number);
-    let mut window = Window::new(files, &name);
-    window.fill()?;
+    let mut window = Window::new(files, name);
+    window.fill(HEAD_BYTES)?;
     let head = Head::read(window.bytes(), FileKind::Snapshot)
-        .map_err(|bad| ReadError::damaged(&name, 0, bad))?;
-    let head = check_number(&name, number, head)?;
+        .map_err(|bad| ReadError::damaged(name, 0, bad))?;
+    let head = check_number(name, number, head)?;
     window.pass(HEAD_BYTES);
     let (mut records, mut position) = (0, 0);
     loop {
-        window.fill()?;
+        window.fill(FRAME_BYTES)?;
+        let length = frame::length(window.bytes()).unwrap_or_default();
+        window.fill(length.min(FileKind::Snapshot.record_bytes_max()))?;
         let at = offset(position, 0);
-        let framed = match frame::read(window.bytes(), position) {
+        let damaged = |fault: Fault| ReadError::damaged(name, at, fault);
+        let framed = match frame::read(window.bytes(), position, FileKind::Snapshot) {
             Ok(Some(framed)) => framed,
-            Ok(None) => return Err(ReadError::damaged(&name, at, Fault::Short)),
-            Err(bad) => return Err(ReadError::damaged(&name, at, bad)),
+            Ok(None) => return Err(damaged(Fault::Short)),
+            Err(bad) => return Err(damaged(bad.into())),
         };
-        let (kind, bytes) = (framed.kind, framed.bytes);
-        match record::read(kind, framed.payload) {
+        let bytes = framed.bytes;
+        match record::read(framed.kind, framed.payload) {
             Ok(Record::End(expected)) if expected == records => {
-                let bytes = position + bytes as u64;
+                let (name, bytes) = (name.to_owned(), position + bytes as u64);
                 return Ok(FileRead { name, is_snapshot: true, head, records, bytes });
             }
-            Ok(Record::End(_)) => return Err(ReadError::damaged(&name, at, Fault::Short)),
-            Ok(record) => state.apply(record).map_err(|bad| ReadError::damaged(&name, at, bad))?,
-            Err(bad) => return Err(ReadError::damaged(&name, at, bad)),
+            Ok(Record::End(_)) => return Err(damaged(Fault::Short)),
+            Ok(record) => taker.take(record).map_err(|bad| damaged(bad.into()))?,
+            Err(bad) => return Err(damaged(bad.into())),
         }
         records += 1;
         position += bytes as u64;
@@ -417,9 +423,9 @@ impl<'a, F: Files> Window<'a, F> {
         self.at += bytes;
     }
 
-    /// Reads on, unless a record of full size is there already.
-    fn fill(&mut self) -> io::Result<()> {
-        while !self.is_at_end && self.bytes.len() - self.at < frame::RECORD_BYTES_MAX {
+    /// Reads on until so many bytes are there, or all there are.
+    fn fill(&mut self, bytes: usize) -> io::Result<()> {
+        while !self.is_at_end && self.bytes.len() - self.at < bytes {
             self.bytes.drain(..self.at);
             self.at = 0;
             let read = self.files.read(self.name, self.offset, &mut self.step)?;

@@ -13,17 +13,18 @@
 //! 4 peer       node, address, epoch, boot, origin                    both
 //! 5 mark       nothing: only `synced` matters                        journal
 //! 6 origins    [(origin, version)]: numbered on from those before    snapshot
-//! 7 counters   (name, n, n × (origin's number, version, plus, minus, raise)), again and again
+//! 7 counters   (name, n, n × (origin's number, version, plus, minus, raise)), again and again;
+//!              a counter of many slots stands there several times, each time with some of them
 //! 8 end        how many records stand before it                      snapshot
 //! ```
 
 use serde::{Deserialize, Serialize};
 
-use super::frame;
+use super::frame::{self, FRAME_BYTES, RECORD_BYTES_MAX};
 use crate::counter::Slot;
 use crate::delta::Delta;
 use crate::identity::{Identity, NodeId, OriginId, Version};
-use crate::name::{self, NameError};
+use crate::name::{self, NAME_BYTES_MAX, NameError};
 use crate::registry::Standing;
 
 pub(crate) const DELTA: u8 = 1;
@@ -34,6 +35,28 @@ pub(crate) const MARK: u8 = 5;
 pub(crate) const ORIGINS: u8 = 6;
 pub(crate) const COUNTERS: u8 = 7;
 pub(crate) const END: u8 = 8;
+
+/// Rows of one origins record at most.
+pub(crate) const ORIGIN_ROWS_MAX: usize = 16_384;
+
+/// Slots that follow one name in a counters record at most.
+pub(crate) const SLOT_ROWS_MAX: usize = 4_096;
+
+/// No counter is added to a counters record that has so many bytes of them.
+pub(crate) const COUNTERS_BYTES_MAX: usize = RECORD_BYTES_MAX / 2;
+
+/// The longest that postcard makes of a number of 32 or 64 bits.
+const U32_BYTES_MAX: usize = 5;
+const U64_BYTES_MAX: usize = 10;
+
+// However long what they hold is, neither outgrows a record.
+const _: () = {
+    let row_bytes = 2 * U64_BYTES_MAX;
+    assert!(FRAME_BYTES + U32_BYTES_MAX + ORIGIN_ROWS_MAX * row_bytes <= RECORD_BYTES_MAX);
+    let slot_bytes = U32_BYTES_MAX + 4 * U64_BYTES_MAX;
+    let counter_bytes = U32_BYTES_MAX + NAME_BYTES_MAX + U32_BYTES_MAX + SLOT_ROWS_MAX * slot_bytes;
+    assert!(FRAME_BYTES + COUNTERS_BYTES_MAX + counter_bytes <= RECORD_BYTES_MAX);
+};
 
 /// One start of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,8 +129,19 @@ pub enum BadPayload {
     Full,
 }
 
+/// Appends a delta; as several records if one would be too long. Those before the last claim
+/// nothing (rule 4), so that a crash between them leaves no claim to what it has torn off.
 pub(crate) fn append_delta(records: &mut Vec<u8>, delta: &Delta<'_>) {
+    let start = records.len();
     frame::append(records, DELTA, delta);
+    if records.len() - start <= RECORD_BYTES_MAX {
+        return;
+    }
+    records.truncate(start);
+    let (first, last) = delta.entries.split_at(delta.entries.len() / 2);
+    for (after, entries) in [(delta.upto, first), (delta.after, last)] {
+        append_delta(records, &Delta { after, entries: entries.to_vec(), ..*delta });
+    }
 }
 
 pub(crate) fn append_standing(records: &mut Vec<u8>, standing: &Standing) {
@@ -126,6 +160,7 @@ pub(crate) fn append_mark(records: &mut Vec<u8>) {
     frame::append(records, MARK, &());
 }
 
+/// Appends [`ORIGIN_ROWS_MAX`] rows at most.
 pub(crate) fn append_origins(records: &mut Vec<u8>, rows: &[OriginRow]) {
     frame::append(records, ORIGINS, rows);
 }
@@ -134,7 +169,8 @@ pub(crate) fn append_end(records: &mut Vec<u8>, before: u64) {
     frame::append(records, END, &before);
 }
 
-/// Appends one counter to the payload of a counters record.
+/// Appends one counter, or [`SLOT_ROWS_MAX`] of its slots at most, to the payload of a counters
+/// record.
 pub(crate) fn append_counter(
     payload: &mut Vec<u8>,
     name: &str,

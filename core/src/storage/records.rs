@@ -174,7 +174,7 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::frame::{self, RECORD_BYTES_MAX};
+    use crate::storage::frame::{self, FileKind, RECORD_BYTES_MAX};
     use crate::storage::record::Record;
 
     fn counters() -> Counters {
@@ -198,9 +198,9 @@ mod tests {
     fn written(mut records: Records) -> Vec<Written> {
         let mut bytes = records.take();
         assert!(records.is_empty() && records.bytes() == 0);
-        frame::seal(&mut bytes, 0, 0);
+        frame::seal(&mut bytes, 0, 0).unwrap();
         let (mut deltas, mut at) = (Vec::new(), 0);
-        while let Some(framed) = frame::read(&bytes[at..], at as u64).unwrap() {
+        while let Some(framed) = frame::read(&bytes[at..], at as u64, FileKind::Segment).unwrap() {
             if let Record::Delta(delta) = record::read(framed.kind, framed.payload).unwrap() {
                 let entries = delta.entries.iter().map(|entry| (entry.name.to_owned(), entry.plus));
                 deltas.push((delta.after, delta.upto, entries.collect()));

@@ -105,7 +105,8 @@ impl Salvage {
         }
         let records = bytes.get(HEAD_BYTES..).unwrap_or_default();
         let mut end = End::default();
-        let walked = read::walk(&name, records, 0, &mut Claims(self, &mut end))?;
+        let walked =
+            read::walk(FileKind::Snapshot, &name, records, 0, &mut Claims(self, &mut end))?;
         if !(walked.bad.is_none() && end.is_there) {
             // Rows of the digest were taken as they came; a snapshot with a hole backs none.
             self.state.disclaim();
@@ -144,7 +145,13 @@ impl Salvage {
             self.is_trusted = false;
         }
         let records = bytes.get(HEAD_BYTES..).unwrap_or_default();
-        let walked = read::walk(&name, records, base, &mut Claims(self, &mut End::default()))?;
+        let walked = read::walk(
+            FileKind::Segment,
+            &name,
+            records,
+            base,
+            &mut Claims(self, &mut End::default()),
+        )?;
         self.position = walked.end;
         if let Some(bad) = walked.bad {
             self.is_damaged(&name, offset(walked.end, base), bad);

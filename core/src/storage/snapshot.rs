@@ -13,7 +13,9 @@ use std::io;
 
 use super::files::{self, Files, Survey};
 use super::frame::{self, FileKind, HEAD_BYTES, Head};
-use super::record::{self, COUNTERS, OriginRow, SlotRow, Start};
+use super::record::{
+    self, COUNTERS, COUNTERS_BYTES_MAX, ORIGIN_ROWS_MAX, OriginRow, SLOT_ROWS_MAX, SlotRow, Start,
+};
 use crate::counter::HeldSlot;
 use crate::counters::Counters;
 use crate::identity::{Identity, NodeId};
@@ -34,7 +36,9 @@ pub struct Walk {
     /// Up to which version everything was here at the cut, by place of the origin.
     rows: Vec<OriginRow>,
     origins_told: usize,
+    /// The counter that is next, and how many of its slots are told already.
     at: usize,
+    slots_told: usize,
     end: usize,
     is_over: bool,
 }
@@ -62,6 +66,7 @@ impl Walk {
             rows: counters.origin_rows(0).collect(),
             origins_told: 0,
             at: 0,
+            slots_told: 0,
             end: counters.len(),
             is_over: false,
         }
@@ -75,33 +80,51 @@ impl Walk {
     /// The next records, of some `bytes` together.
     pub(crate) fn step(&mut self, counters: &Counters, bytes: usize) -> Vec<u8> {
         let mut records = std::mem::take(&mut self.members);
-        self.tell_origins(counters, &mut records);
-        let start = frame::open(&mut records, COUNTERS);
-        let payload = records.len();
-        let stop = self.end.min(self.at + STEP_COUNTERS_MAX);
-        while self.at < stop
-            // One at least, however little was asked for: a walk must end.
-            && records.len() - payload < bytes.max(1)
-            && let Some((name, slots)) = counters.slots_at(self.at)
-        {
-            record::append_counter(&mut records, name, slots.iter().map(row));
-            self.at += 1;
+        self.tell_origins(counters, &mut records, bytes);
+        // A slot names its origin by its place among those that stand before it.
+        if self.origins_told == self.rows.len() {
+            self.tell_counters(counters, &mut records, bytes);
         }
-        frame::close(&mut records, start);
-        self.is_over = self.at >= self.end;
         records
     }
 
     /// Origins that came after the cut are told without a claim: what they did is in the journal
     /// behind it.
-    fn tell_origins(&mut self, counters: &Counters, records: &mut Vec<u8>) {
+    fn tell_origins(&mut self, counters: &Counters, records: &mut Vec<u8>, bytes: usize) {
         let come_since = counters.origin_rows(self.rows.len());
         self.rows.extend(come_since.map(|row| OriginRow { version: 0, ..row }));
-        // Short of a record's bound, however many there are.
-        for rows in self.rows[self.origins_told..].chunks(16_384) {
+        let start = records.len();
+        for rows in self.rows[self.origins_told..].chunks(ORIGIN_ROWS_MAX) {
             record::append_origins(records, rows);
+            self.origins_told += rows.len();
+            if records.len() - start >= bytes {
+                return;
+            }
         }
-        self.origins_told = self.rows.len();
+    }
+
+    fn tell_counters(&mut self, counters: &Counters, records: &mut Vec<u8>, bytes: usize) {
+        let start = frame::open(records, COUNTERS);
+        let payload = records.len();
+        let stop = self.end.min(self.at + STEP_COUNTERS_MAX);
+        while self.at < stop
+            // One at least, however little was asked for: a walk must end.
+            && records.len() - payload < bytes.clamp(1, COUNTERS_BYTES_MAX)
+            && let Some((name, slots)) = counters.slots_at(self.at)
+        {
+            // Slots that come meanwhile stand behind those that are told, but for our own, which
+            // sends the first one there. It is in the journal behind the cut.
+            let rest = &slots[self.slots_told.min(slots.len())..];
+            let some = &rest[..rest.len().min(SLOT_ROWS_MAX)];
+            record::append_counter(records, name, some.iter().map(row));
+            self.slots_told += some.len();
+            if some.len() == rest.len() {
+                self.at += 1;
+                self.slots_told = 0;
+            }
+        }
+        frame::close(records, start);
+        self.is_over = self.at >= self.end;
     }
 }
 
@@ -161,7 +184,7 @@ impl SnapshotWriter {
     /// # Errors
     /// See [`SnapshotWriter::begin`].
     pub fn append(&mut self, files: &mut impl Files, mut records: Vec<u8>) -> io::Result<()> {
-        frame::seal(&mut records, self.position, 0);
+        frame::seal(&mut records, self.position, 0)?;
         files.append(&self.unfinished, &records)?;
         self.records += frame::count(&records);
         self.position += records.len() as u64;

@@ -1,0 +1,135 @@
+//! A directory in memory, and what is written to it and found in it. How a directory behaves that
+//! loses what was not synced, the simulator's tests of this room try.
+
+mod bounds;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::files::Files;
+use super::journal::Journal;
+use super::read::{ReadError, Reading};
+use super::record::Start;
+use super::snapshot::{SnapshotWriter, Walk};
+use super::state::Recovered;
+use crate::counter::Slot;
+use crate::counters::Counters;
+use crate::delta::{Delta, Entry};
+use crate::identity::{NodeId, OriginId, Version};
+
+pub(super) const NODE: NodeId = NodeId(7);
+
+/// Files in memory, each as it was written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory(pub(super) BTreeMap<String, Vec<u8>>);
+
+impl Files for Memory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.keys().cloned().collect())
+    }
+
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = &self.0[name];
+        let from = usize::try_from(offset).unwrap().min(bytes.len());
+        let count = into.len().min(bytes.len() - from);
+        into[..count].copy_from_slice(&bytes[from..from + count]);
+        Ok(count)
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.0.insert(name.to_owned(), Vec::new());
+        Ok(())
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut(name).expect("it was created").extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn reserve(&mut self, _: &str, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let bytes = self.0.remove(from).expect("it was created");
+        self.0.insert(to.to_owned(), bytes);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.0.remove(name);
+        Ok(())
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) fn empty() -> Recovered {
+    Recovered::new(OriginId(u64::MAX), 1)
+}
+
+/// Starts on what is there, under an origin.
+pub(super) fn start(files: &mut Memory, origin: u64) -> (Journal, Recovered) {
+    let mut state = Recovered::new(OriginId(origin), 1);
+    let next = |found: &Recovered| found.next_start(NODE, origin);
+    let (journal, ..) = super::open(files, &mut state, next).expect("it is sound");
+    (journal, state)
+}
+
+/// What a start would find.
+pub(super) fn look(files: &Memory) -> Result<(Recovered, Reading), ReadError> {
+    let mut state = empty();
+    let reading = super::check(files, &mut state)?;
+    Ok((state, reading))
+}
+
+/// Makes a snapshot of a table, in steps of so many bytes, and of nothing else.
+pub(super) fn snapshot(
+    files: &mut Memory,
+    journal: &mut Journal,
+    counters: &Counters,
+    step_bytes: usize,
+) {
+    let number = journal.rotate(files).unwrap();
+    let last = Start { node: NODE, boot: 1, origin: counters.our_origin() };
+    let mut walk = Walk::new(counters, Some(&last), std::iter::empty(), std::iter::empty());
+    let mut writer = SnapshotWriter::begin(files, NODE, number).unwrap();
+    while !walk.is_over() {
+        writer.append(files, walk.step(counters, step_bytes)).unwrap();
+    }
+    writer.publish(files).unwrap();
+}
+
+/// Everything that another origin did in (`after`, `upto`], each number once.
+pub(super) fn delta<'a>(
+    origin: u64,
+    range: (Version, Version),
+    entries: &[(&'a str, u64)],
+) -> Delta<'a> {
+    let entry = |&(name, plus): &(&'a str, u64)| Entry::new(name, Slot { plus, ..Slot::default() });
+    Delta {
+        origin: OriginId(origin),
+        after: range.0,
+        upto: range.1,
+        entries: entries.iter().map(entry).collect(),
+    }
+}
+
+/// A slot: whose, as of which version, and its numbers.
+pub(super) type Held = (String, OriginId, Version, Slot);
+
+/// Every slot, in order.
+pub(super) fn slots(counters: &Counters) -> Vec<Held> {
+    let mut slots: Vec<_> = counters
+        .iter()
+        .map(|view| (view.name.to_owned(), view.origin, view.version, view.slot))
+        .collect();
+    slots.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    slots
+}
