@@ -354,6 +354,36 @@ fn synced_behind(bytes: &[u8], position: u64) -> Option<u64> {
     sound_behind(bytes, position).map(|(_, framed)| framed.synced).max()
 }
 
+/// Reads a snapshot as a start would, and keeps nothing.
+pub(crate) fn try_snapshot(files: &impl Files, name: &str, number: u64) -> Result<(), ReadError> {
+    read_snapshot(files, name, number, &mut Trial::default()).map(drop)
+}
+
+/// Looks into records as [`Recovered`] does.
+#[derive(Debug, Default)]
+struct Trial {
+    origins: usize,
+}
+
+impl Taker for Trial {
+    fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
+        match record {
+            Record::Origins(rows) => self.origins += rows.len(),
+            Record::Counters(mut rows) => {
+                while let Some((_, slots)) = rows.counter()? {
+                    for _ in 0..slots {
+                        if rows.slot()?.origin as usize >= self.origins {
+                            return Err(BadPayload::Malformed("counters"));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 /// A snapshot is whole or it is damaged: it took its name only when all of it was synced.
 fn read_snapshot(
     files: &impl Files,

@@ -7,12 +7,16 @@
 //! But it must be *in* that journal: so a snapshot is published only when the journal is synced
 //! past the last batch that the walk can have seen (rule 18).
 //!
+//! What a snapshot replaces is removed, so it is read as a start will read it before it takes its
+//! name. A snapshot that is given up costs some disk; one that cannot be read costs every count.
+//!
 //! Rejected: copying the table at the cut. It would take its memory twice, or stall the node.
 
 use std::io;
 
 use super::files::{self, Files, Survey};
 use super::frame::{self, FileKind, HEAD_BYTES, Head};
+use super::read;
 use super::record::{
     self, COUNTERS, COUNTERS_BYTES_MAX, ORIGIN_ROWS_MAX, OriginRow, SLOT_ROWS_MAX, SlotRow, Start,
 };
@@ -195,13 +199,15 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// Ends the file, makes it the snapshot, and removes what it replaces; tells how long it is.
+    /// Ends the file, reads it as a start would, makes it the snapshot, and removes what it
+    /// replaces; tells how long it is.
     ///
     /// The journal must be synced past the last batch that the walk can have seen.
     ///
     /// # Errors
-    /// As the system reports them. A file that could not be ended is removed, since the disk may be
-    /// full because of it.
+    /// As the system reports them, and if a start could not read the file: then all that it would
+    /// have replaced is still there. A file that did not become the snapshot is removed, since the
+    /// disk may be full because of it.
     pub fn publish(mut self, files: &mut impl Files) -> io::Result<u64> {
         if let Err(error) = self.end(files) {
             // Should this fail too, the next start removes it.
@@ -234,6 +240,9 @@ impl SnapshotWriter {
             self.remove_older(files)?;
         }
         files.sync(&self.unfinished)?;
+        read::try_snapshot(files, &self.unfinished, self.number).map_err(|error| {
+            io::Error::other(format!("a start could not read the new snapshot: {error}"))
+        })?;
         files.rename(&self.unfinished, &files::snapshot(self.number))
     }
 

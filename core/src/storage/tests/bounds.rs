@@ -263,6 +263,59 @@ fn counters_record(name: &str, slots: usize, origins: u32) -> Vec<u8> {
     record_of(COUNTERS, &payload)
 }
 
+/// However a snapshot came to be one that no start can read: while what it would replace is there,
+/// nothing is lost.
+#[test]
+fn a_snapshot_that_a_start_could_not_read_replaces_nothing() {
+    let bad_records: [(&str, Vec<u8>); 6] = [
+        ("an origin that it does not name", counters_record("x", 1, 1)),
+        ("a name that no counter has", counters_record("\n", 0, 1)),
+        ("a kind that nobody knows", record_of(99, &[])),
+        ("less than it says", record_of(COUNTERS, &[1, b'x', 3, 0])),
+        ("more than it says", record_of(record::START, &[0; 40])),
+        ("an end before the end", {
+            let mut end = Vec::new();
+            record::append_end(&mut end, 7);
+            end
+        }),
+    ];
+    for (what, bad) in bad_records {
+        let mut files = Memory::default();
+        let (mut journal, _) = start(&mut files, 1);
+        let mut records = Vec::new();
+        record::append_delta(&mut records, &delta(9, (0, 1), &[("x", 5)]));
+        journal.append(&mut files, &mut records).unwrap();
+        let number = journal.rotate(&mut files).unwrap();
+        let before = files.clone();
+        let mut writer = SnapshotWriter::begin(&mut files, NODE, number).unwrap();
+        writer.append(&mut files, bad).unwrap();
+        let error = writer.publish(&mut files).expect_err(what);
+        assert!(
+            error.to_string().starts_with("a start could not read the new snapshot: "),
+            "{error}"
+        );
+        assert_eq!(files.0, before.0, "{what}");
+        assert_eq!(look(&files).expect("sound").0.counters().value("x").0, 5);
+    }
+}
+
+#[test]
+fn a_snapshot_whose_bytes_went_bad_before_it_was_named_replaces_nothing() {
+    let mut counters = Counters::new(OriginId(1), 1);
+    counters.merge(&delta(9, (0, 1), &[("x", 5)])).unwrap();
+    let mut files = Memory::default();
+    let (mut journal, _) = start(&mut files, 1);
+    let number = journal.rotate(&mut files).unwrap();
+    let mut walk = Walk::new(&counters, None, std::iter::empty(), std::iter::empty());
+    let mut writer = SnapshotWriter::begin(&mut files, NODE, number).unwrap();
+    writer.append(&mut files, walk.step(&counters, 1)).unwrap();
+    let unfinished = files::unfinished(&files::snapshot(number));
+    *files.0.get_mut(&unfinished).unwrap().last_mut().unwrap() ^= 1;
+    let error = writer.publish(&mut files).unwrap_err();
+    assert!(error.to_string().contains("damaged at byte"), "{error}");
+    assert_eq!(files.0.keys().collect::<Vec<_>>(), ["00000001.segment", "00000002.segment"]);
+}
+
 #[test]
 fn a_record_too_long_to_be_read_is_not_written_and_stops_what_would_write_it() {
     let mut files = Memory::default();
