@@ -33,7 +33,8 @@ pub(crate) use seek::{SOUGHT_MAX, Sought};
 pub const COUNTERS_MAX: u32 = 100_000_000;
 
 /// How many origins one node knows at most: one for each start of each node, ever. A hundred
-/// nodes restarted daily take 28 years. Beyond it, deltas of new origins are refused.
+/// nodes restarted daily take 28 years. Beyond it, deltas of new origins are refused; but a start
+/// has a place for its own, and for all that it finds on its disk, which each start makes one more.
 pub const ORIGINS_MAX: u32 = 1 << 20;
 
 /// What a node knows of an origin: a row of its digest.
@@ -102,7 +103,7 @@ impl Counters {
             #[cfg(feature = "planted-bugs")]
             bug: None,
         };
-        counters.origin_index(ours);
+        counters.add_origin(ours);
         counters
     }
 
@@ -151,10 +152,14 @@ impl Counters {
         (!counter.slots().is_empty()).then(|| counter.value())
     }
 
-    /// Takes down an origin that a snapshot tells of, with the version up to which it claims all:
-    /// where it stands. `None` if there are too many.
+    /// Takes down an origin that was found on our disk, with the version up to which it claims all:
+    /// where it stands. Once it was let in or was our own, so no more than [`ORIGINS_MAX`] is no
+    /// matter here; `None` if its place could not be told in 32 bits.
     pub(crate) fn restore_origin(&mut self, id: OriginId, version: Version) -> Option<OriginIndex> {
-        let index = self.origin_index(id)?;
+        let index = match self.index_of(id) {
+            Some(index) => index,
+            None => self.add_origin(id)?,
+        };
         let known = &mut self.origins[index as usize].known;
         known.version = known.version.max(version);
         Some(index)
@@ -282,11 +287,16 @@ impl Counters {
         self.origin_places.get(&origin).copied()
     }
 
+    /// The place of an origin that others tell of. `None` if there are too many.
     fn origin_index(&mut self, id: OriginId) -> Option<OriginIndex> {
-        if let Some(&index) = self.origin_places.get(&id) {
-            return Some(index);
+        match self.index_of(id) {
+            None if self.origins.len() < ORIGINS_MAX as usize => self.add_origin(id),
+            known => known,
         }
-        let index = u32::try_from(self.origins.len()).ok().filter(|n| *n < ORIGINS_MAX)?;
+    }
+
+    fn add_origin(&mut self, id: OriginId) -> Option<OriginIndex> {
+        let index = u32::try_from(self.origins.len()).ok()?;
         let (known, beyond) = (Known::default(), Ranges::default());
         self.origins.push(Origin { id, known, beyond, counted: 0 });
         self.origin_places.insert(id, index);

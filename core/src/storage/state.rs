@@ -87,11 +87,14 @@ impl Recovered {
     /// Merges one record.
     pub(crate) fn apply(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
         match record {
-            Record::Delta(delta) => match self.counters.merge(&delta) {
-                Ok(_) => {}
-                Err(MergeError::Full) => return Err(BadPayload::Full),
-                Err(MergeError::ForeignWriter) => return Err(BadPayload::Malformed("delta")),
-            },
+            Record::Delta(delta) => {
+                self.counters.restore_origin(delta.origin, 0).ok_or(BadPayload::Full)?;
+                match self.counters.merge(&delta) {
+                    Ok(_) => {}
+                    Err(MergeError::Full) => return Err(BadPayload::Full),
+                    Err(MergeError::ForeignWriter) => return Err(BadPayload::Malformed("delta")),
+                }
+            }
             Record::Standing(standing) => {
                 self.registry.merge(&standing);
             }

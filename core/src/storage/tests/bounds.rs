@@ -6,6 +6,7 @@ use super::super::record::{self, COUNTERS, ORIGIN_ROWS_MAX, Record, SLOT_ROWS_MA
 use super::super::records::Records;
 use super::super::{files, repair};
 use super::*;
+use crate::counters::{MergeError, ORIGINS_MAX};
 use crate::identity::{Address, Identity};
 use crate::name::NAME_BYTES_MAX;
 use crate::registry::{Key, Standing};
@@ -146,6 +147,39 @@ fn ten_times_the_origins_of_a_record_are_told_in_steps_before_the_first_slot() {
     assert!(longest(&files) <= RECORD_BYTES_MAX);
     let (found, _) = look(&files).expect("sound");
     assert!(counters.digest().all(|(origin, known)| found.counters().known(origin) == known));
+}
+
+/// `a node knows as many origins as it takes; it is restarted, counts under a new one, and is
+/// restarted again.` It refused to start: there was no place for its own.
+#[test]
+fn a_node_that_knows_all_origins_that_it_takes_starts_and_counts_and_takes_no_other() {
+    let mut counters = Counters::new(OriginId(1), 1);
+    counters.add("x", 1).unwrap();
+    counters.close();
+    for n in 0..u64::from(ORIGINS_MAX) - 1 {
+        counters.restore_origin(OriginId(long(n)), 1).expect("there is room");
+    }
+    let mut files = Memory::default();
+    let (mut journal, _) = start(&mut files, 1);
+    snapshot(&mut files, &mut journal, &counters, 1 << 20);
+    drop(counters);
+    for starts in 2..5 {
+        let (mut journal, state) = start(&mut files, starts);
+        let mut counters = state.counters;
+        assert_eq!(counters.value("x").0, i128::from(starts) - 1);
+        let stranger = delta(99, (0, 1), &[("x", 100)]);
+        assert_eq!(counters.merge(&stranger), Err(MergeError::Full));
+        counters.merge(&delta(long(0), (1, 2), &[("y", 1)])).expect("it is known");
+        counters.add("x", 1).unwrap();
+        let mut records = Records::default();
+        records.add_own(&counters.close().expect("it changed something"), &counters);
+        journal.append(&mut files, &mut records.take()).unwrap();
+        // A snapshot that names more of them than others may bring is read back as any.
+        if starts == 3 {
+            snapshot(&mut files, &mut journal, &counters, 1 << 20);
+        }
+    }
+    assert_eq!(look(&files).expect("sound").0.counters().value("x").0, 4);
 }
 
 /// The ranges of deltas, and how many entries each has.
