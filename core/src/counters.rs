@@ -165,13 +165,6 @@ impl Counters {
         Some(index)
     }
 
-    /// Takes back every claim to know all of an origin up to some version.
-    pub(crate) fn disclaim(&mut self) {
-        for origin in &mut self.origins {
-            origin.known.version = 0;
-        }
-    }
-
     /// Takes down a counter that a snapshot tells of. `None` if there are too many.
     pub(crate) fn restore_counter(&mut self, name: &str) -> Option<u32> {
         self.find_or_insert(&self.sought(name)).ok()

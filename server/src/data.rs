@@ -23,7 +23,7 @@ pub(crate) enum DataError {
     Lock(#[from] LockError),
     #[error("{0}: {1}; quipu repair {0} keeps what is sound and gets the rest from peers")]
     Damaged(PathBuf, ReadError),
-    #[error("{0}: {1}; repairing it would lose what that release wrote")]
+    #[error("{0}: {1}; repairing it would lose what is there")]
     Later(PathBuf, ReadError),
     #[error("the system gives no random numbers: {0}")]
     Chance(#[from] getrandom::Error),

@@ -35,8 +35,14 @@ pub(crate) const RECORD_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
 /// as one record, and a slot of each of [`crate::counters::ORIGINS_MAX`] origins takes 45 MiB.
 const SNAPSHOT_RECORD_BYTES_MAX: usize = 64 << 20;
 
+/// The highest kind of record that any release will have before the file format changes.
+const KIND_MAX: u8 = 31;
+
 /// The file format that this release writes. It reads every earlier one.
 pub const FORMAT: u16 = 1;
+
+/// No release will ever write a higher one: two bytes that say so have gone bad.
+const FORMAT_EVER_MAX: u16 = 255;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,14 +123,20 @@ impl Head {
                 FileKind::Snapshot => "QUIPUSNP",
             }));
         }
+        let has_checksum = |head: &[u8]| u32_at(bytes, 40) == Some(crc32c::crc32c(head));
         // Before the checksum: a later format may have put it elsewhere.
         let format = u16::from_le_bytes([bytes[8], bytes[9]]);
         if format > FORMAT {
-            return Err(BadHead::Later(format));
+            // But if it is right with this format in the place of that one, the two bytes that say
+            // it have gone bad. The next format is taken at its word: refusing it costs less.
+            let of_this = || [&bytes[..8], &FORMAT.to_le_bytes(), &bytes[10..40]].concat();
+            let is_damaged =
+                format > FORMAT_EVER_MAX || (format > FORMAT + 1 && has_checksum(&of_this()));
+            return Err(if is_damaged { BadHead::Checksum } else { BadHead::Later(format) });
         }
         // What is left empty is checked too: no byte of a file may change unnoticed.
         let is_blank = bytes[44..].iter().all(|byte| *byte == 0);
-        if u32_at(bytes, 40) != Some(crc32c::crc32c(&bytes[..40])) || !is_blank {
+        if !has_checksum(&bytes[..40]) || !is_blank {
             return Err(BadHead::Checksum);
         }
         let number_at = |at| u64_at(bytes, at).unwrap_or_default();
@@ -230,6 +242,34 @@ pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
     u32_at(bytes, 0).map(|length| length as usize + 8)
 }
 
+/// What bytes say of a record that begins there, before its checksum is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    /// With its frame.
+    pub(crate) bytes: usize,
+    pub(crate) synced: u64,
+}
+
+/// No journal is ever written so far: it takes a century at 20 MB/s.
+const POSITION_MAX: u64 = 1 << 56;
+
+/// Looks whether a record of such a file may begin here: most bytes fail one of these cheap looks.
+/// Kinds are more than this release knows: a later one's is to be noticed, and not passed over.
+pub(crate) fn outline(bytes: &[u8], file: FileKind) -> Option<Outline> {
+    let head = bytes.get(..FRAME_BYTES)?;
+    let outline = Outline { bytes: length(head)?, synced: u64_at(head, 9)? };
+    let lengths = FRAME_BYTES..=file.record_bytes_max().min(bytes.len());
+    let is_likely = lengths.contains(&outline.bytes)
+        && (1..=KIND_MAX).contains(&head[8])
+        && outline.synced < POSITION_MAX;
+    is_likely.then_some(outline)
+}
+
+/// The checksum that a record says it has.
+pub(crate) fn crc(record: &[u8]) -> u32 {
+    u32_at(record, 4).unwrap_or_default()
+}
+
 /// Reads the record at the beginning of `bytes`, which stands at `position` in such a file. `None`
 /// where nothing was written yet: no bytes, or zeros.
 pub(crate) fn read(
@@ -267,10 +307,19 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const SEGMENT: FileKind = FileKind::Segment;
+
+    /// A head as a release would have written it whose format this is.
+    pub(crate) fn of_format(head: &[u8], format: u16) -> Vec<u8> {
+        let mut head = head.to_vec();
+        head[8..10].copy_from_slice(&format.to_le_bytes());
+        let crc = crc32c::crc32c(&head[..40]);
+        head[40..44].copy_from_slice(&crc.to_le_bytes());
+        head
+    }
 
     fn record(position: u64, synced: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -343,10 +392,19 @@ mod tests {
         let other = Head::read(&bytes, FileKind::Snapshot).unwrap_err();
         assert_eq!(other.to_string(), "expected a file that begins with \"QUIPUSNP\"");
         assert_eq!(Head::read(&bytes[..9], FileKind::Segment), Err(BadHead::Short(9)));
-        let mut later = bytes.clone();
-        later[8] = 2;
-        assert_eq!(Head::read(&later, FileKind::Segment), Err(BadHead::Later(2)));
-        for bit in 10 * 8..HEAD_BYTES * 8 {
+        let read = |head: &[u8]| Head::read(head, FileKind::Segment);
+        for format in [2, 3, FORMAT_EVER_MAX] {
+            let later = of_format(&bytes, format);
+            assert_eq!(read(&later), Err(BadHead::Later(format)));
+            // It may have put the checksum elsewhere.
+            let other = [&later[..40], &[0; 24]].concat();
+            assert_eq!(read(&other), Err(BadHead::Later(format)));
+        }
+        assert_eq!(read(&of_format(&bytes, FORMAT_EVER_MAX + 1)), Err(BadHead::Checksum));
+        let with_format = |format: u8| [&bytes[..8], &[format], &bytes[9..]].concat();
+        assert_eq!(read(&with_format(2)), Err(BadHead::Later(2)));
+        assert_eq!(read(&with_format(0xee)), Err(BadHead::Checksum));
+        for bit in 8 * 8..HEAD_BYTES * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             let read = Head::read(&damaged, FileKind::Segment);

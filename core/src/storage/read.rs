@@ -64,7 +64,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    fn damaged(file: &str, offset: u64, fault: impl Into<Fault>) -> Self {
+    pub(crate) fn damaged(file: &str, offset: u64, fault: impl Into<Fault>) -> Self {
         ReadError::Damaged { file: file.to_owned(), offset, fault: fault.into() }
     }
 }
@@ -251,7 +251,7 @@ fn read_last(
     Ok(())
 }
 
-fn records_of(file: &[u8]) -> &[u8] {
+pub(crate) fn records_of(file: &[u8]) -> &[u8] {
     file.get(HEAD_BYTES..).unwrap_or_default()
 }
 
@@ -259,6 +259,12 @@ fn records_of(file: &[u8]) -> &[u8] {
 pub(crate) trait Taker {
     /// Takes one.
     fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload>;
+
+    /// Whether reading goes on behind a record that could not be read or taken, though its checksum
+    /// is right.
+    fn passes_over(&mut self, _offset: u64, _bad: &BadPayload) -> bool {
+        false
+    }
 }
 
 impl Taker for Recovered {
@@ -319,27 +325,29 @@ fn take(
     framed: Framed<'_>,
     taker: &mut impl Taker,
 ) -> Result<(), ReadError> {
-    record::read(framed.kind, framed.payload)
-        .and_then(|record| taker.take(record))
-        .map_err(|bad| ReadError::damaged(name, offset(position, base), bad))
+    let taken = record::read(framed.kind, framed.payload).and_then(|record| taker.take(record));
+    match taken {
+        Err(bad) if !taker.passes_over(offset(position, base), &bad) => {
+            Err(ReadError::damaged(name, offset(position, base), bad))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The sound records anywhere in `bytes`, of which the first are not: where they stand. Bytes that
-/// look like a record by accident fail its checksum; most fail the cheap looks before it, one of
-/// which is the length of what is written in either kind of file now.
+/// look like a record by accident fail its checksum; most fail the cheap looks before it.
 pub(crate) fn sound_behind(
     bytes: &[u8],
     position: u64,
 ) -> impl Iterator<Item = (usize, Framed<'_>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        while at + FRAME_BYTES <= bytes.len() {
-            let here = at;
-            let stands_at = position + here as u64;
-            let is_likely = (record::DELTA..=record::END).contains(&bytes[here + 8]);
-            if is_likely
+        while at < bytes.len() {
+            let (here, stands_at) = (at, position + at as u64);
+            // What is written in either kind of file now has the lengths of a segment's records.
+            let outline = frame::outline(&bytes[here..], FileKind::Segment);
+            if outline.is_some_and(|outline| outline.synced <= stands_at)
                 && let Ok(Some(framed)) = frame::read(&bytes[here..], stands_at, FileKind::Segment)
-                && framed.synced <= stands_at
             {
                 at += framed.bytes;
                 return Some((here, framed));
@@ -348,6 +356,13 @@ pub(crate) fn sound_behind(
         }
         None
     })
+}
+
+/// Whether a sound record behind a position among these says that it was synced up to beyond it:
+/// then bad bytes there are not what a crash has torn.
+pub(crate) fn is_synced_behind(records: &[u8], base: u64, position: u64) -> bool {
+    let at = usize::try_from(position - base).unwrap_or(usize::MAX);
+    synced_behind(&records[at..], position).is_some_and(|synced| synced > position)
 }
 
 fn synced_behind(bytes: &[u8], position: u64) -> Option<u64> {
@@ -359,14 +374,25 @@ pub(crate) fn try_snapshot(files: &impl Files, name: &str, number: u64) -> Resul
     read_snapshot(files, name, number, &mut Trial::default()).map(drop)
 }
 
-/// Looks into records as [`Recovered`] does.
+/// Looks into a snapshot's records as [`Recovered`] does.
 #[derive(Debug, Default)]
-struct Trial {
+pub(crate) struct Trial {
     origins: usize,
+    records: u64,
+    is_whole: bool,
+}
+
+impl Trial {
+    /// Whether the last record was the end, and none before it was missing.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
 }
 
 impl Taker for Trial {
     fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
+        self.is_whole = matches!(record, Record::End(before) if before == self.records);
+        self.records += 1;
         match record {
             Record::Origins(rows) => self.origins += rows.len(),
             Record::Counters(mut rows) => {

@@ -12,7 +12,8 @@
 //! 3 start      node, boot, origin                                    both
 //! 4 peer       node, address, epoch, boot, origin                    both
 //! 5 mark       nothing: only `synced` matters                        journal
-//! 6 origins    [(origin, version)]: numbered on from those before    snapshot
+//! 6 origins    [(origin, version)]: numbered on from those before;   snapshot
+//!              all of them are told again behind the last counters, for a repair
 //! 7 counters   (name, n, n × (origin's number, version, plus, minus, raise)), again and again;
 //!              a counter of many slots stands there several times, each time with some of them
 //! 8 end        how many records stand before it                      snapshot
@@ -48,6 +49,9 @@ pub(crate) const COUNTERS_BYTES_MAX: usize = RECORD_BYTES_MAX / 2;
 /// The longest that postcard makes of a number of 32 or 64 bits.
 const U32_BYTES_MAX: usize = 5;
 const U64_BYTES_MAX: usize = 10;
+
+/// The longest record of a start, with its frame.
+pub(crate) const START_BYTES_MAX: usize = FRAME_BYTES + 3 * U64_BYTES_MAX;
 
 // However long what they hold is, neither outgrows a record.
 const _: () = {

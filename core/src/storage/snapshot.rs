@@ -40,10 +40,12 @@ pub struct Walk {
     /// Up to which version everything was here at the cut, by place of the origin.
     rows: Vec<OriginRow>,
     origins_told: usize,
+    origins_told_again: usize,
     /// The counter that is next, and how many of its slots are told already.
     at: usize,
     slots_told: usize,
     end: usize,
+    are_counters_told: bool,
     is_over: bool,
 }
 
@@ -69,9 +71,11 @@ impl Walk {
             members,
             rows: counters.origin_rows(0).collect(),
             origins_told: 0,
+            origins_told_again: 0,
             at: 0,
             slots_told: 0,
             end: counters.len(),
+            are_counters_told: false,
             is_over: false,
         }
     }
@@ -84,7 +88,15 @@ impl Walk {
     /// The next records, of some `bytes` together.
     pub(crate) fn step(&mut self, counters: &Counters, bytes: usize) -> Vec<u8> {
         let mut records = std::mem::take(&mut self.members);
-        self.tell_origins(counters, &mut records, bytes);
+        if self.are_counters_told {
+            self.tell_origins_again(&mut records, bytes);
+            return records;
+        }
+        // Origins that came after the cut are told without a claim: what they did is in the journal
+        // behind it.
+        let come_since = counters.origin_rows(self.rows.len());
+        self.rows.extend(come_since.map(|row| OriginRow { version: 0, ..row }));
+        append_rows(&self.rows, &mut self.origins_told, &mut records, bytes);
         // A slot names its origin by its place among those that stand before it.
         if self.origins_told == self.rows.len() {
             self.tell_counters(counters, &mut records, bytes);
@@ -92,19 +104,12 @@ impl Walk {
         records
     }
 
-    /// Origins that came after the cut are told without a claim: what they did is in the journal
-    /// behind it.
-    fn tell_origins(&mut self, counters: &Counters, records: &mut Vec<u8>, bytes: usize) {
-        let come_since = counters.origin_rows(self.rows.len());
-        self.rows.extend(come_since.map(|row| OriginRow { version: 0, ..row }));
-        let start = records.len();
-        for rows in self.rows[self.origins_told..].chunks(ORIGIN_ROWS_MAX) {
-            record::append_origins(records, rows);
-            self.origins_told += rows.len();
-            if records.len() - start >= bytes {
-                return;
-            }
-        }
+    /// Without the origins nobody can tell whose the slots are: should bytes of the first telling go
+    /// bad, a repair takes them from the second one. Readers of any release number them on, and meet
+    /// no slot that has such a number.
+    fn tell_origins_again(&mut self, records: &mut Vec<u8>, bytes: usize) {
+        append_rows(&self.rows, &mut self.origins_told_again, records, bytes);
+        self.is_over = self.origins_told_again == self.rows.len();
     }
 
     fn tell_counters(&mut self, counters: &Counters, records: &mut Vec<u8>, bytes: usize) {
@@ -128,7 +133,19 @@ impl Walk {
             }
         }
         frame::close(records, start);
-        self.is_over = self.at >= self.end;
+        self.are_counters_told = self.at >= self.end;
+    }
+}
+
+/// Appends rows from a place on, of some `bytes` together.
+fn append_rows(rows: &[OriginRow], from: &mut usize, records: &mut Vec<u8>, bytes: usize) {
+    let start = records.len();
+    for rows in rows[*from..].chunks(ORIGIN_ROWS_MAX) {
+        record::append_origins(records, rows);
+        *from += rows.len();
+        if records.len() - start >= bytes {
+            return;
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Recovered {
     start: Option<Start>,
     /// The origins of the snapshot that is being read, by their numbers in it.
     origins: Vec<OriginIndex>,
+    /// Whether these are all whose numbers are known.
+    is_numbered: bool,
 }
 
 impl Recovered {
@@ -30,6 +32,7 @@ impl Recovered {
             peers: BTreeMap::new(),
             start: None,
             origins: Vec::new(),
+            is_numbered: false,
         }
     }
 
@@ -62,9 +65,17 @@ impl Recovered {
         self.registry.of(&Key::Node(node)).is_removed()
     }
 
-    /// Takes back every claim to know all of an origin up to some version.
-    pub(crate) fn disclaim(&mut self) {
-        self.counters.disclaim();
+    /// What comes next is what is left of a snapshot, in which the origins had these numbers. Slots
+    /// of any other number are left out: nobody can tell whose they are.
+    pub(crate) fn begin_holed_snapshot(&mut self, origins: &[OriginId]) {
+        let restored = origins.iter().map_while(|id| self.counters.restore_origin(*id, 0));
+        self.origins = restored.collect();
+        self.is_numbered = true;
+    }
+
+    /// Of the last start nothing is known but whose it was.
+    pub(crate) fn was_started_by(&mut self, node: NodeId) {
+        self.start = Some(Start { node, boot: 0, origin: OriginId(0) });
     }
 
     /// Plants a bug.
@@ -110,7 +121,10 @@ impl Recovered {
             Record::Origins(rows) => {
                 for row in rows {
                     let index = self.counters.restore_origin(row.origin, row.version);
-                    self.origins.push(index.ok_or(BadPayload::Full)?);
+                    let index = index.ok_or(BadPayload::Full)?;
+                    if !self.is_numbered {
+                        self.origins.push(index);
+                    }
                 }
             }
             Record::Counters(mut rows) => {
@@ -118,9 +132,13 @@ impl Recovered {
                     let place = self.counters.restore_counter(name).ok_or(BadPayload::Full)?;
                     for _ in 0..slots {
                         let row = rows.slot()?;
-                        let unknown = BadPayload::Malformed("counters");
-                        let origin = *self.origins.get(row.origin as usize).ok_or(unknown)?;
-                        self.counters.restore_slot(place, origin, &row.slot(), row.version);
+                        match self.origins.get(row.origin as usize) {
+                            Some(&origin) => {
+                                self.counters.restore_slot(place, origin, &row.slot(), row.version);
+                            }
+                            None if self.is_numbered => {}
+                            None => return Err(BadPayload::Malformed("counters")),
+                        }
                     }
                 }
             }

@@ -2,6 +2,7 @@
 //! loses what was not synced, the simulator's tests of this room try.
 
 mod bounds;
+mod damage;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -89,7 +90,7 @@ pub(super) fn look(files: &Memory) -> Result<(Recovered, Reading), ReadError> {
     Ok((state, reading))
 }
 
-/// Makes a snapshot of a table, in steps of so many bytes, and of nothing else.
+/// Makes a snapshot of a table, in steps of so many bytes, and of a start that has its number.
 pub(super) fn snapshot(
     files: &mut Memory,
     journal: &mut Journal,
@@ -97,7 +98,7 @@ pub(super) fn snapshot(
     step_bytes: usize,
 ) {
     let number = journal.rotate(files).unwrap();
-    let last = Start { node: NODE, boot: 1, origin: counters.our_origin() };
+    let last = Start { node: NODE, boot: number, origin: counters.our_origin() };
     let mut walk = Walk::new(counters, Some(&last), std::iter::empty(), std::iter::empty());
     let mut writer = SnapshotWriter::begin(files, NODE, number).unwrap();
     while !walk.is_over() {
