@@ -7,9 +7,9 @@ use super::super::records::Records;
 use super::super::{files, repair};
 use super::*;
 use crate::counters::{MergeError, ORIGINS_MAX};
-use crate::identity::{Address, Identity};
+use crate::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity};
 use crate::name::NAME_BYTES_MAX;
-use crate::registry::{Key, Standing};
+use crate::registry::{ADDRESSES_MAX, Key, RECORD_EPOCH_MAX, Standing};
 
 /// A number of as many bytes as any, another one for each `n`.
 fn long(n: u64) -> u64 {
@@ -250,18 +250,18 @@ fn members_of_the_longest_addresses_come_back() {
     };
     let standing = |n: usize| Standing {
         key: Key::Address(address(n)),
-        removed: u64::MAX,
-        registered: u64::MAX,
+        removed: RECORD_EPOCH_MAX,
+        registered: RECORD_EPOCH_MAX,
     };
     let peer = |n: usize| Identity {
         node: NodeId(long(n as u64)),
         address: address(n),
-        epoch: u64::MAX,
-        boot: u64::MAX,
+        epoch: EPOCH_MAX,
+        boot: BOOT_MAX,
         origin: OriginId(u64::MAX),
     };
-    let (most_records, most_peers) = (crate::registry::RECORDS_MAX, crate::peers::DOWN_MAX);
-    let standings: Vec<Standing> = (0..10 * most_records).map(standing).collect();
+    let (most_records, most_peers) = (ADDRESSES_MAX, crate::peers::DOWN_MAX);
+    let standings: Vec<Standing> = (0..2 * most_records).map(standing).collect();
     let peers: Vec<Identity> = (0..10 * most_peers).map(peer).collect();
     let counters = Counters::new(OriginId(1), 1);
     let mut files = Memory::default();
@@ -274,7 +274,7 @@ fn members_of_the_longest_addresses_come_back() {
     }
     writer.publish(&mut files).unwrap();
     let (found, _) = look(&files).expect("sound");
-    assert!(found.registry.records().eq(standings[..most_records].iter().cloned()));
+    assert_eq!(found.registry.records().count(), most_records);
     assert!(found.peers.values().all(|found| peers[..most_peers].contains(found)));
     assert_eq!(found.peers.len(), most_peers);
 }
