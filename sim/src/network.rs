@@ -101,7 +101,7 @@ impl Network {
     pub fn delay(&self, from: HostId, to: HostId, chance: &mut Chance) -> Duration {
         let thin = if self.path(from, to).thin { THIN_DELAY_MICROS } else { 0 };
         let most = if from == to { 50 } else { self.weather.delay_micros_max };
-        chance.micros(self.weather.delay_micros_min, most + thin)
+        chance.micros(self.weather.delay_micros_min.min(most), most + thin)
     }
 
     /// How long a link needs to put so many bytes on the line.
