@@ -37,6 +37,7 @@ use crate::limit::RateLimit;
 use crate::links::{Context, Links};
 use crate::order::Order;
 use crate::peers::Peers;
+use crate::registry::Registry;
 use crate::registry::comparison::Comparison;
 use crate::replication::Replication;
 use crate::status::{PeerStatus, Status, Totals};
@@ -333,11 +334,27 @@ impl Node {
         &self.counters
     }
 
+    /// Who it is now.
+    pub fn identity(&self) -> &Identity {
+        self.peers.me()
+    }
+
+    /// Who was removed and registered again, for those who look at a node from outside of the
+    /// protocol.
+    pub fn registry(&self) -> &Registry {
+        self.peers.registry()
+    }
+
     /// Plants a bug.
     #[cfg(feature = "planted-bugs")]
     pub fn plant(&mut self, bug: Bug) {
         self.counters.bug = Some(bug);
         self.replication.bug = Some(bug);
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn has(&self, bug: Bug) -> bool {
+        self.counters.bug == Some(bug)
     }
 
     fn do_due(&mut self, now: Time, effects: &mut Effects) {
@@ -449,4 +466,8 @@ pub enum Bug {
     TailNotSynced,
     /// A snapshot removes what it replaces before it is synced itself.
     SegmentsGoFirst,
+    /// A removal ends no link.
+    LinksOutliveRemoval,
+    /// A start forgets who was removed.
+    RemovalsForgotten,
 }

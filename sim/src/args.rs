@@ -18,9 +18,7 @@ quipu-sim: clusters of Quipu nodes in virtual time, with faults
   --nodes A..B    clusters of A to B nodes, both included (default 3..7)
   --seconds S     how long faults go on in each run (default 20)
   --in-memory     nodes keep nothing (default: those of every fifth plan)
-  --bug NAME      plant a bug: add-on-merge, digest-over-gap, fingerprints-ignored, origin-reused,
-                  tail-not-synced, segments-go-first, answered-before-sync, pushed-before-sync or
-                  published-early
+  --bug NAME      plant a bug, one of those named below
   --no-shrink     print a failing run as it was drawn
 ";
 

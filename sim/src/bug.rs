@@ -16,13 +16,15 @@ pub enum Bug {
 }
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 9] = [
+pub const BUGS: [(&str, Bug); 11] = [
     ("add-on-merge", Bug::Core(node::Bug::AddOnMerge)),
     ("digest-over-gap", Bug::Core(node::Bug::DigestOverGap)),
     ("fingerprints-ignored", Bug::Core(node::Bug::FingerprintsIgnored)),
     ("origin-reused", Bug::Core(node::Bug::OriginReused)),
     ("tail-not-synced", Bug::Core(node::Bug::TailNotSynced)),
     ("segments-go-first", Bug::Core(node::Bug::SegmentsGoFirst)),
+    ("links-outlive-removal", Bug::Core(node::Bug::LinksOutliveRemoval)),
+    ("removals-forgotten", Bug::Core(node::Bug::RemovalsForgotten)),
     ("answered-before-sync", Bug::AnsweredBeforeSync),
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),

@@ -17,6 +17,7 @@ use quipu_core::time::Time;
 
 use crate::host::HostId;
 use crate::recovery::Lineage;
+use crate::standings::{NodeStandings, Operators};
 use crate::violation::Violation;
 use crate::workload::{may_overflow, only_grows};
 
@@ -55,6 +56,8 @@ pub(crate) struct Book {
     pub(crate) synced: Version,
     pub(crate) acknowledged: BTreeMap<String, Sums>,
     asked: BTreeMap<String, Sums>,
+    /// Removals and registrations that it holds.
+    pub(crate) standings: NodeStandings,
     /// Others' slots as this process was last seen to hold them.
     held: BTreeMap<(OriginId, String), Slot>,
     /// Changes whenever what it holds of others does.
@@ -93,6 +96,7 @@ pub struct Checker {
     pub(crate) books: BTreeMap<OriginId, Book>,
     /// By machine, what its disk must keep.
     pub(crate) disks: BTreeMap<HostId, Lineage>,
+    pub(crate) operators: Operators,
     asked: BTreeMap<Token, Asked>,
     tally: Tally,
 }
@@ -111,6 +115,7 @@ impl Checker {
                 synced: 0,
                 acknowledged: BTreeMap::new(),
                 asked: BTreeMap::new(),
+                standings: NodeStandings::new(),
                 held: BTreeMap::new(),
                 looked_at: 0,
             })

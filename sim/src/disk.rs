@@ -24,6 +24,7 @@ use quipu_core::time::Time;
 use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::directory::Directory;
+use crate::standings::NodeStandings;
 
 /// The shortest sync, in microseconds: a fast disk's.
 const SYNC_MICROS_MIN: u64 = 30;
@@ -75,13 +76,15 @@ pub struct Flight {
     pub version: Version,
     /// Up to which version everything of each origin was there when it closed.
     pub known: Vec<(OriginId, Version)>,
+    /// Removals and registrations that were there when it closed.
+    pub standings: NodeStandings,
     /// What leaves when it is safe.
     pub after_sync: Vec<Effect>,
 }
 
 #[derive(Debug)]
 enum Item {
-    Batch { flight: Flight, journal: Records },
+    Batch { flight: Box<Flight>, journal: Records },
     Snapshot(Step),
 }
 
@@ -189,7 +192,7 @@ impl Disk {
 
     /// Hands over a batch's records and what waits for them.
     pub fn append(&mut self, flight: Flight, journal: Records) {
-        self.queue.push_back(Item::Batch { flight, journal });
+        self.queue.push_back(Item::Batch { flight: Box::new(flight), journal });
     }
 
     /// Whether it is time for another snapshot.
@@ -251,7 +254,7 @@ impl Disk {
             let step = match item {
                 Item::Batch { flight, journal } => {
                     self.gathered.absorb(journal);
-                    self.gathering.push(flight);
+                    self.gathering.push(*flight);
                     continue;
                 }
                 Item::Snapshot(step) => step,
@@ -380,7 +383,13 @@ mod tests {
     }
 
     fn hand_over(disk: &mut Disk, batch: u64, journal: &[u8]) {
-        let flight = Flight { batch, version: 1, known: Vec::new(), after_sync: Vec::new() };
+        let flight = Flight {
+            batch,
+            version: 1,
+            known: Vec::new(),
+            standings: NodeStandings::new(),
+            after_sync: Vec::new(),
+        };
         disk.append(flight, journal.to_vec().into());
     }
 

@@ -106,7 +106,7 @@ pub enum FaultKind {
     /// whose process is killed before and started when the fault ends.
     CopiedDisk(HostId, HostId),
     /// An operator at the second machine removes the first from the cluster, and registers it
-    /// again when the fault ends.
+    /// again when the fault ends; if it never does, only after all has been judged without it.
     Remove(HostId, HostId),
 }
 
@@ -231,7 +231,7 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
     let seconds = span.as_secs().max(1);
     let count = chance.between(seconds / 3, seconds);
     let mut faults: Vec<Fault> = Vec::new();
-    let mut dead_for_ever = 0;
+    let mut gone_for_ever = 0;
     for _ in 0..count {
         let at = from + within(span, chance);
         let length = match chance.below(10) {
@@ -243,8 +243,10 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
         let mut until = Some((at + length).min(calm_at));
         let is_crash = matches!(kind, FaultKind::Kill(_) | FaultKind::PowerCut(_));
         // Two machines stay, so that there is somebody to agree with.
-        if is_crash && chance.permille(150) && dead_for_ever + 2 < hosts {
-            dead_for_ever += 1;
+        let is_removal = matches!(kind, FaultKind::Remove(..));
+        let stays = (is_crash && chance.permille(150)) || (is_removal && chance.permille(300));
+        if stays && gone_for_ever + 2 < hosts {
+            gone_for_ever += 1;
             until = None;
         }
         let fault = Fault { at, until, kind };
@@ -252,8 +254,20 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
             faults.push(fault);
         }
     }
+    // Whose disk is copied gives its removal away with its id, and may take it back with the copy's.
+    let out = kept_out(&faults);
+    let gives_away =
+        |kind| matches!(kind, FaultKind::CopiedDisk(a, b) if out.contains(a) || out.contains(b));
+    faults.retain(|fault| !gives_away(fault.kind));
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+/// The machines whose nodes are removed and not registered again.
+pub fn kept_out(faults: &[Fault]) -> HostSet {
+    let kinds = faults.iter().filter(|fault| fault.until.is_none()).map(|fault| fault.kind);
+    let out = kinds.filter(|kind| matches!(kind, FaultKind::Remove(..)));
+    HostSet(out.fold(0, |set, kind| set | kind.strikes().0))
 }
 
 fn within(span: Duration, chance: &mut Chance) -> Duration {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use quipu_core::effects::{Input, LinkId};
-use quipu_core::identity::{Address, OriginId};
+use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::node::Node;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
@@ -47,6 +47,8 @@ pub struct Process {
     pub node: Node,
     /// What the node counts under.
     pub origin: OriginId,
+    /// Under which id it was last seen to live.
+    pub lives_as: NodeId,
     /// When it will wake, if it will.
     pub wake_at: Option<Time>,
     /// Whether it was told to leave.
@@ -64,6 +66,7 @@ impl Process {
     pub fn new(id: ProcessId, node: Node, origin: OriginId) -> Self {
         Process {
             id,
+            lives_as: node.identity().node,
             node,
             origin,
             wake_at: None,

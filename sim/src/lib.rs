@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod run;
 pub mod schedule;
 pub mod shrink;
+pub mod standings;
 pub mod summary;
 pub mod trace;
 pub mod violation;

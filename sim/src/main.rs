@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use quipu_core::time::Time;
 use quipu_sim::args::{self, Args, ArgsError};
+use quipu_sim::bug::BUGS;
 use quipu_sim::plan::Plan;
 use quipu_sim::run::run;
 use quipu_sim::shrink::shrink;
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(ArgsError::Help) => {
             print!("{}", args::HELP);
+            let names: Vec<&str> = BUGS.iter().map(|(name, _)| *name).collect();
+            println!("\nbugs: {}", names.join(", "));
             return ExitCode::SUCCESS;
         }
         Err(error) => {

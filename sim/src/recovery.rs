@@ -13,10 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use quipu_core::counter::Slot;
 use quipu_core::counters::Counters;
 use quipu_core::identity::{OriginId, Version};
+use quipu_core::storage::state::Recovered;
 
 use crate::checker::{Book, Checker, check_own};
 use crate::disk::Fsync;
 use crate::host::HostId;
+use crate::standings::{NodeStandings, of_nodes, shrunk};
 use crate::violation::Violation;
 
 /// What is known of one disk.
@@ -28,14 +30,21 @@ pub struct Lineage {
     copied: BTreeSet<OriginId>,
     /// Up to which version all changes of each origin must be on it.
     kept: BTreeMap<OriginId, Version>,
+    /// Removals and registrations that must be on it.
+    standings: NodeStandings,
     /// By counter that only grows, what its readers last saw.
     pub(crate) read: BTreeMap<String, i128>,
 }
 
 impl Checker {
     /// A batch of a process is safe, at whose closing all changes up to these versions were there.
-    pub fn safe(&mut self, host: HostId, known: &[(OriginId, Version)]) {
-        let kept = &mut self.disks.entry(host).or_default().kept;
+    pub fn safe(&mut self, host: HostId, known: &[(OriginId, Version)], standings: &NodeStandings) {
+        let disk = self.disks.entry(host).or_default();
+        // They only grow, and batches are safe in the order in which they were closed.
+        if !standings.is_empty() {
+            disk.standings = standings.clone();
+        }
+        let kept = &mut disk.kept;
         for (origin, version) in known {
             let kept = kept.entry(*origin).or_default();
             *kept = (*kept).max(*version);
@@ -64,6 +73,7 @@ impl Checker {
         {
             disk.kept.clear();
             disk.read.clear();
+            disk.standings.clear();
         }
     }
 
@@ -75,9 +85,10 @@ impl Checker {
     pub fn recovered(
         &self,
         host: HostId,
-        counters: &Counters,
+        found: &Recovered,
         survives: bool,
     ) -> Result<(), Box<Violation>> {
+        let counters = found.counters();
         let Some(disk) = self.disks.get(&host) else { return Ok(()) };
         let mut held: BTreeMap<(OriginId, &str), Slot> = BTreeMap::new();
         for view in counters.iter() {
@@ -129,6 +140,9 @@ impl Checker {
                     }));
                 }
             }
+        }
+        if let Some(node) = shrunk(&disk.standings, &of_nodes(found.registry())) {
+            return Err(Box::new(Violation::StandingLost { host, node, when: "by a start" }));
         }
         for (name, before) in &disk.read {
             let after = counters.value(name).0;

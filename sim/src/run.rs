@@ -68,24 +68,56 @@ pub fn run(plan: &Plan, trace: &mut Trace) -> Outcome {
 fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> {
     world.run_until(plan.calm_at)?;
     world.calm();
-    let together = come_together(plan, world)?;
+    let together = come_together(world)?;
     world.settle()?;
-    for host in world.running() {
+    for host in world.members() {
         see_an_increment(world, host)?;
         see_a_raise(world, host)?;
     }
+    let out = world.out();
+    if let (Some(member), false) = (world.members().first(), out.is_empty()) {
+        see_nothing_pass(world, *member, &out)?;
+        world.readmit();
+        come_together(world)?;
+        world.settle()?;
+    }
     Ok(together)
+}
+
+/// What removed nodes count is nobody's but theirs, and what members count does not reach them.
+fn see_nothing_pass(
+    world: &mut World<'_>,
+    member: HostId,
+    out: &[HostId],
+) -> Result<(), Box<Violation>> {
+    let members = world.members();
+    let (counter, increment) = workload::calm_increment();
+    for (at, others) in out.iter().map(|at| (*at, members.as_slice())).chain([(member, out)]) {
+        let values = |world: &World<'_>| -> Vec<Option<i128>> {
+            others.iter().map(|host| world.value_at(*host, counter.as_str())).collect()
+        };
+        let before = values(world);
+        world.ask(at, vec![increment.clone()]);
+        world.run_until(world.now() + SEEN_MAX)?;
+        let changed = values(world).iter().zip(before).position(|(now, before)| *now != before);
+        if let Some(seen) = changed.map(|place| others[place]) {
+            let removed = if at == member { seen } else { at };
+            return Err(Box::new(Violation::PassedARemoval { at, removed, seen }));
+        }
+    }
+    Ok(())
 }
 
 /// Waits until counts are equal and lists complete, and have stayed so. Both may change once more:
 /// a suspicion from before the calm ripens and is withdrawn, the last words of a node that died
 /// behind a partition arrive.
-fn come_together(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> {
+fn come_together(world: &mut World<'_>) -> Result<Together, Box<Violation>> {
+    let mended_at = world.now();
     let mut counts = None;
     let mut lists = None;
     loop {
         world.run_until(world.now() + LOOK_EVERY)?;
-        let passed = world.now().since(plan.calm_at);
+        let passed = world.now().since(mended_at);
         match world.discord() {
             Some(discord) if passed >= TOGETHER_MAX => {
                 return Err(into_violation(discord, passed.as_secs()));
@@ -120,7 +152,7 @@ fn see_an_increment(world: &mut World<'_>, at: HostId) -> Result<(), Box<Violati
     let before = world.value_at(at, counter.as_str());
     world.ask(at, vec![increment]);
     world.run_until(world.now() + SEEN_MAX)?;
-    for missing in world.running() {
+    for missing in world.members() {
         if world.value_at(missing, counter.as_str()) <= before {
             let millis = SEEN_MAX.as_millis();
             return Err(Box::new(Violation::Slow { at, missing, millis }));
@@ -136,7 +168,7 @@ fn see_a_raise(world: &mut World<'_>, at: HostId) -> Result<(), Box<Violation>> 
     let Ok(asked) = i64::try_from(to) else { return Ok(()) };
     world.ask(at, vec![Op::Raise { name: name.clone(), to: asked }]);
     world.run_until(world.now() + SEEN_MAX)?;
-    for host in world.running() {
+    for host in world.members() {
         let value = value(world, host);
         if value != to {
             let millis = SEEN_MAX.as_millis();

@@ -2,7 +2,8 @@
 
 use quipu_core::counter::Slot;
 use quipu_core::effects::{LinkId, Refusal};
-use quipu_core::identity::{Address, OriginId, Version};
+use quipu_core::identity::{Address, NodeId, OriginId, Version};
+use quipu_core::registry::Standing;
 
 use crate::host::HostId;
 
@@ -205,6 +206,52 @@ pub enum Violation {
         token: u64,
         /// For how long.
         millis: u128,
+    },
+    /// A record of a removal or a registration is not what it was.
+    #[error("n{host} held a record of node {node}, and it says less or is gone: lost {when}")]
+    StandingLost {
+        /// Where.
+        host: HostId,
+        /// Whose record.
+        node: NodeId,
+        /// How.
+        when: &'static str,
+    },
+    /// A removal or a registration that no operator asked for.
+    #[error("n{host} holds a record that no operator asked for: {record:?}")]
+    StandingInvented {
+        /// Where.
+        host: HostId,
+        /// The record.
+        record: Standing,
+    },
+    /// A removal was acknowledged, and its node is still a member.
+    #[error("n{host} was asked to remove n{removed}, said that it has, and still lists it")]
+    RemovalIgnored {
+        /// Who was asked.
+        host: HostId,
+        /// Whom.
+        removed: HostId,
+    },
+    /// A link stands to a node that was removed, or from one that knows that it was.
+    #[error("n{host} has a link to {address}, though {why}")]
+    LinkOutlived {
+        /// Who has it.
+        host: HostId,
+        /// To whom.
+        address: String,
+        /// Which of the two was removed.
+        why: &'static str,
+    },
+    /// What a removed node counts has reached a member, or the other way.
+    #[error("n{at} counted while n{removed} is removed, and n{seen} shows it")]
+    PassedARemoval {
+        /// Where it was counted.
+        at: HostId,
+        /// Who is removed.
+        removed: HostId,
+        /// Where it was seen.
+        seen: HostId,
     },
     /// The nodes did not come to the same counts.
     #[error("{seconds} s after all was mended, counts differ: {difference}")]

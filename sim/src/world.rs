@@ -3,7 +3,7 @@
 //! The world plays the part of the server around each node, and that of the machines and the
 //! network between them. It decides nothing that is not in the plan or drawn from the seed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use quipu_core::codec::Envelope;
@@ -16,7 +16,7 @@ use crate::checker::Checker;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk::{Disk, Fsync};
-use crate::faults::{FaultKind, HOSTS_MAX};
+use crate::faults::{self, FaultKind, HOSTS_MAX};
 use crate::host::{Host, HostId, Process, socket_of};
 use crate::links::{Links, Surroundings};
 use crate::network::Network;
@@ -101,6 +101,10 @@ pub struct World<'a> {
     links: Links,
     faults_on: BTreeSet<usize>,
     once_removed: BTreeSet<HostId>,
+    /// Whose removal no operator takes back yet.
+    kept_out: BTreeSet<HostId>,
+    /// Removals of nodes that were listed where it was asked for, by their tokens.
+    removals_asked: BTreeMap<Token, HostId>,
     established: BTreeSet<(HostId, LinkId)>,
     checker: Checker,
     envelope: Envelope,
@@ -129,6 +133,7 @@ macro_rules! around {
 }
 
 mod clients;
+mod membership;
 mod processes;
 mod storage;
 mod trouble;
@@ -176,6 +181,8 @@ impl<'a> World<'a> {
             links: Links::default(),
             faults_on: BTreeSet::new(),
             once_removed: BTreeSet::new(),
+            kept_out: faults::kept_out(&plan.faults).hosts().collect(),
+            removals_asked: BTreeMap::new(),
             established: BTreeSet::new(),
             checker: Checker::default(),
             envelope: Envelope::new(CLUSTER, storage::secret(plan)),
@@ -258,9 +265,12 @@ impl<'a> World<'a> {
         if !self.checker.all_answered() {
             return Some(Discord::Counts("requests wait for their answers".to_owned()));
         }
+        let members = self.members();
         let running: Vec<&Process> =
             self.hosts.iter().filter_map(|host| host.process.as_ref()).collect();
-        for pair in running.windows(2) {
+        let joined: Vec<&Process> =
+            running.iter().copied().filter(|p| members.contains(&p.id.host)).collect();
+        for pair in joined.windows(2) {
             let (one, other) = (pair[0], pair[1]);
             let found = Checker::difference(one.node.counters(), other.node.counters());
             if let Some(what) = found {
@@ -274,9 +284,10 @@ impl<'a> World<'a> {
             let status = process.node.status(local);
             let mut listed: Vec<String> = status.listed_peers().map(str::to_owned).collect();
             listed.sort();
-            let mut expected: Vec<String> = running
+            // A removed node knows that it is, and lists nobody.
+            let mut expected: Vec<String> = joined
                 .iter()
-                .filter(|other| other.id != process.id)
+                .filter(|other| other.id != process.id && members.contains(&host))
                 .map(|other| self.hosts[other.id.host].address.to_string())
                 .collect();
             expected.sort();
@@ -390,6 +401,7 @@ impl<'a> World<'a> {
             let (origin, since) = (process.origin, machine.steady_since);
             let overdue = self.checker.overdue(self.now, origin, since, ANSWER_MAX, RAISE_MAX);
             self.check(looked);
+            self.look_at_links(host);
             if let Some((token, waited)) = overdue.filter(|_| !troubled) {
                 let millis = waited.as_millis();
                 self.fail(Violation::Unanswered { host, token, millis });

@@ -151,6 +151,18 @@ fn a_recovered_tail_that_is_shown_before_it_is_synced_is_caught_as_lost() {
 }
 
 #[test]
+fn links_that_outlive_a_removal_are_caught() {
+    let (seed, violation) = caught(Bug::Core(node::Bug::LinksOutliveRemoval));
+    assert!(matches!(violation, Violation::LinkOutlived { .. }), "seed {seed}: {violation}");
+}
+
+#[test]
+fn a_start_that_forgets_removals_is_caught() {
+    let (seed, violation) = caught(Bug::Core(node::Bug::RemovalsForgotten));
+    assert!(matches!(violation, Violation::StandingLost { .. }), "seed {seed}: {violation}");
+}
+
+#[test]
 fn every_bug_has_a_name_of_its_own() {
     let names: std::collections::BTreeSet<&str> = BUGS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), BUGS.len());

@@ -233,7 +233,10 @@ impl Node {
                 effects.journal.add_peer(identity);
             }
         }
-        if changes.contains(&Change::Removal) {
+        let ends_links = changes.contains(&Change::Removal);
+        #[cfg(feature = "planted-bugs")]
+        let ends_links = ends_links && !self.has(crate::node::Bug::LinksOutliveRemoval);
+        if ends_links {
             for (link, goodbye) in self.links.barred(&self.peers) {
                 let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
                 self.settle(now, outcome, effects);

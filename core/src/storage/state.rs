@@ -41,6 +41,11 @@ impl Recovered {
         &self.counters
     }
 
+    /// Who was removed and registered again, as it was recovered.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The last start, if there was one.
     pub fn last_start(&self) -> Option<Start> {
         self.start
@@ -106,6 +111,8 @@ impl Recovered {
                     Err(MergeError::ForeignWriter) => return Err(BadPayload::Malformed("delta")),
                 }
             }
+            #[cfg(feature = "planted-bugs")]
+            Record::Standing(_) if self.has(crate::node::Bug::RemovalsForgotten) => {}
             Record::Standing(standing) => {
                 self.registry.merge(&standing);
             }

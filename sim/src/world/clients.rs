@@ -18,10 +18,14 @@ impl World<'_> {
     }
 
     pub(super) fn register(&mut self, host: HostId) {
+        if self.kept_out.contains(&host) {
+            return;
+        }
         let by = (0..self.hosts.len())
             .find(|other| *other != host && self.hosts[*other].process.is_some());
         if let Some(by) = by.filter(|_| self.hosts[host].process.is_some()) {
             self.tokens += 1;
+            self.checker.registered(host);
             let input = Input::Register { token: self.tokens, peer: self.peer_name(host) };
             self.deliver(by, input);
         }

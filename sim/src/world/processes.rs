@@ -16,6 +16,7 @@ use crate::disk::Flight;
 use crate::host::{BATCH_INPUTS_MAX, HostId, ProcessId, host_at};
 use crate::links::Surroundings;
 use crate::schedule::Event;
+use crate::standings::of_nodes;
 use crate::violation::Violation;
 
 /// How long a process takes at most to wake when something has arrived. What comes meanwhile
@@ -93,6 +94,14 @@ impl World<'_> {
         if came_by_link && counters.len() * counters.origins() <= SLOTS_AT_EVERY_STEP_MAX {
             checked = checked.and_then(|()| self.checker.look_at(counters));
         }
+        let registry = process.node.registry();
+        let standings = of_nodes(registry);
+        checked = checked.and_then(|()| self.checker.look_at_standings(process.origin, registry));
+        let identity = process.node.identity();
+        if identity.node != process.lives_as {
+            process.lives_as = identity.node;
+            self.checker.lives(id.host, identity.node, &identity.address);
+        }
         let more = process.has_mail();
         let deadline = process.node.next_deadline();
         self.check(checked);
@@ -100,7 +109,8 @@ impl World<'_> {
         self.carry_out(id, effects.at_once);
         let is_empty = effects.journal.is_empty() && effects.after_sync.is_empty();
         if !is_empty {
-            let flight = Flight { batch, version, known, after_sync: effects.after_sync };
+            let flight =
+                Flight { batch, version, known, standings, after_sync: effects.after_sync };
             self.keep(id, flight, effects.journal);
         }
         if more {
@@ -155,8 +165,7 @@ impl World<'_> {
                 self.trace.note(self.now, format_args!("n{host} -> reply {token}: {results:?}"));
                 self.check(answered);
             }
-            // The workload asks nothing of the table as a whole: it looks at the tables itself.
-            Effect::Answer { .. } => {}
+            Effect::Answer { token, answer } => self.operator_answered(id, token, &answer),
             Effect::Datagram { to, bytes } => {
                 let to = match to {
                     Destination::Socket(socket) => Address::from(socket),

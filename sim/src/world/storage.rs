@@ -56,8 +56,11 @@ impl World<'_> {
         machine.last_origin = Some(origin);
         let wall_millis = machine.wall_at_zero_millis + self.now.as_micros() / 1000;
         let mut state = Recovered::new(origin, seed);
-        if let Some(Bug::Core(bug @ (node::Bug::OriginReused | node::Bug::TailNotSynced))) =
-            self.plan.bug
+        if let Some(Bug::Core(
+            bug @ (node::Bug::OriginReused
+            | node::Bug::TailNotSynced
+            | node::Bug::RemovalsForgotten),
+        )) = self.plan.bug
         {
             state.plant(bug);
         }
@@ -83,7 +86,7 @@ impl World<'_> {
     fn begin(&mut self, host: HostId, journal: Journal, state: Recovered, start: Start) {
         let plan = self.plan;
         let survives = plan.usage.fsync == Fsync::Always || !self.hosts[host].has_lost_power;
-        let found = self.checker.recovered(host, state.counters(), survives);
+        let found = self.checker.recovered(host, &state, survives);
         self.check(found);
         let origin = start.origin;
         let address =
@@ -118,6 +121,7 @@ impl World<'_> {
         machine.process = Some(Process::new(id, started, origin));
         machine.disk.begin(self.now, journal);
         let node = start.node;
+        self.checker.lives(host, node, &self.hosts[host].address);
         self.trace.note(
             self.now,
             format_args!("n{host} starts for the {}. time: node {node}, origin {origin}", id.start),
@@ -213,7 +217,7 @@ impl World<'_> {
         self.look_at_photographs(host);
         for flight in turn.safe {
             self.checker.synced(origin, flight.version);
-            self.checker.safe(host, &flight.known);
+            self.checker.safe(host, &flight.known, &flight.standings);
             self.carry_out(id, flight.after_sync);
             self.deliver_to(id, Input::Synced { batch: flight.batch });
         }
@@ -283,6 +287,7 @@ impl World<'_> {
                 if let Some(process) = &self.hosts[from].process {
                     self.checker.copied(from, process.origin);
                 }
+                self.checker.two_under_one_id();
                 self.replace_disk(to, copy);
             }
             _ => {}
@@ -342,7 +347,7 @@ impl World<'_> {
         let mut state = Recovered::new(OriginId(0), 0);
         match storage::check(files, &mut state) {
             Ok(_) => {
-                let found = self.checker.recovered(host, state.counters(), survives);
+                let found = self.checker.recovered(host, &state, survives);
                 self.check(found);
             }
             Err(error) => self.damaged(host, after, &error),

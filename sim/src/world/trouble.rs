@@ -42,10 +42,7 @@ impl World<'_> {
             | FaultKind::OldCopy(_)
             | FaultKind::CopiedDisk(..) => self.disk_fault_begins(kind),
             FaultKind::Remove(host, by) => {
-                self.once_removed.insert(host);
-                self.tokens += 1;
-                let input = Input::Remove { token: self.tokens, peer: self.peer_name(host) };
-                self.deliver(by, input);
+                self.remove(host, by);
             }
             FaultKind::Partition(_)
             | FaultKind::OneWay(_)
