@@ -22,10 +22,12 @@ use std::time::Instant;
 
 use quipu_core::counters::Counters;
 use quipu_core::delta::{Delta, Entry};
-use quipu_core::effects::{Effects, Input, Op};
 use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
+use quipu_core::operation::Op;
+use quipu_core::outbox::Effects;
 use quipu_core::storage;
 use quipu_core::storage::files::Files;
 use quipu_core::storage::snapshot::SnapshotWriter;

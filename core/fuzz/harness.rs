@@ -13,13 +13,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::auth::Secret;
-use quipu_core::codec::{self, Datagram, Envelope, FRAME_BYTES_MAX};
-use quipu_core::effects::{Effect, Effects, Input, LinkId, Op};
+use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::input::{Input, LinkId};
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
+use quipu_core::operation::Op;
+use quipu_core::outbox::Effects;
 use quipu_core::time::Time;
+use quipu_core::wire::auth::Secret;
+use quipu_core::wire::datagram::{Datagram, Envelope};
+use quipu_core::wire::frame::{self, FRAME_BYTES_MAX};
+use quipu_core::wire::versions;
 
 const CLUSTER: &str = "fuzz";
 const SECRET: &[u8] = b"a secret that no fuzzer will ever guess";
@@ -44,9 +49,9 @@ pub(crate) fn feed(bytes: &[u8]) {
 }
 
 fn decode(bytes: &[u8]) {
-    if let Ok(message) = codec::decode(bytes) {
-        let again = codec::encode(&message);
-        assert_eq!(codec::decode(&again), Ok(message), "what was taken can be told again");
+    if let Ok(message) = frame::decode(bytes) {
+        let again = frame::encode(&message);
+        assert_eq!(frame::decode(&again), Ok(message), "what was taken can be told again");
     }
 }
 
@@ -144,8 +149,8 @@ impl Pair {
 
     /// A hello that is not refused before its proof.
     fn hello(&self) -> Bytes {
-        codec::encode(&codec::Message::Hello(codec::Hello {
-            versions: codec::PROTOCOL_VERSIONS,
+        frame::encode(&frame::Message::Hello(frame::Hello {
+            versions: versions::PROTOCOL_VERSIONS,
             cluster: CLUSTER,
             identity: Node::new(config(7, None), self.now).status(self.now).identity,
             nonce: [1; 16],

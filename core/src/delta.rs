@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counter::Slot;
 use crate::identity::{OriginId, Version};
+use crate::slot::Slot;
 
 /// Every slot of `origin` that changed in versions (`after`, `upto`], and maybe others.
 ///

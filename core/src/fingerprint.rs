@@ -8,8 +8,8 @@
 
 use siphasher::sip::SipHasher13;
 
-use crate::counter::Slot;
 use crate::identity::{OriginId, Version};
+use crate::slot::Slot;
 
 const NAME_KEY: (u64, u64) = (0x7175_6970_752d_6e61, 0x6d65_2d76_3100_0001);
 const ROW_KEY: (u64, u64) = (0x7175_6970_752d_726f, 0x772d_7631_0000_0001);

@@ -7,37 +7,29 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-mod arrivals;
-pub mod auth;
-mod catchup;
-pub mod changes;
-pub mod codec;
-pub mod counter;
+#[cfg(feature = "planted-bugs")]
+pub mod bug;
 pub mod counters;
 pub mod delta;
-pub mod discovery;
-pub mod effects;
-mod exchange;
+pub mod digest;
+pub mod effect;
+pub mod event;
 pub mod fingerprint;
-mod gather;
 pub mod histogram;
 pub mod identity;
-mod latest;
+pub mod input;
 mod limit;
 mod links;
-mod list;
+pub mod membership;
 pub mod name;
 pub mod node;
-pub mod order;
+pub mod operation;
+pub mod outbox;
 pub mod peers;
-mod places;
-mod ranges;
-pub mod registry;
-mod replication;
-mod round_trip;
-pub mod scan;
+pub mod query;
+pub mod replication;
+pub mod slot;
 pub mod status;
 pub mod storage;
-mod swim_packet;
 pub mod time;
-mod window;
+pub mod wire;

@@ -8,16 +8,18 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use quipu_core::auth::{PROOF_BYTES, Secret};
-use quipu_core::codec::{
-    self, Beacon, BeaconKind, CLUSTER_BYTES_MAX, CodecError, DATAGRAM_BYTES_MAX, DATAGRAM_VERSIONS,
-    Datagram, Envelope, Foreign, Goodbye, Hello, Message, PROTOCOL_VERSIONS, Row, WANTS_MAX,
-};
 use quipu_core::delta::{Delta, Entry};
+use quipu_core::digest::Want;
 use quipu_core::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity, NodeId, OriginId};
+use quipu_core::membership::{Key, PARTS, Standing};
 use quipu_core::name::{NAME_BYTES_MAX, NameError};
-use quipu_core::registry::{Key, PARTS, Standing};
-use quipu_core::scan::Want;
+use quipu_core::wire::auth::{PROOF_BYTES, Secret};
+use quipu_core::wire::datagram::{
+    Beacon, BeaconKind, CLUSTER_BYTES_MAX, DATAGRAM_BYTES_MAX, Datagram, Envelope,
+};
+use quipu_core::wire::error::{CodecError, Foreign};
+use quipu_core::wire::frame::{self, Goodbye, Hello, Message, Row, WANTS_MAX};
+use quipu_core::wire::versions::{DATAGRAM_VERSIONS, PROTOCOL_VERSIONS};
 
 /// Names of every length that matters, and not only of ASCII.
 const NAMES: [&str; 4] = ["x", "default", "päge:views/1", LONGEST];
@@ -218,8 +220,8 @@ proptest! {
 
     #[test]
     fn a_message_comes_back_as_it_was(message in message()) {
-        let bytes = codec::encode(&message);
-        prop_assert_eq!(codec::decode(&bytes), Ok(message));
+        let bytes = frame::encode(&message);
+        prop_assert_eq!(frame::decode(&bytes), Ok(message));
     }
 
     #[test]
@@ -233,9 +235,9 @@ proptest! {
 
     #[test]
     fn any_bytes_are_a_message_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(message) = codec::decode(&bytes) {
-            let again = codec::encode(&message);
-            prop_assert_eq!(codec::decode(&again), Ok(message), "what was taken can be told again");
+        if let Ok(message) = frame::decode(&bytes) {
+            let again = frame::encode(&message);
+            prop_assert_eq!(frame::decode(&again), Ok(message), "what was taken can be told again");
         }
     }
 
@@ -245,12 +247,12 @@ proptest! {
         at in any::<prop::sample::Index>(),
         bit in 0..8u8,
     ) {
-        let mut bytes = codec::encode(&message).to_vec();
+        let mut bytes = frame::encode(&message).to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
-        if let Ok(message) = codec::decode(&bytes) {
-            let again = codec::encode(&message);
-            prop_assert_eq!(codec::decode(&again), Ok(message));
+        if let Ok(message) = frame::decode(&bytes) {
+            let again = frame::encode(&message);
+            prop_assert_eq!(frame::decode(&again), Ok(message));
         }
     }
 }
@@ -376,7 +378,7 @@ fn hex(bytes: &[u8]) -> String {
 fn the_bytes_of_each_message_are_those_of_the_release_before() {
     let lines: Vec<String> = example_messages()
         .iter()
-        .map(|(name, message)| format!("{name}\n  {}", hex(&codec::encode(message))))
+        .map(|(name, message)| format!("{name}\n  {}", hex(&frame::encode(message))))
         .collect();
     insta::assert_snapshot!("messages", lines.join("\n"));
 }
@@ -395,7 +397,7 @@ fn the_bytes_of_each_datagram_are_those_of_the_release_before() {
 #[test]
 fn there_is_an_example_of_every_kind() {
     let mut kinds: Vec<u8> =
-        example_messages().iter().map(|(_, message)| codec::encode(message)[0]).collect();
+        example_messages().iter().map(|(_, message)| frame::encode(message)[0]).collect();
     kinds.dedup();
     let all: Vec<u8> = (0..=16).collect();
     assert_eq!(kinds, all);
@@ -404,9 +406,9 @@ fn there_is_an_example_of_every_kind() {
 #[test]
 fn a_message_cut_short_anywhere_is_refused_with_an_error() {
     for (name, message) in example_messages() {
-        let bytes = codec::encode(&message);
+        let bytes = frame::encode(&message);
         for length in 0..bytes.len() {
-            let error = codec::decode(&bytes[..length]).expect_err(name);
+            let error = frame::decode(&bytes[..length]).expect_err(name);
             let is_told = matches!(error, CodecError::Malformed { .. } | CodecError::Empty(_));
             assert!(is_told, "{name} cut to {length}: {error}");
         }
@@ -416,9 +418,9 @@ fn a_message_cut_short_anywhere_is_refused_with_an_error() {
 #[test]
 fn a_message_with_a_byte_too_many_is_refused_with_an_error() {
     for (name, message) in example_messages() {
-        let mut bytes = codec::encode(&message).to_vec();
+        let mut bytes = frame::encode(&message).to_vec();
         bytes.push(0);
-        let error = codec::decode(&bytes).expect_err(name).to_string();
+        let error = frame::decode(&bytes).expect_err(name).to_string();
         assert!(error.contains("more bytes"), "{name}: {error}");
     }
 }
@@ -466,7 +468,7 @@ fn an_answer_is_never_larger_than_the_call_that_it_answers() {
 #[test]
 fn an_unknown_kind_of_message_is_refused_by_its_number() {
     for kind in 17..=u8::MAX {
-        let error = codec::decode(&[kind, 1, 2, 3]).unwrap_err();
+        let error = frame::decode(&[kind, 1, 2, 3]).unwrap_err();
         assert_eq!(error, CodecError::UnknownKind { what: "message", kind });
         assert!(error.to_string().contains(&kind.to_string()), "{error}");
     }
@@ -523,7 +525,7 @@ fn part(delta: Delta<'_>) -> Message<'_> {
 }
 
 fn refusal(message: &Message<'_>) -> String {
-    codec::decode(&codec::encode(message)).expect_err("it is out of bounds").to_string()
+    frame::decode(&frame::encode(message)).expect_err("it is out of bounds").to_string()
 }
 
 #[test]
@@ -534,21 +536,21 @@ fn a_name_that_no_counter_can_have_is_refused() {
         (long.as_str(), NameError::TooLong(NAME_BYTES_MAX + 1)),
         ("a\nb", NameError::Control('\n')),
     ] {
-        let bytes = codec::encode(&push(name));
-        assert_eq!(codec::decode(&bytes), Err(CodecError::Name(expected)));
+        let bytes = frame::encode(&push(name));
+        assert_eq!(frame::decode(&bytes), Err(CodecError::Name(expected)));
         let entries = vec![Entry { name, plus: 1, minus: 0, raise: 0 }];
         let delta = Delta { origin: OriginId(1), after: 0, upto: 1, entries };
-        let bytes = codec::encode(&part(delta));
-        assert_eq!(codec::decode(&bytes), Err(CodecError::Name(expected)));
+        let bytes = frame::encode(&part(delta));
+        assert_eq!(frame::decode(&bytes), Err(CodecError::Name(expected)));
     }
 }
 
 #[test]
 fn a_name_that_is_not_text_is_refused() {
-    let mut bytes = codec::encode(&push("abc")).to_vec();
+    let mut bytes = frame::encode(&push("abc")).to_vec();
     let at = bytes.windows(3).position(|window| window == b"abc").unwrap();
     bytes[at] = 0xff;
-    assert!(matches!(codec::decode(&bytes), Err(CodecError::Malformed { .. })));
+    assert!(matches!(frame::decode(&bytes), Err(CodecError::Malformed { .. })));
 }
 
 #[test]
@@ -609,8 +611,8 @@ fn a_digests_rows_are_in_order_and_within_their_range() {
     ] {
         assert!(refusal(&message).contains("out of order or of their range"), "{message:?}");
     }
-    let bytes = codec::encode(&part(1, 9, &[1, 5, 9]));
-    assert!(codec::decode(&bytes).is_ok());
+    let bytes = frame::encode(&part(1, 9, &[1, 5, 9]));
+    assert!(frame::decode(&bytes).is_ok());
 }
 
 #[test]
@@ -643,10 +645,10 @@ fn a_cluster_name_that_no_cluster_can_have_is_refused() {
 
 #[test]
 fn an_address_that_nobody_can_have_is_refused() {
-    let mut bytes = codec::encode(&Message::Membership(example_standings())).to_vec();
+    let mut bytes = frame::encode(&Message::Membership(example_standings())).to_vec();
     let at = bytes.windows(6).position(|window| window == b"node-c").unwrap();
     bytes[at] = b'/';
-    assert!(matches!(codec::decode(&bytes), Err(CodecError::Malformed { .. })));
+    assert!(matches!(frame::decode(&bytes), Err(CodecError::Malformed { .. })));
 }
 
 /// A length that claims far more than there is, as postcard writes it.
@@ -672,7 +674,7 @@ fn a_length_far_beyond_the_bytes_costs_no_memory() {
                 let mut bytes = head.to_vec();
                 bytes.extend(huge(length));
                 bytes.extend([1; 16]);
-                assert!(codec::decode(&bytes).is_err(), "{bytes:?}");
+                assert!(frame::decode(&bytes).is_err(), "{bytes:?}");
             }
             let mut bytes = Envelope::new("default", None).seal(&Datagram::Swim(b"")).to_vec();
             bytes.truncate(9);

@@ -9,11 +9,14 @@ use std::ops::Bound;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use quipu_core::effects::{Answer, Effect, Effects, Input, Op, Query};
+use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
-use quipu_core::order::PAGE_ROWS_MAX;
+use quipu_core::operation::Op;
+use quipu_core::outbox::Effects;
+use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query};
 use quipu_core::time::Time;
 
 /// More steps than any listing here can need.

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use quipu_core::counter::Slot;
 use quipu_core::counters::Counters;
 use quipu_core::delta::{Delta, Entry};
+use quipu_core::digest::Want;
 use quipu_core::identity::{OriginId, Version};
-use quipu_core::scan::{Scan, Want};
+use quipu_core::replication::scan::Scan;
+use quipu_core::slot::Slot;
 
 const NODES: usize = 3;
 const NAMES: [&str; 4] = ["w", "x", "y", "z"];

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use quipu_core::auth::{Secret, SecretTooShort};
 use quipu_core::identity::{Address, AddressError};
+use quipu_core::wire::auth::{Secret, SecretTooShort};
 
 use crate::disk::fsync::Fsync;
 use crate::flags::{Flags, LogFormat, LogLevel};

@@ -17,9 +17,12 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use quipu_core::effects::{Answer, Effect, Effects, Input, Token};
+use quipu_core::effect::Effect;
 use quipu_core::histogram::Histogram;
+use quipu_core::input::{Input, Token};
 use quipu_core::node::Node;
+use quipu_core::outbox::Effects;
+use quipu_core::query::Answer;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
 use slab::Slab;

@@ -11,7 +11,7 @@
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -143,7 +143,7 @@ fn is_strangers(event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quipu_core::effects::LinkEnd;
+    use quipu_core::event::LinkEnd;
     use quipu_core::identity::NodeId;
 
     use super::*;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use quipu_core::codec::CLUSTER_BYTES_MAX;
+use quipu_core::wire::datagram::CLUSTER_BYTES_MAX;
 
 use crate::cli;
 use crate::disk::fsync::Fsync;

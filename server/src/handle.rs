@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use quipu_core::effects::{Answer, Op, PeerName, Query, Results};
 use quipu_core::histogram::Histogram;
 use quipu_core::identity::{Address, Version};
-use quipu_core::registry::PeersRefusal;
+use quipu_core::input::PeerName;
+use quipu_core::membership::PeersRefusal;
+use quipu_core::operation::{Op, Results};
+use quipu_core::query::{Answer, Query};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{mpsc, oneshot};
 

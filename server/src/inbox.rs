@@ -9,8 +9,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::effects::{Answer, LinkId, Op, PeerName, Query};
 use quipu_core::identity::{NodeId, Version};
+use quipu_core::input::{LinkId, PeerName};
+use quipu_core::operation::Op;
+use quipu_core::query::{Answer, Query};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::handle::{Done, Report};

@@ -21,14 +21,12 @@ use crate::config::{Config, RedisConfig};
 use crate::descriptors::{allow_all, shares};
 use crate::driver::{Clock, Driver};
 use crate::handle::{Handle, Kept};
-use crate::http;
 use crate::inbox::inbox;
 use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
-use crate::notify;
-use crate::redis;
 use crate::start::{StartError, start};
 use crate::watch::{Watch, lines};
+use crate::{http, notify, redis};
 
 /// How long requests that are under way may delay the goodbye.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::node::{self, Node};
-use quipu_core::storage;
+use quipu_core::node::Node;
 use quipu_core::storage::read::{ReadError, Reading};
 use quipu_core::storage::record::Start;
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
+use quipu_core::{node, storage};
 
 use crate::config::{Config, Keeping};
 use crate::disk::counts::Counts;

@@ -11,12 +11,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quipu_core::codec::{
-    self, Beacon, BeaconKind, Datagram, Envelope, Goodbye, Hello, Message, PROTOCOL_VERSIONS,
-};
 use quipu_core::delta::Entry;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
-use quipu_core::registry::{Key, Standing};
+use quipu_core::membership::{Key, Standing};
+use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
+use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
+use quipu_core::wire::versions::PROTOCOL_VERSIONS;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -242,8 +242,8 @@ fn links_that_claim_to_be_members_are_not_believed() {
             let said = lies
                 .iter()
                 .skip(number % lies.len())
-                .fold(framed(&codec::encode(&hello)), |said, lie| {
-                    [said, framed(&codec::encode(lie))].concat()
+                .fold(framed(&frame::encode(&hello)), |said, lie| {
+                    [said, framed(&frame::encode(lie))].concat()
                 });
             let _ = link.send(&said);
             held.push(link);
@@ -271,7 +271,7 @@ fn links_of_nodes_that_do_not_exist_are_sent_away() {
             });
             // Without a secret any proof will do; yet a link is for members.
             let proof = Message::Proof([0; 32]);
-            let said = [codec::encode(&hello), codec::encode(&proof)];
+            let said = [frame::encode(&hello), frame::encode(&proof)];
             let _ = link.send(&said.map(|message| framed(&message)).concat());
             held.push(link);
             held.drain(..held.len().saturating_sub(300));

@@ -9,10 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quipu_core::counter::Slot;
 use quipu_core::counters::Counters;
-use quipu_core::effects::{Op, Refusal, Results, Token};
 use quipu_core::identity::{OriginId, Version};
+use quipu_core::input::Token;
+use quipu_core::operation::{Op, Refusal, Results};
+use quipu_core::slot::Slot;
 use quipu_core::time::Time;
 
 use crate::host::HostId;

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use quipu_core::codec::{self, Datagram, Envelope, Message};
-use quipu_core::effects::Input;
+use quipu_core::input::Input;
+use quipu_core::wire::datagram::{Datagram, Envelope};
+use quipu_core::wire::frame::{self, Message};
 
 /// How many items of a list are worth reading in one line.
 const SHOWN: usize = 6;
@@ -11,7 +12,7 @@ const SHOWN: usize = 6;
 /// A frame in a few words.
 pub fn frame(bytes: &[u8]) -> String {
     let mut text = String::new();
-    let written = match codec::decode(bytes) {
+    let written = match frame::decode(bytes) {
         Ok(message) => message_into(&message, &mut text),
         Err(error) => write!(text, "unreadable frame of {} bytes: {error}", bytes.len()),
     };

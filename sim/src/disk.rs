@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use quipu_core::effects::Effect;
+use quipu_core::effect::Effect;
 use quipu_core::identity::{OriginId, Version};
 use quipu_core::storage::journal::{Journal, Limits};
 use quipu_core::storage::records::Records;

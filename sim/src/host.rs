@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use quipu_core::effects::{Input, LinkId};
 use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::input::{Input, LinkId};
 use quipu_core::node::Node;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;

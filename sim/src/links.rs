@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::effects::LinkId;
 use quipu_core::identity::NodeId;
+use quipu_core::input::LinkId;
 use quipu_core::time::Time;
 
 use crate::chance::Chance;

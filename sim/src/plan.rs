@@ -11,8 +11,9 @@ use quipu_core::time::Time;
 use crate::bug::Bug;
 use crate::chance::{Chance, Purpose};
 use crate::disk::{Fsync, Usage};
-use crate::faults::{self, Fault, HOSTS_MAX};
-use crate::workload::{self, ClientRequest, Load};
+use crate::faults::{Fault, HOSTS_MAX};
+use crate::workload::{ClientRequest, Load};
+use crate::{faults, workload};
 
 /// What a plan is drawn within.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quipu_core::counter::Slot;
 use quipu_core::counters::Counters;
 use quipu_core::identity::{OriginId, Version};
+use quipu_core::slot::Slot;
 use quipu_core::storage::state::Recovered;
 
 use crate::checker::{Book, Checker, check_own};

@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use quipu_core::effects::Op;
+use quipu_core::operation::Op;
 use quipu_core::time::Time;
 
 use crate::host::HostId;

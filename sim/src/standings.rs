@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::registry::{Key, Registry, Standing};
+use quipu_core::membership::{Key, Standing};
+use quipu_core::peers::registry::Registry;
 
 use crate::checker::Checker;
 use crate::host::HostId;

@@ -1,9 +1,10 @@
 //! The ways in which a cluster can break its promises, in words that help to find out why.
 
-use quipu_core::counter::Slot;
-use quipu_core::effects::{LinkId, Refusal};
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
-use quipu_core::registry::Standing;
+use quipu_core::input::LinkId;
+use quipu_core::membership::Standing;
+use quipu_core::operation::Refusal;
+use quipu_core::slot::Slot;
 
 use crate::host::HostId;
 

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use quipu_core::effects::Op;
 use quipu_core::name::CounterName;
+use quipu_core::operation::Op;
 use quipu_core::time::Time;
 
 use crate::chance::Chance;

@@ -6,17 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quipu_core::codec::Envelope;
-use quipu_core::effects::{Input, LinkId, Token};
+use quipu_core::input::{Input, LinkId, Token};
 use quipu_core::status::Totals;
 use quipu_core::time::Time;
+use quipu_core::wire::datagram::Envelope;
 
 use crate::chance::{Chance, Purpose};
 use crate::checker::Checker;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk::{Disk, Fsync};
-use crate::faults::{self, FaultKind, HOSTS_MAX};
+use crate::faults;
+use crate::faults::{FaultKind, HOSTS_MAX};
 use crate::host::{Host, HostId, Process, socket_of};
 use crate::links::{Links, Surroundings};
 use crate::network::Network;

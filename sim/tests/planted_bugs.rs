@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use quipu_core::effects::Op;
 use quipu_core::name::CounterName;
-use quipu_core::node;
+use quipu_core::operation::Op;
 use quipu_core::time::Time;
 use quipu_sim::bug::{BUGS, Bug};
 use quipu_sim::faults::{Fault, FaultKind};
@@ -82,19 +81,19 @@ fn half_told(seed: u64, bug: Option<Bug>) -> Plan {
 
 #[test]
 fn adding_instead_of_taking_the_maximum_is_caught_as_counting_twice() {
-    let (seed, violation) = caught(Bug::Core(node::Bug::AddOnMerge));
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::AddOnMerge));
     assert!(matches!(violation, Violation::Invented { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_digest_that_advances_over_a_gap_is_caught_as_an_empty_claim() {
-    let (seed, violation) = caught(Bug::Core(node::Bug::DigestOverGap));
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::DigestOverGap));
     assert!(matches!(violation, Violation::EmptyClaim { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn fingerprints_that_are_ignored_are_caught_as_counts_that_stay_apart() {
-    let bug = Bug::Core(node::Bug::FingerprintsIgnored);
+    let bug = Bug::Core(quipu_core::bug::Bug::FingerprintsIgnored);
     let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, half_told);
     assert!(matches!(violation, Violation::Apart { .. }), "seed {seed}: {violation}");
     // A plan that provokes the trace by luck alone would stop doing so unnoticed.
@@ -123,7 +122,7 @@ fn pushes_before_the_sync_are_caught_as_counts_that_their_origin_had_not_synced(
 #[test]
 fn an_origin_that_is_used_again_is_caught() {
     // What is found depends on who notices first that one version of it names two states.
-    let (seed, violation) = caught(Bug::Core(node::Bug::OriginReused));
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::OriginReused));
     let is_about_counts = !matches!(violation, Violation::Lists { .. } | Violation::Panicked(_));
     assert!(is_about_counts, "seed {seed}: {violation}");
 }
@@ -136,7 +135,7 @@ fn a_snapshot_that_is_valid_before_its_journal_is_synced_is_caught_as_a_state_th
 
 #[test]
 fn segments_that_go_before_their_snapshot_is_synced_are_caught_as_missing() {
-    let (seed, violation) = caught(Bug::Core(node::Bug::SegmentsGoFirst));
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::SegmentsGoFirst));
     let is_gone = matches!(
         violation,
         Violation::Damaged { .. } | Violation::Lost { .. } | Violation::Miscounted { .. }
@@ -146,19 +145,19 @@ fn segments_that_go_before_their_snapshot_is_synced_are_caught_as_missing() {
 
 #[test]
 fn a_recovered_tail_that_is_shown_before_it_is_synced_is_caught_as_lost() {
-    let (seed, violation) = caught(Bug::Core(node::Bug::TailNotSynced));
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::TailNotSynced));
     assert!(matches!(violation, Violation::Lost { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn links_that_outlive_a_removal_are_caught() {
-    let (seed, violation) = caught(Bug::Core(node::Bug::LinksOutliveRemoval));
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::LinksOutliveRemoval));
     assert!(matches!(violation, Violation::LinkOutlived { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_start_that_forgets_removals_is_caught() {
-    let (seed, violation) = caught(Bug::Core(node::Bug::RemovalsForgotten));
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::RemovalsForgotten));
     assert!(matches!(violation, Violation::StandingLost { .. }), "seed {seed}: {violation}");
 }
 
@@ -170,7 +169,7 @@ fn every_bug_has_a_name_of_its_own() {
 
 #[test]
 fn a_failing_plan_is_made_small_and_still_fails_in_the_same_way() {
-    let plan = plan(0, Some(Bug::Core(node::Bug::AddOnMerge)));
+    let plan = plan(0, Some(Bug::Core(quipu_core::bug::Bug::AddOnMerge)));
     let whole = plan.requests.len() + plan.faults.len();
     let (at, violation) =
         run(&plan, &mut Trace::hashed()).verdict.expect_err("the bug shows in every seed");

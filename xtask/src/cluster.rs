@@ -9,8 +9,8 @@ use clap::Subcommand;
 use crate::ask::Node;
 use crate::failure::Failure;
 use crate::nodes::{Nodes, show_peers};
-use crate::stage::{self, Stage};
-use crate::{files, say, wait};
+use crate::stage::Stage;
+use crate::{files, say, stage, wait};
 
 /// A container takes a second or two to start, on a busy machine more; meeting takes less than two.
 const MEET_TIME_MAX: Duration = Duration::from_secs(20);

@@ -1,10 +1,11 @@
 //! What others tell: merged slot by slot, and the digest advanced where there is no gap (rule 1).
 
 use super::{Counters, SOUGHT_MAX};
-use crate::counter::{MergedSlot, OURS, OriginIndex, Slot};
+use crate::counters::counter::{MergedSlot, OURS, OriginIndex};
 use crate::delta::{Delta, Entry};
 use crate::fingerprint;
 use crate::identity::Version;
+use crate::slot::Slot;
 
 /// What merging a delta did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Counters {
     pub fn merge(&mut self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
         let is_ours = delta.origin == self.our_origin();
         #[cfg(feature = "planted-bugs")]
-        let is_ours = is_ours && self.bug != Some(crate::node::Bug::OriginReused);
+        let is_ours = is_ours && self.bug != Some(crate::bug::Bug::OriginReused);
         if is_ours {
             return self.check_echo(delta);
         }
@@ -59,7 +60,7 @@ impl Counters {
         let before = row.known.version;
         let gap = delta.after > before;
         #[cfg(feature = "planted-bugs")]
-        let gap = gap && self.bug != Some(crate::node::Bug::DigestOverGap);
+        let gap = gap && self.bug != Some(crate::bug::Bug::DigestOverGap);
         if gap {
             if delta.upto > delta.after {
                 row.beyond.insert(delta.after, delta.upto);
@@ -81,7 +82,7 @@ impl Counters {
         let counter = &mut self.list[place];
         #[cfg(feature = "planted-bugs")]
         let slot = &match self.bug {
-            Some(crate::node::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
+            Some(crate::bug::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
             _ => *slot,
         };
         let merged = counter.merge(origin, slot, upto);

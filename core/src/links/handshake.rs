@@ -16,10 +16,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Context, Link, Links, Outcome, Phase, send, send_bytes};
-use crate::auth::{PROOF_BYTES, Role, Secret};
-use crate::codec::{Goodbye, Hello, Message, PROTOCOL_VERSIONS};
-use crate::effects::{Effect, Event, LinkEnd, LinkId};
+use crate::effect::Effect;
+use crate::event::{Event, LinkEnd};
 use crate::identity::{Identity, NodeId};
+use crate::input::LinkId;
+use crate::wire::auth::{PROOF_BYTES, Role, Secret};
+use crate::wire::frame::{Goodbye, Hello, Message};
+use crate::wire::versions::PROTOCOL_VERSIONS;
 
 /// How long a link may take to give a sign of life when another process claims its NodeId.
 const CHALLENGE_MAX: Duration = Duration::from_secs(1);

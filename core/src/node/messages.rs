@@ -7,14 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Node, context};
-use crate::codec::{self, CodecError, Datagram, Foreign, Goodbye, Message};
 use crate::counters::MergeError;
 use crate::delta::Delta;
-use crate::discovery::Heard;
-use crate::effects::{Destination, Effect, Effects, Event, LinkId};
-use crate::links::{Context, FRAME_LENGTH_BYTES, Outcome};
+use crate::effect::{Destination, Effect};
+use crate::event::Event;
+use crate::input::LinkId;
+use crate::links::{Context, Outcome};
+use crate::outbox::Effects;
+use crate::peers::discovery::Heard;
 use crate::peers::{Change, SwimError};
 use crate::time::Time;
+use crate::wire::datagram::Datagram;
+use crate::wire::error::{CodecError, Foreign};
+use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message};
 
 impl Node {
     pub(super) fn datagram(
@@ -101,7 +106,7 @@ impl Node {
     pub(super) fn frame(&mut self, now: Time, link: LinkId, frame: &Bytes, effects: &mut Effects) {
         let Some(is_established) = self.links.heard(link, now) else { return };
         self.totals.link_bytes_received += frame.len() as u64 + FRAME_LENGTH_BYTES;
-        let message = match codec::decode(frame) {
+        let message = match frame::decode(frame) {
             Ok(message) => message,
             Err(error) => {
                 let cx = context!(self, now, effects);
@@ -235,7 +240,7 @@ impl Node {
         }
         let ends_links = changes.contains(&Change::Removal);
         #[cfg(feature = "planted-bugs")]
-        let ends_links = ends_links && !self.has(crate::node::Bug::LinksOutliveRemoval);
+        let ends_links = ends_links && !self.has(crate::bug::Bug::LinksOutliveRemoval);
         if ends_links {
             for (link, goodbye) in self.links.barred(&self.peers) {
                 let outcome = self.links.leave(link, goodbye, context!(self, now, effects));

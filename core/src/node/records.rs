@@ -2,11 +2,13 @@
 //! compared with each peer's.
 
 use super::Node;
-use crate::codec::{self, Message};
-use crate::effects::{Answer, Effect, Effects, LinkId, Token};
-use crate::links::FRAME_LENGTH_BYTES;
-use crate::registry::{PeersRefusal, Standing};
+use crate::effect::Effect;
+use crate::input::{LinkId, Token};
+use crate::membership::{PeersRefusal, Standing};
+use crate::outbox::Effects;
+use crate::query::Answer;
 use crate::time::Time;
+use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message};
 
 /// Records in one frame: a quarter of a megabyte of them at most.
 const RECORDS_A_FRAME: usize = 512;
@@ -97,7 +99,7 @@ impl Node {
         if links.is_empty() {
             return;
         }
-        let bytes = codec::encode(message);
+        let bytes = frame::encode(message);
         let length = bytes.len() as u64 + FRAME_LENGTH_BYTES;
         self.totals.link_bytes_sent += length * links.len() as u64;
         effects.after_sync.push(Effect::Frame { links: links.to_vec(), bytes });

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::Node;
+use crate::counters::order::Window;
 use crate::counters::{SOUGHT_MAX, Sought};
-use crate::effects::{
-    Answer, Behind, Effect, Effects, Op, Query, Refusal, Row, Share, Token, Value,
-};
+use crate::effect::Effect;
 use crate::identity::{Address, OriginId, Version};
-use crate::order::Window;
+use crate::input::Token;
+use crate::operation::{Behind, Op, Refusal, Value};
+use crate::outbox::Effects;
+use crate::query::{Answer, Query, Row, Share};
 use crate::time::Time;
 
 /// Most operations that one request may hold: the node is busy with them for two or three

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use super::{Peer, Peers};
-use crate::codec::Datagram;
-use crate::effects::{Destination, Effect, Event, PeerName};
+use crate::effect::{Destination, Effect};
+use crate::event::Event;
 use crate::identity::{Address, Identity, NodeId};
-use crate::registry::{Key, PeersRefusal, Standing};
+use crate::input::PeerName;
+use crate::membership::{Key, PeersRefusal, Standing};
 use crate::status::Totals;
 use crate::time::Time;
+use crate::wire::datagram::Datagram;
 
 /// How long a peer that was registered by hand may take to answer.
 const REGISTERED_PATIENCE: Duration = Duration::from_secs(5);

@@ -7,7 +7,8 @@
 use foca::Error;
 
 use super::Peers;
-use crate::effects::{Effect, Event};
+use crate::effect::Effect;
+use crate::event::Event;
 use crate::status::Totals;
 use crate::time::Time;
 
@@ -70,8 +71,8 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::*;
-    use crate::codec::Envelope;
     use crate::identity::{Address, Identity, NodeId, OriginId};
+    use crate::wire::datagram::Envelope;
 
     #[test]
     fn a_fault_is_counted_and_told_of_once_a_second() {

@@ -75,11 +75,11 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::*;
-    use crate::codec::Envelope;
-    use crate::effects::Effect;
+    use crate::effect::Effect;
     use crate::identity::{Address, OriginId};
     use crate::peers::SwimError;
     use crate::status::Totals;
+    use crate::wire::datagram::Envelope;
 
     fn identity(n: u64) -> Identity {
         let address = Address::parse(&format!("10.0.{}.{}:8088", n / 250, n % 250 + 1), 1).unwrap();

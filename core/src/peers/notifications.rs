@@ -6,11 +6,12 @@ use foca::{OwnedNotification, State};
 use rand_core::Rng;
 
 use super::{Change, Peer, Peers};
-use crate::codec::Datagram;
-use crate::effects::{Destination, Effect, Event};
+use crate::effect::{Destination, Effect};
+use crate::event::Event;
 use crate::identity::{Identity, NodeId};
 use crate::status::Totals;
 use crate::time::Time;
+use crate::wire::datagram::Datagram;
 
 /// How long to wait before coming back after the others took us for dead, and what it grows to
 /// when that happens again and again.

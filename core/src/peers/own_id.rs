@@ -12,7 +12,8 @@ use rand_core::Rng;
 use super::asks::{Ask, Reason};
 use super::rumours::Rumour;
 use super::{Change, Peers, new_swim};
-use crate::effects::{Destination, Effect, Event};
+use crate::effect::{Destination, Effect};
+use crate::event::Event;
 use crate::identity::{Address, Identity, NodeId};
 use crate::time::Time;
 

@@ -3,12 +3,14 @@
 //! It is told so when it speaks, since it cannot know: from then on it keeps away by itself.
 
 use super::{Change, Peers};
-use crate::codec::Datagram;
-use crate::effects::{Destination, Effect, Event, PeerName};
+use crate::effect::{Destination, Effect};
+use crate::event::Event;
 use crate::identity::{Identity, NodeId};
-use crate::registry::{Key, PeersRefusal, Standing};
+use crate::input::PeerName;
+use crate::membership::{Key, PeersRefusal, Standing};
 use crate::status::Totals;
 use crate::time::Time;
+use crate::wire::datagram::Datagram;
 
 /// Notices to removed nodes in a second.
 pub(super) const NOTICES_PER_SECOND: u32 = 10;
@@ -17,7 +19,7 @@ impl Peers {
     /// An operator removes a peer: the records that must be journaled and told to others.
     ///
     /// # Errors
-    /// See [`Registry::remove`](crate::registry::Registry::remove).
+    /// See [`Registry::remove`](crate::peers::registry::Registry::remove).
     pub fn remove(
         &mut self,
         now: Time,

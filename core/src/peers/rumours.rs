@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Peer, Peers};
-use crate::effects::{Destination, Effect, Event};
+use crate::effect::{Destination, Effect};
+use crate::event::Event;
 use crate::identity::Identity;
 use crate::status::Totals;
 use crate::time::Time;

@@ -18,8 +18,8 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::codec::FRAME_BYTES_MAX;
 use crate::identity::NodeId;
+use crate::wire::frame::FRAME_BYTES_MAX;
 
 /// Bytes of a file before its first record.
 pub(crate) const HEAD_BYTES: usize = 64;

@@ -49,7 +49,7 @@ pub fn open(
 ) -> Result<(Journal, Start, Reading), ReadError> {
     let mut reading = read::read(files, state)?;
     #[cfg(feature = "planted-bugs")]
-    state.forget(crate::node::Bug::OriginReused);
+    state.forget(crate::bug::Bug::OriginReused);
     let (number, base, mut records) = match reading.last.take() {
         // The tail keeps its place, and so its checksums; what lies behind it in the old file is
         // superseded by a head that says where the new one begins.
@@ -65,7 +65,7 @@ pub fn open(
     let unfinished = files::unfinished(&files::segment(number));
     reading.useless.retain(|name| *name != unfinished);
     #[cfg(feature = "planted-bugs")]
-    if state.has(crate::node::Bug::TailNotSynced) {
+    if state.has(crate::bug::Bug::TailNotSynced) {
         let mut journal = Journal::begin(files, head, &[])?;
         journal.append(files, &mut records)?;
         return Ok((journal, start, reading));

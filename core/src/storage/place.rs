@@ -99,9 +99,9 @@ const INDEX: [u8; 256] = {
 mod tests {
     use super::super::record::{self, MARK};
     use super::*;
-    use crate::counter::Slot;
     use crate::delta::{Delta, Entry};
     use crate::identity::OriginId;
+    use crate::slot::Slot;
 
     /// Some records of different lengths, and how long each is.
     fn records(count: u64) -> (Vec<u8>, Vec<usize>) {

@@ -22,11 +22,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, FRAME_BYTES, RECORD_BYTES_MAX};
-use crate::counter::Slot;
 use crate::delta::Delta;
 use crate::identity::{Identity, NodeId, OriginId, Version};
-use crate::name::{self, NAME_BYTES_MAX, NameError};
-use crate::registry::Standing;
+use crate::membership::Standing;
+use crate::name;
+use crate::name::{NAME_BYTES_MAX, NameError};
+use crate::slot::Slot;
 
 pub(crate) const DELTA: u8 = 1;
 pub(crate) const STANDING: u8 = 2;

@@ -9,13 +9,13 @@
 //! Rejected: to keep a batch open for as long as a sync runs. Then the journal's thread, whenever
 //! it is done, would have to wait for the driver to close and encode what has gathered.
 
-use crate::codec::FRAME_BYTES_MAX;
-use crate::counter::Slot;
+use crate::counters::coalesced::Latest;
 use crate::counters::{Counters, OwnBatch};
 use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
 use crate::identity::{Identity, OriginId, Version};
-use crate::latest::Latest;
-use crate::registry::Standing;
+use crate::membership::Standing;
+use crate::slot::Slot;
+use crate::wire::frame::FRAME_BYTES_MAX;
 
 use super::record::{self, Start};
 
@@ -174,7 +174,8 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::frame::{self, FileKind, RECORD_BYTES_MAX};
+    use crate::storage::frame;
+    use crate::storage::frame::{FileKind, RECORD_BYTES_MAX};
     use crate::storage::record::Record;
 
     fn counters() -> Counters {

@@ -20,10 +20,10 @@ use super::read;
 use super::record::{
     self, COUNTERS, COUNTERS_BYTES_MAX, ORIGIN_ROWS_MAX, OriginRow, SLOT_ROWS_MAX, SlotRow, Start,
 };
-use crate::counter::HeldSlot;
 use crate::counters::Counters;
+use crate::counters::slots::HeldSlot;
 use crate::identity::{Identity, NodeId};
-use crate::registry::Standing;
+use crate::membership::Standing;
 
 /// Counters that one step walks past at most, whatever they take: a step must not be felt.
 const STEP_COUNTERS_MAX: usize = 4096;
@@ -169,7 +169,7 @@ pub struct SnapshotWriter {
     synced: u64,
     records: u64,
     #[cfg(feature = "planted-bugs")]
-    bug: Option<crate::node::Bug>,
+    bug: Option<crate::bug::Bug>,
 }
 
 impl SnapshotWriter {
@@ -196,7 +196,7 @@ impl SnapshotWriter {
 
     /// Plants a bug.
     #[cfg(feature = "planted-bugs")]
-    pub fn plant(&mut self, bug: crate::node::Bug) {
+    pub fn plant(&mut self, bug: crate::bug::Bug) {
         self.bug = Some(bug);
     }
 
@@ -253,7 +253,7 @@ impl SnapshotWriter {
         record::append_end(&mut end, self.records);
         self.append(files, end)?;
         #[cfg(feature = "planted-bugs")]
-        if self.bug == Some(crate::node::Bug::SegmentsGoFirst) {
+        if self.bug == Some(crate::bug::Bug::SegmentsGoFirst) {
             self.remove_older(files)?;
         }
         files.sync(&self.unfinished)?;

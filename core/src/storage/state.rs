@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::record::{BadPayload, Record, Start};
-use crate::counter::OriginIndex;
+use crate::counters::counter::OriginIndex;
 use crate::counters::{Counters, MergeError};
 use crate::identity::{BOOT_MAX, Identity, NodeId, OriginId};
+use crate::membership::Key;
 use crate::peers::DOWN_MAX;
-use crate::registry::{Key, Registry};
+use crate::peers::registry::Registry;
 
 /// Everything that was kept, merged record by record.
 #[derive(Debug)]
@@ -85,18 +86,18 @@ impl Recovered {
 
     /// Plants a bug.
     #[cfg(feature = "planted-bugs")]
-    pub fn plant(&mut self, bug: crate::node::Bug) {
+    pub fn plant(&mut self, bug: crate::bug::Bug) {
         self.counters.bug = Some(bug);
     }
 
     #[cfg(feature = "planted-bugs")]
-    pub(crate) fn has(&self, bug: crate::node::Bug) -> bool {
+    pub(crate) fn has(&self, bug: crate::bug::Bug) -> bool {
         self.counters.bug == Some(bug)
     }
 
     /// The bug has done its part.
     #[cfg(feature = "planted-bugs")]
-    pub(crate) fn forget(&mut self, bug: crate::node::Bug) {
+    pub(crate) fn forget(&mut self, bug: crate::bug::Bug) {
         self.counters.bug = self.counters.bug.filter(|planted| *planted != bug);
     }
 
@@ -112,7 +113,7 @@ impl Recovered {
                 }
             }
             #[cfg(feature = "planted-bugs")]
-            Record::Standing(_) if self.has(crate::node::Bug::RemovalsForgotten) => {}
+            Record::Standing(_) if self.has(crate::bug::Bug::RemovalsForgotten) => {}
             Record::Standing(standing) => {
                 self.registry.merge(&standing);
             }
@@ -157,7 +158,7 @@ impl Recovered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::Standing;
+    use crate::membership::Standing;
 
     fn next_after(boot: u64, wall_clock_ms: u64) -> Start {
         let mut recovered = Recovered::new(OriginId(9), 1);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use quipu_core::changes::CHANGES_ROWS_MAX;
-use quipu_core::effects::{Answer, Op, Query, Refusal, Value};
+use quipu_core::operation::{Op, Refusal, Value};
+use quipu_core::query::{Answer, CHANGES_ROWS_MAX, Query};
 
 use crate::cluster::{A, B, C, Cluster, add, get, ms, name, secs};
 

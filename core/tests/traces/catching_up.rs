@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use quipu_core::codec::{FRAME_BYTES_MAX, Message};
-use quipu_core::counter::Slot;
 use quipu_core::delta::{Delta, Entry};
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use quipu_core::identity::OriginId;
+use quipu_core::slot::Slot;
 use quipu_core::time::Time;
+use quipu_core::wire::frame::{FRAME_BYTES_MAX, Message};
 
 use crate::cluster::{A, B, C, Cluster, D, add, config, ms, secs};
 use crate::network::Place;

@@ -10,16 +10,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::codec::{self, Message};
-use quipu_core::effects::{
-    Answer, Destination, Effect, Effects, Event, Input, LinkId, Op, PeerName, Query, Results, Token,
-};
+use quipu_core::effect::{Destination, Effect};
+use quipu_core::event::Event;
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
+use quipu_core::input::{Input, LinkId, PeerName, Token};
+use quipu_core::membership::PeersRefusal;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
-use quipu_core::registry::PeersRefusal;
+use quipu_core::operation::{Op, Results};
+use quipu_core::outbox::Effects;
+use quipu_core::query::{Answer, Query};
 use quipu_core::status::{LinkStatus, PeerState};
 use quipu_core::time::Time;
+use quipu_core::wire::frame::{self, Message};
 
 use crate::network::{End, Item, Network, Place};
 use crate::watch::{self, Left};
@@ -150,7 +153,7 @@ pub(crate) struct Sent {
 
 impl Sent {
     pub(crate) fn message(&self) -> Message<'_> {
-        codec::decode(&self.bytes).expect("it was watched when it left")
+        frame::decode(&self.bytes).expect("it was watched when it left")
     }
 }
 
@@ -406,7 +409,7 @@ impl Cluster {
     /// A frame arrives at `to` as if `from` had sent it on their link.
     pub(crate) fn inject(&mut self, from: Place, to: Place, message: &Message<'_>) {
         let link = self.network.links(from, to).pop().expect("a link between the two");
-        self.put(link, Item::Frame(codec::encode(message)));
+        self.put(link, Item::Frame(frame::encode(message)));
     }
 
     /// A datagram arrives that none of the nodes sent.

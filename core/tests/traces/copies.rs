@@ -2,11 +2,11 @@
 //! which its disk is a copy, from its own former life by the hand of a stranger who recorded it, or
 //! from nobody at all.
 
-use quipu_core::auth::Secret;
-use quipu_core::codec::{Beacon, BeaconKind, Datagram, Envelope};
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use quipu_core::identity::{Address, Identity, OriginId};
 use quipu_core::node::Config;
+use quipu_core::wire::auth::Secret;
+use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
 
 use crate::cluster::{A, B, C, Cluster, config, ms, next_life, secs};
 use crate::network::Place;

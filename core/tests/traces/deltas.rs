@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use quipu_core::codec::{self, FRAME_BYTES_MAX, Message};
 use quipu_core::counters::{Counters, Merged, OwnBatch};
 use quipu_core::delta::{Delta, Entry};
+use quipu_core::digest::Want;
 use quipu_core::identity::{OriginId, Version};
-use quipu_core::scan::{Scan, Want};
+use quipu_core::replication::scan::Scan;
+use quipu_core::wire::frame::{self, FRAME_BYTES_MAX, Message};
 
 use crate::cluster::{A, B, Cluster, add, ms, name, secs};
 
@@ -253,5 +254,5 @@ fn rule_5_the_largest_batch_that_can_close_fits_a_frame_with_room_to_spare() {
     let batch = a.close().unwrap();
     let entries: Vec<Entry<'_>> = a.delta_of(&batch).entries;
     let push = Message::Push { after: 0, batches: 1, age_us: 0, entries };
-    assert!(codec::encode(&push).len() <= FRAME_BYTES_MAX / 3);
+    assert!(frame::encode(&push).len() <= FRAME_BYTES_MAX / 3);
 }

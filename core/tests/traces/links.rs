@@ -1,13 +1,16 @@
 //! Rules 27 and 28: who dials whom, which of two links stays, what ends one, whose a NodeId is.
 
-use quipu_core::auth::PROOF_BYTES;
-use quipu_core::codec::{self, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
-use quipu_core::effects::{Event, LinkEnd, LinkId, Op};
+use quipu_core::event::{Event, LinkEnd};
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
+use quipu_core::input::LinkId;
 use quipu_core::name::CounterName;
 use quipu_core::node::Config;
+use quipu_core::operation::Op;
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
+use quipu_core::wire::auth::PROOF_BYTES;
+use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
+use quipu_core::wire::versions::PROTOCOL_VERSIONS;
 
 use crate::cluster::{A, B, C, Cluster, add, config, ms, next_life, secs};
 use crate::network::Place;
@@ -379,16 +382,16 @@ fn rule_28_of_two_links_that_are_let_in_at_once_one_is_left() {
     let again = Identity { node, address, epoch: 0, boot: 2, origin: OriginId(4711) };
     let dials = [(); 2].map(|()| {
         let dial = cluster.call_as_stranger(B);
-        cluster.say(dial, codec::encode(&Message::Hello(hello(again.clone()))));
+        cluster.say(dial, frame::encode(&Message::Hello(hello(again.clone()))));
         cluster.run(ms(10));
-        cluster.say(dial, codec::encode(&Message::Proof([0; PROOF_BYTES])));
+        cluster.say(dial, frame::encode(&Message::Proof([0; PROOF_BYTES])));
         dial
     });
     cluster.run_until("one is left", secs(2), |c| c.heard(dials[0]).is_closed);
     assert!(!cluster.heard(dials[1]).is_closed);
     let (first, last) = (OriginId(0), OriginId(u64::MAX));
     let digest = Message::DigestPart { first, last, rows: Vec::new() };
-    cluster.say(dials[1], codec::encode(&digest));
+    cluster.say(dials[1], frame::encode(&digest));
     cluster.run(ms(10));
     let raise = Op::Raise { name: CounterName::DEFAULT, to: 7 };
     let raise = cluster.request(B, vec![raise]);
@@ -422,7 +425,7 @@ fn unknown() -> Identity {
 /// Why the stranger was sent away, if it was.
 fn goodbye(cluster: &Cluster, stranger: LinkId) -> Option<Goodbye> {
     let heard = cluster.heard(stranger);
-    let goodbye = heard.frames.iter().find_map(|frame| match codec::decode(frame) {
+    let goodbye = heard.frames.iter().find_map(|frame| match frame::decode(frame) {
         Ok(Message::Goodbye(goodbye)) => Some(goodbye),
         _ => None,
     });
@@ -433,10 +436,10 @@ fn goodbye(cluster: &Cluster, stranger: LinkId) -> Option<Goodbye> {
 fn refusal_of(hello: Hello<'_>) -> Option<Goodbye> {
     let mut cluster = Cluster::of(2);
     let stranger = cluster.call_as_stranger(A);
-    cluster.say(stranger, codec::encode(&Message::Hello(hello)));
+    cluster.say(stranger, frame::encode(&Message::Hello(hello)));
     cluster.run(ms(1));
     if goodbye(&cluster, stranger).is_none() {
-        cluster.say(stranger, codec::encode(&Message::Proof([0; PROOF_BYTES])));
+        cluster.say(stranger, frame::encode(&Message::Proof([0; PROOF_BYTES])));
         cluster.run(ms(1));
     }
     goodbye(&cluster, stranger)
@@ -470,7 +473,7 @@ fn whoever_speaks_out_of_turn_is_cut_off_and_nothing_changes() {
         let mut cluster = Cluster::of(2);
         let listed = cluster.listed(A);
         let stranger = cluster.call_as_stranger(A);
-        cluster.say(stranger, codec::encode(&message));
+        cluster.say(stranger, frame::encode(&message));
         cluster.run(ms(1));
         assert!(cluster.heard(stranger).is_closed, "{message:?}");
         assert!(cluster.heard(stranger).frames.is_empty(), "{message:?} is answered");
@@ -498,8 +501,8 @@ fn a_word_of_removal_or_of_a_taken_id_counts_only_from_who_has_proved_itself() {
         let mut cluster = Cluster::of(2);
         let stranger = cluster.call_as_stranger(A);
         let known = cluster.node(B).status(cluster.now()).identity;
-        cluster.say(stranger, codec::encode(&Message::Hello(hello(known))));
-        cluster.say(stranger, codec::encode(&Message::Goodbye(goodbye)));
+        cluster.say(stranger, frame::encode(&Message::Hello(hello(known))));
+        cluster.say(stranger, frame::encode(&Message::Goodbye(goodbye)));
         cluster.run(secs(1));
         assert_eq!(cluster.id_of(A), NodeId(1));
         assert!(cluster.are_linked(A, B) && cluster.lists(A, B));

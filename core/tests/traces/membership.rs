@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use foca::{Header, Member};
-use quipu_core::codec::{Beacon, BeaconKind, Datagram, Envelope};
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
 use quipu_core::node::Config;
 use quipu_core::status::PeerState;
+use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
 
 use crate::cluster::{A, B, C, Cluster, add, config, ms, next_life, secs};
 use crate::network::Place;

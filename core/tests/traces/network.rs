@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use quipu_core::effects::LinkId;
+use quipu_core::input::LinkId;
 
 /// A node of the test, by the order in which it was started.
 pub(crate) type Place = usize;

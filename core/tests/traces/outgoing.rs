@@ -2,8 +2,8 @@
 //!
 //! `watch` looks at every frame of every test; here stand the stories, with disks that are held.
 
-use quipu_core::codec::Message;
-use quipu_core::effects::{Refusal, Value};
+use quipu_core::operation::{Refusal, Value};
+use quipu_core::wire::frame::Message;
 
 use crate::cluster::{A, B, C, Cluster, LATENCY, add, config, get, ms, secs};
 

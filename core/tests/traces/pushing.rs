@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use quipu_core::codec::Message;
 use quipu_core::time::Time;
+use quipu_core::wire::frame::Message;
 
 use crate::cluster::{A, B, C, Cluster, LATENCY, add, ms, secs};
 use crate::network::Place;

@@ -1,7 +1,7 @@
 //! Rules 21 and 22: what `raise` means, and when it must wait.
 
-use quipu_core::effects::{Behind, Refusal, Value};
 use quipu_core::node::Config;
+use quipu_core::operation::{Behind, Refusal, Value};
 
 use crate::cluster::{A, B, C, Cluster, add, config, get, ms, raise, secs};
 

@@ -1,13 +1,14 @@
 //! Rule 25: the records of who was removed and who was registered again. How many there may be, how
 //! they get round, and whose word is the last.
 
-use quipu_core::auth::PROOF_BYTES;
-use quipu_core::codec::{self, Hello, Message};
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
-use quipu_core::registry::{Key, PeersRefusal, REMOVALS_MAX, Standing};
+use quipu_core::membership::{Key, PeersRefusal, Standing};
+use quipu_core::peers::registry::REMOVALS_MAX;
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
+use quipu_core::wire::auth::PROOF_BYTES;
+use quipu_core::wire::frame::{self, Hello, Message};
 
 use crate::cluster::{A, B, C, Cluster, D, Sent, config, ms, next_life, secs};
 use crate::network::{End, Place};
@@ -182,9 +183,9 @@ fn a_node_of_the_release_before_is_told_all_records_when_its_link_stands() {
         nonce: [7; 16],
         has_secret: false,
     };
-    cluster.say(stranger, codec::encode(&Message::Hello(hello)));
+    cluster.say(stranger, frame::encode(&Message::Hello(hello)));
     cluster.run(ms(10));
-    cluster.say(stranger, codec::encode(&Message::Proof([0; PROOF_BYTES])));
+    cluster.say(stranger, frame::encode(&Message::Proof([0; PROOF_BYTES])));
     cluster.run(secs(2));
     let mut records = 0;
     let to_it = |sent: &&Sent| sent.at >= began && sent.to == Some(End::Stranger);

@@ -1,14 +1,16 @@
 //! Rule 25: removed stays removed, until someone registers it again.
 
 use bytes::Bytes;
-use quipu_core::auth::PROOF_BYTES;
-use quipu_core::codec::{self, Datagram, Envelope, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use quipu_core::identity::{Address, NodeId};
+use quipu_core::membership::{Key, Standing};
 use quipu_core::node::Config;
-use quipu_core::registry::{Key, Standing};
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
+use quipu_core::wire::auth::PROOF_BYTES;
+use quipu_core::wire::datagram::{Datagram, Envelope};
+use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
+use quipu_core::wire::versions::PROTOCOL_VERSIONS;
 
 use crate::cluster::{A, B, C, Cluster, config, ms, next_life, secs};
 use crate::network::Place;
@@ -230,12 +232,12 @@ fn a_removed_nodes_hello_is_refused_with_the_records_that_say_so() {
         nonce: [3; 16],
         has_secret: false,
     });
-    cluster.say(stranger, codec::encode(&hello));
-    cluster.say(stranger, codec::encode(&Message::Proof([0; PROOF_BYTES])));
+    cluster.say(stranger, frame::encode(&hello));
+    cluster.say(stranger, frame::encode(&Message::Proof([0; PROOF_BYTES])));
     cluster.run(ms(1));
     let heard = cluster.heard(stranger);
     assert!(heard.is_closed);
-    let last = codec::decode(heard.frames.last().unwrap()).unwrap();
+    let last = frame::decode(heard.frames.last().unwrap()).unwrap();
     let Message::Goodbye(Goodbye::Removed(standings)) = last else { panic!("{last:?}") };
     let of = |key: &Key| standings.iter().any(|s| s.key == *key && s.is_removed());
     assert!(of(&Key::Node(identity.node)) && of(&Key::Address(identity.address)));
@@ -384,13 +386,13 @@ fn a_link_whose_other_side_has_not_proved_itself_ends_with_the_removal_of_whom_i
         nonce: [3; 16],
         has_secret: false,
     });
-    cluster.say(stranger, codec::encode(&hello));
+    cluster.say(stranger, frame::encode(&hello));
     cluster.run(ms(1));
     assert!(!cluster.heard(stranger).is_closed);
     cluster.remove(A, ADDRESS_C);
     cluster.run(ms(1));
     let heard = cluster.heard(stranger);
     assert!(heard.is_closed);
-    let last = codec::decode(heard.frames.last().unwrap()).unwrap();
+    let last = frame::decode(heard.frames.last().unwrap()).unwrap();
     assert_eq!(last, Message::Goodbye(Goodbye::NotAMember), "records are told to members only");
 }

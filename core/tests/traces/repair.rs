@@ -1,9 +1,9 @@
 //! Rules 6 and 9: equal versions are not equal states, and nobody else writes our slots.
 
-use quipu_core::codec::{Message, Row};
-use quipu_core::counter::Slot;
 use quipu_core::delta::{Delta, Entry};
-use quipu_core::effects::{Event, LinkEnd};
+use quipu_core::event::{Event, LinkEnd};
+use quipu_core::slot::Slot;
+use quipu_core::wire::frame::{Message, Row};
 
 use crate::cluster::{A, B, C, Cluster, LATENCY, add, config, ms, secs};
 

@@ -1,11 +1,12 @@
 //! With a secret, nobody who lacks it joins, leaves, or changes a count.
 
-use quipu_core::auth::{PROOF_BYTES, Secret};
-use quipu_core::codec::{self, Beacon, BeaconKind, Datagram, Envelope, Goodbye, Hello, Message};
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use quipu_core::identity::NodeId;
+use quipu_core::membership::{Key, Standing};
 use quipu_core::node::Config;
-use quipu_core::registry::{Key, Standing};
+use quipu_core::wire::auth::{PROOF_BYTES, Secret};
+use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
+use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
 
 use crate::cluster::{A, B, Cluster, config, ms, secs};
 use crate::network::Place;
@@ -99,7 +100,7 @@ fn a_forged_hello_of_a_known_peer_is_not_believed_without_the_proof() {
     let stranger = cluster.call_as_stranger(A);
     cluster.say(
         stranger,
-        codec::encode(&Message::Hello(Hello {
+        frame::encode(&Message::Hello(Hello {
             versions: (1, 1),
             cluster: "traces",
             identity,
@@ -112,18 +113,18 @@ fn a_forged_hello_of_a_known_peer_is_not_believed_without_the_proof() {
         .heard(stranger)
         .frames
         .iter()
-        .find_map(|frame| match codec::decode(frame) {
+        .find_map(|frame| match frame::decode(frame) {
             Ok(Message::Proof(proof)) => Some(proof),
             _ => None,
         })
         .expect("the acceptor proves itself first");
     assert_ne!(proof, [0; PROOF_BYTES]);
     // Sending it back is no proof of one's own.
-    cluster.say(stranger, codec::encode(&Message::Proof(proof)));
+    cluster.say(stranger, frame::encode(&Message::Proof(proof)));
     cluster.run(ms(1));
     let heard = cluster.heard(stranger);
     assert!(heard.is_closed);
-    let last = codec::decode(heard.frames.last().unwrap()).unwrap();
+    let last = frame::decode(heard.frames.last().unwrap()).unwrap();
     assert_eq!(last, Message::Goodbye(Goodbye::WrongSecret));
     assert!(cluster.are_linked(A, B), "the real link stands");
     let of_whom = |whose: fn(&Option<NodeId>) -> bool| {

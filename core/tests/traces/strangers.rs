@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use foca::{Header, Member};
-use quipu_core::codec::{self, Beacon, BeaconKind, Datagram, Envelope, Hello, Message};
-use quipu_core::effects::Event;
+use quipu_core::event::Event;
 use quipu_core::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity, NodeId, OriginId};
-use quipu_core::registry::{Key, Standing};
+use quipu_core::membership::{Key, Standing};
 use quipu_core::status::PeerState;
+use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
+use quipu_core::wire::frame::{self, Hello, Message};
 
 use crate::cluster::{A, B, C, Cluster, ms, secs};
 use crate::network::Place;
@@ -95,7 +96,7 @@ fn an_identity_with_a_number_that_nobody_can_follow_is_not_let_in_by_any_door() 
             nonce: [3; 16],
             has_secret: false,
         });
-        cluster.say(stranger, codec::encode(&hello));
+        cluster.say(stranger, frame::encode(&hello));
         cluster.run(ms(1));
         assert!(cluster.heard(stranger).is_closed && cluster.heard(stranger).frames.is_empty());
         let of_it = |event: &Event| event.to_string().contains(&from);

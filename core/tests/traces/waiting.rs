@@ -1,6 +1,6 @@
 //! Rule 14: clients that wait until peers have synced what was counted.
 
-use quipu_core::effects::Answer;
+use quipu_core::query::Answer;
 
 use crate::cluster::{A, C, Cluster, add, ms, secs};
 

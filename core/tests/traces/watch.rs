@@ -4,10 +4,9 @@
 //! sync is looked at here, whatever the test is about.
 
 use bytes::Bytes;
-use quipu_core::codec::{
-    self, DATAGRAM_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED, Message,
-};
 use quipu_core::identity::Version;
+use quipu_core::wire::datagram::DATAGRAM_BYTES_MAX;
+use quipu_core::wire::frame::{self, FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED, Message};
 
 /// When a frame left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub(crate) enum Left {
 /// Looks at a frame. `synced` is the last version of the sender's own that is synced.
 pub(crate) fn frame(left: Left, bytes: &Bytes, synced: Version, is_established: bool) {
     assert!(bytes.len() <= FRAME_BYTES_MAX, "a frame of {} bytes", bytes.len());
-    let message = codec::decode(bytes).expect("what one node encodes, every node decodes");
+    let message = frame::decode(bytes).expect("what one node encodes, every node decodes");
     if !is_established {
         assert!(bytes.len() <= FRAME_BYTES_MAX_UNPROVED, "{} bytes, unproved", bytes.len());
     }

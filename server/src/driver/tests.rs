@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use quipu_core::auth::Secret;
-use quipu_core::effects::{Op, Value};
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::name::CounterName;
 use quipu_core::node::Config;
+use quipu_core::operation::{Op, Value};
 use quipu_core::storage::records::Records;
+use quipu_core::wire::auth::Secret;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::advance;

@@ -5,7 +5,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use quipu_core::effects::Value;
+use quipu_core::operation::Value;
 use serde::Serialize;
 use utoipa::ToSchema;
 

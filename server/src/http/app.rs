@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State;
-use quipu_core::effects::{Op, Refusal, Results, Value};
+use quipu_core::operation::{Op, Refusal, Results, Value};
 use tokio::sync::{Semaphore, watch};
 
 use super::batch::BATCHES_STEPS_MAX;

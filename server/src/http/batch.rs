@@ -13,8 +13,9 @@ use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use quipu_core::effects::{self, Op, Refusal, Value};
 use quipu_core::name::{CounterName, NAME_BYTES_MAX};
+use quipu_core::operation;
+use quipu_core::operation::{Op, Refusal, Value};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -132,7 +133,7 @@ pub(super) async fn batch(State(app): Shared, request: Request) -> Result<Respon
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-async fn request_all(app: &App, ops: Vec<Op>) -> Result<effects::Results, Problem> {
+async fn request_all(app: &App, ops: Vec<Op>) -> Result<operation::Results, Problem> {
     if ops.is_empty() { Ok(Vec::new()) } else { Ok(app.handle.request(ops).await?.results) }
 }
 
@@ -181,7 +182,7 @@ async fn values_of_refused(
     app: &App,
     awaited: &[Awaited],
     results: &[Done],
-) -> Result<effects::Results, Problem> {
+) -> Result<operation::Results, Problem> {
     let mut results = results.iter();
     let mut ops = Vec::new();
     for awaits in awaited {

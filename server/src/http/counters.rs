@@ -3,8 +3,8 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use quipu_core::effects::{Op, Refusal, Value};
 use quipu_core::name::CounterName;
+use quipu_core::operation::{Op, Refusal, Value};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 

@@ -6,10 +6,10 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quipu_core::effects::Refusal;
 use quipu_core::identity::AddressError;
+use quipu_core::membership::PeersRefusal;
 use quipu_core::name::NameError;
-use quipu_core::registry::PeersRefusal;
+use quipu_core::operation::Refusal;
 use serde::Serialize;
 
 use crate::handle::Unavailable;

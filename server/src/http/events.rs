@@ -311,8 +311,8 @@ fn interval(text: &str) -> Result<Duration, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use quipu_core::effects::Value;
     use quipu_core::name::CounterName;
+    use quipu_core::operation::Value;
 
     use super::*;
 

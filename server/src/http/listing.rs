@@ -10,9 +10,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use quipu_core::effects::{Answer, Query, Row};
 use quipu_core::name::{CounterName, NameError};
-use quipu_core::order::PAGE_ROWS_MAX;
+use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query, Row};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -25,14 +25,13 @@ use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
 use super::exposition::Format;
 use super::traffic::Traffic;
-use crate::disk;
 use crate::handle::Report;
 use crate::inbox::Depths;
 use crate::network::Counts;
 use crate::process::Usage;
-use crate::redis;
 use crate::timing::Timing;
 use crate::watch::{Crowd, Door};
+use crate::{disk, redis};
 
 /// Tells what the node has counted of its own work, for Prometheus
 #[utoipa::path(

@@ -5,9 +5,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use quipu_core::effects::Op;
 use quipu_core::identity::Address;
 use quipu_core::name::CounterName;
+use quipu_core::operation::Op;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

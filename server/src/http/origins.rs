@@ -6,7 +6,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use quipu_core::effects::{Answer, Query, Share, Value};
+use quipu_core::operation::Value;
+use quipu_core::query::{Answer, Query, Share};
 use serde::Serialize;
 use utoipa::ToSchema;
 

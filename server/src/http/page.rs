@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::errors::{Kind, Problem};
-use crate::dashboard::{self, Asset};
+use crate::dashboard;
+use crate::dashboard::Asset;
 
 /// What the page may do in a browser: load what comes from this node, and nothing else, nowhere
 /// else. No script or style stands in the page itself, so none that somebody else wrote can.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::codec::DATAGRAM_BYTES_MAX;
+use quipu_core::wire::datagram::DATAGRAM_BYTES_MAX;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;

@@ -8,7 +8,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use quipu_core::codec::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
+use quipu_core::wire::frame::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::effects::LinkId;
+use quipu_core::input::LinkId;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 

@@ -20,8 +20,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quipu_core::effects::{Destination, LinkId};
+use quipu_core::effect::Destination;
 use quipu_core::identity::{Address, NodeId};
+use quipu_core::input::LinkId;
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc};
 

@@ -1,8 +1,8 @@
 //! What a client is told when it gets no answer. Where Redis has words for it they are Redis's,
 //! byte for byte, since clients look for them.
 
-use quipu_core::effects::Refusal;
 use quipu_core::name::NameError;
+use quipu_core::operation::Refusal;
 
 use super::command::Command;
 

@@ -5,8 +5,8 @@
 //! leave in the order in which the commands came. So each command leaves a *slot* behind: its reply
 //! if that is known already, else what to make of the next results.
 
-use quipu_core::effects::{Op, Refusal, Results, Value};
 use quipu_core::node::REQUEST_OPS_MAX;
+use quipu_core::operation::{Op, Refusal, Results, Value};
 
 use super::command::Command;
 use super::errors;

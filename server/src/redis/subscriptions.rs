@@ -9,8 +9,8 @@
 //! server that does not work.
 
 use bytes::Bytes;
-use quipu_core::effects::Value;
 use quipu_core::name::{CounterName, NAME_BYTES_MAX};
+use quipu_core::operation::Value;
 
 use super::glob;
 use super::reply::{self, Protocol};

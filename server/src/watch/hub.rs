@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use quipu_core::effects::{Answer, Op, Query, Row};
 use quipu_core::identity::OriginId;
-use quipu_core::order::PAGE_ROWS_MAX;
+use quipu_core::operation::Op;
+use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query, Row};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 

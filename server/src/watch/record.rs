@@ -8,8 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use quipu_core::effects::{Row, Value};
 use quipu_core::name::CounterName;
+use quipu_core::operation::Value;
+use quipu_core::query::Row;
 use quipu_core::status::{PeerState, PeerStatus};
 use serde::Serialize;
 

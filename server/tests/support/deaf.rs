@@ -14,11 +14,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quipu_core::codec::{self, DATAGRAM_BYTES_MAX, Message};
-use quipu_core::effects::{Destination, Effect, Effects, Input, LinkId};
+use quipu_core::effect::{Destination, Effect};
 use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::input::{Input, LinkId};
 use quipu_core::node::{Config, Node};
+use quipu_core::outbox::Effects;
 use quipu_core::time::Time;
+use quipu_core::wire::datagram::DATAGRAM_BYTES_MAX;
+use quipu_core::wire::frame::{self, Message};
 
 use super::http::Connection;
 
@@ -205,7 +208,7 @@ impl Link {
             Some(since) if since.elapsed() < SIGN_OF_LIFE_EVERY => None,
             Some(since) => {
                 *since = Instant::now();
-                Some(Ok(codec::encode(&Message::Pong)))
+                Some(Ok(frame::encode(&Message::Pong)))
             }
         }
     }

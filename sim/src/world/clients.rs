@@ -1,6 +1,7 @@
 //! Clients and operators: what they ask of nodes.
 
-use quipu_core::effects::{Input, Op, PeerName};
+use quipu_core::input::{Input, PeerName};
+use quipu_core::operation::Op;
 
 use super::World;
 use crate::host::{HostId, socket_of};

@@ -1,6 +1,7 @@
 //! Removed nodes: what operators do to them, and what must and must not become of them (rule 25).
 
-use quipu_core::effects::{Answer, Input, Token};
+use quipu_core::input::{Input, Token};
+use quipu_core::query::Answer;
 use quipu_core::status::PeerState;
 
 use super::World;

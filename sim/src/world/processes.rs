@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use quipu_core::codec::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
-use quipu_core::effects::{
-    Destination, Effect, Effects, Event as NodeEvent, Input, LinkEnd, LinkId,
-};
+use quipu_core::effect::{Destination, Effect};
+use quipu_core::event::{Event as NodeEvent, LinkEnd};
 use quipu_core::identity::Address;
+use quipu_core::input::{Input, LinkId};
+use quipu_core::outbox::Effects;
 use quipu_core::time::Time;
+use quipu_core::wire::frame::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
 
 use super::World;
 use crate::checker::SLOTS_AT_EVERY_STEP_MAX;

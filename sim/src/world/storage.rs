@@ -7,15 +7,17 @@
 
 use std::io;
 
-use quipu_core::auth::Secret;
-use quipu_core::effects::{Effect, Input};
+use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::node::{self, Config, Node};
+use quipu_core::input::Input;
+use quipu_core::node::{Config, Node};
+use quipu_core::storage;
+use quipu_core::storage::journal::Journal;
 use quipu_core::storage::read::ReadError;
 use quipu_core::storage::record::Start;
 use quipu_core::storage::records::Records;
 use quipu_core::storage::state::Recovered;
-use quipu_core::storage::{self, journal::Journal};
+use quipu_core::wire::auth::Secret;
 
 use super::{CLUSTER, SECRET, WALL_SKEW_MILLIS_MAX, World};
 use crate::bug::Bug;
@@ -51,15 +53,15 @@ impl World<'_> {
         let seed = self.identity_chance.any();
         let machine = &mut self.hosts[host];
         machine.powered = true;
-        let is_reused = self.plan.bug == Some(Bug::Core(node::Bug::OriginReused));
+        let is_reused = self.plan.bug == Some(Bug::Core(quipu_core::bug::Bug::OriginReused));
         let origin = machine.last_origin.filter(|_| is_reused).unwrap_or(origin);
         machine.last_origin = Some(origin);
         let wall_millis = machine.wall_at_zero_millis + self.now.as_micros() / 1000;
         let mut state = Recovered::new(origin, seed);
         if let Some(Bug::Core(
-            bug @ (node::Bug::OriginReused
-            | node::Bug::TailNotSynced
-            | node::Bug::RemovalsForgotten),
+            bug @ (quipu_core::bug::Bug::OriginReused
+            | quipu_core::bug::Bug::TailNotSynced
+            | quipu_core::bug::Bug::RemovalsForgotten),
         )) = self.plan.bug
         {
             state.plant(bug);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quipu_core::effects::Input;
+use quipu_core::input::Input;
 
 use super::World;
 use crate::clock::EXACT_PPM;

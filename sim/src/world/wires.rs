@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::codec::DATAGRAM_BYTES_MAX;
-use quipu_core::effects::Input;
 use quipu_core::identity::{Address, NodeId};
+use quipu_core::input::Input;
+use quipu_core::wire::datagram::DATAGRAM_BYTES_MAX;
 
 use super::World;
 use crate::host::{HostId, ProcessId, host_at};

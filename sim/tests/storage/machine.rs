@@ -2,12 +2,14 @@
 
 use std::io;
 
-use quipu_core::counter::Slot;
 use quipu_core::counters::Counters;
-use quipu_core::effects::{Effects, Input, Op};
 use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
+use quipu_core::operation::Op;
+use quipu_core::outbox::Effects;
+use quipu_core::slot::Slot;
 use quipu_core::storage;
 use quipu_core::storage::journal::{Journal, Limits};
 use quipu_core::storage::read::{ReadError, Reading};

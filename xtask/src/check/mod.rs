@@ -25,8 +25,8 @@ use clap::builder::PossibleValue;
 
 use crate::failure::Failure;
 use crate::nodes::{Nodes, show_peers};
-use crate::stage::{self, Stage, Times};
-use crate::{say, wait};
+use crate::stage::{Stage, Times};
+use crate::{say, stage, wait};
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::scratch::Scratch;
-use crate::ask;
 use crate::failure::Failure;
-use crate::wait;
+use crate::{ask, wait};
 
 /// How long a node may take until it listens, on a busy machine.
 pub(super) const START_TIME_MAX: Duration = Duration::from_secs(20);

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Cluster, FIRST_NODES, STOP_GRACE, Stage, http_port, number_of, redis_port};
-use crate::ask::{self, Node};
+use crate::ask::Node;
 use crate::command::{command, run};
 use crate::failure::Failure;
-use crate::{files, say, wait};
+use crate::{ask, files, say, wait};
 
 const DIRECTORY: &str = ".run";
 

@@ -10,7 +10,8 @@ mod local;
 use std::env;
 use std::time::Duration;
 
-use crate::ask::{self, Node};
+use crate::ask;
+use crate::ask::Node;
 use crate::failure::Failure;
 use crate::nodes::Nodes;
 

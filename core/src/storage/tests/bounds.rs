@@ -8,8 +8,9 @@ use super::super::{files, repair};
 use super::*;
 use crate::counters::{MergeError, ORIGINS_MAX};
 use crate::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity};
+use crate::membership::{Key, RECORD_EPOCH_MAX, Standing};
 use crate::name::NAME_BYTES_MAX;
-use crate::registry::{ADDRESSES_MAX, Key, RECORD_EPOCH_MAX, Standing};
+use crate::peers::registry::ADDRESSES_MAX;
 
 /// A number of as many bytes as any, another one for each `n`.
 fn long(n: u64) -> u64 {

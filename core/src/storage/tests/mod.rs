@@ -13,10 +13,10 @@ use super::read::{ReadError, Reading};
 use super::record::Start;
 use super::snapshot::{SnapshotWriter, Walk};
 use super::state::Recovered;
-use crate::counter::Slot;
 use crate::counters::Counters;
 use crate::delta::{Delta, Entry};
 use crate::identity::{NodeId, OriginId, Version};
+use crate::slot::Slot;
 
 pub(super) const NODE: NodeId = NodeId(7);
 

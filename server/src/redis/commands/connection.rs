@@ -1,12 +1,11 @@
 //! Commands about the connection itself, answered without the driver.
 
-use crate::redis::REDIS_VERSION;
 use crate::redis::command::Command;
-use crate::redis::errors;
 use crate::redis::plan::Plan;
-use crate::redis::reply::{self, Protocol};
+use crate::redis::reply::Protocol;
 use crate::redis::session::Session;
 use crate::redis::table::Spec;
+use crate::redis::{REDIS_VERSION, errors, reply};
 
 /// `PING [message]`
 pub(in crate::redis) fn ping(

@@ -1,9 +1,9 @@
 //! Commands on counters that the driver knows by name: what changes one, and what reads some.
 
 use crate::redis::command::Command;
-use crate::redis::errors;
 use crate::redis::plan::{OPS_MAX, Plan, Slot};
-use crate::redis::reply::{self, Protocol};
+use crate::redis::reply::Protocol;
+use crate::redis::{errors, reply};
 
 /// `INCRBY name by`
 pub(in crate::redis) fn increment_by(command: &Command<'_>, plan: &mut Plan) {

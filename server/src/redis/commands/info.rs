@@ -9,10 +9,10 @@ use quipu_core::status::PeerState;
 use super::keyspace;
 use crate::handle::{Handle, Report, Unavailable};
 use crate::process::Usage;
-use crate::redis::REDIS_VERSION;
 use crate::redis::front::Front;
-use crate::redis::reply::{self, Protocol};
+use crate::redis::reply::Protocol;
 use crate::redis::subscriptions::Topic;
+use crate::redis::{REDIS_VERSION, reply};
 
 /// The sections, in the order in which they are told.
 const SECTIONS: [&str; 8] =

@@ -5,12 +5,10 @@ use bytes::Bytes;
 
 use crate::handle::Handle;
 use crate::redis::command::Command;
-use crate::redis::errors;
-use crate::redis::glob;
 use crate::redis::plan::Plan;
-use crate::redis::reply::{self, Protocol};
-use crate::redis::subcommands;
-use crate::redis::table::{self, Class, Found, SERVED, Spec};
+use crate::redis::reply::Protocol;
+use crate::redis::table::{Class, Found, SERVED, Spec};
+use crate::redis::{errors, glob, reply, subcommands, table};
 
 /// `INFO [section …]`, in lower case.
 pub(in crate::redis) fn sections(command: &Command<'_>) -> Vec<Bytes> {

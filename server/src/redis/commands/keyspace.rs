@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::effects::{Answer, Query};
 use quipu_core::name::CounterName;
 use quipu_core::node::SCAN_NAMES_MAX;
+use quipu_core::query::{Answer, Query};
 
 use crate::handle::{Handle, Unavailable};
 use crate::redis::command::Command;
 use crate::redis::dispatch::Question;
-use crate::redis::errors;
-use crate::redis::glob;
-use crate::redis::reply;
+use crate::redis::{errors, glob, reply};
 
 /// Names that one `SCAN` looks at unless it says otherwise. As Redis has it.
 const SCAN_COUNT: usize = 10;

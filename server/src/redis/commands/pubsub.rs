@@ -5,10 +5,8 @@ use bytes::Bytes;
 use crate::redis::audience::Audience;
 use crate::redis::command::Command;
 use crate::redis::dispatch::Question;
-use crate::redis::errors;
-use crate::redis::glob;
-use crate::redis::reply;
 use crate::redis::subscriptions::Topic;
+use crate::redis::{errors, glob, reply};
 
 /// What of the audience is asked for.
 #[derive(Debug)]

@@ -5,12 +5,11 @@
 
 use crate::handle::Handle;
 use crate::redis::command::Command;
-use crate::redis::dispatch;
 use crate::redis::plan::Plan;
-use crate::redis::reply;
 use crate::redis::session::Session;
-use crate::redis::table::{self, Class, Found, Spec};
+use crate::redis::table::{Class, Found, Spec};
 use crate::redis::transaction::Transaction;
+use crate::redis::{dispatch, reply, table};
 
 /// `MULTI`
 pub(in crate::redis) fn multi(session: &mut Session, plan: &mut Plan) {

@@ -10,13 +10,13 @@
 
 use std::time::Duration;
 
-use crate::codec::FRAME_BYTES_MAX;
-use crate::counter::Slot;
+use crate::counters::coalesced::Latest;
 use crate::counters::{Counters, OwnBatch};
 use crate::delta::{ENTRY_BYTES_MAX, Entry};
 use crate::identity::Version;
-use crate::latest::Latest;
+use crate::slot::Slot;
 use crate::time::Time;
+use crate::wire::frame::FRAME_BYTES_MAX;
 
 /// The time between pushes.
 const PUSH_EVERY: Duration = Duration::from_millis(1);

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use rand_core::Rng;
 
-use crate::codec::{Beacon, BeaconKind};
 use crate::identity::{Identity, OriginId};
 use crate::limit::RateLimit;
 use crate::time::Time;
+use crate::wire::datagram::{Beacon, BeaconKind};
 
 /// When, after the start, the first calls go out. Datagrams get lost, and nodes that start
 /// together are not all listening at once.

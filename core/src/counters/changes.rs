@@ -12,9 +12,6 @@
 
 use std::collections::VecDeque;
 
-/// Most rows that one answer tells: as many as a page of a listing, for the same reason.
-pub const CHANGES_ROWS_MAX: usize = crate::order::PAGE_ROWS_MAX;
-
 /// Places that have changed and were not told yet.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {

@@ -7,7 +7,7 @@
 
 use std::ops::{Index, IndexMut, Range};
 
-use crate::counter::Counter;
+use crate::counters::counter::Counter;
 
 /// Counters in one chunk: large enough that the table of chunks stays small (100 million counters
 /// have 2.4 MB of it, which is all that is copied when it grows), small enough that an almost

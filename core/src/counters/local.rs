@@ -1,15 +1,17 @@
 //! What this node changes itself: gathered in an open batch, closed as one version.
 
 use super::{Counters, Sought};
-use crate::counter::{HeldSlot, OURS, Slot};
+use crate::counters::counter::OURS;
+use crate::counters::slots::HeldSlot;
 use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
-use crate::effects::{Refusal, Value};
 use crate::fingerprint;
 use crate::identity::Version;
+use crate::operation::{Refusal, Value};
+use crate::slot::Slot;
 
 /// When the changes of the open batch take this many bytes, it is closed in the middle of an
 /// input: a delta must fit a frame, whatever a client sends at once (rule 5).
-const OPEN_BYTES_MAX: usize = crate::codec::FRAME_BYTES_MAX / 4;
+const OPEN_BYTES_MAX: usize = crate::wire::frame::FRAME_BYTES_MAX / 4;
 
 /// The batch of our own changes that is being gathered.
 #[derive(Debug, Default)]

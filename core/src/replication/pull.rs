@@ -8,11 +8,12 @@
 
 use std::time::Duration;
 
-use crate::codec::{FRAME_BYTES_MAX, Message};
 use crate::counters::Counters;
+use crate::digest::Want;
 use crate::identity::OriginId;
-use crate::scan::{Scan, Want};
+use crate::replication::scan::Scan;
 use crate::time::Time;
+use crate::wire::frame::{FRAME_BYTES_MAX, Message};
 
 /// Bytes of a part, about: large enough to be worth a sync, small enough that a step of the scan
 /// takes well below a millisecond. One more counter's slots of 256 origins still fit the frame.

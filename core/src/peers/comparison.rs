@@ -12,12 +12,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::PARTS;
-use crate::effects::LinkId;
+use crate::input::LinkId;
+use crate::membership::{PARTS, PARTS_ASKED_MAX};
 use crate::time::Time;
-
-/// Most parts in one ask: an answer of some 200 KiB from the largest table.
-pub(crate) const PARTS_ASKED_MAX: usize = 16;
 
 /// How long an answer may take before somebody else is asked.
 const PATIENCE: Duration = Duration::from_secs(5);

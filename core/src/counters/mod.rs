@@ -7,27 +7,39 @@
 //!
 //! `own` is what this node changes itself, `merge` what it is told, `seek` how both find a counter.
 
+pub(crate) mod changes;
+pub(crate) mod coalesced;
+pub mod counter;
+pub(crate) mod list;
+mod local;
+mod lookup;
 mod merge;
-mod own;
-mod seek;
+pub mod order;
+pub(crate) mod places;
+pub(crate) mod ranges;
+pub(crate) mod slots;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
-use crate::changes::{CHANGES_ROWS_MAX, Changes};
-use crate::counter::{Counter, HeldSlot, MergedSlot, OURS, OriginIndex, Slot};
-use crate::effects::{Row, Value};
+use crate::counters::changes::Changes;
+use crate::counters::counter::{Counter, MergedSlot, OURS, OriginIndex};
+use crate::counters::list::List;
+use crate::counters::places::Places;
+use crate::counters::ranges::Ranges;
+use crate::counters::slots::HeldSlot;
+use crate::digest::Known;
 use crate::identity::{OriginId, Version};
-use crate::list::List;
 use crate::name::CounterName;
-use crate::places::Places;
-use crate::ranges::Ranges;
+use crate::operation::Value;
+use crate::query::{CHANGES_ROWS_MAX, Row};
+use crate::slot::Slot;
 use crate::storage::record::OriginRow;
 
+use local::Open;
+pub use local::OwnBatch;
+pub(crate) use lookup::{SOUGHT_MAX, Sought};
 pub use merge::{MergeError, Merged};
-use own::Open;
-pub use own::OwnBatch;
-pub(crate) use seek::{SOUGHT_MAX, Sought};
 
 /// How many counters one node holds at most: at some 200 bytes each, 20 GB.
 pub const COUNTERS_MAX: u32 = 100_000_000;
@@ -36,15 +48,6 @@ pub const COUNTERS_MAX: u32 = 100_000_000;
 /// nodes restarted daily take 28 years. Beyond it, deltas of new origins are refused; but a start
 /// has a place for its own, and for all that it finds on its disk, which each start makes one more.
 pub const ORIGINS_MAX: u32 = 1 << 20;
-
-/// What a node knows of an origin: a row of its digest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Known {
-    /// Everything up to this version is here, without a gap.
-    pub version: Version,
-    /// Of all slots of the origin that are here; see [`crate::fingerprint`].
-    pub fingerprint: u64,
-}
 
 #[derive(Debug)]
 struct Origin {
@@ -86,7 +89,7 @@ pub struct Counters {
     open: Open,
     changes: Changes,
     #[cfg(feature = "planted-bugs")]
-    pub(crate) bug: Option<crate::node::Bug>,
+    pub(crate) bug: Option<crate::bug::Bug>,
 }
 
 impl Counters {

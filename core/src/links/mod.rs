@@ -8,6 +8,7 @@
 
 mod dials;
 mod handshake;
+mod round_trip;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,15 +17,19 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-use crate::auth::{Role, Secret};
-use crate::codec::{self, Goodbye, Hello, Message, PROTOCOL_VERSIONS};
-use crate::effects::{Effect, Event, LinkEnd, LinkId};
+use crate::effect::Effect;
+use crate::event::{Event, LinkEnd};
 use crate::identity::{Identity, NodeId};
+use crate::input::LinkId;
+use crate::links::round_trip::RoundTrips;
+use crate::membership::Standing;
 use crate::peers::Peers;
-use crate::registry::Standing;
-use crate::round_trip::RoundTrips;
 use crate::status::Totals;
 use crate::time::Time;
+use crate::wire::auth::{Role, Secret};
+use crate::wire::frame;
+use crate::wire::frame::{FRAME_LENGTH_BYTES, Goodbye, Hello, Message};
+use crate::wire::versions::PROTOCOL_VERSIONS;
 
 use dials::Dials;
 
@@ -174,7 +179,7 @@ impl Links {
         let role = if dialed.is_some() { Role::Dialer } else { Role::Acceptor };
         let mut nonce = [0; 16];
         cx.chance.fill_bytes(&mut nonce);
-        let our_hello = codec::encode(&Message::Hello(Hello {
+        let our_hello = frame::encode(&Message::Hello(Hello {
             versions: PROTOCOL_VERSIONS,
             cluster: cx.cluster,
             identity: cx.peers.me().clone(),
@@ -383,13 +388,10 @@ impl Link {
 }
 
 fn send(link: LinkId, message: &Message<'_>, cx: &mut Context<'_>) {
-    send_bytes(link, codec::encode(message), cx);
+    send_bytes(link, frame::encode(message), cx);
 }
 
 fn send_bytes(link: LinkId, bytes: Bytes, cx: &mut Context<'_>) {
     cx.totals.link_bytes_sent += bytes.len() as u64 + FRAME_LENGTH_BYTES;
     cx.out.push(Effect::Frame { links: vec![link], bytes });
 }
-
-/// Bytes of a frame's length on the connection.
-pub(crate) const FRAME_LENGTH_BYTES: u64 = 3;

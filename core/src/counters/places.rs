@@ -16,7 +16,7 @@ use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::list::List;
+use crate::counters::list::List;
 
 /// Shards. At [`crate::counters::COUNTERS_MAX`] each holds 400,000 places and grows in some 5 ms;
 /// an empty table takes 8 KiB.
@@ -94,7 +94,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counter::Counter;
+    use crate::counters::counter::Counter;
 
     fn filled(count: u32) -> (Places, List) {
         let (mut places, mut list) = (Places::new(FixedState::with_seed(7)), List::default());

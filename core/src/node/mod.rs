@@ -26,25 +26,29 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::arrivals::Arrivals;
-use crate::auth::Secret;
-use crate::codec::{Datagram, Envelope, Goodbye};
+use crate::counters::order::Order;
 use crate::counters::{Counters, OwnBatch};
-use crate::discovery::Discovery;
-use crate::effects::{Answer, Destination, Effect, Effects, Input, Query, Token};
+use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
+use crate::input::{Input, Token};
 use crate::limit::RateLimit;
 use crate::links::{Context, Links};
-use crate::order::Order;
+use crate::outbox::Effects;
 use crate::peers::Peers;
-use crate::registry::Registry;
-use crate::registry::comparison::Comparison;
+use crate::peers::comparison::Comparison;
+use crate::peers::discovery::Discovery;
+use crate::peers::registry::Registry;
+use crate::query::{Answer, Query};
 use crate::replication::Replication;
+use crate::replication::arrivals::Arrivals;
 use crate::status::{PeerStatus, Status, Totals};
 use crate::storage::record::Start;
 use crate::storage::snapshot::Walk;
 use crate::storage::state::Recovered;
 use crate::time::Time;
+use crate::wire::auth::Secret;
+use crate::wire::datagram::{Datagram, Envelope};
+use crate::wire::frame::Goodbye;
 
 use requests::{Awaiting, Parked, SETTLING};
 pub use requests::{REQUEST_OPS_MAX, SCAN_NAMES_MAX};
@@ -65,7 +69,7 @@ pub struct Config {
     /// Milliseconds of a wall clock, or the last start's number + 1, whichever is greater.
     pub boot: u64,
     /// The cluster's name: nodes of another name are not heard. At most
-    /// [`crate::codec::CLUSTER_BYTES_MAX`] bytes.
+    /// [`crate::wire::datagram::CLUSTER_BYTES_MAX`] bytes.
     pub cluster: String,
     /// The cluster's secret, if it has one.
     pub secret: Option<Secret>,
@@ -347,13 +351,13 @@ impl Node {
 
     /// Plants a bug.
     #[cfg(feature = "planted-bugs")]
-    pub fn plant(&mut self, bug: Bug) {
+    pub fn plant(&mut self, bug: crate::bug::Bug) {
         self.counters.bug = Some(bug);
         self.replication.bug = Some(bug);
     }
 
     #[cfg(feature = "planted-bugs")]
-    fn has(&self, bug: Bug) -> bool {
+    fn has(&self, bug: crate::bug::Bug) -> bool {
         self.counters.bug == Some(bug)
     }
 
@@ -448,26 +452,4 @@ impl Node {
         }
         self.peers.leave(now, &mut self.totals, &mut effects.at_once);
     }
-}
-
-/// A bug that the simulator must find. Test builds plant one to prove that it does.
-#[cfg(feature = "planted-bugs")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
-    /// Merging adds numbers instead of taking the larger.
-    AddOnMerge,
-    /// The digest advances over a gap.
-    DigestOverGap,
-    /// Different fingerprints at equal versions are not repaired.
-    FingerprintsIgnored,
-    /// A start counts on under the origin of an earlier one, as far as the disk remembers it.
-    OriginReused,
-    /// A start shows a recovered tail that is not synced yet.
-    TailNotSynced,
-    /// A snapshot removes what it replaces before it is synced itself.
-    SegmentsGoFirst,
-    /// A removal ends no link.
-    LinksOutliveRemoval,
-    /// A start forgets who was removed.
-    RemovalsForgotten,
 }

@@ -20,11 +20,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use crate::counters::Counters;
-use crate::effects::{Row, Token};
+use crate::input::Token;
 use crate::name::CounterName;
-
-/// Most rows that a page holds: some 300 KiB of names at worst, gathered in 0.6 ms (measured).
-pub const PAGE_ROWS_MAX: usize = 1000;
+use crate::query::{PAGE_ROWS_MAX, Row};
 
 /// Listings that wait; more are refused at once. As many as there are raises that may wait.
 const WAITING_MAX: usize = 1024;
@@ -210,8 +208,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::effects::Value;
     use crate::identity::OriginId;
+    use crate::operation::Value;
 
     fn table() -> Counters {
         Counters::new(OriginId(1), 0)

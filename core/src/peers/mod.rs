@@ -9,12 +9,16 @@
 //! Rejected: foca's own renewal of identities. A removed node would renew itself for ever.
 
 mod asks;
+pub(crate) mod comparison;
+pub mod discovery;
 mod faults;
 mod members;
 mod notifications;
 mod own_id;
+pub mod registry;
 mod removals;
 mod rumours;
+mod swim_packet;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::{NonZeroU8, NonZeroUsize};
@@ -24,14 +28,14 @@ use foca::{AccumulatingRuntime, Foca, Member, PostcardCodec, State, Timer};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-use crate::codec::{DATAGRAM_BYTES_MAX, ENVELOPE_BYTES, Envelope};
-use crate::effects::{Destination, Effect, PeerName};
+use crate::effect::{Destination, Effect};
 use crate::identity::{Address, BOOT_MAX, Identity, NodeId, OriginId};
+use crate::input::PeerName;
 use crate::limit::RateLimit;
-use crate::registry::Registry;
+use crate::peers::registry::Registry;
 use crate::status::{PeerState, Totals};
-use crate::swim_packet;
 use crate::time::Time;
+use crate::wire::datagram::{DATAGRAM_BYTES_MAX, ENVELOPE_BYTES, Envelope};
 
 pub(crate) use members::DOWN_MAX;
 

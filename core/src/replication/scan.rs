@@ -7,16 +7,8 @@
 
 use crate::counters::Counters;
 use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
+use crate::digest::Want;
 use crate::identity::{OriginId, Version};
-
-/// What one peer asks of another: the changes of one origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Want {
-    /// Whose.
-    pub origin: OriginId,
-    /// After which version; `None` asks for every slot, whatever its version (rule 6).
-    pub after: Option<Version>,
-}
 
 /// A walk over the table under way.
 #[derive(Debug)]

@@ -14,12 +14,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::codec::{Message, Row};
-use crate::counters::{Counters, Known};
+use crate::counters::Counters;
+use crate::digest::{Known, Want};
 use crate::fingerprint;
 use crate::identity::OriginId;
-use crate::scan::Want;
 use crate::time::Time;
+use crate::wire::frame::{Message, Row};
 
 /// The time between exchanges on one link.
 const EXCHANGE_EVERY: Duration = Duration::from_secs(1);

@@ -19,15 +19,11 @@
 //! beacon, which is how the original system's removed peers came back. Forgetting nodes as well: a
 //! stranger without a secret could push out the records of all whom operators removed.
 
-pub(crate) mod comparison;
-
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 use crate::fingerprint;
 use crate::identity::{Address, EPOCH_MAX, Identity, NodeId};
+use crate::membership::{Key, PARTS, PeersRefusal, RECORD_EPOCH_MAX, Standing};
 
 /// How many nodes operators can remove: nine every day for ten years. A node's record takes some 50
 /// bytes of memory, and 17 on the wire and on the disk.
@@ -39,60 +35,6 @@ const NODES_MAX: usize = 2 * REMOVALS_MAX;
 
 /// How many addresses have records; those of the latest epochs. Some 200 bytes of memory each.
 pub const ADDRESSES_MAX: usize = 32_768;
-
-/// Epochs of records beyond this are nobody's. Far above those of identities, so that whoever comes
-/// with the largest epoch that an identity may have can still be removed, and registered again.
-pub const RECORD_EPOCH_MAX: u64 = 1 << 62;
-
-/// Two tables are compared by the hashes of so many parts. In the largest one a part holds some
-/// 400 records, or 8 KiB.
-pub const PARTS: usize = 256;
-
-/// What a record is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Key {
-    /// A node, wherever it answers.
-    Node(NodeId),
-    /// An address, whoever answers there.
-    Address(Address),
-}
-
-/// The record of one key: the epochs of its last removal and its last registration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// Whose.
-    pub key: Key,
-    /// 0: never removed.
-    pub removed: u64,
-    /// 0: never registered after a removal.
-    pub registered: u64,
-}
-
-impl Standing {
-    /// Whether the last word on this key is a removal.
-    pub fn is_removed(&self) -> bool {
-        self.removed > self.registered
-    }
-
-    /// Whether its epochs can be anyone's.
-    pub(crate) fn is_sane(&self) -> bool {
-        self.removed.max(self.registered) <= RECORD_EPOCH_MAX
-    }
-}
-
-/// Why a peer was not registered or removed; nothing has changed then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PeersRefusal {
-    /// As many nodes as may be have been removed.
-    #[error("too many removals: the cluster keeps records of {0} nodes, as many as it can")]
-    TooManyRemovals(usize),
-    /// No removal can come after what is known of the peer: somebody wrote the last epoch.
-    #[error("the epochs of this peer are used up: no removal can follow its registration")]
-    EpochsUsedUp,
-    /// Too many addresses are being asked already; each is for five seconds at most.
-    #[error("{0} registered addresses are being asked already, as many as can be at one time")]
-    TooManyAsked(usize),
-}
 
 /// The epochs of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -333,15 +275,6 @@ fn hash_of(key: &Key) -> u64 {
 
 fn part_of(hash: u64) -> usize {
     usize::try_from(hash % PARTS as u64).unwrap_or(0)
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Key::Node(node) => write!(f, "node {node}"),
-            Key::Address(address) => write!(f, "address {address}"),
-        }
-    }
 }
 
 #[cfg(test)]

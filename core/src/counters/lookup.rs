@@ -5,9 +5,9 @@
 //! in turn; step by step over all names, it waits for many at a time.
 
 use super::{COUNTERS_MAX, Counters};
-use crate::counter::Counter;
-use crate::effects::Refusal;
+use crate::counters::counter::Counter;
 use crate::fingerprint;
+use crate::operation::Refusal;
 
 /// Names that are looked for at once: as many as a core has reads of memory under way, several
 /// times over, and so few that what they read is still in its cache when it is used.

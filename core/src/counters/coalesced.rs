@@ -6,7 +6,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::counter::Slot;
+use crate::slot::Slot;
 
 /// Up to how many entries looking through them all is quicker than hashing.
 const SMALL: usize = 8;

@@ -4,21 +4,31 @@
 //! link came to be. What it sends is of two kinds: pushes, made of synced batches, leave at once;
 //! everything that is read from the table waits for the sync of the batch that is open (rule 11).
 
+pub(crate) mod arrivals;
+mod exchange;
+mod pull;
+mod push;
+pub mod scan;
+mod window;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::catchup::{Asking, Serving};
-use crate::codec::{self, Message, Row, WANTS_MAX};
 use crate::counters::{Counters, OwnBatch};
-use crate::effects::{Behind, Effect, Effects, Event, LinkId};
-use crate::exchange::Exchange;
-use crate::gather::Gather;
+use crate::digest::Want;
+use crate::effect::Effect;
+use crate::event::Event;
 use crate::identity::{NodeId, OriginId, Version};
-use crate::links::FRAME_LENGTH_BYTES;
-use crate::scan::Want;
+use crate::input::LinkId;
+use crate::operation::Behind;
+use crate::outbox::Effects;
+use crate::replication::exchange::Exchange;
+use crate::replication::pull::{Asking, Serving};
+use crate::replication::push::Gather;
+use crate::replication::window::Window;
 use crate::status::{LinkStatus, Totals};
 use crate::time::Time;
-use crate::window::Window;
+use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message, Row, WANTS_MAX};
 
 /// The time between confirmations on one link.
 const CONFIRM_EVERY: Duration = Duration::from_millis(1);
@@ -44,7 +54,7 @@ pub(crate) struct Replication {
     gather: Gather,
     requests: u32,
     #[cfg(feature = "planted-bugs")]
-    pub(crate) bug: Option<crate::node::Bug>,
+    pub(crate) bug: Option<crate::bug::Bug>,
 }
 
 impl Replication {
@@ -136,7 +146,7 @@ impl Replication {
             return;
         }
         let (upto, accepted) = (push.upto(), push.accepted);
-        let bytes = codec::encode(&Message::Push {
+        let bytes = frame::encode(&Message::Push {
             after: push.after,
             batches: push.batches,
             age_us: u64::try_from(now.since(accepted).as_micros()).unwrap_or(u64::MAX),
@@ -247,7 +257,7 @@ impl Replication {
         let peer = session.peer;
         let mut wants = judgement.wants;
         #[cfg(feature = "planted-bugs")]
-        if self.bug == Some(crate::node::Bug::FingerprintsIgnored) {
+        if self.bug == Some(crate::bug::Bug::FingerprintsIgnored) {
             wants.retain(|want| want.after.is_some());
         }
         let is_asked = |want: &Want| {
@@ -333,7 +343,7 @@ impl Replication {
 
 /// Sends what was read from the table: it waits for the sync of the batch that is open.
 fn send(link: LinkId, message: &Message<'_>, totals: &mut Totals, effects: &mut Effects) {
-    let bytes = codec::encode(message);
+    let bytes = frame::encode(message);
     totals.link_bytes_sent += bytes.len() as u64 + FRAME_LENGTH_BYTES;
     effects.after_sync.push(Effect::Frame { links: vec![link], bytes });
 }

@@ -1,0 +1,22 @@
+//! Bugs that the simulator must find.
+
+/// A bug that the simulator must find. Test builds plant one to prove that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Merging adds numbers instead of taking the larger.
+    AddOnMerge,
+    /// The digest advances over a gap.
+    DigestOverGap,
+    /// Different fingerprints at equal versions are not repaired.
+    FingerprintsIgnored,
+    /// A start counts on under the origin of an earlier one, as far as the disk remembers it.
+    OriginReused,
+    /// A start shows a recovered tail that is not synced yet.
+    TailNotSynced,
+    /// A snapshot removes what it replaces before it is synced itself.
+    SegmentsGoFirst,
+    /// A removal ends no link.
+    LinksOutliveRemoval,
+    /// A start forgets who was removed.
+    RemovalsForgotten,
+}

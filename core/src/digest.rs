@@ -1,0 +1,23 @@
+//! What nodes know of origins, and ask of each other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{OriginId, Version};
+
+/// What a node knows of an origin: a row of its digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Everything up to this version is here, without a gap.
+    pub version: Version,
+    /// Of all slots of the origin that are here; see [`crate::fingerprint`].
+    pub fingerprint: u64,
+}
+
+/// What one peer asks of another: the changes of one origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Want {
+    /// Whose.
+    pub origin: OriginId,
+    /// After which version; `None` asks for every slot, whatever its version (rule 6).
+    pub after: Option<Version>,
+}

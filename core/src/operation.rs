@@ -1,0 +1,97 @@
+//! What clients ask of counters, and what they are answered.
+
+use crate::identity::NodeId;
+use crate::name::CounterName;
+
+/// One operation on one counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Add `by` (which may be negative or zero) and answer with the value after it.
+    Add {
+        /// Which counter.
+        name: CounterName,
+        /// How much.
+        by: i64,
+    },
+    /// Answer with the value; 0 if nobody has touched the counter.
+    Get {
+        /// Which counter.
+        name: CounterName,
+    },
+    /// Answer with the value, or [`Refusal::Untouched`] if nobody has touched the counter.
+    Find {
+        /// Which counter.
+        name: CounterName,
+    },
+    /// Bring the value to `to` if it is below; waits until this node is not known to be behind.
+    Raise {
+        /// Which counter.
+        name: CounterName,
+        /// The value that it shall have at least.
+        to: i64,
+    },
+}
+
+impl Op {
+    /// Which counter.
+    pub fn name(&self) -> &CounterName {
+        match self {
+            Op::Add { name, .. }
+            | Op::Get { name }
+            | Op::Find { name }
+            | Op::Raise { name, .. } => name,
+        }
+    }
+}
+
+/// A counter's value as one node sees it.
+///
+/// Operations keep it within i64, but merging what several nodes did can take it beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Value(pub i128);
+
+impl Value {
+    /// The value, clamped to what clients can hold.
+    pub fn clamped(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(if self.0 < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// Whether [`Value::clamped`] is not the exact value.
+    pub fn is_out_of_range(self) -> bool {
+        i64::try_from(self.0).is_err()
+    }
+}
+
+/// Why an operation changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The value seen here would leave i64, or this origin's part of it u64.
+    #[error("increment or decrement would overflow")]
+    Overflow,
+    /// A raise could not be judged: this node knows that it lacks what others have counted.
+    #[error("this node is behind its peers: {0}")]
+    Behind(Behind),
+    /// There is no such counter: nobody has ever added to it or raised it.
+    #[error("nobody has touched this counter")]
+    Untouched,
+    /// The table is full.
+    #[error("too many counters: this node holds its maximum of {0}")]
+    TooManyCounters(u32),
+}
+
+/// In what way a node is known to be behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Behind {
+    /// It has just started and not yet had the time to hear of anyone.
+    #[error("it has just started and still looks for them")]
+    Starting,
+    /// It has not yet exchanged digests with a peer that is alive.
+    #[error("it has not yet compared its counts with peer {0}")]
+    NotCompared(NodeId),
+    /// A peer told of changes that are not here yet.
+    #[error("peer {0} holds changes that have not arrived here yet")]
+    Lacking(NodeId),
+}
+
+/// The results of a request's operations, in their order.
+pub type Results = Vec<Result<Value, Refusal>>;

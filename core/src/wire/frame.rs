@@ -1,0 +1,254 @@
+//! Frames: all that is said on links.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::write;
+use crate::delta::{Delta, Entry};
+use crate::digest::{Known, Want};
+use crate::identity::{Identity, NodeId, OriginId, Version};
+use crate::membership::{PARTS, PARTS_ASKED_MAX, Standing};
+use crate::name;
+use crate::wire::auth::PROOF_BYTES;
+use crate::wire::datagram::CLUSTER_BYTES_MAX;
+use crate::wire::error::{CodecError, malformed};
+
+/// Bytes of a frame's length on the connection.
+pub(crate) const FRAME_LENGTH_BYTES: u64 = 3;
+
+/// Longest frame on a link, in bytes: large enough that a catch-up of millions of slots is not
+/// spent on round trips, small enough that a thousand links' buffers are no danger.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// Longest frame before the other side has proved who it is, in bytes. A hello is below 1 KiB.
+pub const FRAME_BYTES_MAX_UNPROVED: usize = 4 << 10;
+
+/// Most wants in one ask: a counter's slots of so many origins fit a part beside its budget.
+pub const WANTS_MAX: usize = 256;
+
+/// Versions beyond this are nobody's: at a batch a microsecond they take 292,000 years.
+const VERSION_MAX: Version = 1 << 63;
+
+/// The first frame of each side of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello<'a> {
+    /// The lowest and highest protocol version that the sender speaks.
+    pub versions: (u16, u16),
+    /// The sender's cluster.
+    pub cluster: &'a str,
+    /// Who it is.
+    pub identity: Identity,
+    /// Fresh random bytes, so that no proof can be used twice.
+    pub nonce: [u8; 16],
+    /// Whether the sender has a secret.
+    pub has_secret: bool,
+}
+
+/// Why a link is refused or left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Goodbye {
+    /// The receiver is not, or not yet, a live member as the sender sees it.
+    #[error("not known as a live member yet")]
+    NotAMember,
+    /// The receiver was removed.
+    #[error("removed from the cluster")]
+    Removed(Vec<Standing>),
+    /// Another process with the receiver's NodeId answers.
+    #[error("its node id is in use by another process")]
+    NodeIdInUse(NodeId),
+    /// The sender belongs to another cluster.
+    #[error("it belongs to a cluster of another name")]
+    OtherCluster,
+    /// A proof was wrong or missing.
+    #[error("it does not have this cluster's secret")]
+    WrongSecret,
+    /// No protocol version in common; the sender's lowest and highest.
+    #[error("no protocol version in common: the other side speaks {0} to {1}")]
+    Versions(u16, u16),
+    /// Both ends are the same process.
+    #[error("it is this node itself")]
+    Itself,
+    /// Another link between the two is kept.
+    #[error("another link between the two is kept")]
+    Duplicate,
+    /// The sender leaves the cluster.
+    #[error("it is shutting down")]
+    Leaving,
+}
+
+/// A row of a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Whose changes.
+    pub origin: OriginId,
+    /// Up to which version the sender has all of them.
+    pub version: Version,
+    /// Of all slots of the origin that the sender has.
+    pub fingerprint: u64,
+}
+
+impl Row {
+    /// What the sender knows of the origin.
+    pub fn known(&self) -> Known {
+        Known { version: self.version, fingerprint: self.fingerprint }
+    }
+}
+
+/// What a frame says. The order of the kinds is the wire format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message<'a> {
+    /// Who each side is.
+    Hello(#[serde(borrow)] Hello<'a>),
+    /// That the sender has the secret: the HMAC over both hellos; zeros without a secret.
+    Proof([u8; PROOF_BYTES]),
+    /// The acceptor takes the link.
+    Welcome,
+    /// The sender is about to close the link, and why.
+    Goodbye(Goodbye),
+    /// Removals and registrations.
+    Membership(Vec<Standing>),
+    /// The sender's own changes in (`after`, `after + batches`]: the gathering push.
+    Push {
+        /// The version after which the range begins.
+        after: Version,
+        /// How many versions the range holds.
+        batches: u64,
+        /// How long before it left its oldest change was accepted, in microseconds.
+        age_us: u64,
+        /// The slots.
+        entries: Vec<Entry<'a>>,
+    },
+    /// The sender has synced the receiver's own changes up to this version.
+    Confirm(Version),
+    /// A hash of the sender's whole digest; parts of it follow unless it was the receiver's too.
+    DigestHash(u64),
+    /// The rows of the sender's digest whose origins are in [`first`, `last`]; judged alone.
+    DigestPart {
+        /// The range's first origin.
+        first: OriginId,
+        /// The range's last origin.
+        last: OriginId,
+        /// Sorted by origin.
+        rows: Vec<Row>,
+    },
+    /// Asks for what the sender lacks; answered in parts.
+    Ask {
+        /// Names the request on this link.
+        request: u32,
+        /// At most [`WANTS_MAX`].
+        wants: Vec<Want>,
+    },
+    /// Part of the answer to an ask. Only the last one's deltas claim ranges.
+    Part {
+        /// Which request.
+        request: u32,
+        /// 0, 1, 2, …
+        index: u32,
+        /// Whether it is the last.
+        last: bool,
+        /// What was asked for.
+        deltas: Vec<Delta<'a>>,
+    },
+    /// A part has been synced: the next may come.
+    PartTaken {
+        /// Which request.
+        request: u32,
+        /// Which part.
+        index: u32,
+    },
+    /// Asks for any sign of life.
+    Ping,
+    /// A sign of life.
+    Pong,
+    /// A hash of each of the [`PARTS`] of the sender's records of removals; none if it has no record.
+    MembershipHashes(Vec<u64>),
+    /// Asks for the records of these parts; answered by [`Message::Membership`], as often as it
+    /// takes, and [`Message::MembershipTold`].
+    MembershipAsk(Vec<u8>),
+    /// All records that were asked for have been told.
+    MembershipTold,
+}
+
+const KINDS: u8 = 17;
+
+/// Writes one frame.
+pub fn encode(message: &Message<'_>) -> Bytes {
+    write(message, Vec::with_capacity(64)).into()
+}
+
+/// Reads one frame.
+///
+/// # Errors
+/// See [`CodecError`].
+pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
+    let message: Message<'_> = read("message", frame, KINDS)?;
+    match &message {
+        Message::Hello(hello) if hello.cluster.len() > CLUSTER_BYTES_MAX => {
+            return Err(malformed("hello", "a cluster name of more than 64 bytes"));
+        }
+        Message::Hello(hello) if !hello.identity.is_sane() => {
+            return Err(malformed("hello", "an epoch or boot beyond 2^48"));
+        }
+        Message::Push { after, batches, entries, .. } => {
+            after
+                .checked_add(*batches)
+                .filter(|upto| *upto < VERSION_MAX)
+                .ok_or_else(|| malformed("push", "a version beyond 2^63"))?;
+            check_entries(entries)?;
+        }
+        Message::Part { deltas, .. } => {
+            for delta in deltas {
+                if delta.after > delta.upto || delta.upto >= VERSION_MAX {
+                    return Err(malformed("delta", "a range that runs backwards or beyond 2^63"));
+                }
+                check_entries(&delta.entries)?;
+            }
+        }
+        Message::Ask { wants, .. } if wants.len() > WANTS_MAX => {
+            return Err(malformed("ask", "more than 256 wants"));
+        }
+        Message::DigestPart { first, last, rows } => {
+            let in_order = rows.windows(2).all(|pair| pair[0].origin < pair[1].origin);
+            let in_range = rows.first().is_none_or(|row| row.origin >= *first)
+                && rows.last().is_none_or(|row| row.origin <= *last);
+            if !in_order || !in_range || first > last {
+                return Err(malformed("digest", "rows out of order or of their range"));
+            }
+            if rows.iter().any(|row| row.version >= VERSION_MAX) {
+                return Err(malformed("digest", "a version beyond 2^63"));
+            }
+        }
+        Message::MembershipHashes(hashes) if !hashes.is_empty() && hashes.len() != PARTS => {
+            return Err(malformed("hashes", "not one for each of 256 parts"));
+        }
+        Message::MembershipAsk(parts) if parts.len() > PARTS_ASKED_MAX => {
+            return Err(malformed("ask", "more than 16 parts"));
+        }
+        Message::Confirm(version) if *version >= VERSION_MAX => {
+            return Err(malformed("confirm", "a version beyond 2^63"));
+        }
+        _ => {}
+    }
+    Ok(message)
+}
+
+fn check_entries(entries: &[Entry<'_>]) -> Result<(), CodecError> {
+    entries.iter().try_for_each(|entry| name::check(entry.name).map_err(CodecError::Name))
+}
+
+fn read<'a, T: Deserialize<'a>>(
+    what: &'static str,
+    bytes: &'a [u8],
+    kinds: u8,
+) -> Result<T, CodecError> {
+    let kind = *bytes.first().ok_or(CodecError::Empty(what))?;
+    if kind >= kinds {
+        return Err(CodecError::UnknownKind { what, kind });
+    }
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(malformed(what, "more bytes than its kind has")),
+        Err(postcard::Error::DeserializeUnexpectedEnd) => Err(malformed(what, "cut short")),
+        Err(_) => Err(malformed(what, "not what its kind says")),
+    }
+}

@@ -1,0 +1,13 @@
+//! The versions of what is said between nodes.
+
+/// The versions of the link protocol that this release speaks. It talks to the release before it.
+///
+/// Version 2 compares records of removals by hashes. Both sides speak the highest that both know.
+pub const PROTOCOL_VERSIONS: (u16, u16) = (1, 2);
+
+/// The versions of datagrams that this release reads, lowest and highest, of 1 to 15. Nobody shakes
+/// hands over a datagram: it is written in the lowest version that is still spoken, until the
+/// receiver has said in one of its own that it reads a higher one. So the next release can bring
+/// a version 2, tell of it in the high bits of what it writes as version 1, and is understood by
+/// this one.
+pub const DATAGRAM_VERSIONS: (u8, u8) = (1, 1);
