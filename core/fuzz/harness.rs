@@ -3,7 +3,7 @@
 //! Fuzzing (`fuzz_targets/node.rs`) and the ordinary test over the corpus
 //! (`tests/fuzz_corpus.rs`) call the same [`feed`]. Nothing may panic, or go on for ever. Beyond
 //! that, bytes that are not a peer's on its own link may not count anything, and bytes that are may
-//! not touch what this node itself has counted (rule 9).
+//! not touch what this node itself has counted (rule `one-writer`).
 //!
 //! The bytes are taken as they are, without a script that tells what they stand for: so the corpus
 //! is frames and datagrams, and what a fuzzer finds can be replayed with netcat.

@@ -12,8 +12,8 @@ use crate::slot::Slot;
 /// Every slot of `origin` that changed in versions (`after`, `upto`], and maybe others.
 ///
 /// A delta with `after == upto` claims nothing: it is a part of a range that is too large for one
-/// frame, and only the last part claims the range (rule 4). Its entries still hold all that
-/// `origin` did to them up to `upto`.
+/// frame, and only the last part claims the range (rule `claim-the-beginning`). Its entries still
+/// hold all that `origin` did to them up to `upto`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delta<'a> {
     /// Whose changes.

@@ -18,6 +18,7 @@ pub struct Known {
 pub struct Want {
     /// Whose.
     pub origin: OriginId,
-    /// After which version; `None` asks for every slot, whatever its version (rule 6).
+    /// After which version; `None` asks for every slot, whatever its version (rule
+    /// `equal-versions-compare-fingerprints`).
     pub after: Option<Version>,
 }

@@ -304,7 +304,8 @@ impl World {
     }
 
     fn part(&mut self, from: usize, to: usize, places: usize) {
-        // A part leaves when the batch that is open while it is read has closed (rule 11).
+        // A part leaves when the batch that is open while it is read has closed (rule
+        // `publish-after-sync`).
         let Some(scan) = self.catch_ups.get_mut(&(from, to)) else { return };
         let (deltas, last) = scan.step(&self.tables[from], usize::MAX, places);
         let letters: Vec<Letter> = deltas.iter().map(Letter::of).collect();
@@ -318,7 +319,9 @@ impl World {
     }
 
     /// What a digest claims is there, and will be relayed: for each batch up to the claimed
-    /// version, its slots' numbers, and versions that are not too low (rules 1 to 4).
+    /// version, its slots' numbers, and versions that are not too low (rules
+    /// `merge-now-claim-without-gap`, `version-never-too-low`, `select-by-after-alone` and
+    /// `claim-the-beginning`).
     fn assert_claims_hold(&self) {
         for table in &self.tables {
             let held: BTreeMap<(&str, OriginId), (Slot, Version)> = table

@@ -4,7 +4,7 @@
 //! A task, not a thread: it never blocks, and on the thread of whoever woke it it finds its memory
 //! warm. What makes many increments cheap is that everything that waits becomes one batch, with one
 //! delta, one sync and one push. While a batch is being synced the next ones gather and are applied;
-//! their effects stand in line behind it and leave in order (protocol, rule 11).
+//! their effects stand in line behind it and leave in order (protocol, rule `publish-after-sync`).
 //!
 //! Rejected: a lock around the node instead of a queue before it. Then every request would be a
 //! batch of its own, and the membership's datagrams would wait for the lock like everyone else.
@@ -387,7 +387,8 @@ impl<D: Disk> Driver<D> {
     }
 
     /// Between two batches, when all that was closed has been handed to the disk: the point at
-    /// which a snapshot may be cut, and its parts read from the table (rule 18).
+    /// which a snapshot may be cut, and its parts read from the table (rule
+    /// `cut-at-the-beginning`).
     fn go_on_with_snapshot(&mut self) {
         if let Some(walk) = &mut self.snapshot.under_way {
             if !std::mem::take(&mut self.snapshot.is_ready) {

@@ -9,7 +9,7 @@
 //! A sync may fail. As Linux does it, the pages count as clean from then on though only some of
 //! them are on the disk: a process that reads them sees them, a later sync that succeeds says
 //! nothing of them, and a power cut takes them. Whoever writes to such a file again has broken
-//! rule 20, and panics here.
+//! rule `failed-sync-ends-the-node`, and panics here.
 //!
 //! Rejected: a power cut that loses all that was not synced. It is the mildest of all: bytes that
 //! stay behind a gap, or a name without its file's end, are what recovery must tell from damage.

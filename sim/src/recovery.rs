@@ -162,7 +162,8 @@ impl Checker {
         for (known, row) in counters.digest() {
             let kept = disk.kept.entry(known).or_default();
             *kept = (*kept).max(row.version);
-            // What its process had written and not synced is synced before anybody sees it (rule 16).
+            // What its process had written and not synced is synced before anybody sees it (rule
+            // `sync-the-tail-before-showing-it`).
             let is_own = disk.written.contains(&known) || disk.copied.contains(&known);
             if (is_copy || is_own)
                 && let Some(book) = self.books.get_mut(&known)

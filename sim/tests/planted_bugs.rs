@@ -41,9 +41,9 @@ fn caught_within(
     panic!("none of the seeds {seeds:?} found {bug:?}");
 }
 
-/// Rule 6's trace, again and again: what a node pushes is lost with its link to the second, the
-/// third is cut off, the next push reaches the second alone, and the node is gone, and its counts
-/// with it.
+/// Rule `equal-versions-compare-fingerprints`'s trace, again and again: what a node pushes is lost
+/// with its link to the second, the third is cut off, the next push reaches the second alone, and
+/// the node is gone, and its counts with it.
 fn half_told(seed: u64, bug: Option<Bug>) -> Plan {
     let bounds = Bounds { bug, in_memory: true, nodes: 3..=3, ..Bounds::default() };
     let mut plan = Plan::draw(seed, &bounds);

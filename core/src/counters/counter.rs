@@ -153,7 +153,7 @@ impl Counter {
     }
 
     /// Merges a copy of `origin`'s slot and lifts its version to at least `version`, whether or
-    /// not a number changed (rule 2).
+    /// not a number changed (rule `version-never-too-low`).
     pub(crate) fn merge(
         &mut self,
         origin: OriginIndex,

@@ -1,4 +1,5 @@
-//! What others tell: merged slot by slot, and the digest advanced where there is no gap (rule 1).
+//! What others tell: merged slot by slot, and the digest advanced where there is no gap (rule
+//! `merge-now-claim-without-gap`).
 
 use super::{Counters, SOUGHT_MAX};
 use crate::counters::counter::{MergedSlot, OURS, OriginIndex};
@@ -19,7 +20,7 @@ pub struct Merged {
 /// Why a delta was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// It claims changes of our own origin that we never made (rule 9).
+    /// It claims changes of our own origin that we never made (rule `one-writer`).
     #[error("changes of this node's own origin that it never made")]
     ForeignWriter,
     /// A new counter or origin would exceed a bound. What fits was merged; nothing is claimed.

@@ -2,8 +2,8 @@
 //!
 //! Counters stand in a list that only grows, and a hash table maps names to places in it. A scan
 //! walks the list in steps while the node serves; walking the table would skip slots at a rehash
-//! (rule 5). Origins stand in a list of their own, ours first, so that a slot names its writer in
-//! four bytes.
+//! (rule `batch-fits-a-frame`). Origins stand in a list of their own, ours first, so that a slot
+//! names its writer in four bytes.
 //!
 //! `own` is what this node changes itself, `merge` what it is told, `seek` how both find a counter.
 
@@ -173,7 +173,7 @@ impl Counters {
         self.find_or_insert(&self.sought(name)).ok()
     }
 
-    /// Takes down a slot with its own version (rule 17).
+    /// Takes down a slot with its own version (rule `snapshot-keeps-slot-versions`).
     pub(crate) fn restore_slot(
         &mut self,
         place: u32,

@@ -1,9 +1,10 @@
 //! Ranges of versions that arrived beyond a gap.
 //!
-//! A delta beyond a gap is merged at once, but the digest waits until the gap fills (rule 1). If
-//! the range were forgotten, it would have to be asked for again when the gap is closed; under
-//! constant load there would always be such a range, and no gap would ever close. So ranges are
-//! remembered, a bounded number of them, and joined when the digest reaches them.
+//! A delta beyond a gap is merged at once, but the digest waits until the gap fills (rule
+//! `merge-now-claim-without-gap`). If the range were forgotten, it would have to be asked for again
+//! when the gap is closed; under constant load there would always be such a range, and no gap would
+//! ever close. So ranges are remembered, a bounded number of them, and joined when the digest
+//! reaches them.
 
 use std::collections::BTreeMap;
 

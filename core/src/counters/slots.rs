@@ -23,7 +23,8 @@ const UNINDEXED_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct HeldSlot {
     pub(crate) origin: OriginIndex,
-    /// Not below the batch of `origin` that last changed the slot; it may be above (rule 2).
+    /// Not below the batch of `origin` that last changed the slot; it may be above (rule
+    /// `version-never-too-low`).
     pub(crate) version: Version,
     pub(super) plus: u64,
     /// `None` while both are 0: most slots only count up, for which they would take a third more.

@@ -4,7 +4,7 @@
 //! link lives until it is silent for three seconds, replaced, or its peer removed; never because
 //! the membership protocol holds the peer for down, since a link that still talks is proof of the
 //! contrary. One NodeId is one process: a second one that claims it is held at the door while the
-//! first is asked for a sign of life (rule 27).
+//! first is asked for a sign of life (rule `one-node-one-process`).
 
 mod dials;
 mod handshake;

@@ -227,7 +227,7 @@ impl Node {
         });
     }
 
-    /// In what way this node is known to be behind its peers (rule 22).
+    /// In what way this node is known to be behind its peers (rule `no-raise-while-behind`).
     fn behind(&self, now: Time) -> Option<Behind> {
         if self.peers.am_removed() {
             return None;

@@ -1,9 +1,10 @@
 //! Whose our NodeId is: what follows when another process is said to live under it.
 //!
-//! Such a call may come from the process of which our disk is a copy (rule 27). Or a stranger plays
-//! what our former life called at another address, or invents it. So a call is believed in
-//! nothing: the address is asked with a number that nobody could know before, and only an answer to
-//! that has us take a fresh id. A removed node never does: its removal would not be found.
+//! Such a call may come from the process of which our disk is a copy (rule `one-node-one-process`).
+//! Or a stranger plays what our former life called at another address, or invents it. So a call is
+//! believed in nothing: the address is asked with a number that nobody could know before, and only
+//! an answer to that has us take a fresh id. A removed node never does: its removal would not be
+//! found.
 
 use std::time::Duration;
 

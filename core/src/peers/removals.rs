@@ -1,4 +1,5 @@
-//! Removals: a removed node is met by nobody, here or anywhere, until it is registered again (rule 25).
+//! Removals: a removed node is met by nobody, here or anywhere, until it is registered again (rule
+//! `removed-stays-removed`).
 //!
 //! It is told so when it speaks, since it cannot know: from then on it keeps away by itself.
 

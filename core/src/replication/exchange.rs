@@ -1,15 +1,17 @@
 //! Exchanging digests on one link, and judging what they show.
 //!
 //! About once a second each side sends a hash of its digest, and unless that was the other's too,
-//! the digest itself, in parts by range of origins, each judged alone (rule 8).
+//! the digest itself, in parts by range of origins, each judged alone (rule
+//! `exchange-every-second`).
 //!
-//! *What is lacking* is judged against what the peer held at its previous exchange (rule 7): all
-//! that it has sent until then has been read by now, so what is still missing will not come by
-//! itself. At the first exchange of a link there is nothing on its way yet, and the peer's word
-//! counts at once.
+//! *What is lacking* is judged against what the peer held at its previous exchange (rule
+//! `the-one-who-lacks-asks`): all that it has sent until then has been read by now, so what is
+//! still missing will not come by itself. At the first exchange of a link there is nothing on its
+//! way yet, and the peer's word counts at once.
 //!
 //! *What differs*: equal versions with different fingerprints, at two exchanges with nothing
-//! changed between (rule 6). Someone died after telling one of us and not the other.
+//! changed between (rule `equal-versions-compare-fingerprints`). Someone died after telling one of
+//! us and not the other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

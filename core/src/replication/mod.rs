@@ -2,7 +2,8 @@
 //!
 //! This room knows links by their names and the table by its digest; it knows nothing of how a
 //! link came to be. What it sends is of two kinds: pushes, made of synced batches, leave at once;
-//! everything that is read from the table waits for the sync of the batch that is open (rule 11).
+//! everything that is read from the table waits for the sync of the batch that is open (rule
+//! `publish-after-sync`).
 
 pub(crate) mod arrivals;
 mod exchange;

@@ -1,10 +1,11 @@
 //! Catching up: asking one peer for what we lack, and answering those who ask us.
 //!
 //! One catch-up a link at a time in each direction, and one peer for each origin, so that a joiner
-//! is not sent everything by everybody (rule 7). An answer goes as parts, of which a few are on
-//! their way at a time: the asker takes each one when it has synced it. Only the last part claims
-//! the ranges, and only if every part before it came over the same link (rule 4); since a link
-//! loses nothing and the answer's state ends with the link, that means: in order, from part 0.
+//! is not sent everything by everybody (rule `the-one-who-lacks-asks`). An answer goes as parts, of
+//! which a few are on their way at a time: the asker takes each one when it has synced it. Only the
+//! last part claims the ranges, and only if every part before it came over the same link (rule
+//! `claim-the-beginning`); since a link loses nothing and the answer's state ends with the link,
+//! that means: in order, from part 0.
 
 use std::time::Duration;
 

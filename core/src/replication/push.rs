@@ -6,7 +6,7 @@
 //! busy counter costs a thousand small frames a second, whatever its rate.
 //!
 //! It is built from the batches themselves, never from the table, which may hold what is not
-//! synced yet (rule 12).
+//! synced yet (rule `push-synced-batches`).
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Walking the table for a peer that asked, in bounded steps while the node goes on serving.
 //!
-//! A range selects slots by `version > after` alone, also those changed beyond `upto` (rule 3),
-//! and `upto` is our digest when the scan begins (rule 4): what changes while it runs is in later
-//! versions, which later ranges hold. Each step yields deltas that claim nothing; the last one
-//! claims all ranges.
+//! A range selects slots by `version > after` alone, also those changed beyond `upto` (rule
+//! `select-by-after-alone`), and `upto` is our digest when the scan begins (rule
+//! `claim-the-beginning`): what changes while it runs is in later versions, which later ranges
+//! hold. Each step yields deltas that claim nothing; the last one claims all ranges.
 
 use crate::counters::Counters;
 use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};

@@ -2,9 +2,10 @@
 //!
 //! A slow peer is a peer that is behind. Pushes go out as long as what is unconfirmed fits a
 //! window; beyond it the link is left alone until all of it is confirmed, and the peer then asks
-//! for what it lacks. So memory never grows with a peer's slowness (rule 13). Since a peer confirms
-//! what it has *synced* (rule 14), the window's age is the replication lag that /status shows, and
-//! the time from a change's acceptance to its confirmation is what the cluster took to agree on it.
+//! for what it lacks. So memory never grows with a peer's slowness (rule `slow-peer-is-behind`).
+//! Since a peer confirms what it has *synced* (rule `confirm-after-sync`), the window's age is the
+//! replication lag that /status shows, and the time from a change's acceptance to its confirmation
+//! is what the cluster took to agree on it.
 
 use std::collections::VecDeque;
 use std::time::Duration;

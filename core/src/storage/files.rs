@@ -10,7 +10,7 @@ use std::io;
 ///
 /// What is written may be lost, in whole or in parts, until [`Files::sync`] returns; what is
 /// created, renamed or removed, until [`Files::sync_directory`] returns. After an error nothing is
-/// known of the file (rule 20).
+/// known of the file (rule `failed-sync-ends-the-node`).
 pub trait Files {
     /// The names in the directory, in no order.
     ///

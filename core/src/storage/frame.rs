@@ -7,9 +7,9 @@
 //!
 //! A record's *position* is the number of record bytes before it in the whole journal, whatever
 //! file they are in. `synced` is the position up to which the journal was known to be on the disk
-//! when the record was written: what tells damage from a tail that a power cut tore (rule 15). The
-//! checksum covers the position too, though it is not written: bytes that a disk has put in another
-//! place are no record there.
+//! when the record was written: what tells damage from a tail that a power cut tore (rule
+//! `synced-position-in-every-record`). The checksum covers the position too, though it is not
+//! written: bytes that a disk has put in another place are no record there.
 //!
 //! Rejected: lengths as varints, which save three bytes a record and cost a rewrite of everything
 //! behind a record whose length is known only when it is written.

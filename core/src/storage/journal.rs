@@ -111,7 +111,8 @@ impl Journal {
     /// Returns when all that was appended is on the disk.
     ///
     /// # Errors
-    /// When the system fails. It is never tried again on this file (rule 20).
+    /// When the system fails. It is never tried again on this file (rule
+    /// `failed-sync-ends-the-node`).
     pub fn sync(&mut self, files: &mut impl Files) -> io::Result<()> {
         self.attempt(|journal| {
             if journal.synced < journal.position {

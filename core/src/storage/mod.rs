@@ -38,7 +38,7 @@ pub fn check(files: &impl Files, state: &mut Recovered) -> Result<Reading, ReadE
 
 /// Reads what is kept, and begins a new segment with what was not known to be safe and with the
 /// start that `next` makes of what was found. When this returns, all of it is on the disk, and may
-/// be shown (rule 16).
+/// be shown (rule `sync-the-tail-before-showing-it`).
 ///
 /// # Errors
 /// See [`ReadError`]. Nothing was changed that a later try would miss.

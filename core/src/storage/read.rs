@@ -4,7 +4,8 @@
 //! A crash may leave anything behind the last position known synced: half a record, or a damaged
 //! one before a sound one. So bad bytes are a torn tail, which is cut off with everything behind
 //! it, unless some record behind them says that they were synced once: then the disk has lost what
-//! it had promised to keep, and the node must not start on it (rule 15).
+//! it had promised to keep, and the node must not start on it (rule
+//! `synced-position-in-every-record`).
 
 use std::io;
 

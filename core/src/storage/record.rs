@@ -3,8 +3,9 @@
 //! A journal holds deltas, exactly as they go over the wire, and what is known of members. A
 //! snapshot holds the same of members, and the table: counters with all their slots and each
 //! slot's own version, which a delta does not carry and a slot beyond the digest must not lose
-//! (rule 17). Payloads are postcard, which does not describe itself, so a changed payload is a new
-//! kind, and a kind that this release does not know is an error and never passed over.
+//! (rule `snapshot-keeps-slot-versions`). Payloads are postcard, which does not describe itself, so
+//! a changed payload is a new kind, and a kind that this release does not know is an error and
+//! never passed over.
 //!
 //! ```text
 //! 1 delta      origin, after, upto, [(name, plus, minus, raise)]     journal
@@ -135,7 +136,8 @@ pub enum BadPayload {
 }
 
 /// Appends a delta; as several records if one would be too long. Those before the last claim
-/// nothing (rule 4), so that a crash between them leaves no claim to what it has torn off.
+/// nothing (rule `claim-the-beginning`), so that a crash between them leaves no claim to what it
+/// has torn off.
 pub(crate) fn append_delta(records: &mut Vec<u8>, delta: &Delta<'_>) {
     let start = records.len();
     frame::append(records, DELTA, delta);

@@ -5,7 +5,7 @@
 //! node serves. What changes meanwhile is read in whichever state the walk finds it; that does no
 //! harm, since the journal behind the cut holds it as well, and merging it again changes nothing.
 //! But it must be *in* that journal: so a snapshot is published only when the journal is synced
-//! past the last batch that the walk can have seen (rule 18).
+//! past the last batch that the walk can have seen (rule `cut-at-the-beginning`).
 //!
 //! What a snapshot replaces is removed, so it is read as a start will read it before it takes its
 //! name. A snapshot that is given up costs some disk; one that cannot be read costs every count.

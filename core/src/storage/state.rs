@@ -1,4 +1,5 @@
-//! What a node finds of its earlier starts: recovery is merging (rule 17).
+//! What a node finds of its earlier starts: recovery is merging (rule
+//! `snapshot-keeps-slot-versions`).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Rules 4, 7, 8 and 10, between nodes: who asks, what a broken link costs, what calm links say.
+//! Rules `claim-the-beginning`, `the-one-who-lacks-asks`, `exchange-every-second` and
+//! `link-loses-nothing`, between nodes: who asks, what a broken link costs, what calm links say.
 
 use std::time::Duration;
 
@@ -21,8 +22,9 @@ fn fill(cluster: &mut Cluster, place: Place, counters: usize) {
     }
 }
 
+/// Rule `claim-the-beginning`.
 #[test]
-fn rule_4_a_link_that_breaks_after_the_first_part_leaves_nothing_claimed() {
+fn a_link_that_breaks_after_the_first_part_leaves_nothing_claimed() {
     let mut cluster = Cluster::of(1);
     fill(&mut cluster, A, 20_000);
     cluster.start(config(B));
@@ -36,8 +38,9 @@ fn rule_4_a_link_that_breaks_after_the_first_part_leaves_nothing_claimed() {
     assert_eq!(cluster.node(B).totals().repairs, 0, "by asking again, not by repair");
 }
 
+/// Rule `claim-the-beginning`.
 #[test]
-fn rule_4_a_part_out_of_its_turn_claims_nothing() {
+fn a_part_out_of_its_turn_claims_nothing() {
     let mut cluster = Cluster::of(2);
     let origin = OriginId(77);
     let entries = vec![Entry::new("x", Slot { plus: 5, minus: 0, raise: 0 })];
@@ -48,8 +51,9 @@ fn rule_4_a_part_out_of_its_turn_claims_nothing() {
     assert_eq!(cluster.node(B).counters().known(origin).version, 0, "nobody asked for it");
 }
 
+/// Rule `claim-the-beginning`.
 #[test]
-fn rule_4_a_part_in_front_of_which_one_is_missing_claims_nothing() {
+fn a_part_in_front_of_which_one_is_missing_claims_nothing() {
     let mut cluster = Cluster::of(1);
     fill(&mut cluster, A, 20_000);
     cluster.start(config(B));
@@ -73,8 +77,9 @@ fn rule_4_a_part_in_front_of_which_one_is_missing_claims_nothing() {
     cluster.run_until("B has asked again", secs(3), |c| c.known(B, A) == upto);
 }
 
+/// Rule `the-one-who-lacks-asks`.
 #[test]
-fn rule_7_a_joiner_is_sent_everything_once_and_not_by_everyone() {
+fn a_joiner_is_sent_everything_once_and_not_by_everyone() {
     let mut cluster = Cluster::of(3);
     for place in [A, B, C] {
         fill(&mut cluster, place, 5000);
@@ -89,8 +94,9 @@ fn rule_7_a_joiner_is_sent_everything_once_and_not_by_everyone() {
     assert_eq!(cluster.node(D).totals().repairs, 0);
 }
 
+/// Rule `the-one-who-lacks-asks`.
 #[test]
-fn rule_7_a_loaded_link_does_not_look_lacking() {
+fn a_loaded_link_does_not_look_lacking() {
     let mut cluster = Cluster::of(3);
     let asked = |cluster: &Cluster| -> u64 {
         [A, B, C].iter().map(|place| cluster.node(*place).totals().catch_ups_asked).sum()
@@ -109,8 +115,9 @@ fn rule_7_a_loaded_link_does_not_look_lacking() {
     assert_eq!(cluster.value(C, "x"), 30_000);
 }
 
+/// Rule `the-one-who-lacks-asks`.
 #[test]
-fn rule_7_what_a_dead_node_told_one_peer_only_is_fetched_from_that_peer() {
+fn what_a_dead_node_told_one_peer_only_is_fetched_from_that_peer() {
     let mut cluster = Cluster::of(3);
     cluster.hold_frames(A, C);
     cluster.add(A, "x", 5);
@@ -121,8 +128,9 @@ fn rule_7_what_a_dead_node_told_one_peer_only_is_fetched_from_that_peer() {
     assert_eq!(cluster.known(C, A), cluster.known(B, A));
 }
 
+/// Rule `exchange-every-second`.
 #[test]
-fn rule_8_a_calm_link_carries_a_hash_a_second_and_signs_of_life() {
+fn a_calm_link_carries_a_hash_a_second_and_signs_of_life() {
     let mut cluster = Cluster::of(3);
     cluster.add(A, "x", 1);
     cluster.run(secs(3));
@@ -141,8 +149,9 @@ fn rule_8_a_calm_link_carries_a_hash_a_second_and_signs_of_life() {
     }
 }
 
+/// Rule `exchange-every-second`.
 #[test]
-fn rule_8_a_digest_of_twenty_thousand_origins_travels_in_parts_that_leave_none_out() {
+fn a_digest_of_twenty_thousand_origins_travels_in_parts_that_leave_none_out() {
     const ORIGINS: u64 = 20_000;
     let mut cluster = Cluster::of(2);
     // As the rest of a history of many restarts: slots of origins that are long gone.
@@ -176,8 +185,9 @@ fn rule_8_a_digest_of_twenty_thousand_origins_travels_in_parts_that_leave_none_o
     assert_eq!(rows_seen as u64, ORIGINS);
 }
 
+/// Rule `link-loses-nothing`.
 #[test]
-fn rule_10_catching_up_goes_on_while_both_sides_count() {
+fn catching_up_goes_on_while_both_sides_count() {
     let mut cluster = Cluster::of(1);
     fill(&mut cluster, A, 20_000);
     cluster.start(config(B));

@@ -1,6 +1,6 @@
-//! Rules 25 and 27: what a node makes of a call under its own NodeId. It may come from the process of
-//! which its disk is a copy, from its own former life by the hand of a stranger who recorded it, or
-//! from nobody at all.
+//! Rules `removed-stays-removed` and `one-node-one-process`: what a node makes of a call under its
+//! own NodeId. It may come from the process of which its disk is a copy, from its own former life
+//! by the hand of a stranger who recorded it, or from nobody at all.
 
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, Identity, OriginId};
@@ -55,10 +55,12 @@ fn is_removed(cluster: &Cluster, place: Place) -> bool {
     cluster.node(place).status(cluster.now()).removed
 }
 
+/// Rule `removed-stays-removed`.
+///
 /// `C is removed; its directory is started on another machine while the old process still runs.` The
 /// copy heard its original, took a fresh id, and was let in.
 #[test]
-fn rule_25_a_copy_of_a_removed_node_does_not_come_back_under_a_fresh_id() {
+fn a_copy_of_a_removed_node_does_not_come_back_under_a_fresh_id() {
     let mut cluster = Cluster::of(3);
     cluster.remove(A, ADDRESS_C);
     cluster.run(secs(2));
@@ -72,9 +74,11 @@ fn rule_25_a_copy_of_a_removed_node_does_not_come_back_under_a_fresh_id() {
     }
 }
 
+/// Rule `believe-an-answer-not-a-call`.
+///
 /// `The same, where the copy reaches nobody but its original.` Only the original can tell it.
 #[test]
-fn rule_25_a_removed_node_tells_its_own_copy_of_the_removal() {
+fn a_removed_node_tells_its_own_copy_of_the_removal() {
     let mut cluster = Cluster::of(3);
     cluster.remove(A, ADDRESS_C);
     cluster.run(secs(2));
@@ -98,10 +102,12 @@ fn recording(of: &Identity) -> bytes::Bytes {
     Envelope::new("traces", secret()).seal(&Datagram::Beacon(call))
 }
 
+/// Rule `believe-an-answer-not-a-call`.
+///
 /// `C is removed, ends and starts elsewhere; a stranger sends it a call that it made where it was.` It
 /// took a fresh id, under which nobody knew that it was removed.
 #[test]
-fn rule_25_a_recorded_call_does_not_lift_a_removal() {
+fn a_recorded_call_does_not_lift_a_removal() {
     let mut cluster = with_secret();
     let recorded = recording(&identity_of(&cluster, C));
     cluster.remove(A, ADDRESS_C);
@@ -116,10 +122,12 @@ fn rule_25_a_recorded_call_does_not_lift_a_removal() {
     assert!(cluster.link(A, C).is_none() && !cluster.lists(A, C));
 }
 
+/// Rule `believe-an-answer-not-a-call`.
+///
 /// `C moves to another address; a stranger sends it a call that it made where it was.` It dropped all
 /// links and its id.
 #[test]
-fn rule_27_a_recorded_call_of_its_former_life_costs_a_node_nothing() {
+fn a_recorded_call_of_its_former_life_costs_a_node_nothing() {
     for at_once in [true, false] {
         let mut cluster = with_secret();
         let recorded = recording(&identity_of(&cluster, C));
@@ -141,10 +149,12 @@ fn rule_27_a_recorded_call_of_its_former_life_costs_a_node_nothing() {
     }
 }
 
+/// Rule `believe-an-answer-not-a-call`.
+///
 /// `The same, and somebody else has taken over the address.` Whoever answers there answers under an
 /// id of its own.
 #[test]
-fn rule_27_an_answer_from_where_it_was_is_no_proof_of_another_life() {
+fn an_answer_from_where_it_was_is_no_proof_of_another_life() {
     let mut cluster = with_secret();
     let recorded = recording(&identity_of(&cluster, C));
     cluster.crash(C);

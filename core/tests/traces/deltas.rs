@@ -1,4 +1,6 @@
-//! Rules 1 to 5, on bare tables: when a digest may advance, and what a range must contain.
+//! Rules `merge-now-claim-without-gap`, `version-never-too-low`, `select-by-after-alone`,
+//! `claim-the-beginning` and `batch-fits-a-frame`, on bare tables: when a digest may advance, and
+//! what a range must contain.
 
 use std::time::Duration;
 
@@ -45,8 +47,9 @@ fn names_of<'a>(delta: &Delta<'a>) -> Vec<&'a str> {
     names
 }
 
+/// Rule `merge-now-claim-without-gap`.
 #[test]
-fn rule_1_what_lies_beyond_a_gap_is_merged_at_once_and_claimed_when_the_gap_fills() {
+fn what_lies_beyond_a_gap_is_merged_at_once_and_claimed_when_the_gap_fills() {
     let (mut a, mut b) = (table(1), table(2));
     let one = batch(&mut a, &["x"]);
     let two = batch(&mut a, &["y"]);
@@ -61,8 +64,9 @@ fn rule_1_what_lies_beyond_a_gap_is_merged_at_once_and_claimed_when_the_gap_fill
     assert_eq!(b.known(ORIGIN_A), a.known(ORIGIN_A), "the range beyond the gap was remembered");
 }
 
+/// Rule `merge-now-claim-without-gap`.
 #[test]
-fn rule_1_under_load_that_never_ends_a_gap_closes_all_the_same() {
+fn under_load_that_never_ends_a_gap_closes_all_the_same() {
     let mut cluster = Cluster::of(2);
     let mut held_since = None;
     for tick in 0..6000 {
@@ -89,8 +93,9 @@ fn rule_1_under_load_that_never_ends_a_gap_closes_all_the_same() {
     assert_eq!(cluster.value(B, "x"), 6000);
 }
 
+/// Rule `version-never-too-low`.
 #[test]
-fn rule_2_merging_lifts_a_slots_version_even_where_no_number_changes() {
+fn merging_lifts_a_slots_version_even_where_no_number_changes() {
     let (mut a, mut b, mut c) = (table(1), table(2), table(3));
     let one = batch(&mut a, &["x", "y"]);
     merge_all(&mut b, &[a.delta_of(&one)]);
@@ -115,8 +120,9 @@ fn rule_2_merging_lifts_a_slots_version_even_where_no_number_changes() {
     assert_eq!(b.known(ORIGIN_A), a.known(ORIGIN_A));
 }
 
+/// Rule `version-never-too-low`.
 #[test]
-fn rule_2_a_lifted_version_alone_is_news_that_has_to_be_journaled() {
+fn a_lifted_version_alone_is_news_that_has_to_be_journaled() {
     let (mut a, mut b) = (table(1), table(2));
     let one = batch(&mut a, &["x"]);
     merge_all(&mut b, &[a.delta_of(&one)]);
@@ -128,16 +134,18 @@ fn rule_2_a_lifted_version_alone_is_news_that_has_to_be_journaled() {
     assert!(!b.merge(&part).unwrap().news);
 }
 
+/// Rule `version-never-too-low`.
 #[test]
-fn rule_2_a_delta_that_is_merged_twice_is_no_news() {
+fn a_delta_that_is_merged_twice_is_no_news() {
     let (mut a, mut b) = (table(1), table(2));
     let one = batch(&mut a, &["x"]);
     assert!(b.merge(&a.delta_of(&one)).unwrap().news);
     assert!(!b.merge(&a.delta_of(&one)).unwrap().news);
 }
 
+/// Rule `select-by-after-alone`.
 #[test]
-fn rule_3_a_range_holds_slots_that_have_changed_beyond_its_end() {
+fn a_range_holds_slots_that_have_changed_beyond_its_end() {
     let (mut a, mut b) = (table(1), table(2));
     batch(&mut a, &["x"]);
     batch(&mut a, &["y"]);
@@ -151,8 +159,9 @@ fn rule_3_a_range_holds_slots_that_have_changed_beyond_its_end() {
     assert!(b.value("x").0 >= 1, "B claims 2 and has what v1 did to x");
 }
 
+/// Rule `select-by-after-alone`.
 #[test]
-fn rule_3_a_relay_claims_no_more_than_its_own_gapless_digest() {
+fn a_relay_claims_no_more_than_its_own_gapless_digest() {
     let (mut a, mut b, mut c) = (table(1), table(2), table(3));
     let one = batch(&mut a, &["x"]);
     batch(&mut a, &["y"]);
@@ -167,8 +176,9 @@ fn rule_3_a_relay_claims_no_more_than_its_own_gapless_digest() {
     assert_eq!(c.known(ORIGIN_A), a.known(ORIGIN_A));
 }
 
+/// Rule `claim-the-beginning`.
 #[test]
-fn rule_4_all_parts_but_the_last_claim_nothing() {
+fn all_parts_but_the_last_claim_nothing() {
     let (mut a, mut b) = (table(1), table(2));
     batch(&mut a, &["p", "q", "r"]);
     let mut scan = Scan::new(&a, &[Want { origin: ORIGIN_A, after: Some(0) }]);
@@ -184,8 +194,9 @@ fn rule_4_all_parts_but_the_last_claim_nothing() {
     assert_eq!(b.known(ORIGIN_A), a.known(ORIGIN_A));
 }
 
+/// Rule `claim-the-beginning`.
 #[test]
-fn rule_4_a_catch_up_claims_the_digest_of_its_beginning_not_of_its_end() {
+fn a_catch_up_claims_the_digest_of_its_beginning_not_of_its_end() {
     let (mut a, mut b) = (table(1), table(2));
     batch(&mut a, &["x"]);
     batch(&mut a, &["y"]);
@@ -204,8 +215,9 @@ fn rule_4_a_catch_up_claims_the_digest_of_its_beginning_not_of_its_end() {
     assert_eq!(b.known(ORIGIN_A), a.known(ORIGIN_A));
 }
 
+/// Rule `batch-fits-a-frame`.
 #[test]
-fn rule_5_a_scan_skips_nothing_while_the_table_grows_under_it() {
+fn a_scan_skips_nothing_while_the_table_grows_under_it() {
     let mut a = table(1);
     let before: Vec<String> = (0..500).map(|n| format!("before {n}")).collect();
     let names: Vec<&str> = before.iter().map(String::as_str).collect();
@@ -225,8 +237,9 @@ fn rule_5_a_scan_skips_nothing_while_the_table_grows_under_it() {
     assert_eq!(seen, before, "each once, in the order of the list");
 }
 
+/// Rule `batch-fits-a-frame`.
 #[test]
-fn rule_5_a_huge_request_closes_several_versions_and_each_fits_a_frame() {
+fn a_huge_request_closes_several_versions_and_each_fits_a_frame() {
     let mut cluster = Cluster::of(2);
     let before = cluster.node(A).counters().our_version();
     let began = cluster.now();
@@ -243,8 +256,9 @@ fn rule_5_a_huge_request_closes_several_versions_and_each_fits_a_frame() {
     assert!(cluster.agree());
 }
 
+/// Rule `batch-fits-a-frame`.
 #[test]
-fn rule_5_the_largest_batch_that_can_close_fits_a_frame_with_room_to_spare() {
+fn the_largest_batch_that_can_close_fits_a_frame_with_room_to_spare() {
     let mut a = table(1);
     let mut n = 0;
     while !a.is_open_batch_full() {

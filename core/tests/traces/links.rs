@@ -1,4 +1,5 @@
-//! Rules 27 and 28: who dials whom, which of two links stays, what ends one, whose a NodeId is.
+//! Rules `one-node-one-process` and `smaller-node-dials`: who dials whom, which of two links stays,
+//! what ends one, whose a NodeId is.
 
 use quipu_core::event::{Event, LinkEnd};
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
@@ -38,8 +39,9 @@ fn link_down(reason: LinkEnd) -> impl Fn(&Event) -> bool {
     move |event| matches!(event, Event::LinkDown { reason: found, .. } if *found == reason)
 }
 
+/// Rule `smaller-node-dials`.
 #[test]
-fn rule_28_the_smaller_node_id_dials_and_one_link_stands() {
+fn the_smaller_node_id_dials_and_one_link_stands() {
     for (first, second) in [(A, B), (B, A)] {
         let mut cluster = Cluster::new();
         let config_of = |place| Config { node: NodeId(place as u64 + 1), ..config(place) };
@@ -55,8 +57,9 @@ fn rule_28_the_smaller_node_id_dials_and_one_link_stands() {
     }
 }
 
+/// Rule `smaller-node-dials`.
 #[test]
-fn rule_28_the_larger_dials_when_the_smaller_has_not_for_two_seconds() {
+fn the_larger_dials_when_the_smaller_has_not_for_two_seconds() {
     let mut cluster = Cluster::new();
     cluster.forbid_dial(A, B);
     cluster.start(config(A));
@@ -67,8 +70,9 @@ fn rule_28_the_larger_dials_when_the_smaller_has_not_for_two_seconds() {
     assert_eq!(dialers(&cluster, A, B), [B]);
 }
 
+/// Rule `smaller-node-dials`.
 #[test]
-fn rule_28_dials_that_fail_are_repeated_and_no_more_than_once_a_second() {
+fn dials_that_fail_are_repeated_and_no_more_than_once_a_second() {
     let mut cluster = Cluster::new();
     cluster.forbid_dial(A, B);
     cluster.forbid_dial(B, A);
@@ -83,8 +87,9 @@ fn rule_28_dials_that_fail_are_repeated_and_no_more_than_once_a_second() {
     );
 }
 
+/// Rule `smaller-node-dials`.
 #[test]
-fn rule_28_a_silent_link_is_closed_after_three_seconds_and_dialed_again() {
+fn a_silent_link_is_closed_after_three_seconds_and_dialed_again() {
     let mut cluster = Cluster::of(2);
     cluster.hold_frames(A, B);
     cluster.hold_frames(B, A);
@@ -102,8 +107,9 @@ fn rule_28_a_silent_link_is_closed_after_three_seconds_and_dialed_again() {
     assert_eq!(cluster.connections(A, B), 1, "and of the old connections none is left");
 }
 
+/// Rule `smaller-node-dials`.
 #[test]
-fn rule_28_a_link_that_carries_nothing_else_is_kept_by_signs_of_life() {
+fn a_link_that_carries_nothing_else_is_kept_by_signs_of_life() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     cluster.hold_syncs(A);
@@ -113,8 +119,9 @@ fn rule_28_a_link_that_carries_nothing_else_is_kept_by_signs_of_life() {
     assert!(!cluster.told(began, A, ended) && !cluster.told(began, B, ended));
 }
 
+/// Rule `smaller-node-dials`.
 #[test]
-fn rule_28_of_two_links_the_one_that_the_smaller_dialed_stays_on_both_sides() {
+fn of_two_links_the_one_that_the_smaller_dialed_stays_on_both_sides() {
     let mut cluster = Cluster::new();
     cluster.forbid_dial(A, B);
     cluster.start(config(A));
@@ -134,8 +141,9 @@ fn rule_28_of_two_links_the_one_that_the_smaller_dialed_stays_on_both_sides() {
     assert_eq!(cluster.value(A, "x"), 2);
 }
 
+/// Rule `smaller-node-dials`.
 #[test]
-fn rule_28_a_link_outlives_the_suspicion_of_its_peer() {
+fn a_link_outlives_the_suspicion_of_its_peer() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     // Datagrams get lost, frames pass: SWIM declares down what the link knows to be alive.
@@ -149,8 +157,9 @@ fn rule_28_a_link_outlives_the_suspicion_of_its_peer() {
     cluster.run_until("B is back", secs(5), |c| c.lists(A, B) && c.lists(B, A));
 }
 
+/// Rule `one-node-one-process`.
 #[test]
-fn rule_27_a_quick_restart_replaces_a_half_open_link() {
+fn a_quick_restart_replaces_a_half_open_link() {
     let mut cluster = Cluster::of(3);
     cluster.add(C, "x", 5);
     cluster.run(ms(10));
@@ -171,8 +180,9 @@ fn rule_27_a_quick_restart_replaces_a_half_open_link() {
     assert_eq!(cluster.value(A, "x"), 6);
 }
 
+/// Rule `one-node-one-process`.
 #[test]
-fn rule_27_a_restarted_node_that_dials_need_not_wait_for_the_old_links_silence() {
+fn a_restarted_node_that_dials_need_not_wait_for_the_old_links_silence() {
     let mut cluster = Cluster::of(2);
     cluster.vanish(A);
     cluster.run(ms(100));
@@ -184,8 +194,9 @@ fn rule_27_a_restarted_node_that_dials_need_not_wait_for_the_old_links_silence()
     assert!(!cluster.told(began, B, link_down(LinkEnd::Silent)));
 }
 
+/// Rule `one-node-one-process`.
 #[test]
-fn rule_27_a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
+fn a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
     let mut cluster = Cluster::of(3);
     cluster.add(B, "x", 5);
     cluster.run(ms(10));
@@ -207,12 +218,14 @@ fn rule_27_a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
     assert_eq!(cluster.value(A, "x"), 16);
 }
 
+/// Rule `one-node-one-process`.
+///
 /// A copies' boot is a wall clock's, far beyond that of the node that it was copied from. A meets
 /// it; it learns that its id is in use and takes another; A now holds a later life of B's id for
 /// down, and answers all that B says with "you are down". B comes back with its boot plus one,
 /// which is still not later.
 #[test]
-fn rule_27_a_node_returns_though_a_much_later_copy_of_it_had_its_id_for_a_moment() {
+fn a_node_returns_though_a_much_later_copy_of_it_had_its_id_for_a_moment() {
     let mut cluster = Cluster::of(2);
     let life = next_life(cluster.config_of(B));
     let address = Address::parse("10.0.0.4:8088", 1).unwrap();
@@ -228,10 +241,12 @@ fn rule_27_a_node_returns_though_a_much_later_copy_of_it_had_its_id_for_a_moment
     assert!(cluster.all_linked() && cluster.lists(A, B) && cluster.lists(A, copy), "and stay so");
 }
 
+/// Rule `one-node-one-process`.
+///
 /// B has no link at the moment. Its copy, whose boot is later, meets A and is linked; B's dials
 /// are now those of an earlier life of a live member, which A refused as from nobody it knows.
 #[test]
-fn rule_27_a_node_that_dials_only_after_its_copy_was_linked_is_told_so() {
+fn a_node_that_dials_only_after_its_copy_was_linked_is_told_so() {
     let mut cluster = Cluster::of(2);
     cluster.add(B, "x", 5);
     cluster.run(ms(10));
@@ -265,10 +280,12 @@ fn copy_of(config: &Config) -> Config {
     Config { address, chance: [44; 32], ..next_life(config) }
 }
 
+/// Rule `one-node-one-process`.
+///
 /// `A starts alone; its disk is copied to D; D starts: each hears calls of its own NodeId, and no
 /// third is there to refuse one of them.` They ignored each other for ever.
 #[test]
-fn rule_27_a_copy_that_meets_nobody_but_its_original_takes_a_fresh_id() {
+fn a_copy_that_meets_nobody_but_its_original_takes_a_fresh_id() {
     let mut cluster = Cluster::of(1);
     cluster.add(A, "x", 5);
     cluster.run(ms(10));
@@ -282,11 +299,13 @@ fn rule_27_a_copy_that_meets_nobody_but_its_original_takes_a_fresh_id() {
     assert_eq!(cluster.value(copy, "x"), 5);
 }
 
+/// Rule `one-node-one-process`.
+///
 /// `B is cut off; a copy of its disk starts on D, later than B; D dies; the cut is mended.` A and C
 /// held the id for down, in a start that comes after B's: nothing that B said was taken, and nobody
 /// told it which start to outrank.
 #[test]
-fn rule_27_the_original_comes_back_after_a_copy_that_is_gone() {
+fn the_original_comes_back_after_a_copy_that_is_gone() {
     let mut cluster = Cluster::of(3);
     cluster.cut(A, B);
     cluster.cut(B, C);
@@ -309,11 +328,13 @@ fn rule_27_the_original_comes_back_after_a_copy_that_is_gone() {
     assert!(cluster.all_linked(), "and stays");
 }
 
+/// Rule `one-node-one-process`.
+///
 /// `D's address is removed and registered again; a copy of B's disk starts there: its epoch is that
 /// registration's.` No start of B's comes after it, so B returned, was refused and returned, without
 /// pause and for ever.
 #[test]
-fn rule_27_a_node_whose_copy_has_a_later_epoch_takes_a_fresh_id() {
+fn a_node_whose_copy_has_a_later_epoch_takes_a_fresh_id() {
     const D: Place = 3;
     let mut cluster = Cluster::of(4);
     let there = cluster.address_of(D);
@@ -343,11 +364,13 @@ fn rule_27_a_node_whose_copy_has_a_later_epoch_takes_a_fresh_id() {
     assert!(datagrams < 4_000, "they flood each other: {datagrams} datagrams in ten seconds");
 }
 
+/// Rule `one-node-one-process`.
+///
 /// `A copy meets B, which tells it that its id is in use, and knows its life under it for down; B is
 /// started anew and knows nothing of it.` The copy itself still does, and refused its original for
 /// ever, without a word about which start to outrank.
 #[test]
-fn rule_27_a_copy_that_alone_knows_its_former_life_lets_its_original_in() {
+fn a_copy_that_alone_knows_its_former_life_lets_its_original_in() {
     let mut cluster = Cluster::of(2);
     let seeds = vec![Address::parse(&cluster.address_of(B), 1).unwrap()];
     let copy = copy_of(cluster.config_of(A));
@@ -368,12 +391,14 @@ fn rule_27_a_copy_that_alone_knows_its_former_life_lets_its_original_in() {
     assert!(cluster.lists(copy, A) && cluster.lists(A, copy));
 }
 
+/// Rule `smaller-node-dials`.
+///
 /// `A restarts and dials B, which holds the link while it asks the old one for a sign of life; A dials
 /// once more; the old link is silent, and B lets both in at the same moment.` The first of the two was
 /// replaced before it was noted, and noted afterwards: B waited for that link's first digest for
 /// ever, and refused every raise.
 #[test]
-fn rule_28_of_two_links_that_are_let_in_at_once_one_is_left() {
+fn of_two_links_that_are_let_in_at_once_one_is_left() {
     let mut cluster = Cluster::of(2);
     cluster.vanish(A);
     let known = cluster.node(B).status(cluster.now()).peers.remove(0);

@@ -1,4 +1,5 @@
-//! Rules 23, 24 and 26: how nodes find each other, lose each other and come back.
+//! Rules `ask-before-announcing`, `newer-incarnation-wins` and `down-is-not-removed`: how nodes
+//! find each other, lose each other and come back.
 
 use bytes::Bytes;
 use foca::{Header, Member};
@@ -16,8 +17,9 @@ fn quiet(place: Place) -> Config {
     Config { discovery: false, ..config(place) }
 }
 
+/// Rule `ask-before-announcing`.
 #[test]
-fn rule_23_a_peer_registered_by_a_name_is_asked_who_it_is_and_both_know_each_other() {
+fn a_peer_registered_by_a_name_is_asked_who_it_is_and_both_know_each_other() {
     let mut cluster = Cluster::new();
     cluster.start(quiet(A));
     cluster.start(quiet(B));
@@ -31,8 +33,9 @@ fn rule_23_a_peer_registered_by_a_name_is_asked_who_it_is_and_both_know_each_oth
     cluster.run_until("they are linked", secs(1), |c| c.are_linked(A, B));
 }
 
+/// Rule `ask-before-announcing`.
 #[test]
-fn rule_23_removing_by_a_name_removes_the_node_that_answered_to_it() {
+fn removing_by_a_name_removes_the_node_that_answered_to_it() {
     let mut cluster = Cluster::new();
     cluster.start(quiet(A));
     cluster.start(quiet(B));
@@ -44,8 +47,9 @@ fn rule_23_removing_by_a_name_removes_the_node_that_answered_to_it() {
     assert_eq!(cluster.state(A, B), Some(PeerState::Removed));
 }
 
+/// Rule `ask-before-announcing`.
 #[test]
-fn rule_23_a_peer_that_never_answers_is_listed_for_five_seconds_and_forgotten() {
+fn a_peer_that_never_answers_is_listed_for_five_seconds_and_forgotten() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     cluster.register(A, "test-peer");
@@ -57,8 +61,9 @@ fn rule_23_a_peer_that_never_answers_is_listed_for_five_seconds_and_forgotten() 
     assert!(cluster.told(began, A, |event| matches!(event, Event::PeerNeverAnswered(_))));
 }
 
+/// Rule `ask-before-announcing`.
 #[test]
-fn rule_23_the_asks_of_a_registration_may_be_lost() {
+fn the_asks_of_a_registration_may_be_lost() {
     let mut cluster = Cluster::new();
     cluster.start(quiet(A));
     cluster.start(quiet(B));
@@ -132,11 +137,13 @@ fn gossip(from: &Identity, to: &Identity, alive: &[Identity]) -> Bytes {
     Envelope::new("traces", None).seal(&Datagram::Swim(&packet))
 }
 
+/// Rule `newer-incarnation-wins`.
+///
 /// `A hears that B lives at D's address: a copy of its disk. Then, in one packet, that D has an id of
 /// its own now, and that B is where it always was.` A took B for one whose address another has taken,
 /// after it had moved, and never listed it again.
 #[test]
-fn rule_24_who_moves_while_another_takes_its_place_is_listed_where_it_is() {
+fn who_moves_while_another_takes_its_place_is_listed_where_it_is() {
     let mut cluster = Cluster::of(3);
     let identity = |c: &Cluster, place| c.node(place).status(c.now()).identity;
     let (a, b, c) = (identity(&cluster, A), identity(&cluster, B), identity(&cluster, C));
@@ -153,8 +160,9 @@ fn rule_24_who_moves_while_another_takes_its_place_is_listed_where_it_is() {
     assert_eq!(cluster.listed(A), ["10.0.0.2:8088", "10.0.0.3:8088", "10.0.0.4:8088"]);
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_lost_announcements_are_repeated() {
+fn lost_announcements_are_repeated() {
     for lost in [1, 2, 5, 10, 20] {
         let mut cluster = Cluster::of(2);
         cluster.lose_datagrams(lost);
@@ -163,8 +171,9 @@ fn rule_24_lost_announcements_are_repeated() {
     }
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_a_crash_is_seen_within_six_seconds_and_a_restart_is_back_within_two() {
+fn a_crash_is_seen_within_six_seconds_and_a_restart_is_back_within_two() {
     let mut cluster = Cluster::of(3);
     cluster.vanish(C);
     let gone = |c: &Cluster| !c.lists(A, C) && !c.lists(B, C);
@@ -176,8 +185,9 @@ fn rule_24_a_crash_is_seen_within_six_seconds_and_a_restart_is_back_within_two()
     cluster.run_until("all are linked", secs(2), Cluster::all_linked);
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_a_quick_restart_is_back_within_two_seconds() {
+fn a_quick_restart_is_back_within_two_seconds() {
     let mut cluster = Cluster::of(3);
     cluster.add(C, "x", 5);
     cluster.run(ms(10));
@@ -191,8 +201,9 @@ fn rule_24_a_quick_restart_is_back_within_two_seconds() {
     cluster.run_until("which adds up", secs(1), |c| c.value(A, "x") == 6 && c.value(B, "x") == 6);
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_a_node_whose_clock_went_back_takes_a_higher_boot_when_it_is_told() {
+fn a_node_whose_clock_went_back_takes_a_higher_boot_when_it_is_told() {
     let mut cluster = Cluster::of(3);
     cluster.crash(C);
     cluster.run_until("C is down", secs(6), |c| !c.lists(A, C) && !c.lists(B, C));
@@ -203,8 +214,9 @@ fn rule_24_a_node_whose_clock_went_back_takes_a_higher_boot_when_it_is_told() {
     assert!(boot > 1, "boot {boot}");
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_both_sides_of_a_partition_that_declared_each_other_down_find_back() {
+fn both_sides_of_a_partition_that_declared_each_other_down_find_back() {
     let mut cluster = Cluster::of(5);
     for one in 0..2 {
         for other in 2..5 {
@@ -230,8 +242,9 @@ fn rule_24_both_sides_of_a_partition_that_declared_each_other_down_find_back() {
     cluster.run_until("all are linked", secs(5), Cluster::all_linked);
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_a_partition_heals_without_beacons_and_without_a_flood() {
+fn a_partition_heals_without_beacons_and_without_a_flood() {
     let mut cluster = Cluster::new();
     cluster.start(quiet(A));
     cluster.start(quiet(B));
@@ -252,8 +265,9 @@ fn rule_24_a_partition_heals_without_beacons_and_without_a_flood() {
     }
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_a_node_cut_off_from_all_others_is_exact_within_five_seconds_of_its_return() {
+fn a_node_cut_off_from_all_others_is_exact_within_five_seconds_of_its_return() {
     let mut cluster = Cluster::of(3);
     cluster.cut(C, A);
     cluster.cut(C, B);
@@ -268,8 +282,9 @@ fn rule_24_a_node_cut_off_from_all_others_is_exact_within_five_seconds_of_its_re
     assert_eq!(cluster.value(C, "x"), 400);
 }
 
+/// Rule `newer-incarnation-wins`.
 #[test]
-fn rule_24_a_way_that_is_cut_in_one_direction_only_heals_as_well() {
+fn a_way_that_is_cut_in_one_direction_only_heals_as_well() {
     let mut cluster = Cluster::of(3);
     cluster.cut_one_way(C, A);
     cluster.cut_one_way(C, B);
@@ -292,8 +307,9 @@ fn two_nodes_that_cannot_reach_each_other_count_together_through_a_third() {
     assert!(cluster.lists(A, B), "C vouches for it");
 }
 
+/// Rule `down-is-not-removed`.
 #[test]
-fn rule_26_a_paused_node_leaves_the_lists_and_is_back_without_anyones_help() {
+fn a_paused_node_leaves_the_lists_and_is_back_without_anyones_help() {
     let mut cluster = Cluster::of(3);
     cluster.pause(C);
     cluster.run_until("C is out of the lists", secs(6), |c| !c.lists(A, C) && !c.lists(B, C));
@@ -307,8 +323,9 @@ fn rule_26_a_paused_node_leaves_the_lists_and_is_back_without_anyones_help() {
     assert_eq!(cluster.value(A, "x"), 11);
 }
 
+/// Rule `down-is-not-removed`.
 #[test]
-fn rule_26_a_node_that_leaves_is_out_of_the_lists_at_once() {
+fn a_node_that_leaves_is_out_of_the_lists_at_once() {
     let mut cluster = Cluster::of(3);
     cluster.add(C, "x", 5);
     cluster.leave(C);

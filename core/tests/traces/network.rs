@@ -1,9 +1,9 @@
 //! What lies between the nodes of a test: connections, and who can reach whom.
 //!
 //! A connection is two pipes, each first in, first out: it loses nothing, doubles nothing, and
-//! ends (rule 10). What a test may do is hold a pipe, so that nothing comes out of it, and break a
-//! connection, so that what it holds is gone and both ends learn of it. Datagrams are dropped
-//! where their way is cut.
+//! ends (rule `link-loses-nothing`). What a test may do is hold a pipe, so that nothing comes out
+//! of it, and break a connection, so that what it holds is gone and both ends learn of it.
+//! Datagrams are dropped where their way is cut.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

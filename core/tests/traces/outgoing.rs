@@ -1,4 +1,4 @@
-//! Rule 11: nothing leaves before it is synced.
+//! Rule `publish-after-sync`: nothing leaves before it is synced.
 //!
 //! `watch` looks at every frame of every test; here stand the stories, with disks that are held.
 

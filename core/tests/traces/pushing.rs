@@ -1,4 +1,5 @@
-//! Rules 12 to 14: the gathering push, the slow peer, the confirmation.
+//! Rules `push-synced-batches`, `slow-peer-is-behind` and `confirm-after-sync`: the gathering push,
+//! the slow peer, the confirmation.
 
 use std::time::Duration;
 
@@ -27,8 +28,9 @@ fn is_confirm(message: &Message<'_>) -> bool {
     matches!(message, Message::Confirm(_))
 }
 
+/// Rule `push-synced-batches`.
 #[test]
-fn rule_12_a_lone_increment_is_pushed_in_the_instant_of_its_sync() {
+fn a_lone_increment_is_pushed_in_the_instant_of_its_sync() {
     let mut cluster = Cluster::of(3);
     let began = cluster.now();
     cluster.request(A, vec![add("x", 1)]);
@@ -38,8 +40,9 @@ fn rule_12_a_lone_increment_is_pushed_in_the_instant_of_its_sync() {
     assert_eq!((push.at, push.shared_by), (began, 2), "encoded once and shared by all links");
 }
 
+/// Rule `push-synced-batches`.
 #[test]
-fn rule_12_however_many_batches_close_a_push_leaves_once_a_millisecond() {
+fn however_many_batches_close_a_push_leaves_once_a_millisecond() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     for _ in 0..10_000 {
@@ -52,8 +55,9 @@ fn rule_12_however_many_batches_close_a_push_leaves_once_a_millisecond() {
     assert_eq!(cluster.value(B, "x"), 10_000, "the last ones left without another to drive them");
 }
 
+/// Rule `push-synced-batches`.
 #[test]
-fn rule_12_pushes_follow_one_another_without_a_gap() {
+fn pushes_follow_one_another_without_a_gap() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     let mut upto = cluster.known(A, A);
@@ -90,8 +94,9 @@ fn load_without_confirmations(cluster: &mut Cluster) -> usize {
     cluster.frames(began, A, B).map(|sent| sent.bytes.len()).sum()
 }
 
+/// Rule `slow-peer-is-behind`.
 #[test]
-fn rule_13_a_peer_that_confirms_nothing_is_sent_a_window_and_no_more() {
+fn a_peer_that_confirms_nothing_is_sent_a_window_and_no_more() {
     let mut cluster = Cluster::of(3);
     let sent = load_without_confirmations(&mut cluster);
     assert!((8 << 20..9 << 20).contains(&sent), "{sent} bytes of 24 million");
@@ -102,8 +107,9 @@ fn rule_13_a_peer_that_confirms_nothing_is_sent_a_window_and_no_more() {
     assert_eq!(cluster.known(C, A), cluster.known(A, A));
 }
 
+/// Rule `slow-peer-is-behind`.
 #[test]
-fn rule_13_a_peer_that_drains_asks_for_what_it_was_not_sent_and_is_pushed_to_again() {
+fn a_peer_that_drains_asks_for_what_it_was_not_sent_and_is_pushed_to_again() {
     let mut cluster = Cluster::of(2);
     load_without_confirmations(&mut cluster);
     cluster.release_frames(B, A);
@@ -119,8 +125,9 @@ fn rule_13_a_peer_that_drains_asks_for_what_it_was_not_sent_and_is_pushed_to_aga
     assert_eq!(cluster.node(A).totals().pushes_withheld, withheld);
 }
 
+/// Rule `confirm-after-sync`.
 #[test]
-fn rule_14_a_peer_confirms_at_most_once_a_millisecond_and_the_lag_goes_to_nothing() {
+fn a_peer_confirms_at_most_once_a_millisecond_and_the_lag_goes_to_nothing() {
     let mut cluster = Cluster::of(2);
     let began = cluster.now();
     let mut lags = Vec::new();
@@ -137,8 +144,9 @@ fn rule_14_a_peer_confirms_at_most_once_a_millisecond_and_the_lag_goes_to_nothin
     assert_eq!((link.lag_versions, link.lag, link.unconfirmed_bytes), (0, Duration::ZERO, 0));
 }
 
+/// Rule `confirm-after-sync`.
 #[test]
-fn rule_14_a_calm_peer_confirms_nothing() {
+fn a_calm_peer_confirms_nothing() {
     let mut cluster = at_rest();
     let began = cluster.now();
     cluster.run(secs(5));

@@ -1,12 +1,13 @@
-//! Rules 21 and 22: what `raise` means, and when it must wait.
+//! Rules `raise-to` and `no-raise-while-behind`: what `raise` means, and when it must wait.
 
 use quipu_core::node::Config;
 use quipu_core::operation::{Behind, Refusal, Value};
 
 use crate::cluster::{A, B, C, Cluster, add, config, get, ms, raise, secs};
 
+/// Rule `raise-to`.
 #[test]
-fn rule_21_two_raises_to_the_same_by_nodes_that_saw_the_same_do_not_add_up() {
+fn two_raises_to_the_same_by_nodes_that_saw_the_same_do_not_add_up() {
     let mut cluster = Cluster::of(2);
     cluster.add(A, "x", 4);
     cluster.run(secs(2));
@@ -16,8 +17,9 @@ fn rule_21_two_raises_to_the_same_by_nodes_that_saw_the_same_do_not_add_up() {
     assert_eq!((cluster.value(A, "x"), cluster.value(B, "x")), (10, 10));
 }
 
+/// Rule `raise-to`.
 #[test]
-fn rule_21_increments_that_the_raiser_had_not_seen_come_on_top() {
+fn increments_that_the_raiser_had_not_seen_come_on_top() {
     let mut cluster = Cluster::of(2);
     cluster.request(A, vec![raise("x", 10)]);
     cluster.request(B, vec![add("x", 3)]);
@@ -25,8 +27,9 @@ fn rule_21_increments_that_the_raiser_had_not_seen_come_on_top() {
     assert_eq!((cluster.value(A, "x"), cluster.value(B, "x")), (13, 13));
 }
 
+/// Rule `raise-to`.
 #[test]
-fn rule_21_a_raise_answers_with_the_value_and_never_lowers_it() {
+fn a_raise_answers_with_the_value_and_never_lowers_it() {
     let mut cluster = Cluster::of(2);
     assert_eq!(cluster.ask(A, vec![raise("x", 10)]), [Ok(Value(10))]);
     assert_eq!(cluster.ask(A, vec![raise("x", 3)]), [Ok(Value(10))]);
@@ -37,8 +40,9 @@ fn rule_21_a_raise_answers_with_the_value_and_never_lowers_it() {
     assert_eq!(cluster.value(A, "x"), 8);
 }
 
+/// Rule `no-raise-while-behind`.
 #[test]
-fn rule_22_a_raise_on_a_fresh_node_of_a_cluster_at_a_hundred_changes_nothing() {
+fn a_raise_on_a_fresh_node_of_a_cluster_at_a_hundred_changes_nothing() {
     let mut cluster = Cluster::of(2);
     cluster.add(A, "x", 100);
     cluster.run(secs(1));
@@ -52,8 +56,9 @@ fn rule_22_a_raise_on_a_fresh_node_of_a_cluster_at_a_hundred_changes_nothing() {
     assert!(cluster.agree());
 }
 
+/// Rule `no-raise-while-behind`.
 #[test]
-fn rule_22_a_raise_is_refused_after_two_seconds_while_a_live_peer_cannot_be_compared_with() {
+fn a_raise_is_refused_after_two_seconds_while_a_live_peer_cannot_be_compared_with() {
     let mut cluster = Cluster::new();
     cluster.start(config(A));
     cluster.start(config(B));
@@ -73,8 +78,9 @@ fn rule_22_a_raise_is_refused_after_two_seconds_while_a_live_peer_cannot_be_comp
     assert_eq!(cluster.add(B, "x", 1), 2);
 }
 
+/// Rule `no-raise-while-behind`.
 #[test]
-fn rule_22_a_raise_waits_for_changes_that_a_peer_was_heard_to_hold() {
+fn a_raise_waits_for_changes_that_a_peer_was_heard_to_hold() {
     let mut cluster = Cluster::of(2);
     for chunk in 0..10 {
         let ops = (0..1000).map(|n| add(&format!("{chunk:0>100}{n:0>20}"), 1)).collect();
@@ -95,8 +101,9 @@ fn rule_22_a_raise_waits_for_changes_that_a_peer_was_heard_to_hold() {
     assert_eq!(cluster.reply(token).unwrap().results, [Ok(Value(100))]);
 }
 
+/// Rule `no-raise-while-behind`.
 #[test]
-fn rule_22_a_node_that_looks_for_nobody_raises_at_once_and_one_that_finds_nobody_soon() {
+fn a_node_that_looks_for_nobody_raises_at_once_and_one_that_finds_nobody_soon() {
     let mut cluster = Cluster::new();
     cluster.start(Config { discovery: false, ..config(A) });
     let token = cluster.request(A, vec![raise("x", 10)]);
@@ -109,8 +116,9 @@ fn rule_22_a_node_that_looks_for_nobody_raises_at_once_and_one_that_finds_nobody
     assert!(cluster.now().since(began) <= ms(1000), "{:?}", cluster.now().since(began));
 }
 
+/// Rule `no-raise-while-behind`.
 #[test]
-fn rule_22_a_settled_cluster_raises_at_once() {
+fn a_settled_cluster_raises_at_once() {
     let mut cluster = Cluster::of(3);
     cluster.add(A, "x", 1);
     cluster.run(secs(2));
@@ -118,8 +126,9 @@ fn rule_22_a_settled_cluster_raises_at_once() {
     assert_eq!(cluster.reply(token).unwrap().results, [Ok(Value(10))]);
 }
 
+/// Rule `no-raise-while-behind`.
 #[test]
-fn rule_22_a_dead_peer_holds_up_no_raise_once_it_is_declared_down() {
+fn a_dead_peer_holds_up_no_raise_once_it_is_declared_down() {
     let mut cluster = Cluster::of(3);
     cluster.vanish(C);
     cluster.run_until("C is gone", secs(6), |c| !c.lists(A, C));

@@ -1,5 +1,5 @@
-//! Rule 25: the records of who was removed and who was registered again. How many there may be, how
-//! they get round, and whose word is the last.
+//! Rule `removed-stays-removed`: the records of who was removed and who was registered again. How
+//! many there may be, how they get round, and whose word is the last.
 
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};

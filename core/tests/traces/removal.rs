@@ -1,4 +1,4 @@
-//! Rule 25: removed stays removed, until someone registers it again.
+//! Rule `removed-stays-removed`: removed stays removed, until someone registers it again.
 
 use bytes::Bytes;
 use quipu_core::event::Event;

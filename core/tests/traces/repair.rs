@@ -1,4 +1,5 @@
-//! Rules 6 and 9: equal versions are not equal states, and nobody else writes our slots.
+//! Rules `equal-versions-compare-fingerprints` and `one-writer`: equal versions are not equal
+//! states, and nobody else writes our slots.
 
 use quipu_core::delta::{Delta, Entry};
 use quipu_core::event::{Event, LinkEnd};
@@ -15,8 +16,9 @@ fn repairs(cluster: &Cluster) -> u64 {
     [B, C].iter().map(|place| cluster.node(*place).totals().repairs).sum()
 }
 
+/// Rule `equal-versions-compare-fingerprints`.
 #[test]
-fn rule_6_what_a_dead_node_pushed_beyond_a_gap_to_one_peer_reaches_the_other() {
+fn what_a_dead_node_pushed_beyond_a_gap_to_one_peer_reaches_the_other() {
     let mut cluster = Cluster::of(3);
     // A closes v1 and v2; only the push of v2 reaches B before A dies for ever.
     cluster.inject(
@@ -40,8 +42,9 @@ fn rule_6_what_a_dead_node_pushed_beyond_a_gap_to_one_peer_reaches_the_other() {
     assert!(repairs(&cluster) <= after + 1, "{after} repairs, then {}", repairs(&cluster));
 }
 
+/// Rule `equal-versions-compare-fingerprints`.
 #[test]
-fn rule_6_half_of_a_catch_up_reaches_the_others_when_its_sender_dies() {
+fn half_of_a_catch_up_reaches_the_others_when_its_sender_dies() {
     let mut cluster = Cluster::of(1);
     for chunk in 0..20 {
         cluster.request(A, (0..1000).map(|n| add(&format!("{chunk:0>100} {n:0>20}"), 1)).collect());
@@ -60,8 +63,9 @@ fn rule_6_half_of_a_catch_up_reaches_the_others_when_its_sender_dies() {
     });
 }
 
+/// Rule `equal-versions-compare-fingerprints`.
 #[test]
-fn rule_6_a_repair_sends_slots_however_old_they_are() {
+fn a_repair_sends_slots_however_old_they_are() {
     let mut cluster = Cluster::of(3);
     for n in 0..5 {
         cluster.add(A, "x", 1);
@@ -80,8 +84,9 @@ fn rule_6_a_repair_sends_slots_however_old_they_are() {
     assert!(cluster.agree());
 }
 
+/// Rule `equal-versions-compare-fingerprints`.
 #[test]
-fn rule_6_load_alone_never_starts_a_repair() {
+fn load_alone_never_starts_a_repair() {
     let mut cluster = Cluster::of(3);
     for tick in 0..5000u64 {
         cluster.request(A, vec![add("x", 1)]);
@@ -98,8 +103,9 @@ fn rule_6_load_alone_never_starts_a_repair() {
     assert!(cluster.agree());
 }
 
+/// Rule `equal-versions-compare-fingerprints`.
 #[test]
-fn rule_6_a_catch_up_under_way_differs_from_all_others_and_starts_no_repair() {
+fn a_catch_up_under_way_differs_from_all_others_and_starts_no_repair() {
     let mut cluster = Cluster::of(1);
     for chunk in 0..30 {
         cluster.request(A, (0..1000).map(|n| add(&format!("{chunk:0>100} {n:0>20}"), 1)).collect());
@@ -138,8 +144,9 @@ fn assert_refused(message: &Message<'_>, cluster: &mut Cluster) {
     cluster.run_until("and agree", secs(3), Cluster::agree);
 }
 
+/// Rule `one-writer`.
 #[test]
-fn rule_9_whoever_claims_changes_of_ours_that_we_never_made_loses_the_link() {
+fn whoever_claims_changes_of_ours_that_we_never_made_loses_the_link() {
     let mut cluster = Cluster::of(2);
     cluster.add(B, "x", 5);
     cluster.run(secs(2));
@@ -157,8 +164,9 @@ fn rule_9_whoever_claims_changes_of_ours_that_we_never_made_loses_the_link() {
     assert_refused(&Message::Confirm(version + 1), &mut cluster);
 }
 
+/// Rule `one-writer`.
 #[test]
-fn rule_9_a_digest_that_claims_versions_of_ours_that_never_closed_loses_the_link() {
+fn a_digest_that_claims_versions_of_ours_that_never_closed_loses_the_link() {
     let mut cluster = Cluster::of(2);
     cluster.add(B, "x", 5);
     cluster.run(secs(2));
@@ -168,8 +176,9 @@ fn rule_9_a_digest_that_claims_versions_of_ours_that_never_closed_loses_the_link
     assert_refused(&Message::DigestPart { first: origin, last: origin, rows }, &mut cluster);
 }
 
+/// Rule `one-writer`.
 #[test]
-fn rule_9_what_others_wrote_anyone_may_relay_and_what_we_wrote_may_be_repeated_to_us() {
+fn what_others_wrote_anyone_may_relay_and_what_we_wrote_may_be_repeated_to_us() {
     let mut cluster = Cluster::of(2);
     cluster.add(B, "x", 5);
     cluster.run(secs(2));

@@ -1,4 +1,4 @@
-//! Rule 23: nodes that know each other by `--join` alone.
+//! Rule `ask-before-announcing`: nodes that know each other by `--join` alone.
 
 use std::time::Duration;
 

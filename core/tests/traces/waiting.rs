@@ -1,4 +1,4 @@
-//! Rule 14: clients that wait until peers have synced what was counted.
+//! Rule `confirm-after-sync`: clients that wait until peers have synced what was counted.
 
 use quipu_core::query::Answer;
 

@@ -1,7 +1,7 @@
 //! What must be true of everything that any node ever lets out, in every test.
 //!
-//! Rule 11 is not shown by a test of its own alone: each frame that leaves without waiting for a
-//! sync is looked at here, whatever the test is about.
+//! Rule `publish-after-sync` is not shown by a test of its own alone: each frame that leaves
+//! without waiting for a sync is looked at here, whatever the test is about.
 
 use bytes::Bytes;
 use quipu_core::identity::Version;

@@ -228,7 +228,8 @@ impl Writer {
             }
             Job::Snapshot(records) => self.snapshots.step(Step::Append(records)),
             Job::Publish => {
-                // Whatever the walk has seen is in what was appended before this (rule 18).
+                // Whatever the walk has seen is in what was appended before this (rule
+                // `cut-at-the-beginning`).
                 self.write_and_tell()?;
                 self.sync()?;
                 self.snapshots.step(Step::Publish);

@@ -1,8 +1,8 @@
 //! What waits to be written to one link.
 //!
 //! The protocol keeps to windows far below this bound; it is for the peer that reads nothing at
-//! all. A frame that finds no room ends the link, since one that loses anything must end (rule 10
-//! of the protocol), and the peer is brought up by another one.
+//! all. A frame that finds no room ends the link, since one that loses anything must end (rule
+//! `link-loses-nothing` of the protocol), and the peer is brought up by another one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,4 +1,5 @@
-//! Removed nodes: what operators do to them, and what must and must not become of them (rule 25).
+//! Removed nodes: what operators do to them, and what must and must not become of them (rule
+//! `removed-stays-removed`).
 
 use quipu_core::input::{Input, Token};
 use quipu_core::query::Answer;

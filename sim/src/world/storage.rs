@@ -128,7 +128,8 @@ impl World<'_> {
             self.now,
             format_args!("n{host} starts for the {}. time: node {node}, origin {origin}", id.start),
         );
-        // Rule 16: from here on others see what was found, so a power cut must not take it back.
+        // Rule `sync-the-tail-before-showing-it`: from here on others see what was found, so a
+        // power cut must not take it back.
         let mut photograph = self.hosts[host].disk.directory.photograph();
         photograph.lose_all_that_may_be_lost();
         self.look_into(host, &photograph, true, "a start and a power cut");
@@ -234,7 +235,8 @@ impl World<'_> {
         }
     }
 
-    /// Something on the disk failed: the process ends, and nothing of the batch leaves (rule 20).
+    /// Something on the disk failed: the process ends, and nothing of the batch leaves (rule
+    /// `failed-sync-ends-the-node`).
     fn disk_failed(&mut self, host: HostId, error: &io::Error) {
         self.trace.note(self.now, format_args!("n{host} ** disk: {error}"));
         if self.hosts[host].disk.directory.is_without_power() {

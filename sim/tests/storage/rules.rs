@@ -1,4 +1,5 @@
-//! Rules 15, 16, 19 and 20.
+//! Rules `synced-position-in-every-record`, `sync-the-tail-before-showing-it`, `fresh-origin` and
+//! `failed-sync-ends-the-node`.
 
 use quipu_core::identity::OriginId;
 use quipu_core::storage::files::Files;
@@ -19,10 +20,12 @@ fn end(machine: &Machine) -> usize {
     HEAD + usize::try_from(machine.journal.position()).expect("a short journal")
 }
 
+/// Rule `synced-position-in-every-record`.
+///
 /// `x is synced; y and z are appended; the power is cut; of the two only z's sector survives`: an
 /// honest power cut has left a damaged record before a sound one.
 #[test]
-fn rule_15_a_damaged_record_before_a_sound_one_is_a_torn_tail_if_neither_was_synced() {
+fn a_damaged_record_before_a_sound_one_is_a_torn_tail_if_neither_was_synced() {
     let mut machine = Machine::new();
     machine.add("x", 1);
     machine.sync();
@@ -37,10 +40,12 @@ fn rule_15_a_damaged_record_before_a_sound_one_is_a_torn_tail_if_neither_was_syn
     assert_eq!((machine.value("x"), machine.value("y"), machine.value("z")), (1, 0, 0));
 }
 
+/// Rule `synced-position-in-every-record`.
+///
 /// `x is synced; y is appended, and knows that x is; x's bytes go bad.` The disk has lost what it
 /// had promised to keep: to cut there would lose x without a word.
 #[test]
-fn rule_15_a_damaged_record_that_a_later_one_knows_to_be_synced_stops_the_start() {
+fn a_damaged_record_that_a_later_one_knows_to_be_synced_stops_the_start() {
     let mut machine = Machine::new();
     let x_at = end(&machine);
     machine.add("x", 1);
@@ -53,10 +58,12 @@ fn rule_15_a_damaged_record_that_a_later_one_knows_to_be_synced_stops_the_start(
     assert!(error.to_string().starts_with(&format!("damaged at byte {x_at} of {segment}: ")));
 }
 
+/// Rule `synced-position-in-every-record`.
+///
 /// `x is synced; the journal comes to rest and says so; x's bytes go bad.` Nothing was counted
 /// behind x that could have told.
 #[test]
-fn rule_15_a_journal_that_came_to_rest_knows_that_its_last_record_is_synced() {
+fn a_journal_that_came_to_rest_knows_that_its_last_record_is_synced() {
     let mut machine = Machine::new();
     let x_at = end(&machine);
     machine.add("x", 1);
@@ -66,10 +73,12 @@ fn rule_15_a_journal_that_came_to_rest_knows_that_its_last_record_is_synced() {
     assert_eq!(damage(&error).1, x_at as u64);
 }
 
+/// Rule `sync-the-tail-before-showing-it`.
+///
 /// `x is appended; kill -9; the restarted node finds it in the page cache and shows it; the power
 /// is cut.` It took x back.
 #[test]
-fn rule_16_what_a_start_has_found_survives_the_next_power_cut() {
+fn what_a_start_has_found_survives_the_next_power_cut() {
     let mut machine = Machine::new();
     machine.add("x", 1);
     let machine = machine.restart().expect("sound");
@@ -79,10 +88,12 @@ fn rule_16_what_a_start_has_found_survives_the_next_power_cut() {
     assert_eq!(machine.value("x"), 1);
 }
 
+/// Rule `sync-the-tail-before-showing-it`.
+///
 /// A sync that failed has cleaned the pages: they are seen, and a later sync of the file does not
 /// keep them. So what is found is written again, into another file.
 #[test]
-fn rule_16_what_a_start_finds_behind_a_failed_sync_survives_as_well() {
+fn what_a_start_finds_behind_a_failed_sync_survives_as_well() {
     let mut machine = Machine::new();
     machine.add("x", 1);
     machine.files.fail_next_sync(true);
@@ -93,9 +104,11 @@ fn rule_16_what_a_start_finds_behind_a_failed_sync_survives_as_well() {
     assert_eq!((shown, machine.value("x")), (1, 1));
 }
 
+/// Rule `sync-the-tail-before-showing-it`.
+///
 /// A start may itself be cut short at any of its steps, again and again.
 #[test]
-fn rule_16_a_start_that_is_cut_short_anywhere_loses_nothing_that_was_safe_or_shown() {
+fn a_start_that_is_cut_short_anywhere_loses_nothing_that_was_safe_or_shown() {
     for seed in 0..300 {
         let mut machine = Machine::new();
         machine.add("x", 1);
@@ -124,10 +137,12 @@ fn rule_16_a_start_that_is_cut_short_anywhere_loses_nothing_that_was_safe_or_sho
     }
 }
 
+/// Rule `fresh-origin`.
+///
 /// A restored backup forgets versions that peers hold: under the old origin they would be used
 /// again for other changes, and lost.
 #[test]
-fn rule_19_every_start_counts_under_a_fresh_origin_and_keeps_what_the_old_ones_counted() {
+fn every_start_counts_under_a_fresh_origin_and_keeps_what_the_old_ones_counted() {
     let mut machine = Machine::new();
     machine.add("x", 1);
     machine.sync();
@@ -149,8 +164,9 @@ fn rule_19_every_start_counts_under_a_fresh_origin_and_keeps_what_the_old_ones_c
     assert_eq!(restored.node.status(quipu_core::time::Time::ZERO).identity.boot, 3);
 }
 
+/// Rule `failed-sync-ends-the-node`.
 #[test]
-fn rule_20_after_a_failed_sync_nothing_is_appended_or_synced_any_more() {
+fn after_a_failed_sync_nothing_is_appended_or_synced_any_more() {
     let mut machine = Machine::new();
     machine.add("x", 1);
     machine.files.fail_next_sync(true);
@@ -164,8 +180,9 @@ fn rule_20_after_a_failed_sync_nothing_is_appended_or_synced_any_more() {
     assert_eq!(refused(machine.journal.mark(&mut machine.files)), again);
 }
 
+/// Rule `failed-sync-ends-the-node`.
 #[test]
-fn rule_20_a_full_disk_stops_the_journal_and_what_was_safe_is_found_when_there_is_room() {
+fn a_full_disk_stops_the_journal_and_what_was_safe_is_found_when_there_is_room() {
     let mut machine = Machine::new();
     machine.add("x", 1);
     machine.sync();

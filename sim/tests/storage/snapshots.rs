@@ -1,4 +1,4 @@
-//! Rules 17 and 18.
+//! Rules `snapshot-keeps-slot-versions` and `cut-at-the-beginning`.
 
 use quipu_core::storage::files::Files;
 use quipu_core::storage::snapshot::{SnapshotWriter, Walk};
@@ -48,8 +48,9 @@ fn names(machine: &Machine) -> Vec<String> {
     machine.files.list().expect("a directory")
 }
 
+/// Rule `snapshot-keeps-slot-versions`.
 #[test]
-fn rule_17_a_snapshot_brings_back_every_slot_with_its_own_version_and_the_digest() {
+fn a_snapshot_brings_back_every_slot_with_its_own_version_and_the_digest() {
     let mut machine = filled();
     let (walk, writer) = cut(&mut machine);
     finish(&mut machine, walk, writer);
@@ -60,11 +61,13 @@ fn rule_17_a_snapshot_brings_back_every_slot_with_its_own_version_and_the_digest
     assert_eq!(digest(state.counters()), digest(machine.node.counters()));
 }
 
+/// Rule `snapshot-keeps-slot-versions`.
+///
 /// `the cut is at v2; the walk passes x; y changes in v3; the walk reads y as of v3.` Of the
 /// snapshot alone the digest says v2, and y's slot says v3: as version 0 it would be missing from
 /// what is relayed once v3 is claimed.
 #[test]
-fn rule_17_a_slot_beyond_the_digest_keeps_its_version_and_the_digest_is_as_of_the_cut() {
+fn a_slot_beyond_the_digest_keeps_its_version_and_the_digest_is_as_of_the_cut() {
     let mut machine = filled();
     let ours = machine.node.counters().our_origin();
     let (mut walk, mut writer) = cut(&mut machine);
@@ -80,10 +83,12 @@ fn rule_17_a_slot_beyond_the_digest_keeps_its_version_and_the_digest_is_as_of_th
     assert_eq!(y.map(|view| (view.version, view.slot.plus)), Some((3, 5)));
 }
 
+/// Rule `cut-at-the-beginning`.
+///
 /// `the cut is at the beginning; x is counted again behind the walk, z before it.` A cut at the
 /// end of the walk would lose x's increment.
 #[test]
-fn rule_18_what_is_counted_while_the_walk_goes_on_is_in_the_journal_behind_the_cut() {
+fn what_is_counted_while_the_walk_goes_on_is_in_the_journal_behind_the_cut() {
     let mut machine = filled();
     let (mut walk, mut writer) = cut(&mut machine);
     step(&mut machine, &mut walk, &mut writer);
@@ -98,12 +103,14 @@ fn rule_18_what_is_counted_while_the_walk_goes_on_is_in_the_journal_behind_the_c
     assert_eq!(digest(machine.node.counters()), expected);
 }
 
+/// Rule `cut-at-the-beginning`.
+///
 /// `the walk reads x as of v3; v3's sync has not ended; the snapshot takes its name; the power is
 /// cut.` It held what no journal held, and what nobody else ever learned. With the sync before the
 /// name, whatever a power cut between any two operations leaves is one state, and not an older one
 /// than was safe.
 #[test]
-fn rule_18_a_power_cut_at_any_step_of_a_publication_leaves_one_state_that_was() {
+fn a_power_cut_at_any_step_of_a_publication_leaves_one_state_that_was() {
     let mut machine = filled();
     let (mut walk, mut writer) = cut(&mut machine);
     step(&mut machine, &mut walk, &mut writer);
@@ -137,8 +144,9 @@ fn rule_18_a_power_cut_at_any_step_of_a_publication_leaves_one_state_that_was() 
     }
 }
 
+/// Rule `cut-at-the-beginning`.
 #[test]
-fn rule_18_a_snapshot_that_was_cut_short_is_ignored_and_removed() {
+fn a_snapshot_that_was_cut_short_is_ignored_and_removed() {
     let mut machine = filled();
     let (mut walk, mut writer) = cut(&mut machine);
     step(&mut machine, &mut walk, &mut writer);
@@ -153,8 +161,9 @@ fn rule_18_a_snapshot_that_was_cut_short_is_ignored_and_removed() {
     );
 }
 
+/// Rule `cut-at-the-beginning`.
 #[test]
-fn rule_18_a_publication_leaves_nothing_that_it_replaces() {
+fn a_publication_leaves_nothing_that_it_replaces() {
     let mut machine = filled();
     for round in 0..5 {
         let (walk, writer) = cut(&mut machine);
