@@ -31,8 +31,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::disk::{Disk, News};
 use crate::events::Events;
-use crate::handle::{Done, Report};
-use crate::inbox::{Arrival, Command, Depths, Inbox, Received};
+use crate::inbox::{Arrival, Command, Depths, Done, Inbox, Received, Report};
 use crate::network::Network;
 use crate::watch::Line;
 
@@ -337,7 +336,6 @@ impl<D: Disk> Driver<D> {
                 replies: self.replies.len(),
             },
             replied: self.replied.clone(),
-            network: self.network.counts(),
         }
     }
 

@@ -9,22 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use quipu_core::histogram::Histogram;
 use quipu_core::identity::{Address, Version};
 use quipu_core::input::PeerName;
 use quipu_core::membership::PeersRefusal;
-use quipu_core::operation::{Op, Results};
+use quipu_core::operation::Op;
 use quipu_core::query::{Answer, Query};
-use quipu_core::status::{Status, Totals};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::DEFAULT_PORT;
 use crate::disk;
 use crate::disk::fsync::Fsync;
-use crate::inbox::{Arrival, Command, Depths};
+use crate::inbox::{Arrival, Command, Done, Report};
 use crate::network::Counts;
-use crate::network::connection::Connection;
 use crate::network::resolve::Resolver;
+use crate::transport::connection::Connection;
 
 /// A door to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,16 +59,6 @@ pub(crate) enum Unavailable {
     Stopping,
 }
 
-/// A request that was carried out.
-#[derive(Debug)]
-pub(crate) struct Done {
-    /// One for each operation.
-    pub(crate) results: Results,
-    /// The version of this node that holds what it changed, for [`Handle::confirmed`]; 0 if it
-    /// changed nothing.
-    pub(crate) version: Version,
-}
-
 /// What a client that waits for peers is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Confirmed {
@@ -78,20 +66,6 @@ pub(crate) struct Confirmed {
     pub(crate) peers: usize,
     /// No if it was answered at once because too many wait already.
     pub(crate) has_waited: bool,
-}
-
-/// What the driver tells of itself and its node in one go.
-#[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) status: Status,
-    pub(crate) totals: Totals,
-    pub(crate) uptime: Duration,
-    /// How full its queues are.
-    pub(crate) depths: Depths,
-    /// How long requests waited, from being taken to the leaving of their replies.
-    pub(crate) replied: Histogram,
-    /// What the network has sent, received, dropped and refused.
-    pub(crate) network: Arc<Counts>,
 }
 
 impl Handle {
@@ -172,6 +146,11 @@ impl Handle {
     /// Where what was counted is kept.
     pub(crate) fn kept(&self) -> &Kept {
         &self.shared.kept
+    }
+
+    /// What the network has sent, received, dropped and refused.
+    pub(crate) fn network_counts(&self) -> &Counts {
+        &self.shared.counts
     }
 
     /// host:port at which others reach this node.

@@ -9,14 +9,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use quipu_core::histogram::Histogram;
 use quipu_core::identity::{NodeId, Version};
 use quipu_core::input::{LinkId, PeerName};
-use quipu_core::operation::Op;
+use quipu_core::operation::{Op, Results};
 use quipu_core::query::{Answer, Query};
+use quipu_core::status::{Status, Totals};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::handle::{Done, Report};
-use crate::network::connection::Connection;
+use crate::transport::connection::Connection;
 
 /// Datagrams that wait: half a second of what the busiest cluster sends to one node. At most 2 KiB
 /// each, so 1 MiB in all.
@@ -28,6 +29,28 @@ const ARRIVALS_MAX: usize = 512;
 /// Commands that wait: as many as connections are usefully served at a time. Beyond it their
 /// senders wait, which costs them no more memory than waiting for the answer does.
 const COMMANDS_MAX: usize = 4096;
+
+/// A request that was carried out.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// One for each operation.
+    pub(crate) results: Results,
+    /// The version of this node that holds what it changed, for [`crate::handle::Handle::confirmed`]; 0 if it
+    /// changed nothing.
+    pub(crate) version: Version,
+}
+
+/// What the driver tells of itself and its node in one go.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) status: Status,
+    pub(crate) totals: Totals,
+    pub(crate) uptime: Duration,
+    /// How full its queues are.
+    pub(crate) depths: Depths,
+    /// How long requests waited, from being taken to the leaving of their replies.
+    pub(crate) replied: Histogram,
+}
 
 /// What a front end wants, and where the answer goes.
 #[derive(Debug)]

@@ -5,29 +5,25 @@
 
 #![forbid(unsafe_code)]
 
-mod accepting;
 mod cli;
 mod config;
 mod count;
 mod dashboard;
-mod data;
-mod descriptors;
 mod disk;
 mod driver;
 mod events;
 mod flags;
 mod handle;
-mod health;
 mod http;
 mod inbox;
 mod logging;
 mod network;
-mod notify;
-mod process;
+mod os;
 mod redis;
 mod run;
 mod start;
 mod timing;
+mod transport;
 mod watch;
 
 use std::env;
@@ -58,8 +54,8 @@ fn main() -> ExitCode {
     };
     match flags.command {
         Some(Command::Health { ref node }) => health(node.as_deref(), &flags),
-        Some(Command::Check { ref directory }) => tell(data::check(directory)),
-        Some(Command::Repair { ref directory }) => tell(data::mend(directory)),
+        Some(Command::Check { ref directory }) => tell(cli::data::check(directory)),
+        Some(Command::Repair { ref directory }) => tell(cli::data::mend(directory)),
         Some(Command::Ask(ref command)) => ask(command, &flags),
         None => node(flags),
     }
@@ -86,7 +82,7 @@ fn node(flags: Flags) -> ExitCode {
 }
 
 fn health(node: Option<&str>, flags: &Flags) -> ExitCode {
-    ended(asked(node, flags), |node| health::check(&node))
+    ended(asked(node, flags), |node| cli::health::check(&node))
 }
 
 fn ask(command: &cli::Command, flags: &Flags) -> ExitCode {
@@ -100,7 +96,7 @@ fn asked(node: Option<&str>, flags: &Flags) -> Result<String, String> {
             .map(|address| address.as_str().to_owned())
             .map_err(|error| format!("--node: {error}")),
         None => config::listen_address(&flags.listening.http, variable)
-            .map(|listen| health::asked_at(listen).to_string())
+            .map(|listen| cli::health::asked_at(listen).to_string())
             .map_err(|error| error.to_string()),
     }
 }
@@ -116,7 +112,7 @@ fn ended(
     }
 }
 
-fn tell(told: Result<String, data::DataError>) -> ExitCode {
+fn tell(told: Result<String, cli::data::DataError>) -> ExitCode {
     match told {
         Ok(text) => {
             println!("{text}");

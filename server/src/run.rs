@@ -16,17 +16,18 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::accepting::listen_at;
 use crate::config::{Config, RedisConfig};
-use crate::descriptors::{allow_all, shares};
 use crate::driver::{Clock, Driver};
 use crate::handle::{Handle, Kept};
 use crate::inbox::inbox;
 use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
+use crate::os::descriptors::{allow_all, shares};
+use crate::os::notify;
 use crate::start::{StartError, start};
+use crate::transport::accepting::listen_at;
 use crate::watch::{Watch, lines};
-use crate::{http, notify, redis};
+use crate::{http, redis};
 
 /// How long requests that are under way may delay the goodbye.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);

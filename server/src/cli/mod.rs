@@ -7,8 +7,10 @@
 mod add;
 pub(crate) mod bench;
 pub(crate) mod client;
+pub(crate) mod data;
 mod failure;
 mod get;
+pub(crate) mod health;
 mod list;
 mod peers;
 mod row;

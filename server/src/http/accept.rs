@@ -30,9 +30,9 @@ use super::routes::{self, Route, router};
 use super::site::{self, Hosts};
 use super::traffic::Traffic;
 use super::{extract, openapi, query};
-use crate::accepting::Door;
 use crate::handle::Handle;
 use crate::redis;
+use crate::transport::accepting::Door;
 use crate::watch::Watch;
 
 /// How long a request's head may take to arrive, from the connection's start or the last answer on.

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 
 use super::app::Shared;
 use super::errors::{Kind, Problem};
-use crate::network::connection::PROTOCOL;
+use crate::transport::connection::PROTOCOL;
 
 /// Becomes a link between two nodes
 #[utoipa::path(

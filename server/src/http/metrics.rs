@@ -25,10 +25,9 @@ use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
 use super::exposition::Format;
 use super::traffic::Traffic;
-use crate::handle::Report;
-use crate::inbox::Depths;
+use crate::inbox::{Depths, Report};
 use crate::network::Counts;
-use crate::process::Usage;
+use crate::os::process::Usage;
 use crate::timing::Timing;
 use crate::watch::{Crowd, Door};
 use crate::{disk, redis};
@@ -70,7 +69,7 @@ fn registry(app: &App, report: &Report) -> Registry {
         Info::new([("version", env!("CARGO_PKG_VERSION"))]),
     );
     totals(ours, &report.totals, report.status.counted);
-    network(ours, &report.totals, &report.network);
+    network(ours, &report.totals, app.handle.network_counts());
     levels(ours, &report.status);
     queues(ours, &report.depths);
     replication(ours, &report.status);

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::app::Shared;
 use super::errors::Problem;
-use crate::handle::Report;
+use crate::inbox::Report;
 
 /// How a node is.
 #[derive(Serialize, ToSchema)]

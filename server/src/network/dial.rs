@@ -12,8 +12,8 @@ use quipu_core::identity::Address;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::connection::{Connection, PATH, PROTOCOL};
 use super::resolve::Resolver;
+use crate::transport::connection::{Connection, PATH, PROTOCOL};
 
 /// How long a connection may take, all addresses of a name together.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);

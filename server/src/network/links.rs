@@ -10,10 +10,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::Counts;
-use super::connection::Connection;
 use super::link::{self, CLOSING_TIME_MAX, Link, Phase};
 use super::outbox::Overflow;
 use crate::inbox::Arrival;
+use crate::transport::connection::Connection;
 
 /// Most links at a time, those included that are being closed. A full mesh of so many nodes would
 /// be out of reason for other causes; an idle link costs some 20 KiB.

@@ -4,7 +4,6 @@
 
 pub(crate) mod addresses;
 mod broadcast;
-pub(crate) mod connection;
 mod counts;
 mod datagrams;
 mod dial;
@@ -28,8 +27,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::DiscoveryConfig;
 use crate::inbox::{Arrival, Outside};
+use crate::transport::connection::Connection;
 use broadcast::Member;
-use connection::Connection;
 use datagrams::Datagrams;
 use links::Links;
 use resolve::Resolver;
@@ -179,11 +178,6 @@ impl Network {
     /// Drops what is known of a link that has ended.
     pub(crate) fn forget_link(&mut self, link: LinkId) {
         self.links.forget(link);
-    }
-
-    /// What it has sent, received, dropped and refused.
-    pub(crate) fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.counts)
     }
 
     /// Writes what is queued on every link, as far as that is quickly done.

@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::broadcast;
 use super::datagrams::{bind_own, bind_shared};
-use crate::accepting::listen_at;
 use crate::config::DiscoveryConfig;
+use crate::transport::accepting::listen_at;
 
 /// How often a free number is asked for that is free for both protocols.
 const FREE_PORT_TRIES: usize = 16;

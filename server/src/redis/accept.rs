@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::connection::{Connection, End};
 use super::front::Front;
 use super::traffic::Traffic;
-use crate::accepting::Door;
 use crate::handle::Handle;
+use crate::transport::accepting::Door;
 use crate::watch::Watch;
 
 /// How long a connection is silent before the system asks the other side whether it is still

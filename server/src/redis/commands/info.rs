@@ -7,8 +7,9 @@ use bytes::Bytes;
 use quipu_core::status::PeerState;
 
 use super::keyspace;
-use crate::handle::{Handle, Report, Unavailable};
-use crate::process::Usage;
+use crate::handle::{Handle, Unavailable};
+use crate::inbox::Report;
+use crate::os::process::Usage;
 use crate::redis::front::Front;
 use crate::redis::reply::Protocol;
 use crate::redis::subscriptions::Topic;

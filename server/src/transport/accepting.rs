@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::count::Count;
-use crate::descriptors::{Spare, Turn};
+use crate::os::descriptors::{Spare, Turn};
 
 /// Connections that may wait to be taken. Where they find no room the system says nothing, and who
 /// connects tries again after one second, three, seven: a burst of strangers, or a node that has

@@ -1,0 +1,4 @@
+//! Connections, whatever they carry.
+
+pub(crate) mod accepting;
+pub(crate) mod connection;
