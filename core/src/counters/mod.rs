@@ -34,7 +34,6 @@ use crate::name::CounterName;
 use crate::operation::Value;
 use crate::query::{CHANGES_ROWS_MAX, Row};
 use crate::slot::Slot;
-use crate::storage::record::OriginRow;
 
 use local::Open;
 pub use local::OwnBatch;
@@ -185,9 +184,11 @@ impl Counters {
     }
 
     /// The origins from a place on, and up to which version everything of each is here.
-    pub(crate) fn origin_rows(&self, from: usize) -> impl Iterator<Item = OriginRow> + '_ {
-        let row = |origin: &Origin| OriginRow { origin: origin.id, version: origin.known.version };
-        self.origins.iter().skip(from).map(row)
+    pub(crate) fn versions_from(
+        &self,
+        from: usize,
+    ) -> impl Iterator<Item = (OriginId, Version)> + '_ {
+        self.origins.iter().skip(from).map(|origin| (origin.id, origin.known.version))
     }
 
     /// What is known of an origin; zeros if nothing is.

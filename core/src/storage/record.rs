@@ -88,6 +88,12 @@ pub(crate) struct OriginRow {
     pub(crate) version: Version,
 }
 
+impl From<(OriginId, Version)> for OriginRow {
+    fn from((origin, version): (OriginId, Version)) -> Self {
+        OriginRow { origin, version }
+    }
+}
+
 /// A slot in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SlotRow {

@@ -69,7 +69,7 @@ impl Walk {
         }
         Walk {
             members,
-            rows: counters.origin_rows(0).collect(),
+            rows: counters.versions_from(0).map(OriginRow::from).collect(),
             origins_told: 0,
             origins_told_again: 0,
             at: 0,
@@ -94,8 +94,8 @@ impl Walk {
         }
         // Origins that came after the cut are told without a claim: what they did is in the journal
         // behind it.
-        let come_since = counters.origin_rows(self.rows.len());
-        self.rows.extend(come_since.map(|row| OriginRow { version: 0, ..row }));
+        let come_since = counters.versions_from(self.rows.len());
+        self.rows.extend(come_since.map(|(origin, _)| OriginRow { origin, version: 0 }));
         append_rows(&self.rows, &mut self.origins_told, &mut records, bytes);
         // A slot names its origin by its place among those that stand before it.
         if self.origins_told == self.rows.len() {

@@ -1,0 +1,266 @@
+//! The tree's rooms: which of them may know which others.
+//!
+//! A room is a folder or a file at the top of a crate's `src`. The rooms of a crate stand in a row,
+//! and one imports only from those before it; and no files of a crate import each other in a
+//! circle. Read from the paths that begin with `crate::`, outside of comments and tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The rooms of `core`, from the ground up.
+const CORE: &[&str] = &[
+    // What everything is made of.
+    "time",
+    "name",
+    "identity",
+    "histogram",
+    "limit",
+    "bug",
+    "slot",
+    "membership",
+    "operation",
+    "fingerprint",
+    "delta",
+    "digest",
+    "status",
+    // What is said: between nodes, by clients, to operators, and what is to be done.
+    "wire",
+    "query",
+    "input",
+    "event",
+    "effect",
+    // What a node holds, and what it does with it.
+    "counters",
+    "peers",
+    "storage",
+    "outbox",
+    "links",
+    "replication",
+    "node",
+];
+
+/// The rooms of `server`, from the ground up.
+const SERVER: &[&str] = &[
+    "count",
+    "timing",
+    "os",
+    "dashboard",
+    "transport",
+    "disk",
+    "cli",
+    "flags",
+    "config",
+    "logging",
+    "inbox",
+    "network",
+    "start",
+    "handle",
+    "watch",
+    "events",
+    "driver",
+    "redis",
+    "http",
+    "run",
+];
+
+/// Each module of a crate with the modules that it imports.
+type Imports = BTreeMap<String, BTreeSet<String>>;
+
+fn imports(source: &Path) -> Imports {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![source.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder:?}: {e}"));
+        for path in entries.map(|entry| entry.expect("readable").path()) {
+            if path.is_dir() {
+                if path.file_name().is_some_and(|name| name != "tests") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                files.insert(module(path.strip_prefix(source).expect("below it")), text);
+            }
+        }
+    }
+    files.remove("lib");
+    files.remove("main");
+    files.retain(|module, _| module != "tests" && !module.ends_with("::tests"));
+    let modules: BTreeSet<String> = files.keys().cloned().collect();
+    files
+        .iter()
+        .map(|(module, text)| {
+            let mut found = paths(text)
+                .into_iter()
+                .filter_map(|path| nearest(&path, &modules))
+                .collect::<BTreeSet<String>>();
+            // A folder's own file is one with the files in it.
+            found.retain(|other| !is_within(other, module) && !is_within(module, other));
+            (module.clone(), found)
+        })
+        .collect()
+}
+
+/// `peers/mod.rs` is `peers`, `peers/asks.rs` is `peers::asks`.
+fn module(path: &Path) -> String {
+    let path = path.with_extension("");
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let parts = if let [folders @ .., last] = &parts[..]
+        && last == "mod"
+    {
+        folders
+    } else {
+        &parts[..]
+    };
+    parts.join("::")
+}
+
+fn is_within(inner: &str, outer: &str) -> bool {
+    inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with("::"))
+}
+
+/// The module that a path leads into.
+fn nearest(path: &[String], modules: &BTreeSet<String>) -> Option<String> {
+    (1..=path.len())
+        .rev()
+        .map(|length| path[..length].join("::"))
+        .find(|module| modules.contains(module))
+}
+
+/// The paths behind each `crate::`, those in braces one by one.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let code: String = text
+        .lines()
+        .take_while(|line| !line.starts_with("mod tests {"))
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n");
+    let mut found = Vec::new();
+    for (at, start) in code.match_indices("crate::") {
+        let is_other =
+            code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        if !is_other {
+            tree(&code[at + start.len()..], &mut Vec::new(), &mut found);
+        }
+    }
+    found
+}
+
+/// Reads one path, or several in braces, and answers how long it is.
+fn tree(code: &str, above: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> usize {
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let depth = above.len();
+    let mut at = 0;
+    loop {
+        let rest = &code[at..];
+        if let Some(braced) = rest.strip_prefix('{') {
+            at += 1;
+            let mut inside = braced;
+            while !inside.starts_with('}') {
+                let skipped = inside.len() - inside.trim_start_matches([' ', '\n', ',']).len();
+                at += skipped;
+                inside = &inside[skipped..];
+                if inside.starts_with('}') || inside.is_empty() {
+                    break;
+                }
+                let length = tree(inside, above, found).max(1);
+                at += length;
+                inside = &inside[length..];
+            }
+            at += 1;
+            break;
+        }
+        let length = rest.find(|letter| !is_name(letter)).unwrap_or(rest.len());
+        if length > 0 {
+            above.push(rest[..length].to_owned());
+        }
+        at += length;
+        if code[at..].starts_with("::") {
+            at += 2;
+        } else {
+            found.push(above.clone());
+            break;
+        }
+    }
+    above.truncate(depth);
+    at
+}
+
+fn room(module: &str) -> &str {
+    module.split("::").next().unwrap_or(module)
+}
+
+/// What is wrong: rooms that are not in the row, and arrows that lead up in it.
+fn upward(imports: &Imports, rooms: &[&str]) -> Vec<String> {
+    let floor = |module: &str| rooms.iter().position(|known| *known == room(module));
+    let mut wrong = Vec::new();
+    for (module, others) in imports {
+        if floor(module).is_none() {
+            wrong.push(format!("{module} is in no room of the row"));
+            continue;
+        }
+        for other in others.iter().filter(|other| room(other) != room(module)) {
+            if floor(other) >= floor(module) {
+                wrong.push(format!("{module} imports {other}, which stands above it"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Modules that reach themselves.
+fn circle(imports: &Imports) -> Vec<String> {
+    let reached = |from: &String| {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<&String> = imports[from].iter().collect();
+        while let Some(module) = next.pop() {
+            if reached.insert(module) {
+                next.extend(imports.get(module).into_iter().flatten());
+            }
+        }
+        reached
+    };
+    imports.keys().filter(|module| reached(module).contains(module)).cloned().collect()
+}
+
+fn check(source: &str, rooms: &[&str]) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(source);
+    let imports = imports(&source);
+    assert!(imports.len() > rooms.len(), "hardly anything found in {source:?}");
+    assert_eq!(circle(&imports), [""; 0], "these import each other in a circle");
+    assert_eq!(upward(&imports, rooms), [""; 0], "expected arrows that lead down only");
+    let used: BTreeSet<&str> = imports.keys().map(|module| room(module)).collect();
+    let gone: Vec<_> = rooms.iter().filter(|room| !used.contains(**room)).collect();
+    assert!(gone.is_empty(), "the row names rooms that are not there: {gone:?}");
+}
+
+#[test]
+fn the_rooms_of_core_import_downwards_only() {
+    check("core/src", CORE);
+}
+
+#[test]
+fn the_rooms_of_the_server_import_downwards_only() {
+    check("server/src", SERVER);
+}
+
+#[test]
+fn a_circle_and_an_arrow_upwards_are_found() {
+    let to = |others: &[&str]| others.iter().map(|other| (*other).to_owned()).collect();
+    let imports = Imports::from([
+        ("a".to_owned(), to(&["b::inner"])),
+        ("b::inner".to_owned(), to(&["c"])),
+        ("c".to_owned(), to(&["a"])),
+        ("d".to_owned(), to(&["a"])),
+    ]);
+    assert_eq!(circle(&imports), ["a", "b::inner", "c"]);
+    let wrong = upward(&imports, &["c", "b", "a"]);
+    assert_eq!(wrong, ["c imports a, which stands above it", "d is in no room of the row"]);
+}
+
+#[test]
+fn paths_are_read_in_every_spelling() {
+    let text = "use crate::a::{self, b::{C, d}, E};\n// use crate::no;\npub use crate::f;\n\
+                let x = crate::g::h(quipu_crate::i);\nmod tests {\nuse crate::no;";
+    let found: Vec<String> = paths(text).iter().map(|path| path.join("::")).collect();
+    assert_eq!(found, ["a::self", "a::b::C", "a::b::d", "a::E", "f", "g::h"]);
+}
