@@ -101,11 +101,10 @@ impl Links {
         }
         if let Some(rival) = rival {
             if is_another_process {
-                let rival_heard = self.links[&rival].heard;
-                self.ping(rival, cx);
+                let probe = self.probe(rival, cx);
                 let until = cx.now + CHALLENGE_MAX;
                 if let Some(state) = self.links.get_mut(&link) {
-                    state.phase = Phase::Held { until, rival, rival_heard };
+                    state.phase = Phase::Held { until, rival, probe };
                 }
                 return Outcome::None;
             }
@@ -120,14 +119,16 @@ impl Links {
     /// of life or had its time to.
     pub(super) fn go_on_holding(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
         let Some(state) = self.links.get(&link) else { return Outcome::None };
-        let Phase::Held { until, rival, rival_heard } = state.phase else { return Outcome::None };
-        match self.links.get(&rival).map(|rival| rival.heard) {
-            Some(heard) if heard > rival_heard => {
+        let Phase::Held { until, rival, probe } = state.phase else { return Outcome::None };
+        // Only an answer to the probe shows that it lives: what was said before may come late, long
+        // after who said it was killed.
+        match self.links.get(&rival).map(|rival| rival.round_trips.is_answered(probe)) {
+            Some(true) => {
                 let node = state.peer.as_ref().map(|peer| peer.node);
                 let goodbye = node.map_or(Goodbye::Duplicate, Goodbye::NodeIdInUse);
                 self.leave(link, goodbye, cx)
             }
-            Some(_) if until > cx.now => Outcome::None,
+            Some(false) if until > cx.now => Outcome::None,
             _ if state.peer.as_ref().is_some_and(|peer| is_outlived(peer, cx)) => {
                 self.leave(link, Goodbye::NotAMember, cx)
             }

@@ -59,7 +59,7 @@ enum Phase {
     /// … the acceptor's welcome.
     Welcome,
     /// It has proved itself, and waits for the link that it would replace to show that it lives.
-    Held { until: Time, rival: LinkId, rival_heard: Time },
+    Held { until: Time, rival: LinkId, probe: u64 },
     /// It carries replication.
     Established,
 }
@@ -279,6 +279,12 @@ impl Links {
             state.round_trips.ping(cx.now);
             send(link, &Message::Ping, cx);
         }
+    }
+
+    /// The same; the number of this ping, by which its answer is known.
+    fn probe(&mut self, link: LinkId, cx: &mut Context<'_>) -> u64 {
+        self.ping(link, cx);
+        self.links.get(&link).map_or(0, |state| state.round_trips.pings())
     }
 
     /// The other side answers a ping.

@@ -41,6 +41,16 @@ impl RoundTrips {
         }
     }
 
+    /// How many pings have left; the number of the last one.
+    pub(crate) fn pings(&self) -> u64 {
+        self.pings
+    }
+
+    /// Whether the ping of this number has its pong.
+    pub(crate) fn is_answered(&self, ping: u64) -> bool {
+        self.pongs >= ping
+    }
+
     /// Whether enough are known for the shortest to be a good guess.
     pub(crate) fn are_enough(&self) -> bool {
         self.recent.len() == RECENT

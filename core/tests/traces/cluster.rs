@@ -412,6 +412,16 @@ impl Cluster {
         self.put(link, Item::Frame(frame::encode(message)));
     }
 
+    /// The name by which `from` calls its link to `to`.
+    pub(crate) fn name_of_link(&self, from: Place, to: Place) -> LinkId {
+        self.network.links(from, to).pop().expect("a link between the two")
+    }
+
+    /// A frame that was sent on this link arrives only now, though who sent it may have ended.
+    pub(crate) fn arrive_late(&mut self, link: LinkId, message: &Message<'_>) {
+        self.put(link, Item::Frame(frame::encode(message)));
+    }
+
     /// A datagram arrives that none of the nodes sent.
     pub(crate) fn inject_datagram(&mut self, from: SocketAddr, to: Place, bytes: Bytes) {
         self.arrive(LATENCY, Arrival::Datagram { from, to, bytes });

@@ -195,6 +195,27 @@ fn a_restarted_node_that_dials_need_not_wait_for_the_old_links_silence() {
 }
 
 /// Rule `one-node-one-process`.
+///
+/// `A says something and is killed; it starts again and dials B; what it said is sent again by its
+/// kernel, and comes while B probes the old link.` B took that for a sign of life, and A gave up its id.
+#[test]
+fn a_late_word_of_a_former_life_is_no_answer_to_the_probe() {
+    let mut cluster = Cluster::of(2);
+    let (old, id) = (cluster.name_of_link(A, B), cluster.id_of(A));
+    cluster.vanish(A);
+    cluster.run(ms(100));
+    let config = next_life(cluster.config_of(A));
+    cluster.restart(A, config);
+    let began = cluster.now();
+    cluster.run_until("B holds the new link", secs(1), |c| c.connections(A, B) > 0);
+    cluster.run(ms(300));
+    assert!(!cluster.told(began, B, |event| matches!(event, Event::LinkUp { .. })), "it probes");
+    cluster.arrive_late(old, &Message::DigestHash(7));
+    cluster.run_until("A is linked again", secs(3), |c| c.are_linked(A, B));
+    assert_eq!(cluster.id_of(A), id);
+}
+
+/// Rule `one-node-one-process`.
 #[test]
 fn a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
     let mut cluster = Cluster::of(3);
