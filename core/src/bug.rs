@@ -19,4 +19,8 @@ pub enum Bug {
     LinksOutliveRemoval,
     /// A start forgets who was removed.
     RemovalsForgotten,
+    /// A start's boot is what the wall clock says, be it before the last one's.
+    BootFollowsClock,
+    /// A start takes a fresh id though the disk tells of one.
+    IdNotKept,
 }

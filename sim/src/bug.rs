@@ -14,7 +14,7 @@ pub enum Bug {
 }
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 11] = [
+pub const BUGS: [(&str, Bug); 13] = [
     ("add-on-merge", Bug::Core(quipu_core::bug::Bug::AddOnMerge)),
     ("digest-over-gap", Bug::Core(quipu_core::bug::Bug::DigestOverGap)),
     ("fingerprints-ignored", Bug::Core(quipu_core::bug::Bug::FingerprintsIgnored)),
@@ -23,6 +23,8 @@ pub const BUGS: [(&str, Bug); 11] = [
     ("segments-go-first", Bug::Core(quipu_core::bug::Bug::SegmentsGoFirst)),
     ("links-outlive-removal", Bug::Core(quipu_core::bug::Bug::LinksOutliveRemoval)),
     ("removals-forgotten", Bug::Core(quipu_core::bug::Bug::RemovalsForgotten)),
+    ("boot-follows-clock", Bug::Core(quipu_core::bug::Bug::BootFollowsClock)),
+    ("id-not-kept", Bug::Core(quipu_core::bug::Bug::IdNotKept)),
     ("answered-before-sync", Bug::AnsweredBeforeSync),
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),

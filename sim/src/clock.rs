@@ -38,6 +38,11 @@ impl Clock {
         self.since + Duration::from_micros(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
+    /// Leaps ahead. It never leaps back: systems promise that of their monotonic clocks.
+    pub fn leap(&mut self, now: Time, ahead: Duration) {
+        *self = Clock { since: now, local: self.read(now) + ahead, ..*self };
+    }
+
     /// Runs at another rate from now on, without a jump.
     pub fn set_rate(&mut self, now: Time, rate_ppm: u64) {
         *self = Clock { since: now, local: self.read(now), rate_ppm };

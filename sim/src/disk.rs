@@ -15,7 +15,7 @@ use std::io;
 use std::time::Duration;
 
 use quipu_core::effect::Effect;
-use quipu_core::identity::{OriginId, Version};
+use quipu_core::identity::{NodeId, OriginId, Version};
 use quipu_core::storage::journal::{Journal, Limits};
 use quipu_core::storage::records::Records;
 use quipu_core::storage::snapshot::SnapshotWriter;
@@ -78,6 +78,8 @@ pub struct Flight {
     pub known: Vec<(OriginId, Version)>,
     /// Removals and registrations that were there when it closed.
     pub standings: NodeStandings,
+    /// The node's id and boot that were written down by then.
+    pub lives_as: (NodeId, u64),
     /// What leaves when it is safe.
     pub after_sync: Vec<Effect>,
 }
@@ -388,6 +390,7 @@ mod tests {
             version: 1,
             known: Vec::new(),
             standings: NodeStandings::new(),
+            lives_as: (NodeId(1), 1),
             after_sync: Vec::new(),
         };
         disk.append(flight, journal.to_vec().into());

@@ -87,6 +87,15 @@ pub enum FaultKind {
     Stop(HostId),
     /// A machine's clock runs at so many parts per million of the true rate.
     Clock(HostId, u64),
+    /// A machine's wall clock is set by so many milliseconds. Its process is killed before, and
+    /// starts again when the fault ends.
+    ClockSet(HostId, i64),
+    /// A machine's monotonic clock leaps ahead by so many milliseconds.
+    Leap(HostId, u64),
+    /// A process is killed, and starts at another address when the fault ends.
+    Moved(HostId),
+    /// Two processes are killed, and start at each other's address when the fault ends.
+    Swapped(HostId, HostId),
     /// Syncs take long.
     SlowDisk(HostId),
     /// These machines lose power at once, and start again when the fault ends.
@@ -111,7 +120,7 @@ pub enum FaultKind {
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 20;
+pub const KINDS: usize = 24;
 
 impl FaultKind {
     /// Its name in summaries.
@@ -129,6 +138,10 @@ impl FaultKind {
             FaultKind::PowerCut(_) => "power cuts",
             FaultKind::Stop(_) => "stops",
             FaultKind::Clock(..) => "clock drifts",
+            FaultKind::ClockSet(..) => "wall clocks set",
+            FaultKind::Leap(..) => "clock leaps",
+            FaultKind::Moved(_) => "moves to another address",
+            FaultKind::Swapped(..) => "swapped addresses",
             FaultKind::SlowDisk(_) => "slow disks",
             FaultKind::Remove(..) => "removals",
             FaultKind::Blackout(_) => "blackouts",
@@ -152,7 +165,10 @@ impl FaultKind {
             | FaultKind::FullDisk(host)
             | FaultKind::OldCopy(host)
             | FaultKind::CopiedDisk(_, host)
+            | FaultKind::ClockSet(host, _)
+            | FaultKind::Moved(host)
             | FaultKind::Remove(host, _) => HostSet::one(host),
+            FaultKind::Swapped(a, b) => HostSet(HostSet::one(a).0 | HostSet::one(b).0),
             FaultKind::Blackout(hosts) => hosts,
             _ => HostSet(0),
         }
@@ -165,6 +181,9 @@ impl FaultKind {
             | FaultKind::PowerCut(_)
             | FaultKind::Stop(_)
             | FaultKind::Blackout(_)
+            | FaultKind::ClockSet(..)
+            | FaultKind::Moved(_)
+            | FaultKind::Swapped(..)
             | FaultKind::CopiedDisk(..) => self.strikes().contains(host),
             _ => false,
         }
@@ -181,6 +200,7 @@ impl FaultKind {
             | FaultKind::CutOneWay(a, b)
             | FaultKind::Thin(a, b)
             | FaultKind::Break(a, b)
+            | FaultKind::Swapped(a, b)
             | FaultKind::CopiedDisk(a, b)
             | FaultKind::Remove(a, b) => a.max(b) >= hosts,
             FaultKind::Pause(host)
@@ -188,6 +208,9 @@ impl FaultKind {
             | FaultKind::PowerCut(host)
             | FaultKind::Stop(host)
             | FaultKind::Clock(host, _)
+            | FaultKind::ClockSet(host, _)
+            | FaultKind::Leap(host, _)
+            | FaultKind::Moved(host)
             | FaultKind::CutInWrite(host, _)
             | FaultKind::FailedSync(host)
             | FaultKind::FullDisk(host)
@@ -259,6 +282,10 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
     let gives_away =
         |kind| matches!(kind, FaultKind::CopiedDisk(a, b) if out.contains(a) || out.contains(b));
     faults.retain(|fault| !gives_away(fault.kind));
+    // The address of a removed node is removed as well, and so is whoever comes to live there.
+    if faults.iter().any(|fault| matches!(fault.kind, FaultKind::Remove(..))) {
+        faults.retain(|fault| !matches!(fault.kind, FaultKind::Swapped(..)));
+    }
     faults.sort_by_key(|fault| fault.at);
     faults
 }
@@ -308,8 +335,19 @@ fn one(kind: u64, hosts: usize, chance: &mut Chance) -> FaultKind {
         16 => FaultKind::FailedSync(a),
         17 => FaultKind::FullDisk(a),
         18 => FaultKind::OldCopy(a),
-        _ => FaultKind::CopiedDisk(b, a),
+        19 => FaultKind::CopiedDisk(b, a),
+        20 => FaultKind::ClockSet(a, clock_error(chance)),
+        21 => FaultKind::Leap(a, chance.between(10, 10_000)),
+        22 => FaultKind::Moved(a),
+        _ => FaultKind::Swapped(a, b),
     }
+}
+
+/// By how many milliseconds a wall clock is set: an hour or ten years, ahead or back.
+fn clock_error(chance: &mut Chance) -> i64 {
+    let most = chance.pick(&[3_600_000, 315_000_000_000]);
+    let by = i64::try_from(chance.between(1, most)).unwrap_or(1);
+    if chance.permille(500) { -by } else { by }
 }
 
 #[cfg(test)]

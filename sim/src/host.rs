@@ -106,6 +106,8 @@ impl Process {
 #[derive(Debug)]
 pub struct Host {
     /// Where its node answers.
+    pub socket: SocketAddr,
+    /// The same, as others write it down.
     pub address: Address,
     /// Its clock.
     pub clock: Clock,
@@ -136,6 +138,7 @@ impl Host {
     /// A machine on which nothing runs yet.
     pub fn new(host: HostId, clock: Clock, wall_at_zero_millis: u64, disk: Disk) -> Self {
         Host {
+            socket: socket_of(host),
             address: Address::from(socket_of(host)),
             clock,
             wall_at_zero_millis,
@@ -153,6 +156,12 @@ impl Host {
         }
     }
 
+    /// The machine is found at another address from now on.
+    pub fn move_to(&mut self, socket: SocketAddr) {
+        self.socket = socket;
+        self.address = Address::from(socket);
+    }
+
     /// A name for a connection, never used before on this machine.
     pub fn next_link(&mut self) -> LinkId {
         self.links += 1;
@@ -165,9 +174,10 @@ impl Host {
     }
 }
 
-/// The socket address of a machine: 10.0.0.1 and so on.
-pub fn socket_of(host: HostId) -> SocketAddr {
-    let last = u8::try_from(host + 1).unwrap_or(u8::MAX);
+/// One of the addresses that machines have: 10.0.0.1 and so on. Each has that of its own number
+/// until it moves.
+pub fn socket_of(number: usize) -> SocketAddr {
+    let last = u8::try_from(number + 1).unwrap_or(u8::MAX);
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), PORT))
 }
 
@@ -177,21 +187,32 @@ pub fn name_of(host: HostId) -> Address {
 }
 
 /// The machine at an address, given as an IP address or a name; `None` if there is none.
-pub fn host_at(address: &Address, hosts: usize) -> Option<HostId> {
+pub fn host_at(address: &Address, hosts: &[Host]) -> Option<HostId> {
     let ip = address.ip();
-    (0..hosts).find(|&host| ip == Some(socket_of(host)) || *address == name_of(host))
+    (0..hosts.len()).find(|&host| ip == Some(hosts[host].socket) || *address == name_of(host))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Bounds, Plan};
 
     #[test]
-    fn a_machine_is_found_by_its_address_and_by_its_name() {
+    fn a_machine_is_found_by_its_address_and_by_its_name_also_after_it_has_moved() {
+        let plan = Plan::draw(1, &Bounds { nodes: 3..=3, ..Bounds::default() });
+        let machine = |host| {
+            let disk = Disk::new(Directory::new(0), plan.usage, None);
+            Host::new(host, Clock::new(Time::ZERO), 0, disk)
+        };
+        let mut hosts: Vec<Host> = (0..3).map(machine).collect();
+        let at = |number, hosts: &[Host]| host_at(&Address::from(socket_of(number)), hosts);
         for host in 0..3 {
-            assert_eq!(host_at(&Address::from(socket_of(host)), 3), Some(host));
-            assert_eq!(host_at(&name_of(host), 3), Some(host));
+            assert_eq!(at(host, &hosts), Some(host));
+            assert_eq!(host_at(&name_of(host), &hosts), Some(host));
         }
-        assert_eq!(host_at(&name_of(3), 3), None);
+        hosts[1].move_to(socket_of(3));
+        assert_eq!((at(1, &hosts), at(3, &hosts)), (None, Some(1)));
+        assert_eq!(host_at(&name_of(1), &hosts), Some(1));
+        assert_eq!(host_at(&name_of(3), &hosts), None);
     }
 }

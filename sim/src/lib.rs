@@ -17,6 +17,7 @@ pub mod directory;
 pub mod disk;
 pub mod faults;
 pub mod host;
+pub mod identities;
 pub mod links;
 pub mod network;
 pub mod plan;

@@ -16,8 +16,9 @@ use quipu_core::slot::Slot;
 use quipu_core::storage::state::Recovered;
 
 use crate::checker::{Book, Checker, check_own};
-use crate::disk::Fsync;
+use crate::disk::{Flight, Fsync};
 use crate::host::HostId;
+use crate::identities::Identities;
 use crate::standings::{NodeStandings, of_nodes, shrunk};
 use crate::violation::Violation;
 
@@ -32,20 +33,24 @@ pub struct Lineage {
     kept: BTreeMap<OriginId, Version>,
     /// Removals and registrations that must be on it.
     standings: NodeStandings,
+    /// Who its processes were.
+    pub(crate) identities: Identities,
     /// By counter that only grows, what its readers last saw.
     pub(crate) read: BTreeMap<String, i128>,
 }
 
 impl Checker {
     /// A batch of a process is safe, at whose closing all changes up to these versions were there.
-    pub fn safe(&mut self, host: HostId, known: &[(OriginId, Version)], standings: &NodeStandings) {
+    pub fn safe(&mut self, host: HostId, flight: &Flight) {
         let disk = self.disks.entry(host).or_default();
+        let (node, boot) = flight.lives_as;
+        disk.identities.safe(node, boot);
         // They only grow, and batches are safe in the order in which they were closed.
-        if !standings.is_empty() {
-            disk.standings = standings.clone();
+        if !flight.standings.is_empty() {
+            disk.standings = flight.standings.clone();
         }
         let kept = &mut disk.kept;
-        for (origin, version) in known {
+        for (origin, version) in &flight.known {
             let kept = kept.entry(*origin).or_default();
             *kept = (*kept).max(*version);
         }
@@ -74,6 +79,7 @@ impl Checker {
             disk.kept.clear();
             disk.read.clear();
             disk.standings.clear();
+            disk.identities = Identities::default();
         }
     }
 
@@ -140,6 +146,10 @@ impl Checker {
                     }));
                 }
             }
+        }
+        if !disk.identities.allow(found.last_start()) {
+            let (found, expected) = (found.last_start(), format!("{:?}", disk.identities));
+            return Err(Box::new(Violation::StartForgotten { host, found, expected }));
         }
         if let Some(node) = shrunk(&disk.standings, &of_nodes(found.registry())) {
             return Err(Box::new(Violation::StandingLost { host, node, when: "by a start" }));

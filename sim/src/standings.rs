@@ -26,7 +26,7 @@ pub(crate) struct Operators {
     /// Whom records of registrations may be about.
     registered: BTreeSet<HostId>,
     /// Whether two machines may have lived under one id: then a record of one concerns the other.
-    are_copied: bool,
+    pub(crate) are_copied: bool,
 }
 
 impl Operators {

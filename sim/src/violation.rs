@@ -5,6 +5,7 @@ use quipu_core::input::LinkId;
 use quipu_core::membership::Standing;
 use quipu_core::operation::Refusal;
 use quipu_core::slot::Slot;
+use quipu_core::storage::record::Start;
 
 use crate::host::HostId;
 
@@ -225,6 +226,38 @@ pub enum Violation {
         host: HostId,
         /// The record.
         record: Standing,
+    },
+    /// A node is another one than its disk says.
+    #[error("n{host} lives as node {node}, though its disk is that of {before:?}")]
+    IdentityLost {
+        /// Where.
+        host: HostId,
+        /// The last id that was safe on its disk, and those that may have been written since.
+        before: Vec<NodeId>,
+        /// The id now.
+        node: NodeId,
+    },
+    /// A start is not later than an earlier one.
+    #[error("n{host} starts as node {node} with boot {boot}, after one with boot {before}")]
+    BootWentBack {
+        /// Where.
+        host: HostId,
+        /// As whom.
+        node: NodeId,
+        /// The boot of an earlier start.
+        before: u64,
+        /// The boot of this one.
+        boot: u64,
+    },
+    /// A disk does not tell of the last start that was written on it.
+    #[error("the disk of n{host} tells of {found:?} as the last start, expected {expected}")]
+    StartForgotten {
+        /// Where.
+        host: HostId,
+        /// What it tells.
+        found: Option<Start>,
+        /// What it should.
+        expected: String,
     },
     /// A removal was acknowledged, and its node is still a member.
     #[error("n{host} was asked to remove n{removed}, said that it has, and still lists it")]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use quipu_core::identity::Address;
 use quipu_core::input::{Input, LinkId, Token};
 use quipu_core::status::Totals;
 use quipu_core::time::Time;
@@ -18,7 +19,7 @@ use crate::directory::Directory;
 use crate::disk::{Disk, Fsync};
 use crate::faults;
 use crate::faults::{FaultKind, HOSTS_MAX};
-use crate::host::{Host, HostId, Process, socket_of};
+use crate::host::{Host, HostId, Process};
 use crate::links::{Links, Surroundings};
 use crate::network::Network;
 use crate::plan::Plan;
@@ -101,6 +102,10 @@ pub struct World<'a> {
     network: Network,
     links: Links,
     faults_on: BTreeSet<usize>,
+    /// Addresses at which machines were before they moved.
+    left: BTreeSet<Address>,
+    /// How many addresses machines have had.
+    addresses: usize,
     once_removed: BTreeSet<HostId>,
     /// Whose removal no operator takes back yet.
     kept_out: BTreeSet<HostId>,
@@ -181,6 +186,8 @@ impl<'a> World<'a> {
             network: Network::new(plan.hosts, plan.weather),
             links: Links::default(),
             faults_on: BTreeSet::new(),
+            left: BTreeSet::new(),
+            addresses: plan.hosts,
             once_removed: BTreeSet::new(),
             kept_out: faults::kept_out(&plan.faults).hosts().collect(),
             removals_asked: BTreeMap::new(),
@@ -321,7 +328,7 @@ impl<'a> World<'a> {
             Event::Snapshot(process) => self.step_snapshot(process),
             Event::Datagram { from, to, bytes } => {
                 if self.network.passes(from, to) {
-                    let input = Input::Datagram { from: socket_of(from), bytes };
+                    let input = Input::Datagram { from: self.hosts[from].socket, bytes };
                     self.deliver(to, input);
                 }
             }

@@ -59,6 +59,16 @@ impl Recovered {
     pub fn next_start(&self, fresh: NodeId, wall_clock_ms: u64) -> Start {
         let origin = self.counters.our_origin();
         let wall_clock_ms = wall_clock_ms.min(BOOT_MAX);
+        #[cfg(feature = "planted-bugs")]
+        if let Some(last) = self.start {
+            use crate::bug::Bug;
+            if self.has(Bug::BootFollowsClock) {
+                return Start { node: last.node, boot: wall_clock_ms, origin };
+            }
+            if self.has(Bug::IdNotKept) {
+                return Start { node: fresh, boot: wall_clock_ms.max(last.boot + 1), origin };
+            }
+        }
         match self.start {
             Some(last) if last.boot < BOOT_MAX || self.is_removed(last.node) => {
                 let later = last.boot.saturating_add(1).min(BOOT_MAX);

@@ -4,7 +4,7 @@ use quipu_core::input::{Input, PeerName};
 use quipu_core::operation::Op;
 
 use super::World;
-use crate::host::{HostId, socket_of};
+use crate::host::HostId;
 
 impl World<'_> {
     /// A client's request to a machine, beside those of the plan.
@@ -34,6 +34,6 @@ impl World<'_> {
 
     pub(super) fn peer_name(&self, host: HostId) -> PeerName {
         let address = self.hosts[host].address.clone();
-        PeerName { given: address.to_string(), address, resolved: vec![socket_of(host)] }
+        PeerName { given: address.to_string(), address, resolved: vec![self.hosts[host].socket] }
     }
 }

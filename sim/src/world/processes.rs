@@ -99,9 +99,11 @@ impl World<'_> {
         let standings = of_nodes(registry);
         checked = checked.and_then(|()| self.checker.look_at_standings(process.origin, registry));
         let identity = process.node.identity();
+        let lives_as = (identity.node, identity.boot);
         if identity.node != process.lives_as {
             process.lives_as = identity.node;
-            self.checker.lives(id.host, identity.node, &identity.address);
+            let takes = self.checker.takes_another_id(process.origin, identity);
+            checked = checked.and(takes);
         }
         let more = process.has_mail();
         let deadline = process.node.next_deadline();
@@ -110,8 +112,8 @@ impl World<'_> {
         self.carry_out(id, effects.at_once);
         let is_empty = effects.journal.is_empty() && effects.after_sync.is_empty();
         if !is_empty {
-            let flight =
-                Flight { batch, version, known, standings, after_sync: effects.after_sync };
+            let after_sync = effects.after_sync;
+            let flight = Flight { batch, version, known, standings, lives_as, after_sync };
             self.keep(id, flight, effects.journal);
         }
         if more {
@@ -172,7 +174,7 @@ impl World<'_> {
                     Destination::Socket(socket) => Address::from(socket),
                     Destination::Address(address) => address,
                 };
-                if let Some(to) = host_at(&to, self.hosts.len()) {
+                if let Some(to) = host_at(&to, &self.hosts) {
                     self.send_datagram(host, to, &bytes);
                 }
             }

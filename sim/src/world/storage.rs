@@ -24,7 +24,7 @@ use crate::bug::Bug;
 use crate::directory::Directory;
 use crate::disk::{Flight, Fsync};
 use crate::faults::FaultKind;
-use crate::host::{HostId, Process, ProcessId, name_of, socket_of};
+use crate::host::{HostId, Process, ProcessId, name_of};
 use crate::links::Surroundings;
 use crate::plan::{Joining, Plan};
 use crate::schedule::Event;
@@ -58,17 +58,16 @@ impl World<'_> {
         machine.last_origin = Some(origin);
         let wall_millis = machine.wall_at_zero_millis + self.now.as_micros() / 1000;
         let mut state = Recovered::new(origin, seed);
-        if let Some(Bug::Core(
-            bug @ (quipu_core::bug::Bug::OriginReused
-            | quipu_core::bug::Bug::TailNotSynced
-            | quipu_core::bug::Bug::RemovalsForgotten),
-        )) = self.plan.bug
-        {
+        if let Some(Bug::Core(bug)) = self.plan.bug {
             state.plant(bug);
         }
         let opened = storage::open(&mut machine.disk.directory, &mut state, |found| {
             found.next_start(fresh, wall_millis)
         });
+        if let Ok((_, start, _)) = &opened {
+            let follows = self.checker.start_follows(host, start);
+            self.check(follows);
+        }
         self.look_at_photographs(host);
         match opened {
             Ok((journal, start, reading)) => {
@@ -91,8 +90,10 @@ impl World<'_> {
         let found = self.checker.recovered(host, &state, survives);
         self.check(found);
         let origin = start.origin;
+        // As the operator writes them down for this start.
+        let addresses: Vec<Address> = self.hosts.iter().map(|host| host.address.clone()).collect();
         let address =
-            |host| if plan.by_name { name_of(host) } else { Address::from(socket_of(host)) };
+            |host: HostId| if plan.by_name { name_of(host) } else { addresses[host].clone() };
         let others = (0..plan.hosts).filter(|other| *other != host);
         let machine = &mut self.hosts[host];
         machine.starts += 1;
@@ -116,6 +117,7 @@ impl World<'_> {
         };
         self.checker.started(origin, host);
         self.checker.begins(host, origin, state.counters(), plan.usage.fsync);
+        self.checker.starts_as(host, &start);
         let mut started = Node::recovered(config, state, machine.clock.read(self.now));
         if let Some(Bug::Core(bug)) = plan.bug {
             started.plant(bug);
@@ -220,7 +222,7 @@ impl World<'_> {
         self.look_at_photographs(host);
         for flight in turn.safe {
             self.checker.synced(origin, flight.version);
-            self.checker.safe(host, &flight.known, &flight.standings);
+            self.checker.safe(host, &flight);
             self.carry_out(id, flight.after_sync);
             self.deliver_to(id, Input::Synced { batch: flight.batch });
         }
@@ -324,7 +326,10 @@ impl World<'_> {
                 }
                 self.start(host);
             }
-            FaultKind::CopiedDisk(_, host) => self.start(host),
+            FaultKind::CopiedDisk(_, host)
+            | FaultKind::ClockSet(host, _)
+            | FaultKind::Moved(host) => self.start(host),
+            FaultKind::Swapped(a, b) => [a, b].into_iter().for_each(|host| self.start(host)),
             _ => {}
         }
     }

@@ -7,7 +7,7 @@ use quipu_core::input::Input;
 use super::World;
 use crate::clock::EXACT_PPM;
 use crate::faults::FaultKind;
-use crate::host::HostId;
+use crate::host::{HostId, socket_of};
 use crate::links::Surroundings;
 use crate::schedule::Event;
 
@@ -33,6 +33,30 @@ impl World<'_> {
             FaultKind::Stop(host) => self.stop(host),
             FaultKind::Clock(host, rate_ppm) => {
                 self.hosts[host].clock.set_rate(self.now, rate_ppm);
+            }
+            FaultKind::ClockSet(host, millis) => {
+                self.end_process(host, "killed");
+                let wall = &mut self.hosts[host].wall_at_zero_millis;
+                *wall = wall.saturating_add_signed(millis);
+            }
+            FaultKind::Leap(host, millis) => {
+                let now = self.now;
+                self.hosts[host].clock.leap(now, Duration::from_millis(millis));
+                self.wake_now(host);
+            }
+            FaultKind::Moved(host) => {
+                self.end_process(host, "killed");
+                let fresh = socket_of(self.addresses);
+                self.addresses += 1;
+                self.left.insert(self.hosts[host].address.clone());
+                self.hosts[host].move_to(fresh);
+            }
+            FaultKind::Swapped(a, b) => {
+                self.end_process(a, "killed");
+                self.end_process(b, "killed");
+                let (of_a, of_b) = (self.hosts[a].socket, self.hosts[b].socket);
+                self.hosts[a].move_to(of_b);
+                self.hosts[b].move_to(of_a);
             }
             FaultKind::SlowDisk(_)
             | FaultKind::Blackout(_)
@@ -71,6 +95,13 @@ impl World<'_> {
             }
             FaultKind::Remove(host, _) => self.register(host),
             _ => self.disk_fault_ends(kind),
+        }
+    }
+
+    /// Has a process look at its clock.
+    fn wake_now(&mut self, host: HostId) {
+        if let Some(id) = self.hosts[host].process.as_ref().map(|process| process.id) {
+            self.wake_by(id, self.now);
         }
     }
 

@@ -30,9 +30,13 @@ impl World<'_> {
     }
 
     pub(super) fn dial(&mut self, dialer: ProcessId, node: NodeId, address: &Address) {
-        let Some(to) = host_at(address, self.hosts.len()) else {
-            let address = address.clone();
-            return self.fail(Violation::StrangeDial { host: dialer.host, address });
+        let Some(to) = host_at(address, &self.hosts) else {
+            if !self.left.contains(address) {
+                let address = address.clone();
+                return self.fail(Violation::StrangeDial { host: dialer.host, address });
+            }
+            self.schedule.at(self.now + CONNECT_MAX, Event::DialFailed { dialer, node });
+            return;
         };
         self.trace.note(self.now, format_args!("n{} dials n{to} for {node}", dialer.host));
         let delay = self.network.delay(dialer.host, to, &mut self.network_chance);
