@@ -148,6 +148,11 @@ impl Checker {
         self.asked.insert(token, Asked { origin, at: now, ops: ops.to_vec() });
     }
 
+    /// What a request that waits for its answer asks for.
+    pub(crate) fn ops_of(&self, token: Token) -> &[Op] {
+        self.asked.get(&token).map_or(&[], |asked| &asked.ops)
+    }
+
     /// A reply has left a process.
     ///
     /// # Errors

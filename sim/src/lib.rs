@@ -22,6 +22,7 @@ pub mod links;
 pub mod network;
 pub mod plan;
 pub mod recovery;
+pub mod replies;
 pub mod run;
 pub mod schedule;
 pub mod shrink;

@@ -165,6 +165,22 @@ pub enum Violation {
         /// What it saw.
         after: i128,
     },
+    /// A value is not what the slots add up to, or a reply is not the value.
+    #[error(
+        "n{host} replied {replied} for {name}; its slots add up to {sum}, its value is {value}"
+    )]
+    NotTheSum {
+        /// Where.
+        host: HostId,
+        /// Which counter.
+        name: String,
+        /// What its slots add up to.
+        sum: i128,
+        /// What the table says that its value is.
+        value: i128,
+        /// What a client is told.
+        replied: i128,
+    },
     /// A raise was acknowledged and the value is below what was asked.
     #[error("n{host} acknowledged a raise of {name} to {to}, and the value is {value}")]
     RaiseFellShort {

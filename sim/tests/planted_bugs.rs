@@ -192,6 +192,12 @@ fn a_start_under_another_id_than_the_disks_is_caught() {
 }
 
 #[test]
+fn a_reply_that_holds_its_increment_twice_is_caught() {
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::RepliesTwice));
+    assert!(matches!(violation, Violation::NotTheSum { .. }), "seed {seed}: {violation}");
+}
+
+#[test]
 fn every_bug_has_a_name_of_its_own() {
     let names: std::collections::BTreeSet<&str> = BUGS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), BUGS.len());

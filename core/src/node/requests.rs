@@ -121,7 +121,12 @@ impl Node {
         match op {
             Op::Add { by, .. } => {
                 self.totals.increments += 1;
-                self.counters.add_to(sought, *by)
+                let added = self.counters.add_to(sought, *by);
+                #[cfg(feature = "planted-bugs")]
+                if self.has(super::Bug::RepliesTwice) {
+                    return added.map(|value| Value(value.0 + i128::from(*by)));
+                }
+                added
             }
             Op::Get { .. } => {
                 self.totals.reads += 1;

@@ -95,6 +95,12 @@ impl World<'_> {
         if came_by_link && counters.len() * counters.origins() <= SLOTS_AT_EVERY_STEP_MAX {
             checked = checked.and_then(|()| self.checker.look_at(counters));
         }
+        let replies = [&effects.at_once, &effects.after_sync];
+        for replies in replies {
+            let origin = process.origin;
+            let looked = self.checker.look_at_replies(origin, counters, replies, handled <= 1);
+            checked = checked.and(looked);
+        }
         let registry = process.node.registry();
         let standings = of_nodes(registry);
         checked = checked.and_then(|()| self.checker.look_at_standings(process.origin, registry));

@@ -1,0 +1,63 @@
+//! What clients are told, held against the table that it was read from.
+//!
+//! A counter's value is what its slots add up to: that is added up here once more, slot by slot. Where
+//! a counter only grows, a reply lies between what the table showed before its batch and what it
+//! shows when the batch is closed; where a batch took one input, its reply is what the table shows.
+
+use std::collections::BTreeMap;
+
+use quipu_core::counters::Counters;
+use quipu_core::effect::Effect;
+use quipu_core::identity::OriginId;
+
+use crate::checker::Checker;
+use crate::violation::Violation;
+use crate::workload::only_grows;
+
+/// What the slots of a counter add up to.
+pub(crate) fn sum_of_slots(counters: &Counters, name: &str) -> i128 {
+    let (mut sum, mut raise) = (0, 0);
+    for view in counters.slots_of(name) {
+        sum += i128::from(view.slot.plus) - i128::from(view.slot.minus);
+        raise = raise.max(view.slot.raise);
+    }
+    sum + i128::from(raise)
+}
+
+impl Checker {
+    /// The replies of a batch that has just been closed; `is_alone` if it took one input at most.
+    ///
+    /// # Errors
+    /// If a value is not what the slots add up to, or a reply says more than them.
+    pub fn look_at_replies(
+        &self,
+        origin: OriginId,
+        counters: &Counters,
+        effects: &[Effect],
+        is_alone: bool,
+    ) -> Result<(), Box<Violation>> {
+        let Some(book) = self.books.get(&origin) else { return Ok(()) };
+        let host = book.host;
+        let is_reply = |effect: &&Effect| matches!(effect, Effect::Reply { .. });
+        // Raises that wait are answered together once they may be.
+        let is_exact = is_alone && effects.iter().filter(is_reply).count() == 1;
+        for effect in effects {
+            let Effect::Reply { token, results, .. } = effect else { continue };
+            let mut last: BTreeMap<&str, i128> = BTreeMap::new();
+            for (op, result) in self.ops_of(*token).iter().zip(results) {
+                if let Ok(value) = result {
+                    last.insert(op.name().as_str(), value.0);
+                }
+            }
+            for (name, replied) in last {
+                let (sum, value) = (sum_of_slots(counters, name), counters.value(name).0);
+                let is_beyond = only_grows(name) && replied > sum;
+                if value != sum || is_beyond || (is_exact && replied != sum) {
+                    let name = name.to_owned();
+                    return Err(Box::new(Violation::NotTheSum { host, name, sum, value, replied }));
+                }
+            }
+        }
+        Ok(())
+    }
+}
