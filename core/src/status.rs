@@ -75,6 +75,8 @@ pub struct Status {
     pub counters: usize,
     /// How many origins it has heard of, itself included.
     pub origins: usize,
+    /// Of how many origins this node lacks changes because its table is full.
+    pub without_room: usize,
     /// How much this origin has added and subtracted; see
     /// [`crate::counters::Counters::counted`].
     pub counted: u64,
@@ -147,6 +149,8 @@ pub struct Totals {
     pub catch_up_slots_sent: u64,
     /// Slots received because we asked.
     pub catch_up_slots_received: u64,
+    /// Parts of answers that this node did not ask for, or no longer awaits.
+    pub parts_unasked: u64,
     /// Repairs: equal versions with different fingerprints, all slots asked for.
     pub repairs: u64,
     /// Links established.

@@ -4,7 +4,7 @@
 //! and none of them in a cache. One name after the other, the processor waits for all of them
 //! in turn; step by step over all names, it waits for many at a time.
 
-use super::{COUNTERS_MAX, Counters};
+use super::Counters;
 use crate::counters::counter::Counter;
 use crate::fingerprint;
 use crate::operation::Refusal;
@@ -72,11 +72,11 @@ impl Counters {
             return Ok(place);
         }
         let end = self.list.len();
-        let next = u32::try_from(end).ok().filter(|place| *place < COUNTERS_MAX);
+        let next = u32::try_from(end).ok().filter(|place| *place < self.bounds.counters);
         let place = self
             .places
             .find_or_insert(name, hash, &self.list, next)
-            .ok_or(Refusal::TooManyCounters(COUNTERS_MAX))?;
+            .ok_or(Refusal::TooManyCounters(self.bounds.counters))?;
         if place as usize == end {
             // Nothing is lost: whoever sought it had a name, and names are text.
             let name = String::from_utf8_lossy(name);

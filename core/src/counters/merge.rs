@@ -25,7 +25,10 @@ pub enum MergeError {
     ForeignWriter,
     /// A new counter or origin would exceed a bound. What fits was merged; nothing is claimed.
     #[error("this node's table is full")]
-    Full,
+    Full {
+        /// Whether what fits was new.
+        news: bool,
+    },
 }
 
 impl Counters {
@@ -40,7 +43,7 @@ impl Counters {
         if is_ours {
             return self.check_echo(delta);
         }
-        let origin = self.origin_index(delta.origin).ok_or(MergeError::Full)?;
+        let origin = self.origin_index(delta.origin).ok_or(MergeError::Full { news: false })?;
         let mut news = false;
         let mut full = false;
         let mut sought = Vec::new();
@@ -55,7 +58,7 @@ impl Counters {
             }
         }
         if full {
-            return Err(MergeError::Full);
+            return Err(MergeError::Full { news });
         }
         let row = &mut self.origins[origin as usize];
         let before = row.known.version;

@@ -28,6 +28,7 @@ use crate::counters::list::List;
 use crate::counters::places::Places;
 use crate::counters::ranges::Ranges;
 use crate::counters::slots::HeldSlot;
+use crate::delta::{Delta, Entry};
 use crate::digest::Known;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
@@ -47,6 +48,26 @@ pub const COUNTERS_MAX: u32 = 100_000_000;
 /// nodes restarted daily take 28 years. Beyond it, deltas of new origins are refused; but a start
 /// has a place for its own, and for all that it finds on its disk, which each start makes one more.
 pub const ORIGINS_MAX: u32 = 1 << 20;
+
+/// Places beyond the bound on origins for those that a link's peer writes under itself: were all
+/// others taken by what somebody invented, live nodes could still count together. As many as there
+/// are starts of a thousand nodes in two months, each restarted daily.
+const PEERS_ORIGINS_MAX: u32 = 1 << 16;
+
+/// How much a table may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Counters; see [`COUNTERS_MAX`].
+    pub counters: u32,
+    /// Origins; see [`ORIGINS_MAX`].
+    pub origins: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { counters: COUNTERS_MAX, origins: ORIGINS_MAX }
+    }
+}
 
 #[derive(Debug)]
 struct Origin {
@@ -87,6 +108,7 @@ pub struct Counters {
     origin_places: HashMap<OriginId, OriginIndex, FixedState>,
     open: Open,
     changes: Changes,
+    bounds: Bounds,
     #[cfg(feature = "planted-bugs")]
     pub(crate) bug: Option<crate::bug::Bug>,
 }
@@ -102,11 +124,17 @@ impl Counters {
             origin_places: HashMap::with_hasher(hasher),
             open: Open::default(),
             changes: Changes::default(),
+            bounds: Bounds::default(),
             #[cfg(feature = "planted-bugs")]
             bug: None,
         };
         counters.add_origin(ours);
         counters
+    }
+
+    /// Has the table hold no more than this from now on.
+    pub(crate) fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// The origin that this process writes under.
@@ -284,10 +312,27 @@ impl Counters {
         self.origin_places.get(&origin).copied()
     }
 
+    /// Takes down the origin that a link's peer writes under, unless there are far too many.
+    pub(crate) fn meet_writer(&mut self, id: OriginId) {
+        let most = self.bounds.origins.saturating_add(PEERS_ORIGINS_MAX);
+        if self.index_of(id).is_none() && self.origins.len() < most as usize {
+            self.add_origin(id);
+        }
+    }
+
+    /// Of a delta for which there was no room: what of it is here, claiming nothing.
+    pub(crate) fn held_of<'a>(&self, delta: &Delta<'a>) -> Delta<'a> {
+        let (origin, upto) = (delta.origin, delta.upto);
+        let is_held = |entry: &&Entry<'_>| self.find(&self.sought(entry.name)).is_some();
+        let is_known = self.index_of(origin).is_some();
+        let held = delta.entries.iter().filter(|_| is_known).filter(is_held);
+        Delta { origin, after: upto, upto, entries: held.copied().collect() }
+    }
+
     /// The place of an origin that others tell of. `None` if there are too many.
     fn origin_index(&mut self, id: OriginId) -> Option<OriginIndex> {
         match self.index_of(id) {
-            None if self.origins.len() < ORIGINS_MAX as usize => self.add_origin(id),
+            None if self.origins.len() < self.bounds.origins as usize => self.add_origin(id),
             known => known,
         }
     }

@@ -134,7 +134,8 @@ impl Node {
                 let Some(origin) = self.replication.pusher(link) else { return };
                 self.totals.deltas_received += 1;
                 let delta = Delta { origin, after, upto: after + batches, entries };
-                if self.merge(now, link, &delta, effects) {
+                self.counters.meet_writer(origin);
+                if self.merge(now, link, &delta, effects) == Ok(true) {
                     let (batch, age) = (self.batch + 1, Duration::from_micros(age_us));
                     self.arrivals.merged(now, batch, age, self.links.one_way(link));
                 }
@@ -167,16 +168,7 @@ impl Node {
                 self.replication.asked(link, request, &wants, &self.counters, &mut self.totals);
             }
             Message::Part { request, index, last, deltas } => {
-                let slots = deltas.iter().map(|delta| delta.entries.len()).sum();
-                let part = (request, index, last);
-                let may_claim =
-                    self.replication.part_came(now, link, part, slots, &mut self.totals, effects);
-                for mut delta in deltas {
-                    if !may_claim {
-                        delta.after = delta.upto;
-                    }
-                    self.merge(now, link, &delta, effects);
-                }
+                self.part(now, link, (request, index, last), deltas, effects);
             }
             Message::PartTaken { request, index } => {
                 self.replication.part_taken(link, request, index);
@@ -201,20 +193,64 @@ impl Node {
         }
     }
 
+    fn part(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        part: (u32, u32, bool),
+        deltas: Vec<Delta<'_>>,
+        effects: &mut Effects,
+    ) {
+        let slots = deltas.iter().map(|delta| delta.entries.len()).sum();
+        let totals = &mut self.totals;
+        let came = self.replication.part_came(now, link, part, slots, totals, effects);
+        for mut delta in deltas {
+            if delta.origin == self.counters.our_origin() {
+                // What is said of our own changes is judged whoever asked (rule `one-writer`).
+                if self.merge(now, link, &delta, effects).is_err() {
+                    return;
+                }
+                continue;
+            }
+            let Some(may_claim) = self.replication.may_take(link, came, delta.origin) else {
+                continue;
+            };
+            if !may_claim {
+                delta.after = delta.upto;
+            }
+            if let Err(MergeError::Full { .. }) = self.merge(now, link, &delta, effects) {
+                self.replication.lack_room(now, link, delta.origin);
+            }
+        }
+        self.replication.part_over(now, link, came, part.2, effects);
+    }
+
     /// Merges a delta that came over a link; tells whether it brought anything new.
-    fn merge(&mut self, now: Time, link: LinkId, delta: &Delta<'_>, effects: &mut Effects) -> bool {
-        match self.counters.merge(delta) {
+    fn merge(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        delta: &Delta<'_>,
+        effects: &mut Effects,
+    ) -> Result<bool, MergeError> {
+        let merged = self.counters.merge(delta);
+        match merged {
             Ok(merged) => {
                 self.totals.gaps += u64::from(merged.gap);
                 if merged.news && self.is_kept {
                     effects.journal.add_delta(delta);
                 }
-                return merged.news;
             }
-            Err(MergeError::Full) => self.totals.refused_full += 1,
+            Err(MergeError::Full { news }) => {
+                self.totals.refused_full += 1;
+                // What is shown is kept.
+                if news && self.is_kept {
+                    effects.journal.add_delta(&self.counters.held_of(delta));
+                }
+            }
             Err(MergeError::ForeignWriter) => self.foreign_writer(now, link, effects),
         }
-        false
+        merged.map(|merged| merged.news)
     }
 
     fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {

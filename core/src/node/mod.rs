@@ -27,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::counters::order::Order;
-use crate::counters::{Counters, OwnBatch};
+use crate::counters::{Bounds, Counters, OwnBatch};
 use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::input::{Input, Token};
@@ -197,6 +197,11 @@ impl Node {
         }
     }
 
+    /// Has the table hold no more than this from now on, besides what it holds already.
+    pub fn bound_table(&mut self, bounds: Bounds) {
+        self.counters.bound(bounds);
+    }
+
     /// Applies one input. What it causes is added to `effects`.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         match input {
@@ -322,6 +327,7 @@ impl Node {
             version: ours,
             counters: self.counters.len(),
             origins: self.counters.origins(),
+            without_room: self.replication.without_room(),
             counted: self.counters.counted(self.counters.our_origin()),
             removed: self.peers.am_removed(),
             peers,

@@ -21,8 +21,10 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::identity::{NodeId, OriginId, Version};
 use crate::input::LinkId;
+use crate::limit::RateLimit;
 use crate::operation::Behind;
 use crate::outbox::Effects;
+use crate::pauses::Pauses;
 use crate::replication::exchange::Exchange;
 use crate::replication::pull::{Asking, Serving};
 use crate::replication::push::Gather;
@@ -33,6 +35,13 @@ use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message, Row, WANTS_MAX};
 
 /// The time between confirmations on one link.
 const CONFIRM_EVERY: Duration = Duration::from_millis(1);
+
+/// Origins that this node has never heard of, and that it asks for at once and then each second. An
+/// old cluster's joiner is told of as many as that by its first peer, or nearly; a peer that invents
+/// origins would else have filled the table within a second, and with these it takes a quarter of
+/// an hour, which operators can see coming.
+const NEWCOMERS_AT_ONCE: u32 = 1 << 17;
+const NEWCOMERS_PER_SECOND: u32 = 1000;
 
 /// What replication knows of one link.
 #[derive(Debug)]
@@ -49,13 +58,41 @@ struct Session {
 }
 
 /// The replication of one node with all its links.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Replication {
     sessions: BTreeMap<LinkId, Session>,
     gather: Gather,
     requests: u32,
+    /// Origins that are not asked for again yet.
+    pauses: Pauses,
+    newcomers: RateLimit,
     #[cfg(feature = "planted-bugs")]
     pub(crate) bug: Option<crate::bug::Bug>,
+}
+
+impl Default for Replication {
+    fn default() -> Self {
+        Replication {
+            sessions: BTreeMap::new(),
+            gather: Gather::default(),
+            requests: 0,
+            pauses: Pauses::default(),
+            newcomers: RateLimit::new(NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE, Time::ZERO),
+            #[cfg(feature = "planted-bugs")]
+            bug: None,
+        }
+    }
+}
+
+/// What a part is to what was asked for on its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// The next part of the answer that is awaited.
+    InTurn,
+    /// A part of it in front of which one is missing.
+    OutOfTurn,
+    /// An answer that nobody here awaits.
+    Unasked,
 }
 
 impl Replication {
@@ -84,6 +121,11 @@ impl Replication {
     /// How far the peer of a link is behind us.
     pub(crate) fn status(&self, link: LinkId, now: Time, ours: Version) -> Option<LinkStatus> {
         self.sessions.get(&link).map(|session| session.window.status(now, ours))
+    }
+
+    /// Of how many origins there was no room for all changes when they were asked for last.
+    pub(crate) fn without_room(&self) -> usize {
+        self.pauses.len()
     }
 
     /// How many links' peers have confirmed our own changes up to `version`.
@@ -265,12 +307,19 @@ impl Replication {
             self.sessions
                 .values()
                 .filter_map(|session| session.asking.as_ref())
-                .any(|asking| asking.origins.contains(&want.origin))
+                .any(|asking| asking.is_for(want.origin))
         };
-        wants.retain(|want| !is_asked(want));
+        wants.retain(|want| !self.pauses.is_on(now, want.origin) && !is_asked(want));
         wants.truncate(WANTS_MAX);
+        let is_let_in = |want: &Want, newcomers: &mut RateLimit| {
+            counters.index_of(want.origin).is_some() || newcomers.allow(now)
+        };
         let Some(session) = self.sessions.get_mut(&link) else { return };
-        if wants.is_empty() || session.asking.is_some() {
+        if session.asking.is_some() {
+            return;
+        }
+        wants.retain(|want| is_let_in(want, &mut self.newcomers));
+        if wants.is_empty() {
             return;
         }
         for want in wants.iter().filter(|want| want.after.is_none()) {
@@ -308,7 +357,8 @@ impl Replication {
         }
     }
 
-    /// A part of what we asked for has come. Tells whether its deltas may claim their ranges.
+    /// A part of what we asked for has come, or what is said to be one. Its deltas are to be judged
+    /// by [`Replication::may_take`], and then it is [`Replication::part_over`].
     pub(crate) fn part_came(
         &mut self,
         now: Time,
@@ -317,28 +367,61 @@ impl Replication {
         slots: usize,
         totals: &mut Totals,
         effects: &mut Effects,
-    ) -> bool {
-        let (request, index, last) = part;
-        totals.catch_up_slots_received += slots as u64;
-        send(link, &Message::PartTaken { request, index }, totals, effects);
-        let Some(session) = self.sessions.get_mut(&link) else { return false };
-        let Some(asking) = session.asking.as_mut().filter(|a| a.request == request) else {
-            return false;
+    ) -> Came {
+        let (request, index, _) = part;
+        let asking = self.sessions.get_mut(&link).and_then(|session| session.asking.as_mut());
+        let Some(asking) = asking.filter(|asking| asking.request == request) else {
+            // Not taken, so that whoever answers what we have given up goes no further.
+            totals.parts_unasked += 1;
+            return Came::Unasked;
         };
-        if !asking.take(index, slots, now) {
-            session.asking = None;
-            return false;
+        totals.catch_up_slots_received += slots as u64;
+        let came = if asking.take(index, slots, now) { Came::InTurn } else { Came::OutOfTurn };
+        send(link, &Message::PartTaken { request, index }, totals, effects);
+        came
+    }
+
+    /// Whether changes of an origin that came in a part may be taken, and whether they may be
+    /// claimed: nobody brings what was not asked for.
+    pub(crate) fn may_take(&self, link: LinkId, came: Came, origin: OriginId) -> Option<bool> {
+        let asking = self.sessions.get(&link)?.asking.as_ref()?;
+        let is_asked = came != Came::Unasked && asking.is_for(origin);
+        is_asked.then(|| came == Came::InTurn && asking.has_all_of(origin))
+    }
+
+    /// There was no room for some changes of an origin that were asked for.
+    pub(crate) fn lack_room(&mut self, now: Time, link: LinkId, origin: OriginId) {
+        self.pauses.begin(now, origin);
+        let asking = self.sessions.get_mut(&link).and_then(|session| session.asking.as_mut());
+        if let Some(asking) = asking {
+            asking.lack_room(origin);
         }
-        if last {
-            let (slots, took) = (asking.slots, now.since(asking.began));
-            let event = Event::CaughtUp { peer: session.peer, slots, took };
-            effects.at_once.push(Effect::Event(event));
-            session.asking = None;
-            // What was withheld from us has come this way: the peer need not wait for our next
-            // digest to know it.
-            session.owes_confirm = true;
+    }
+
+    /// What a part held has been taken.
+    pub(crate) fn part_over(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        came: Came,
+        last: bool,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        match came {
+            Came::InTurn if last => {
+                let Some(asking) = session.asking.take() else { return };
+                let (slots, took) = (asking.slots, now.since(asking.began));
+                let event = Event::CaughtUp { peer: session.peer, slots, took };
+                effects.at_once.push(Effect::Event(event));
+                asking.complete().for_each(|origin| self.pauses.end(origin));
+                // What was withheld from us has come this way: the peer need not wait for our next
+                // digest to know it.
+                session.owes_confirm = true;
+            }
+            Came::InTurn | Came::Unasked => {}
+            Came::OutOfTurn => session.asking = None,
         }
-        true
     }
 }
 

@@ -7,6 +7,7 @@
 //! `claim-the-beginning`); since a link loses nothing and the answer's state ends with the link,
 //! that means: in order, from part 0.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::counters::Counters;
@@ -33,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Asking {
     pub(crate) request: u32,
-    pub(crate) origins: Vec<OriginId>,
+    /// Whose changes, and whether there was no room for some of them: those are not claimed.
+    origins: BTreeMap<OriginId, bool>,
     next_part: u32,
     patience: Time,
     pub(crate) began: Time,
@@ -44,7 +46,7 @@ impl Asking {
     pub(crate) fn new(request: u32, wants: &[Want], now: Time) -> Self {
         Asking {
             request,
-            origins: wants.iter().map(|want| want.origin).collect(),
+            origins: wants.iter().map(|want| (want.origin, false)).collect(),
             next_part: 0,
             patience: now + PATIENCE,
             began: now,
@@ -54,6 +56,26 @@ impl Asking {
 
     pub(crate) fn next_deadline(&self) -> Time {
         self.patience
+    }
+
+    /// Whether the changes of an origin were asked for.
+    pub(crate) fn is_for(&self, origin: OriginId) -> bool {
+        self.origins.contains_key(&origin)
+    }
+
+    /// Whether all that came of an origin so far is here.
+    pub(crate) fn has_all_of(&self, origin: OriginId) -> bool {
+        self.origins.get(&origin) == Some(&false)
+    }
+
+    /// There was no room for some changes of an origin.
+    pub(crate) fn lack_room(&mut self, origin: OriginId) {
+        self.origins.insert(origin, true);
+    }
+
+    /// Origins of which all that came is here.
+    pub(crate) fn complete(&self) -> impl Iterator<Item = OriginId> + '_ {
+        self.origins.iter().filter(|(_, lacks)| !**lacks).map(|(origin, _)| *origin)
     }
 
     /// Takes a part; tells whether it is the one that follows.

@@ -38,6 +38,11 @@ impl Recovered {
         }
     }
 
+    /// A table, and nothing else: what a node finds that has kept no more.
+    pub fn holding(counters: Counters) -> Self {
+        Recovered { counters, ..Recovered::new(OriginId(0), 0) }
+    }
+
     /// The table as it was recovered.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -119,7 +124,7 @@ impl Recovered {
                 self.counters.restore_origin(delta.origin, 0).ok_or(BadPayload::Full)?;
                 match self.counters.merge(&delta) {
                     Ok(_) => {}
-                    Err(MergeError::Full) => return Err(BadPayload::Full),
+                    Err(MergeError::Full { .. }) => return Err(BadPayload::Full),
                     Err(MergeError::ForeignWriter) => return Err(BadPayload::Malformed("delta")),
                 }
             }

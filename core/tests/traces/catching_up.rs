@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use quipu_core::counters::Counters;
 use quipu_core::delta::{Delta, Entry};
 use quipu_core::event::Event;
 use quipu_core::identity::OriginId;
@@ -36,19 +37,6 @@ fn a_link_that_breaks_after_the_first_part_leaves_nothing_claimed() {
     cluster.run_until("B has caught up", secs(3), Cluster::agree);
     assert_eq!(cluster.known(B, A), cluster.known(A, A));
     assert_eq!(cluster.node(B).totals().repairs, 0, "by asking again, not by repair");
-}
-
-/// Rule `claim-the-beginning`.
-#[test]
-fn a_part_out_of_its_turn_claims_nothing() {
-    let mut cluster = Cluster::of(2);
-    let origin = OriginId(77);
-    let entries = vec![Entry::new("x", Slot { plus: 5, minus: 0, raise: 0 })];
-    let deltas = vec![Delta { origin, after: 0, upto: 3, entries }];
-    cluster.inject(A, B, &Message::Part { request: 1000, index: 0, last: true, deltas });
-    cluster.run(ms(1));
-    assert_eq!(cluster.value(B, "x"), 5, "what it holds is merged all the same");
-    assert_eq!(cluster.node(B).counters().known(origin).version, 0, "nobody asked for it");
 }
 
 /// Rule `claim-the-beginning`.
@@ -153,18 +141,15 @@ fn a_calm_link_carries_a_hash_a_second_and_signs_of_life() {
 #[test]
 fn a_digest_of_twenty_thousand_origins_travels_in_parts_that_leave_none_out() {
     const ORIGINS: u64 = 20_000;
-    let mut cluster = Cluster::of(2);
+    let mut cluster = Cluster::new();
+    cluster.start(config(A));
     // As the rest of a history of many restarts: slots of origins that are long gone.
-    let deltas = (1..=ORIGINS)
-        .map(|n| Delta {
-            origin: OriginId(n << 40),
-            after: 0,
-            upto: 0,
-            entries: vec![Entry::new("x", Slot { plus: 1, minus: 0, raise: 0 })],
-        })
-        .collect();
-    let part = Message::Part { request: 1000, index: 0, last: false, deltas };
-    cluster.inject(A, B, &part);
+    let mut kept = Counters::new(config(B).origin, 0);
+    for n in 1..=ORIGINS {
+        let entries = vec![Entry::new("x", Slot { plus: 1, minus: 0, raise: 0 })];
+        kept.merge(&Delta { origin: OriginId(n << 40), after: 0, upto: 1, entries }).unwrap();
+    }
+    cluster.start_with(config(B), kept);
     let began = cluster.now();
     cluster.run(ms(1500));
     assert_eq!(cluster.value(B, "x"), i128::from(ORIGINS));

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use quipu_core::counters::{Bounds, Counters};
 use quipu_core::effect::{Destination, Effect};
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
@@ -21,6 +22,7 @@ use quipu_core::operation::{Op, Results};
 use quipu_core::outbox::Effects;
 use quipu_core::query::{Answer, Query};
 use quipu_core::status::{LinkStatus, PeerState};
+use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
 use quipu_core::wire::frame::{self, Message};
 
@@ -230,6 +232,20 @@ impl Cluster {
         self.machines.push(machine);
         self.step(place, Input::Tick);
         place
+    }
+
+    /// Starts another node, which finds this on its disk.
+    pub(crate) fn start_with(&mut self, config: Config, kept: Counters) -> Place {
+        let place = self.start(config.clone());
+        let node = Node::recovered(config, Recovered::holding(kept), self.now);
+        self.machines[place].node = node;
+        self.step(place, Input::Tick);
+        place
+    }
+
+    /// Has a node's table hold no more than this.
+    pub(crate) fn bound_table(&mut self, place: Place, bounds: Bounds) {
+        self.machines[place].node.bound_table(bounds);
     }
 
     /// Starts a node again, with an empty table, at the place where one has ended.

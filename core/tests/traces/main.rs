@@ -9,6 +9,7 @@
 //! teaches something new belongs here.
 
 mod asking;
+mod bounds;
 mod catching_up;
 mod cluster;
 mod copies;

@@ -138,6 +138,11 @@ fn totals(registry: &mut Registry, totals: &Totals, added: u64) {
         ("catch_up_slots_sent", "Slots sent to peers that asked", totals.catch_up_slots_sent),
         ("catch_up_slots_received", "Slots received on asking", totals.catch_up_slots_received),
         (
+            "parts_unasked",
+            "Parts of answers that were not asked for, and were not taken",
+            totals.parts_unasked,
+        ),
+        (
             "repairs",
             "Times that counts differed from a peer's at the same version, and all were asked for",
             totals.repairs,
@@ -237,6 +242,11 @@ fn levels(registry: &mut Registry, status: &Status) {
     for (name, help, level) in [
         ("counters", "Counters held", status.counters as u64),
         ("origins", "Origins heard of, this one included", status.origins as u64),
+        (
+            "origins_without_room",
+            "Origins of which this node lacks changes because its table is full",
+            status.without_room as u64,
+        ),
         ("version", "Batches of own changes that others may know of", status.version),
         ("removed", "1 if the cluster has removed this node, else 0", status.removed.into()),
     ] {

@@ -25,6 +25,8 @@ pub(super) struct Status<'a> {
     counters: usize,
     /// How many origins have been heard of, this one included.
     origins: usize,
+    /// Of how many origins this node lacks changes because its table is full.
+    origins_without_room: usize,
     /// How many batches of changes this origin has closed.
     batches: u64,
     /// Whether the cluster has removed this node.
@@ -85,6 +87,7 @@ impl<'a> Status<'a> {
             fsync,
             counters: status.counters,
             origins: status.origins,
+            origins_without_room: status.without_room,
             batches: status.version,
             removed: status.removed,
             increments: report.totals.increments,

@@ -169,7 +169,7 @@ fn a_node_that_knows_all_origins_that_it_takes_starts_and_counts_and_takes_no_ot
         let mut counters = state.counters;
         assert_eq!(counters.value("x").0, i128::from(starts) - 1);
         let stranger = delta(99, (0, 1), &[("x", 100)]);
-        assert_eq!(counters.merge(&stranger), Err(MergeError::Full));
+        assert_eq!(counters.merge(&stranger), Err(MergeError::Full { news: false }));
         counters.merge(&delta(long(0), (1, 2), &[("y", 1)])).expect("it is known");
         counters.add("x", 1).unwrap();
         let mut records = Records::default();

@@ -1,0 +1,121 @@
+//! Tables that are full, and peers that bring what nobody asked for.
+
+use quipu_core::counters::Bounds;
+use quipu_core::delta::{Delta, Entry};
+use quipu_core::identity::OriginId;
+use quipu_core::slot::Slot;
+use quipu_core::wire::frame::Message;
+
+use crate::cluster::{A, B, Cluster, add, config, next_life, secs};
+
+fn count(cluster: &mut Cluster, place: usize, kind: &str, counters: usize) {
+    for first in (0..counters).step_by(100) {
+        let ops = (first..first + 100).map(|n| add(&format!("{kind}{n:0>200}"), 1)).collect();
+        cluster.request(place, ops);
+    }
+}
+
+fn missing(cluster: &Cluster, place: usize, kind: &str, counters: usize) -> usize {
+    let is_missing = |n: &usize| cluster.value(place, &format!("{kind}{n:0>200}")) == 0;
+    (0..counters).filter(is_missing).count()
+}
+
+/// `B has no room for what an early part of a catch-up brings; the last part brings nothing new.` It
+/// claimed all of it, and what it lacked was never asked for again.
+#[test]
+fn a_full_table_claims_nothing_of_what_it_could_not_take_and_asks_seldom() {
+    let mut cluster = Cluster::new();
+    cluster.start(config(A));
+    count(&mut cluster, A, "new", 1000);
+    count(&mut cluster, A, "shared", 800);
+    cluster.run(secs(1));
+    cluster.start(config(B));
+    cluster.bound_table(B, Bounds { counters: 1200, ..Bounds::default() });
+    cluster.cut(A, B);
+    count(&mut cluster, B, "shared", 800);
+    cluster.run(secs(1));
+    cluster.mend(A, B);
+    cluster.run(secs(30));
+    assert_eq!(missing(&cluster, B, "new", 1000), 600, "what fits is taken");
+    assert_eq!(cluster.value(B, &format!("shared{:0>200}", 799)), 2);
+    assert_eq!(cluster.known(B, A), 0, "and nothing is claimed");
+    assert_eq!(cluster.node(B).status(cluster.now()).without_room, 1);
+    let asked = cluster.node(B).totals().catch_ups_asked;
+    assert!((2..=5).contains(&asked), "asked {asked} times in 30 s");
+    assert_eq!(cluster.node(B).totals().repairs, 0);
+    // What has a place is counted on meanwhile.
+    cluster.request(A, vec![add(&format!("shared{:0>200}", 7), 5)]);
+    cluster.run(secs(1));
+    assert_eq!(cluster.value(B, &format!("shared{:0>200}", 7)), 7);
+    // And when there is room, the next time that it asks it has all.
+    cluster.bound_table(B, Bounds::default());
+    cluster.run_until("B has all", secs(60), |c| c.known(B, A) == c.known(A, A));
+    assert!(cluster.agree());
+    assert_eq!(cluster.node(B).status(cluster.now()).without_room, 0);
+}
+
+fn invented(n: u64) -> Delta<'static> {
+    let entries = vec![Entry::new("x", Slot { plus: 1, minus: 0, raise: 0 })];
+    Delta { origin: OriginId(1 << 40 | n), after: 0, upto: 3, entries }
+}
+
+/// `A member sends frames full of origins that it has invented.` Eleven of them filled the table for
+/// ever, on every node.
+#[test]
+fn what_nobody_asked_for_is_not_taken() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 5);
+    cluster.run(secs(1));
+    let before = cluster.node(B).counters().origins();
+    for index in 0..3 {
+        let deltas = (0..20_000).map(|n| invented(20_000 * u64::from(index) + n)).collect();
+        cluster.inject(A, B, &Message::Part { request: 1000, index, last: false, deltas });
+    }
+    cluster.run(secs(3));
+    assert_eq!(cluster.node(B).counters().origins(), before);
+    assert_eq!(cluster.value(B, "x"), 5);
+    assert_eq!(cluster.node(B).totals().parts_unasked, 3);
+    assert!(cluster.are_linked(A, B));
+}
+
+/// An answer that is awaited brings changes of an origin that was asked for, and of others.
+#[test]
+fn of_an_answer_only_what_was_asked_for_is_taken() {
+    let mut cluster = Cluster::of(1);
+    cluster.add(A, "x", 5);
+    cluster.start(config(B));
+    cluster.hold_frames(B, A);
+    cluster.run(secs(1));
+    cluster.release_frames(B, A);
+    cluster.run_until("B has asked", secs(3), |c| c.node(B).totals().catch_ups_asked == 1);
+    let asked =
+        cluster.frames(quipu_core::time::Time::ZERO, B, A).find_map(|sent| match sent.message() {
+            Message::Ask { request, .. } => Some(request),
+            _ => None,
+        });
+    let request = asked.expect("it was asked");
+    let of_a = Delta { origin: cluster.origin_of(A), after: 0, ..invented(0) };
+    let part = Message::Part { request, index: 0, last: false, deltas: vec![invented(1), of_a] };
+    cluster.inject(A, B, &part);
+    cluster.run_until("it is there", secs(1), |c| c.value(B, "x") > 0);
+    cluster.run(secs(2));
+    assert_eq!(cluster.node(B).counters().origins(), 2, "A's and B's own");
+}
+
+/// `The table is full of origins. A node restarts, and counts under a new one.`
+#[test]
+fn a_node_whose_origins_are_all_taken_counts_and_hears_those_it_is_linked_with() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 1);
+    cluster.run(secs(1));
+    cluster.bound_table(B, Bounds { origins: 2, ..Bounds::default() });
+    cluster.crash(A);
+    let life = next_life(cluster.config_of(A));
+    cluster.restart(A, life);
+    cluster.run_until("they are linked", secs(5), Cluster::all_linked);
+    cluster.add(A, "x", 10);
+    cluster.add(B, "x", 100);
+    cluster.run_until("both have all", secs(5), Cluster::agree);
+    assert_eq!(cluster.value(B, "x"), 111);
+    assert_eq!(cluster.known(B, A), cluster.known(A, A));
+}
