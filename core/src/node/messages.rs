@@ -165,7 +165,8 @@ impl Node {
                 );
             }
             Message::Ask { request, wants } => {
-                self.replication.asked(link, request, &wants, &self.counters, &mut self.totals);
+                let (counters, totals) = (&self.counters, &mut self.totals);
+                self.replication.asked(now, link, request, &wants, counters, totals);
             }
             Message::Part { request, index, last, deltas } => {
                 self.part(now, link, (request, index, last), deltas, effects);

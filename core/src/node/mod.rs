@@ -253,6 +253,7 @@ impl Node {
         self.close_version(effects);
         self.keep_who_we_are(effects);
         self.batch += 1;
+        self.replication.batch_closed(self.batch);
         let opened = self.opened.take().unwrap_or(now);
         if !self.closed.is_empty() {
             self.unsynced.push_back((self.batch, opened, std::mem::take(&mut self.closed)));
@@ -437,6 +438,7 @@ impl Node {
 
     fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {
         self.arrivals.synced(now, batch, &mut self.totals.convergence);
+        self.replication.batch_synced(now, batch);
         while self.unsynced.front().is_some_and(|(number, ..)| *number <= batch)
             && let Some((_, accepted, batches)) = self.unsynced.pop_front()
         {

@@ -66,6 +66,9 @@ pub(crate) struct Replication {
     /// Origins that are not asked for again yet.
     pauses: Pauses,
     newcomers: RateLimit,
+    /// The number of the batch that is open, and of the last one that is synced.
+    open: u64,
+    synced: u64,
     #[cfg(feature = "planted-bugs")]
     pub(crate) bug: Option<crate::bug::Bug>,
 }
@@ -78,6 +81,8 @@ impl Default for Replication {
             requests: 0,
             pauses: Pauses::default(),
             newcomers: RateLimit::new(NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE, Time::ZERO),
+            open: 1,
+            synced: 0,
             #[cfg(feature = "planted-bugs")]
             bug: None,
         }
@@ -152,11 +157,24 @@ impl Replication {
             let confirm = session
                 .owes_confirm
                 .then(|| session.confirmed.map_or(Time::ZERO, |at| at + CONFIRM_EVERY));
-            let asking = session.asking.as_ref().map(Asking::next_deadline);
+            let asking = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
             let serving = session.serving.as_ref().filter(|s| s.is_ready()).map(|_| Time::ZERO);
             [Some(session.exchange.next_deadline()), confirm, asking, serving]
         });
         sessions.flatten().chain(self.gather.next_deadline()).min()
+    }
+
+    /// What is sent from now on waits for the sync of the batch after this one.
+    pub(crate) fn batch_closed(&mut self, batch: u64) {
+        self.open = batch + 1;
+    }
+
+    /// Batches up to this one have been synced, and what they sent has left.
+    pub(crate) fn batch_synced(&mut self, now: Time, batch: u64) {
+        self.synced = self.synced.max(batch);
+        for asking in self.sessions.values_mut().filter_map(|session| session.asking.as_mut()) {
+            asking.synced(now, batch);
+        }
     }
 
     /// A batch of our own has been synced. One sync may cover many; whenever what they gather to
@@ -231,13 +249,14 @@ impl Replication {
             for message in session.exchange.due(now, counters) {
                 say(&message);
             }
-            if session.asking.as_ref().is_some_and(|asking| asking.next_deadline() <= now) {
+            let deadline = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
+            if deadline.is_some_and(|at| at <= now) {
                 session.asking = None;
             }
             if let Some(serving) = &mut session.serving
                 && serving.is_ready()
             {
-                if let Some((part, slots)) = serving.step(counters) {
+                if let Some((part, slots)) = serving.step(now, counters) {
                     totals.catch_up_slots_sent += slots;
                     send(link, &part, totals, effects);
                 }
@@ -336,6 +355,7 @@ impl Replication {
     /// The peer asks for what it lacks. A second ask takes the place of the first.
     pub(crate) fn asked(
         &mut self,
+        now: Time,
         link: LinkId,
         request: u32,
         wants: &[Want],
@@ -344,7 +364,7 @@ impl Replication {
     ) {
         if let Some(session) = self.sessions.get_mut(&link) {
             totals.catch_ups_served += 1;
-            session.serving = Some(Serving::new(request, wants, counters));
+            session.serving = Some(Serving::new(now, request, wants, counters));
         }
     }
 
@@ -376,7 +396,8 @@ impl Replication {
             return Came::Unasked;
         };
         totals.catch_up_slots_received += slots as u64;
-        let came = if asking.take(index, slots, now) { Came::InTurn } else { Came::OutOfTurn };
+        let came =
+            if asking.take(index, slots, now, self.open) { Came::InTurn } else { Came::OutOfTurn };
         send(link, &Message::PartTaken { request, index }, totals, effects);
         came
     }

@@ -14,9 +14,11 @@ use crate::identity::{OriginId, Version};
 #[derive(Debug)]
 pub struct Scan {
     wants: Vec<Wanted>,
-    /// By place of the origin: the lowest version that is wanted, and where in `wants` it stands.
-    from: Vec<(Version, u32)>,
+    /// By place of the origin: where in `wants` it stands, counted from 1; 0 if it is not wanted.
+    wanted: Vec<u16>,
     at: usize,
+    /// Slots of the counter at that place which are told already.
+    slots_told: usize,
     /// Counters that were added later hold nothing up to any `upto`.
     end: usize,
 }
@@ -24,55 +26,72 @@ pub struct Scan {
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     origin: OriginId,
+    /// The lowest version that is wanted.
+    lowest: Version,
     after: Version,
     upto: Version,
 }
 
-const UNWANTED: (Version, u32) = (Version::MAX, 0);
-
 impl Scan {
     /// Begins a scan for these wants, each origin at most once.
     pub fn new(counters: &Counters, wants: &[Want]) -> Self {
-        let mut from = vec![UNWANTED; counters.origins()];
+        let mut wanted = vec![0; counters.origins()];
         let wants: Vec<Wanted> = wants
             .iter()
-            .enumerate()
-            .map(|(at, want)| {
+            // Who asks for more than a frame holds is answered as far as they can be numbered.
+            .take(usize::from(u16::MAX))
+            .zip(1..)
+            .map(|(want, number)| {
                 let upto = counters.known(want.origin).version;
                 if let Some(index) = counters.index_of(want.origin) {
-                    let lowest = want.after.map_or(0, |after| after.saturating_add(1));
-                    from[index as usize] = (lowest, u32::try_from(at).unwrap_or(u32::MAX));
+                    wanted[index as usize] = number;
                 }
+                let lowest = want.after.map_or(0, |after| after.saturating_add(1));
                 // Who claims to be beyond us gets an empty range, not one that runs backwards.
                 let after = want.after.unwrap_or(0).min(upto);
-                Wanted { origin: want.origin, after, upto }
+                Wanted { origin: want.origin, lowest, after, upto }
             })
             .collect();
-        Scan { wants, from, at: 0, end: counters.len() }
+        Scan { wants, wanted, at: 0, slots_told: 0, end: counters.len() }
     }
 
-    /// Walks on until some `bytes` are gathered or `places` counters passed. The deltas of the
-    /// last step, and only they, claim their ranges; `true` beside them says that it is the last.
+    /// Walks on until some `bytes` are gathered or so many counters and slots passed; a counter
+    /// of many slots may be left in the middle. The deltas of the last step, and only they, claim
+    /// their ranges; `true` beside them says that it is the last.
     pub fn step<'a>(
         &mut self,
         counters: &'a Counters,
         bytes: usize,
-        places: usize,
+        passed_max: usize,
     ) -> (Vec<Delta<'a>>, bool) {
         let mut entries: Vec<Vec<Entry<'a>>> = vec![Vec::new(); self.wants.len()];
-        let mut gathered = 0;
-        let stop = self.end.min(self.at.saturating_add(places));
-        while self.at < stop && gathered < bytes {
-            let Some((name, slots)) = counters.slots_at(self.at) else { break };
-            for held in slots {
-                let (lowest, want) =
-                    self.from.get(held.origin as usize).copied().unwrap_or(UNWANTED);
-                if held.version >= lowest {
-                    entries[want as usize].push(Entry::new(name, held.slot()));
+        let (mut gathered, mut passed) = (0, 0);
+        while self.at < self.end
+            && gathered < bytes
+            && passed < passed_max
+            && let Some((name, slots)) = counters.slots_at(self.at)
+        {
+            passed += usize::from(slots.is_empty());
+            // Slots that come meanwhile stand behind those that are told, but for our own, which
+            // sends the first one there; it is of a later version than any that is claimed.
+            let rest = &slots[self.slots_told.min(slots.len())..];
+            for held in rest {
+                if gathered >= bytes || passed >= passed_max {
+                    break;
+                }
+                self.slots_told += 1;
+                passed += 1;
+                let number = self.wanted.get(held.origin as usize).copied().unwrap_or(0);
+                let Some(want) = usize::from(number).checked_sub(1) else { continue };
+                if held.version >= self.wants[want].lowest {
+                    entries[want].push(Entry::new(name, held.slot()));
                     gathered += name.len() + ENTRY_BYTES_MAX;
                 }
             }
-            self.at += 1;
+            if self.slots_told >= slots.len() {
+                self.at += 1;
+                self.slots_told = 0;
+            }
         }
         let last = self.at >= self.end;
         let deltas = self

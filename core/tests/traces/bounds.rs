@@ -1,10 +1,12 @@
 //! Tables that are full, and peers that bring what nobody asked for.
 
-use quipu_core::counters::Bounds;
+use quipu_core::counters::{Bounds, Counters};
 use quipu_core::delta::{Delta, Entry};
+use quipu_core::digest::Want;
 use quipu_core::identity::OriginId;
+use quipu_core::replication::scan::Scan;
 use quipu_core::slot::Slot;
-use quipu_core::wire::frame::Message;
+use quipu_core::wire::frame::{self, FRAME_BYTES_MAX, Message};
 
 use crate::cluster::{A, B, Cluster, add, config, next_life, secs};
 
@@ -118,4 +120,36 @@ fn a_node_whose_origins_are_all_taken_counts_and_hears_those_it_is_linked_with()
     cluster.run_until("both have all", secs(5), Cluster::agree);
     assert_eq!(cluster.value(B, "x"), 111);
     assert_eq!(cluster.known(B, A), cluster.known(A, A));
+}
+
+/// One counter's slots of 100,000 origins, which are several megabytes: more than any frame holds.
+#[test]
+fn a_counter_of_more_slots_than_a_frame_holds_is_told_in_parts() {
+    const ORIGINS: u64 = 100_000;
+    let name = "x".repeat(255);
+    let mut kept = Counters::new(config(A).origin, 0);
+    for n in 1..=ORIGINS {
+        let entries = vec![Entry::new(&name, Slot { plus: n, ..Slot::default() })];
+        kept.merge(&Delta { origin: OriginId(n << 20), after: 0, upto: 1, entries }).unwrap();
+    }
+    let wants: Vec<Want> =
+        (1..=60_000).map(|n| Want { origin: OriginId(n << 20), after: Some(0) }).collect();
+    let mut scan = Scan::new(&kept, &wants);
+    let (mut told, mut parts) = (0, 0);
+    loop {
+        let (deltas, last) = scan.step(&kept, FRAME_BYTES_MAX / 8, 16_384);
+        told += deltas.iter().map(|delta| delta.entries.len()).sum::<usize>();
+        parts += 1;
+        if last {
+            break;
+        }
+        let part = Message::Part { request: 1, index: parts, last, deltas };
+        assert!(frame::encode(&part).len() <= FRAME_BYTES_MAX / 2);
+        if parts == 3 {
+            // Its slot takes the first place, and sends the one that is there to the end.
+            kept.add(&name, 1).unwrap();
+            kept.close();
+        }
+    }
+    assert_eq!(told, wants.len() + 1, "the one that was sent to the end twice");
 }

@@ -85,6 +85,8 @@ impl Clock {
 #[derive(Debug)]
 struct Waiting {
     batch: u64,
+    /// The last batch behind it that had nothing to keep.
+    through: u64,
     record_bytes: usize,
     effects: Vec<Effect>,
 }
@@ -355,10 +357,11 @@ impl<D: Disk> Driver<D> {
             let record_bytes = records.bytes();
             self.disk.append(batch, records);
             self.waiting_bytes += record_bytes;
-            self.waiting.push_back(Waiting { batch, record_bytes, effects });
+            self.waiting.push_back(Waiting { batch, through: batch, record_bytes, effects });
         } else if let Some(last) = self.waiting.back_mut() {
             // Nothing to keep, but what it tells may have been read from what is not safe yet.
             last.effects.extend(effects);
+            last.through = batch;
         } else {
             effects.into_iter().for_each(|effect| self.carry_out(effect, time));
             self.is_safe(batch, time);
@@ -414,7 +417,7 @@ impl<D: Disk> Driver<D> {
             for effect in waiting.effects {
                 self.carry_out(effect, time);
             }
-            self.is_safe(waiting.batch, time);
+            self.is_safe(waiting.through, time);
         }
     }
 
