@@ -94,10 +94,15 @@ impl Survey {
 
 /// Reads a whole file.
 pub(crate) fn read_all(files: &impl Files, name: &str) -> io::Result<Vec<u8>> {
+    read_from(files, name, 0)
+}
+
+/// Reads a file from `offset` on.
+pub(crate) fn read_from(files: &impl Files, name: &str, offset: u64) -> io::Result<Vec<u8>> {
     const STEP_BYTES: usize = 1 << 20;
     let (mut bytes, mut step) = (Vec::new(), vec![0; STEP_BYTES]);
     loop {
-        let read = files.read(name, bytes.len() as u64, &mut step)?;
+        let read = files.read(name, offset + bytes.len() as u64, &mut step)?;
         if read == 0 {
             return Ok(bytes);
         }

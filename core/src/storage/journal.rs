@@ -14,8 +14,8 @@ use crate::identity::NodeId;
 /// How a journal is cut into files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A segment that is longer is followed by the next one. What a restart reads whole is bounded
-    /// by it, and what old segments take beyond a snapshot.
+    /// A segment that is longer is followed by the next one. What a restart may have to read whole
+    /// is bounded by it, and what old segments take beyond a snapshot.
     pub segment_bytes_max: u64,
     /// How much room is made at a time; see [`Files::reserve`].
     pub reserve_bytes: u64,

@@ -15,8 +15,9 @@ use super::record::{self, BadPayload, Record};
 use super::state::Recovered;
 use crate::storage::journal::offset;
 
-/// How much of a snapshot is read at a time: many records of full size.
-const READ_BYTES: usize = 4 << 20;
+/// How much of a file is read at a time. Little, since a node that has used nearly all the memory
+/// that it may reads its new snapshot back, too.
+const READ_BYTES: usize = 128 << 10;
 
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -200,12 +201,8 @@ fn read_closed(
     state: &mut Recovered,
 ) -> Result<FileRead, ReadError> {
     let name = files::segment(head.number);
-    let bytes = files::read_all(files, &name)?;
-    let length = usize::try_from(end.saturating_sub(head.base)).unwrap_or(usize::MAX);
-    let records = records_of(&bytes);
     // What lies beyond was superseded when a start copied it into the next segment.
-    let records = &records[..length.min(records.len())];
-    let walked = walk(FileKind::Segment, &name, records, head.base, state)?;
+    let walked = walk_file(files, &name, head.base, end, state)?;
     let at = offset(walked.end, head.base);
     match walked.bad {
         Some(bad) => Err(ReadError::damaged(&name, at, bad)),
@@ -225,18 +222,21 @@ fn read_last(
     reading: &mut Reading,
 ) -> Result<(), ReadError> {
     let name = files::segment(head.number);
-    let bytes = files::read_all(files, &name)?;
-    let records = records_of(&bytes);
-    let walked = walk(FileKind::Segment, &name, records, head.base, state)?;
+    let walked = walk_file(files, &name, head.base, u64::MAX, state)?;
     let (base, end) = (head.base, walked.end);
-    let at = |position: u64| usize::try_from(position - base).unwrap_or(usize::MAX);
-    let behind = synced_behind(&records[at(end)..], end);
+    let at_end = offset(end, base);
+    let behind = if walked.bad.is_none() && is_blank(files, &name, at_end)? {
+        None
+    } else {
+        synced_behind(&files::read_from(files, &name, at_end)?, end)
+    };
     if behind.is_some_and(|synced| synced > end) {
         let fault = walked.bad.unwrap_or(BadRecord::Checksum);
         return Err(ReadError::damaged(&name, offset(end, base), fault));
     }
     let synced = walked.synced.max(behind.unwrap_or(0)).clamp(base, end);
-    let tail = records[at(synced)..at(end)].to_vec();
+    let mut tail = files::read_from(files, &name, offset(synced, base))?;
+    tail.truncate(usize::try_from(end - synced).unwrap_or(usize::MAX));
     // A position known synced is the end of some write, so records begin there.
     if walk(FileKind::Segment, &name, &tail, synced, &mut Nobody)?.end != end {
         return Err(ReadError::damaged(&name, offset(synced, base), BadRecord::Checksum));
@@ -316,6 +316,55 @@ pub(crate) fn walk(
         walked.synced = walked.synced.max(framed.synced);
         walked.end += framed.bytes as u64;
         rest = &rest[framed.bytes..];
+    }
+}
+
+/// The same over a file, without having all of it in memory: up to the position `end`, or to the
+/// end of the file.
+fn walk_file(
+    files: &impl Files,
+    name: &str,
+    base: u64,
+    end: u64,
+    taker: &mut impl Taker,
+) -> Result<Walked, ReadError> {
+    let kind = FileKind::Segment;
+    let mut walked = Walked { records: 0, end: base, synced: 0, bad: None };
+    let mut window = Window::new(files, name);
+    window.fill(HEAD_BYTES)?;
+    window.pass(HEAD_BYTES.min(window.bytes().len()));
+    loop {
+        window.fill(FRAME_BYTES)?;
+        let length = frame::length(window.bytes()).unwrap_or_default();
+        window.fill(length.min(kind.record_bytes_max()))?;
+        let left = usize::try_from(end.saturating_sub(walked.end)).unwrap_or(usize::MAX);
+        let bytes = window.bytes();
+        let framed = match frame::read(&bytes[..bytes.len().min(left)], walked.end, kind) {
+            Ok(Some(framed)) => framed,
+            Ok(None) => return Ok(walked),
+            Err(bad) => return Ok(Walked { bad: Some(bad), ..walked }),
+        };
+        take(name, walked.end, base, framed, taker)?;
+        let bytes = framed.bytes;
+        walked.records += 1;
+        walked.synced = walked.synced.max(framed.synced);
+        walked.end += bytes as u64;
+        window.pass(bytes);
+    }
+}
+
+/// Whether a file is zeros from `offset` on.
+fn is_blank(files: &impl Files, name: &str, mut offset: u64) -> io::Result<bool> {
+    let mut step = vec![0; READ_BYTES];
+    loop {
+        let read = files.read(name, offset, &mut step)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        if step[..read].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += read as u64;
     }
 }
 
