@@ -77,6 +77,9 @@ pub enum Refusal {
     /// The table is full.
     #[error("too many counters: this node holds its maximum of {0}")]
     TooManyCounters(u32),
+    /// There is no room for a new name; see [`Input::Room`].
+    #[error("no memory for a new counter: this node has used what it may; known ones count on")]
+    OutOfMemory,
 }
 
 /// In what way a node is known to be behind.

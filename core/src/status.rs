@@ -111,8 +111,11 @@ pub struct Totals {
     pub refused_overflow: u64,
     /// Raises refused because this node was known to be behind.
     pub refused_behind: u64,
-    /// Operations refused because the table was full.
+    /// Operations refused because the table was full, and deltas of peers for this or for want of
+    /// memory.
     pub refused_full: u64,
+    /// Operations on new names refused because there was no memory for them.
+    pub refused_memory: u64,
     /// Own batches closed.
     pub batches: u64,
     /// Counters that they changed; divided by `batches`, the mean size of one.

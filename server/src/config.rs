@@ -13,6 +13,7 @@ use quipu_core::wire::auth::{Secret, SecretTooShort};
 
 use crate::disk::fsync::Fsync;
 use crate::flags::{Flags, LogFormat, LogLevel};
+use crate::memory::Size;
 
 /// The port that is meant where none is given.
 pub(crate) const DEFAULT_PORT: u16 = 8088;
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) keeping: Option<Keeping>,
     /// Threads that serve.
     pub(crate) threads: usize,
+    /// `None` is a share of what there is.
+    pub(crate) max_memory: Option<Size>,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
 }
@@ -124,6 +127,7 @@ impl Config {
                 fsync: flags.keeping.fsync,
             }),
             threads: flags.taking.threads.map_or_else(threads, usize::from),
+            max_memory: flags.taking.max_memory,
             log_level: flags.logging.log_level,
             log_format: flags.logging.log_format,
         })

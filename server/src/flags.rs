@@ -13,6 +13,7 @@ use quipu_core::wire::datagram::CLUSTER_BYTES_MAX;
 
 use crate::cli;
 use crate::disk::fsync::Fsync;
+use crate::memory::Size;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -176,6 +177,12 @@ pub(crate) struct Taking {
     #[arg(long, value_name = "N", env = "QUIPU_THREADS", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
     pub(crate) threads: Option<u16>,
+
+    /// Memory beyond which new names are refused while known ones count on, like 512MiB or 2GiB;
+    /// 0 is no bound, as Redis's maxmemory has it [default: 80% of what its cgroup may have, or of
+    /// the machine's]
+    #[arg(long, value_name = "SIZE", env = "QUIPU_MAX_MEMORY", hide_env_values = true)]
+    pub(crate) max_memory: Option<Size>,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,7 @@ use crate::config::DEFAULT_PORT;
 use crate::disk;
 use crate::disk::fsync::Fsync;
 use crate::inbox::{Arrival, Command, Done, Report};
+use crate::memory::Memory;
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
 use crate::transport::connection::Connection;
@@ -38,6 +39,7 @@ struct Shared {
     resolver: Arc<Resolver>,
     counts: Arc<Counts>,
     kept: Kept,
+    memory: Arc<Memory>,
     /// Whether there is a driver that reads what is asked.
     is_open: AtomicBool,
 }
@@ -77,9 +79,10 @@ impl Handle {
         resolver: Arc<Resolver>,
         counts: Arc<Counts>,
         kept: Kept,
+        memory: Arc<Memory>,
     ) -> Self {
         let is_open = AtomicBool::new(false);
-        let shared = Arc::new(Shared { address, resolver, counts, kept, is_open });
+        let shared = Arc::new(Shared { address, resolver, counts, kept, memory, is_open });
         Handle { commands, arrivals, shared }
     }
 
@@ -146,6 +149,11 @@ impl Handle {
     /// Where what was counted is kept.
     pub(crate) fn kept(&self) -> &Kept {
         &self.shared.kept
+    }
+
+    /// How much memory is used of what may be.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.shared.memory
     }
 
     /// What the network has sent, received, dropped and refused.

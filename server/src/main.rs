@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cgroup;
 mod cli;
 mod config;
 mod count;
@@ -17,6 +18,7 @@ mod handle;
 mod http;
 mod inbox;
 mod logging;
+mod memory;
 mod network;
 mod os;
 mod redis;

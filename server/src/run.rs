@@ -20,6 +20,7 @@ use crate::config::{Config, RedisConfig};
 use crate::driver::{Clock, Driver};
 use crate::handle::{Handle, Kept};
 use crate::inbox::inbox;
+use crate::memory::Memory;
 use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
 use crate::os::descriptors::{allow_all, shares};
@@ -63,6 +64,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     let redis = redis_listener(config.redis)?;
     let address = advertised(&config, listen)?;
     warn_if_open(&config, listen);
+    let memory = Arc::new(Memory::new(config.max_memory));
 
     let (outside, inbox) = inbox();
     let resolver = Arc::new(Resolver::new());
@@ -79,6 +81,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         Arc::clone(&resolver),
         Arc::clone(&counts),
         kept.clone(),
+        Arc::clone(&memory),
     );
     // Before what was kept is read, so that whoever asks learns that the node is starting.
     let (logged, lines) = lines();
@@ -108,7 +111,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         config.allowed_hosts.clone(),
         stopped(stopping),
     ));
-    let started = start(&config, address.clone(), kept.counts);
+    let started = start(&config, address.clone(), kept.counts, Arc::clone(&memory));
     let (node, disk) = tokio::select! {
         started = started => started?,
         name = signals.next() => {
@@ -116,6 +119,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
             return Ok(());
         }
     };
+    memory.tell();
     let network = Network::start(
         own,
         calls,
@@ -126,7 +130,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
     )
     .await?;
     let (leave, leaving) = oneshot::channel();
-    let driver = Driver::new(node, Clock::start(), disk, network, inbox, logged);
+    let driver = Driver::new(node, Clock::start(), disk, network, inbox, logged, memory);
     let mut driver = tokio::spawn(driver.run(leaving));
     handle.open();
     notify::tell(notify::READY);

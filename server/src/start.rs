@@ -18,6 +18,7 @@ use crate::disk::counts::Counts;
 use crate::disk::directory::{Directory, Lock, LockError};
 use crate::disk::fsync::Fsync;
 use crate::disk::{Begin, Durable, Either, InMemory};
+use crate::memory::Memory;
 
 /// Why a node could not start on what it had kept.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,7 @@ pub(crate) async fn start(
     config: &Config,
     address: Address,
     counts: Arc<Counts>,
+    memory: Arc<Memory>,
 ) -> Result<(Node, Either), StartError> {
     let mut chance = [0; 32];
     getrandom::fill(&mut chance)?;
@@ -64,7 +66,7 @@ pub(crate) async fn start(
             let fsync = keeping.fsync;
             let opened = tokio::task::spawn_blocking(move || {
                 let lock = Lock::take(&path)?;
-                open(path, lock, fsync, counts, recovered, fresh)
+                open(path, lock, fsync, (counts, memory), recovered, fresh)
             });
             opened.await.map_err(|error| StartError::Threads(io::Error::other(error)))??
         }
@@ -95,18 +97,19 @@ fn open(
     path: PathBuf,
     lock: Lock,
     fsync: Fsync,
-    counts: Arc<Counts>,
+    (counts, memory): (Arc<Counts>, Arc<Memory>),
     mut recovered: Recovered,
     fresh: NodeId,
 ) -> Result<(Recovered, Start, Either), StartError> {
     let began = Instant::now();
-    let mut directory = Directory::new(&path);
+    let mut directory = Directory::minding(&path, memory);
     let next = |found: &Recovered| found.next_start(fresh, wall_clock_ms());
     let (journal, start, reading) =
         storage::open(&mut directory, &mut recovered, next).map_err(|error| match error {
             ReadError::Io(error) => StartError::Io(path.clone(), error),
             damaged @ ReadError::Damaged { .. } => StartError::Damaged(path.clone(), damaged),
         })?;
+    directory.mind_no_longer();
     tell(&path, &reading, &recovered, began);
     let disk =
         Durable::start(Begin { path: &path, lock, directory, journal, fsync, counts, reading })

@@ -179,7 +179,7 @@ impl Checker {
                         Refusal::Overflow => may_overflow(name),
                         Refusal::Behind(_) => raises,
                         Refusal::Untouched => matches!(op, Op::Find { .. }),
-                        Refusal::TooManyCounters(_) => false,
+                        Refusal::TooManyCounters(_) | Refusal::OutOfMemory => false,
                     };
                     if !allowed {
                         let name = name.to_owned();

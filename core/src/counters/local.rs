@@ -44,7 +44,8 @@ impl Counters {
     /// makes it one that somebody did.
     ///
     /// # Errors
-    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
+    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
+    /// changed then.
     pub fn add(&mut self, name: &str, by: i64) -> Result<Value, Refusal> {
         self.add_to(&self.sought(name), by)
     }
@@ -72,7 +73,8 @@ impl Counters {
     /// Brings the value to `to` if it is below, and tells the value after it.
     ///
     /// # Errors
-    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`]; nothing has changed then.
+    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
+    /// changed then.
     pub fn raise(&mut self, name: &str, to: i64) -> Result<Value, Refusal> {
         self.raise_to(&self.sought(name), to)
     }

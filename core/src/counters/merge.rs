@@ -23,7 +23,8 @@ pub enum MergeError {
     /// It claims changes of our own origin that we never made (rule `one-writer`).
     #[error("changes of this node's own origin that it never made")]
     ForeignWriter,
-    /// A new counter or origin would exceed a bound. What fits was merged; nothing is claimed.
+    /// A new counter or origin would exceed a bound, or the memory that there is. What fits was
+    /// merged; nothing is claimed.
     #[error("this node's table is full")]
     Full {
         /// Whether what fits was new.

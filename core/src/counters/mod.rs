@@ -109,6 +109,8 @@ pub struct Counters {
     open: Open,
     changes: Changes,
     bounds: Bounds,
+    /// See [`Counters::make_room`].
+    room_bytes: u64,
     #[cfg(feature = "planted-bugs")]
     pub(crate) bug: Option<crate::bug::Bug>,
 }
@@ -125,6 +127,7 @@ impl Counters {
             open: Open::default(),
             changes: Changes::default(),
             bounds: Bounds::default(),
+            room_bytes: u64::MAX,
             #[cfg(feature = "planted-bugs")]
             bug: None,
         };
@@ -135,6 +138,17 @@ impl Counters {
     /// Has the table hold no more than this from now on.
     pub(crate) fn bound(&mut self, bounds: Bounds) {
         self.bounds = bounds;
+    }
+
+    /// New counters may take so many bytes from now on; without end before this is called first.
+    /// Beyond it they are refused like those beyond [`COUNTERS_MAX`], and known ones count on.
+    pub(crate) fn make_room(&mut self, bytes: u64) {
+        self.room_bytes = bytes;
+    }
+
+    /// How much of it is left.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        self.room_bytes
     }
 
     /// The origin that this process writes under.

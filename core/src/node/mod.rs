@@ -239,6 +239,7 @@ impl Node {
             }
             Input::DialFailed { node } => self.links.dial_failed(node, now),
             Input::Synced { batch } => self.synced(now, batch, effects),
+            Input::Room { bytes } => self.counters.make_room(bytes),
             Input::Tick => {}
             Input::Leave => self.leave(now, effects),
         }
@@ -265,6 +266,11 @@ impl Node {
     /// however much more it is given before it is closed.
     pub fn will_sync(&self) -> bool {
         self.is_kept && !(self.closed.is_empty() && self.counters.is_open_batch_empty())
+    }
+
+    /// How many bytes new counters may still take; see [`Input::Room`].
+    pub fn room_bytes(&self) -> u64 {
+        self.counters.room_bytes()
     }
 
     /// Begins a snapshot: the caller cuts the journal behind the batch that was closed last. To be

@@ -95,6 +95,7 @@ impl Node {
                     Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
                     Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
                     Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
+                    Err(Refusal::OutOfMemory) => self.totals.refused_memory += 1,
                     Ok(_) | Err(Refusal::Untouched) => {}
                 }
                 results.push(result);

@@ -478,6 +478,11 @@ impl Cluster {
         assert!(effects.at_once.is_empty() && effects.journal.is_empty());
     }
 
+    /// New counters may take so many bytes there from now on.
+    pub(crate) fn make_room(&mut self, place: Place, bytes: u64) {
+        self.step(place, Input::Room { bytes });
+    }
+
     pub(crate) fn reply(&self, token: Token) -> Option<&Reply> {
         self.replies.get(&token)
     }

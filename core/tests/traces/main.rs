@@ -23,6 +23,7 @@ mod raising;
 mod records;
 mod removal;
 mod repair;
+mod room;
 mod secrets;
 mod seeds;
 mod strangers;

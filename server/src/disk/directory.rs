@@ -1,12 +1,16 @@
 //! A directory of the real file system, locked against a second process.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use quipu_core::storage::files::Files;
+
+use crate::memory::{Memory, used_bytes};
 
 /// What the lock is taken on. Its content says nothing; the lock goes with the process.
 const LOCK: &str = "LOCK";
@@ -58,6 +62,29 @@ pub(crate) struct Directory {
     path: PathBuf,
     /// Files that this value has created and not yet removed.
     open: HashMap<String, Open>,
+    /// While a start reads what it had kept.
+    minder: Option<Minder>,
+}
+
+/// Looks, as files are read, whether what they hold fits into memory: who takes more than there is
+/// is killed, and cannot say why.
+#[derive(Debug)]
+struct Minder {
+    memory: Arc<Memory>,
+    /// Used before anything was read.
+    before: u64,
+    read: Cell<u64>,
+    /// What there is to be read.
+    whole: u64,
+}
+
+impl Minder {
+    fn has_read(&self, bytes: usize) -> io::Result<()> {
+        self.read.set(self.read.get() + bytes as u64);
+        self.memory
+            .fits(self.before, self.read.get(), self.whole)
+            .map_err(|why| io::Error::new(io::ErrorKind::OutOfMemory, why))
+    }
 }
 
 #[derive(Debug)]
@@ -74,7 +101,21 @@ const OPEN_MAX: usize = 2;
 
 impl Directory {
     pub(crate) fn new(path: &Path) -> Self {
-        Directory { path: path.to_owned(), open: HashMap::new() }
+        Directory { path: path.to_owned(), open: HashMap::new(), minder: None }
+    }
+
+    /// The same, for a start: reading fails when what it reads outgrows the memory that there is.
+    pub(crate) fn minding(path: &Path, memory: Arc<Memory>) -> Self {
+        let lengths = fs::read_dir(path).into_iter().flatten().flatten();
+        let whole = lengths.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
+        let before = used_bytes().unwrap_or_default();
+        let minder = Minder { memory, before, read: Cell::default(), whole };
+        Directory { minder: Some(minder), ..Directory::new(path) }
+    }
+
+    /// The start has read everything.
+    pub(crate) fn mind_no_longer(&mut self) {
+        self.minder = None;
     }
 
     fn open(&mut self, name: &str) -> io::Result<&mut Open> {
@@ -100,7 +141,11 @@ impl Files for Directory {
 
     fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let read = File::open(self.path.join(name)).and_then(|file| read_full(&file, offset, into));
-        self.told("read", name, read)
+        let read = self.told("read", name, read)?;
+        if let Some(minder) = &self.minder {
+            minder.has_read(read)?;
+        }
+        Ok(read)
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {

@@ -15,6 +15,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_core::effect::Effect;
@@ -32,6 +33,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::disk::{Disk, News};
 use crate::events::Events;
 use crate::inbox::{Arrival, Command, Depths, Done, Inbox, Received, Report};
+use crate::memory::Memory;
 use crate::network::Network;
 use crate::watch::Line;
 
@@ -57,6 +59,10 @@ const ARRIVALS_WAIT_AT_BATCHES: usize = 1024;
 
 /// The same in bytes of records, of which a peer that catches up brings many.
 const ARRIVALS_WAIT_AT_BYTES: usize = 64 << 20;
+
+/// How often it is looked how much memory is used: some microseconds' work, and in between there
+/// come no more than some thousand names, each of which is counted.
+const MEASURING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How much of a snapshot is made at a time, in bytes: some millisecond's work, between two batches.
 const SNAPSHOT_STEP_BYTES: usize = 128 << 10;
@@ -123,6 +129,9 @@ pub(crate) struct Driver<D> {
     /// How long requests waited for their replies.
     replied: Histogram,
     events: Events,
+    memory: Arc<Memory>,
+    /// When the memory was measured last, and how much room that left.
+    measured: Option<(Instant, u64)>,
     /// When the node was given something first since the last batch was closed.
     open_since: Option<Time>,
     snapshot: Snapshot,
@@ -145,6 +154,7 @@ impl<D: Disk> Driver<D> {
         network: Network,
         inbox: Inbox,
         logged: mpsc::Sender<Line>,
+        memory: Arc<Memory>,
     ) -> Self {
         Driver {
             node,
@@ -158,6 +168,8 @@ impl<D: Disk> Driver<D> {
             replies: Slab::new(),
             replied: Histogram::default(),
             events: Events::new(Instant::now(), logged),
+            memory,
+            measured: None,
             open_since: None,
             snapshot: Snapshot::default(),
         }
@@ -200,6 +212,7 @@ impl<D: Disk> Driver<D> {
             let time = self.clock.time(now);
             let is_leaving = matches!(wake, Wake::Leave);
             let heard = matches!(wake, Wake::Command(_));
+            self.make_room(now);
             match wake {
                 Wake::Disk(news) => self.hear_disk(news?, time),
                 Wake::Datagram(received) => self.datagram(received, time),
@@ -259,6 +272,20 @@ impl<D: Disk> Driver<D> {
 
     fn takes_commands(&self) -> bool {
         self.waiting.len() < COMMANDS_WAIT_AT_BATCHES
+    }
+
+    /// Tells the node how much memory new names may take, from time to time, and at once when half
+    /// of that is used up: what they take is only guessed at until it is measured.
+    fn make_room(&mut self, now: Instant) {
+        if let Some((at, room)) = self.measured
+            && now.saturating_duration_since(at) < MEASURING_INTERVAL
+            && self.node.room_bytes() >= room / 2
+        {
+            return;
+        }
+        let bytes = self.memory.measure();
+        self.measured = Some((now, bytes));
+        self.node.handle(self.clock.time(now), Input::Room { bytes }, &mut self.effects);
     }
 
     fn datagram(&mut self, received: Received, time: Time) {

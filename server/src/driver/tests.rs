@@ -17,6 +17,7 @@ use tokio::time::advance;
 use super::*;
 use crate::handle::{Handle, Kept, Unavailable};
 use crate::inbox::inbox;
+use crate::memory::Size;
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
 use crate::watch::lines;
@@ -74,10 +75,12 @@ impl Stage {
         let disk = SlowDisk { appended: to_appended, synced: from_synced };
         let (leave, leaving) = oneshot::channel();
         let (logged, _) = lines();
-        let driver = Driver::new(node, Clock::start(), disk, network, inbox, logged);
+        let memory = Arc::new(Memory::new(Some(Size(0))));
+        let driver =
+            Driver::new(node, Clock::start(), disk, network, inbox, logged, Arc::clone(&memory));
         let (commands, arrivals) = (outside.commands, outside.arrivals);
         let kept = Kept::default();
-        let handle = Handle::new(commands, arrivals, address, resolver, counts, kept);
+        let handle = Handle::new(commands, arrivals, address, resolver, counts, kept, memory);
         handle.open();
         Stage { handle, appended, synced, leave, driver: tokio::spawn(driver.run(leaving)) }
     }

@@ -49,6 +49,8 @@ pub(super) enum Kind {
     Untouched,
     /// The table is full.
     TooManyCounters,
+    /// There is no memory for a new name.
+    OutOfMemory,
     /// As many nodes as can be have been removed.
     TooManyRemovals,
     /// No removal can follow what is known of the peer.
@@ -88,7 +90,9 @@ impl Kind {
             Kind::Behind | Kind::Busy | Kind::Starting | Kind::Stopping => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Kind::TooManyCounters | Kind::TooManyRemovals => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::TooManyCounters | Kind::OutOfMemory | Kind::TooManyRemovals => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             Kind::CrossSite | Kind::Host => StatusCode::FORBIDDEN,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -142,6 +146,7 @@ impl From<Refusal> for Problem {
             Refusal::Untouched => Kind::Untouched,
             Refusal::Behind(_) => Kind::Behind,
             Refusal::TooManyCounters(_) => Kind::TooManyCounters,
+            Refusal::OutOfMemory => Kind::OutOfMemory,
         };
         Problem::new(kind, format!("{refusal}; nothing was changed"))
     }

@@ -26,6 +26,7 @@ use super::errors::{Kind, Problem};
 use super::exposition::Format;
 use super::traffic::Traffic;
 use crate::inbox::{Depths, Report};
+use crate::memory::Memory;
 use crate::network::Counts;
 use crate::os::process::Usage;
 use crate::timing::Timing;
@@ -71,6 +72,7 @@ fn registry(app: &App, report: &Report) -> Registry {
     totals(ours, &report.totals, report.status.counted);
     network(ours, &report.totals, app.handle.network_counts());
     levels(ours, &report.status);
+    memory(ours, app.handle.memory());
     queues(ours, &report.depths);
     replication(ours, &report.status);
     latencies(ours, report);
@@ -187,6 +189,7 @@ fn totals(registry: &mut Registry, totals: &Totals, added: u64) {
             ("overflow", totals.refused_overflow),
             ("behind", totals.refused_behind),
             ("full", totals.refused_full),
+            ("memory", totals.refused_memory),
         ],
     );
 }
@@ -264,6 +267,30 @@ fn levels(registry: &mut Registry, status: &Status) {
         peers.get_or_create(&[("state", state.as_str())]).set(signed(count as u64));
     }
     registry.register("peers", "Peers known, by state", peers);
+}
+
+/// What new names are measured by; see --max-memory.
+fn memory(registry: &mut Registry, memory: &Memory) {
+    let full = u64::from(memory.full().is_some());
+    registry.register(
+        "memory_full",
+        "1 while new names are refused for want of memory, else 0",
+        ConstGauge::new(full),
+    );
+    registry.register_with_unit(
+        "memory_used",
+        "Memory in use that no file holds",
+        Unit::Bytes,
+        ConstGauge::new(signed(memory.used_bytes())),
+    );
+    if let Some(most) = memory.bytes_max() {
+        registry.register_with_unit(
+            "memory_max",
+            "Memory beyond which new names are refused",
+            Unit::Bytes,
+            ConstGauge::new(signed(most)),
+        );
+    }
 }
 
 fn queues(registry: &mut Registry, depths: &Depths) {

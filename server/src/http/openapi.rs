@@ -64,11 +64,31 @@ pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
         Route::PageFile => (&[Query, Body, BodyTooSlow, Path], false),
         Route::Status | Route::Metrics => (&[Query, Body, BodyTooSlow, Stopping], false),
         Route::Events | Route::Counters => (&[Query, Body, BodyTooSlow, Busy, Stopping], true),
-        Route::Increment => {
-            (&[Query, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping], false)
-        }
+        Route::Increment => (
+            &[
+                Query,
+                Body,
+                Overflow,
+                BodyTooLarge,
+                BodyTooSlow,
+                TooManyCounters,
+                OutOfMemory,
+                Stopping,
+            ],
+            false,
+        ),
         Route::Sync => (
-            &[Query, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Behind, Stopping],
+            &[
+                Query,
+                Body,
+                Overflow,
+                BodyTooLarge,
+                BodyTooSlow,
+                TooManyCounters,
+                OutOfMemory,
+                Behind,
+                Stopping,
+            ],
             false,
         ),
         Route::Register | Route::RemovePeer => {
@@ -79,7 +99,17 @@ pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
             (&[Name, Query, Body, BodyTooSlow, Stopping], true)
         }
         Route::CounterIncrement | Route::CounterDecrement => (
-            &[Name, Query, Body, Overflow, BodyTooLarge, BodyTooSlow, TooManyCounters, Stopping],
+            &[
+                Name,
+                Query,
+                Body,
+                Overflow,
+                BodyTooLarge,
+                BodyTooSlow,
+                TooManyCounters,
+                OutOfMemory,
+                Stopping,
+            ],
             true,
         ),
         Route::CounterRaise => (
@@ -91,6 +121,7 @@ pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
                 BodyTooLarge,
                 BodyTooSlow,
                 TooManyCounters,
+                OutOfMemory,
                 Behind,
                 Stopping,
             ],

@@ -16,6 +16,7 @@ use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
 use super::extract::{Object, WholeBody};
 use super::routes::Route;
+use crate::memory::Level;
 
 /// For a client that asks `/increment` for more than it does.
 pub(super) const ADDS_MORE: &str = "POST /counters/default/increment with the body {\"by\": 5} adds \
@@ -28,6 +29,29 @@ pub(super) struct Acknowledged<'a> {
     status: &'static str,
     /// The node that answers, as host:port.
     node_id: &'a str,
+}
+
+/// That the node is well, and whether it still takes new names.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health<'a> {
+    /// ok.
+    status: &'static str,
+    /// The node that answers, as host:port.
+    node_id: &'a str,
+    /// Only while new names are refused for want of memory; known ones count on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full: Option<Full>,
+}
+
+/// How full a node is that refuses new names.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Full {
+    /// Memory that it uses.
+    used_bytes: u64,
+    /// Memory beyond which new names are refused; see --max-memory.
+    max_bytes: u64,
+    /// The one in parts of a hundred of the other.
+    percent: u64,
 }
 
 /// At least how much.
@@ -72,10 +96,18 @@ pub(super) struct Discovery<'a> {
 /// Tells that the node is well
 #[utoipa::path(
     get, path = "/health", tag = "original",
-    responses((status = 200, description = "It is", body = inline(Acknowledged<'_>)))
+    responses((status = 200, description = "It is", body = inline(Health<'_>)))
 )]
 pub(super) async fn health(State(app): Shared) -> Response {
-    if app.handle.is_open() { acknowledged(&app) } else { starting() }
+    if !app.handle.is_open() {
+        return starting();
+    }
+    let full = app.handle.memory().full().map(|Level { used_bytes, bytes_max }| Full {
+        used_bytes,
+        max_bytes: bytes_max,
+        percent: used_bytes.saturating_mul(100) / bytes_max.max(1),
+    });
+    Json(Health { status: "ok", node_id: app.node_id(), full }).into_response()
 }
 
 /// Reads the counter named default

@@ -67,6 +67,7 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::Behind => ("urn:quipu:problem:behind", "This node is behind its peers"),
         Kind::Untouched => ("urn:quipu:problem:untouched", "Nobody has touched this counter"),
         Kind::TooManyCounters => ("urn:quipu:problem:too-many-counters", "Too many counters"),
+        Kind::OutOfMemory => ("urn:quipu:problem:out-of-memory", "No memory for a new counter"),
         Kind::TooManyRemovals => ("urn:quipu:problem:too-many-removals", "Too many removals"),
         Kind::EpochsUsedUp => {
             ("urn:quipu:problem:epochs-used-up", "No removal can follow this registration")

@@ -12,6 +12,7 @@ pub(super) const NO_CLUSTER: &str = "ERR This instance has cluster support disab
 /// A fault of this program. What became of the operation is not known then.
 pub(super) const NO_RESULT: &str =
     "ERR the node gave no result for this operation, and may have done it or not";
+pub(super) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 pub(super) const SYNTAX: &str = "ERR syntax error";
 pub(super) const WRONG_PASSWORD: &str =
     "WRONGPASS invalid username-password pair or user is disabled.";
@@ -21,7 +22,10 @@ const ECHO_BYTES_MAX: usize = 128;
 
 /// An operation that was refused.
 pub(super) fn refusal(refusal: Refusal) -> String {
-    format!("ERR {refusal}")
+    match refusal {
+        Refusal::OutOfMemory => OUT_OF_MEMORY.to_owned(),
+        other => format!("ERR {other}"),
+    }
 }
 
 /// A key that cannot be a counter's name.

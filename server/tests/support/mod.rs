@@ -3,6 +3,7 @@
 //! Declared `pub` by each test, so that a test need not use all of it.
 
 pub mod browser;
+pub mod cgroup;
 pub mod chance;
 pub mod chaos;
 pub mod cluster;

@@ -124,7 +124,12 @@ fn lines(
                 // Redis counts what it has asked its allocator for, and beside it what is really
                 // there. Only the latter is known here, and tools show the former.
                 let bytes = usage.resident_bytes.to_string();
-                vec![("used_memory", bytes.clone()), ("used_memory_rss", bytes)]
+                let most = front.handle.memory().bytes_max().unwrap_or_default();
+                vec![
+                    ("used_memory", bytes.clone()),
+                    ("used_memory_rss", bytes),
+                    ("maxmemory", most.to_string()),
+                ]
             }),
         ),
         "persistence" => (

@@ -48,10 +48,17 @@ pub(in crate::redis) fn config(
         // schedule. Tools show 16 databases where they are not told how many.
         let is_kept = handle.kept().fsync.is_some();
         let appendonly = if is_kept { "yes" } else { "no" };
-        let settings = [("appendonly", appendonly), ("databases", "1"), ("save", "")];
+        let most = handle.memory().bytes_max().unwrap_or_default().to_string();
+        let settings = [
+            ("appendonly", appendonly),
+            ("databases", "1"),
+            ("maxmemory", most.as_str()),
+            ("maxmemory-policy", "noeviction"),
+            ("save", ""),
+        ];
         let told: Vec<_> = settings
             .into_iter()
-            .filter_map(|(name, value)| Some((asked_as(name)?, value)))
+            .filter_map(|(name, value)| Some((asked_as(name)?, value.to_owned())))
             .collect();
         plan.say(|out| {
             reply::map(out, protocol, told.len());

@@ -1,0 +1,270 @@
+//! `--max-memory`: how much memory this process may use before new names are refused.
+//!
+//! What is measured is the memory that is really there and belongs to nobody else (resident and
+//! not shared with a file): the system can take the program's own text away and read it again, but
+//! for this it has to kill. It is read from the system some ten times a second, and between two
+//! readings the node counts what its new counters take (`Input::Room`), so that a burst of names
+//! finds no gap. Known names count on: the fifth that the default leaves free is for them, for
+//! what is on its way, and for the system's share of connections.
+//!
+//! Rejected: adding up the sizes of all that is kept. It misses what the allocator holds back, and
+//! every structure that somebody forgets to add; the system kills by what is there.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use crate::cgroup::{Allowed, memory_allowed};
+
+/// What is used of what there is if nothing else is asked for, in parts of a hundred.
+const SHARE: u64 = 80;
+
+/// Below so much of the maximum a node that was full is held to have room again, in parts of a
+/// hundred: one at its bound would else say so again with every page that comes and goes.
+const ROOM_AGAIN: u64 = 97;
+
+/// A size in bytes, as it is written on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+/// What can stand behind a number, and how many bytes it means: Redis's words in whatever letters,
+/// and the IEC's.
+const UNITS: [(&str, u64); 12] = [
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+    ("kb", 1 << 10),
+    ("mb", 1 << 20),
+    ("gb", 1 << 30),
+    ("k", 1_000),
+    ("m", 1_000_000),
+    ("g", 1_000_000_000),
+    ("b", 1),
+    ("", 1),
+];
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let unit = UNITS.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name));
+        let bytes =
+            number.parse::<u64>().ok().zip(unit).and_then(|(n, (_, of))| n.checked_mul(*of));
+        bytes.map(Size).ok_or_else(|| {
+            format!("expected a size like 512MiB or 2GiB, or 0 for no bound, found {text:?}")
+        })
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Size(bytes) = *self;
+        match bytes {
+            0..0x10_0000 => write!(f, "{bytes} bytes"),
+            _ => write!(f, "{:.1} MiB", bytes as f64 / (1 << 20) as f64),
+        }
+    }
+}
+
+/// What may be used, and what is.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// `None` is no bound.
+    bytes_max: Option<u64>,
+    /// Beyond which the system kills, as far as it says.
+    allowed: Option<Allowed>,
+    used_bytes: AtomicU64,
+    is_full: AtomicBool,
+}
+
+/// What can be said of a node that may not take new names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) used_bytes: u64,
+    pub(crate) bytes_max: u64,
+}
+
+impl Memory {
+    /// As the flag says, or a share of what the system lets this process have.
+    pub(crate) fn new(asked: Option<Size>) -> Self {
+        Memory::of(asked, memory_allowed())
+    }
+
+    fn of(asked: Option<Size>, allowed: Option<Allowed>) -> Self {
+        let bytes_max = match asked {
+            Some(Size(0)) => None,
+            Some(Size(bytes)) => Some(bytes),
+            None => allowed.map(|Allowed { bytes, .. }| (bytes / 100).saturating_mul(SHARE)),
+        };
+        Memory { bytes_max, allowed, used_bytes: AtomicU64::new(0), is_full: false.into() }
+    }
+
+    /// Says how much may be used, and warns of more than there is.
+    pub(crate) fn tell(&self) {
+        match (self.bytes_max, self.allowed) {
+            (None, _) => tracing::info!("new names are taken whatever memory they use"),
+            (Some(bytes_max), Some(allowed)) if bytes_max > allowed.bytes => tracing::warn!(
+                "--max-memory is {}, but {} has only {}: this process may be killed before it is \
+                 reached",
+                Size(bytes_max),
+                allowed.by,
+                Size(allowed.bytes)
+            ),
+            (Some(bytes_max), _) => tracing::info!(
+                "new names are refused while this process uses {} of memory",
+                Size(bytes_max)
+            ),
+        }
+    }
+
+    /// Reads how much is used now, and tells how much new names may take until this is asked
+    /// again: without end if there is no bound, or if the system does not say what is used.
+    pub(crate) fn measure(&self) -> u64 {
+        let Some(used) = used_bytes() else { return u64::MAX };
+        self.used_bytes.store(used, Relaxed);
+        let Some(bytes_max) = self.bytes_max else { return u64::MAX };
+        let room = bytes_max.saturating_sub(used);
+        if room == 0 && !self.is_full.swap(true, Relaxed) {
+            tracing::warn!(
+                "out of memory: {} used of {} that may be; new names are refused, known ones \
+                 count on",
+                Size(used),
+                Size(bytes_max)
+            );
+        } else if used < bytes_max / 100 * ROOM_AGAIN && self.is_full.swap(false, Relaxed) {
+            tracing::info!("{} of memory used: new names are taken again", Size(used));
+        }
+        if self.is_full.load(Relaxed) { 0 } else { room }
+    }
+
+    /// How much is used now.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.measure();
+        self.used_bytes.load(Relaxed)
+    }
+
+    /// How much may be used.
+    pub(crate) fn bytes_max(&self) -> Option<u64> {
+        self.bytes_max
+    }
+
+    /// How full it is, if new names are refused.
+    pub(crate) fn full(&self) -> Option<Level> {
+        let (used_bytes, bytes_max) = (self.used_bytes(), self.bytes_max?);
+        self.is_full.load(Relaxed).then_some(Level { used_bytes, bytes_max })
+    }
+
+    /// Whether what a start reads may still grow: `read` of `whole` bytes have been read. If not,
+    /// what all of it would need.
+    pub(crate) fn fits(&self, before: u64, read: u64, whole: u64) -> Result<(), TooLittle> {
+        let (Some(used), Some(allowed)) = (used_bytes(), self.allowed) else { return Ok(()) };
+        let last = allowed.bytes / 100 * LAST;
+        if used < last {
+            return Ok(());
+        }
+        let grown = u128::from(used.saturating_sub(before));
+        let needed = grown * u128::from(whole.max(read)) / u128::from(read.max(1));
+        let needed = u64::try_from(needed).unwrap_or(u64::MAX).saturating_add(before);
+        Err(TooLittle { needed: Size(needed / SHARE * 100), allowed })
+    }
+}
+
+/// Of what the system allows, in parts of a hundred, a start uses no more: the rest goes to what
+/// the system keeps for this process, and beyond it the system kills.
+const LAST: u64 = 90;
+
+/// Why a start gave up before the system ended it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "not enough memory: about {needed} are needed for what is kept there, and {} has {}; give \
+     this process more",
+    allowed.by, Size(allowed.bytes)
+)]
+pub(crate) struct TooLittle {
+    needed: Size,
+    allowed: Allowed,
+}
+
+/// Memory of this process that no file holds, in bytes; `None` where the system does not say.
+pub(crate) fn used_bytes() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        // In pages: all, resident, of those in files or shared, …
+        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let mut pages = text.split(' ').skip(1).map(|pages| pages.parse::<u64>().ok());
+        let (resident, shared) = (pages.next()??, pages.next()??);
+        Some(resident.saturating_sub(shared).saturating_mul(procfs::page_size()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_read_as_redis_and_the_iec_write_it() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1048576", 1 << 20),
+            ("512MiB", 512 << 20),
+            ("2GiB", 2 << 30),
+            ("2gib", 2 << 30),
+            ("64kb", 64 << 10),
+            ("100mb", 100 << 20),
+            ("1GB", 1 << 30),
+            ("5k", 5000),
+            ("7b", 7),
+        ] {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+        for text in ["", "MiB", "-1", "1.5GiB", "1 GiB", "many", "99999999999TiB", "80%"] {
+            let error = text.parse::<Size>().unwrap_err();
+            assert!(error.starts_with("expected a size like 512MiB or 2GiB"), "{error}");
+            assert!(error.ends_with(&format!("found {text:?}")), "{error}");
+        }
+    }
+
+    fn allowed(bytes: u64) -> Option<Allowed> {
+        Some(Allowed { bytes, by: "the cgroup" })
+    }
+
+    #[test]
+    fn without_a_word_four_fifths_of_what_there_is_may_be_used_and_0_is_no_bound() {
+        assert_eq!(Memory::of(None, allowed(1000)).bytes_max, Some(800));
+        assert_eq!(Memory::of(Some(Size(5)), allowed(1000)).bytes_max, Some(5));
+        assert_eq!(Memory::of(Some(Size(0)), allowed(1000)).bytes_max, None);
+        assert_eq!(Memory::of(None, None).bytes_max, None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_beyond_its_bound_is_full_and_says_by_how_much() {
+        let memory = Memory::of(Some(Size(1)), None);
+        assert_eq!(memory.measure(), 0);
+        let level = memory.full().unwrap();
+        assert!(level.bytes_max == 1 && level.used_bytes > 1 << 16, "{level:?}");
+
+        let memory = Memory::of(Some(Size(1 << 60)), None);
+        assert!(memory.measure() > 1 << 59 && memory.full().is_none());
+        assert_eq!(Memory::of(Some(Size(0)), None).measure(), u64::MAX);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_start_that_would_not_fit_says_what_it_needs() {
+        let before = used_bytes().unwrap();
+        let little = Memory::of(None, allowed(before / 2));
+        let why = little.fits(before / 2, 1, 3).unwrap_err();
+        // Half of what is used came with a third of what is to be read.
+        let expected = (before / 2 + 3 * (before - before / 2)) / SHARE * 100;
+        let needed = why.needed.0;
+        assert!(needed >= expected / 2 && needed <= 2 * expected, "{needed}, not {expected}");
+        assert!(why.to_string().contains("the cgroup has "), "{why}");
+        Memory::of(None, allowed(1 << 50)).fits(before / 2, 1, 3).unwrap();
+    }
+}
