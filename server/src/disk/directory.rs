@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,14 +33,17 @@ pub(crate) enum LockError {
 /// The only process on a data directory, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    path: PathBuf,
+    directory: File,
+    file: File,
 }
 
 impl Lock {
     /// Takes the lock; creates the directory if it is not there.
     pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         let unusable = |error| LockError::Unusable(path.to_owned(), error);
-        fs::create_dir_all(path).map_err(unusable)?;
+        create(path).map_err(unusable)?;
+        let directory = File::open(path).map_err(unusable)?;
         let mut options = OpenOptions::new();
         let file = options
             .create(true)
@@ -49,11 +52,73 @@ impl Lock {
             .open(path.join(LOCK))
             .map_err(unusable)?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => Ok(Lock { path: path.to_owned(), directory, file }),
             Err(TryLockError::WouldBlock) => Err(LockError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
+}
+
+impl Lock {
+    /// Whether the directory and its lock are still what their names lead to. A node whose directory
+    /// was removed or replaced writes to files that no start will find.
+    ///
+    /// # Errors
+    /// If they are not. What the system cannot say is taken for no news: the disk's own errors end
+    /// a node where it writes.
+    pub(crate) fn look(&self) -> io::Result<()> {
+        if is_at(&self.directory, &self.path) && is_at(&self.file, &self.path.join(LOCK)) {
+            Ok(())
+        } else {
+            Err(gone(&self.path))
+        }
+    }
+}
+
+/// Whether a path leads to this file.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        (_, Err(error)) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::StaleNetworkFileHandle
+        ),
+        (Err(_), Ok(_)) => true,
+    }
+}
+
+fn gone(path: &Path) -> io::Error {
+    let path = path.display();
+    io::Error::other(format!(
+        "the data directory, or a file of it, was removed or replaced while the node ran: {path}"
+    ))
+}
+
+/// Creates a directory and those above it, each safe in the one above. That one which is there
+/// already may have been made by a start that a crash cut short, so its name is made safe too, if
+/// this user may.
+fn create(path: &Path) -> io::Result<()> {
+    let above = match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => return Ok(()),
+    };
+    if path.is_dir() {
+        let _ = sync(above);
+        return Ok(());
+    }
+    create(above)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        created => created?,
+    }
+    sync(above)
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory).and_then(|directory| directory.sync_all())
 }
 
 /// The files of a data directory.
@@ -94,6 +159,14 @@ struct Open {
     end: u64,
     /// Behind the zeros that make room for more.
     room: u64,
+}
+
+impl Open {
+    /// Whether any name leads to it: what is written to a file without one is gone with the process.
+    /// Costs a fraction of a microsecond.
+    fn has_name(&self) -> bool {
+        self.file.metadata().map_or(true, |metadata| metadata.nlink() > 0)
+    }
 }
 
 /// Files kept open at a time: the one that is written, and the one before it.
@@ -163,7 +236,9 @@ impl Files for Directory {
         let written = open.file.write_all_at(bytes, open.end);
         open.end += bytes.len() as u64;
         open.room = open.room.max(open.end);
-        self.told("write to", name, written)
+        let has_name = open.has_name();
+        self.told("write to", name, written)?;
+        if has_name { Ok(()) } else { Err(gone(&self.path.join(name))) }
     }
 
     fn reserve(&mut self, name: &str, bytes: u64) -> io::Result<()> {
@@ -179,8 +254,11 @@ impl Files for Directory {
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
-        let synced = self.open(name)?.file.sync_data();
-        self.told("sync", name, synced)
+        let open = self.open(name)?;
+        let synced = open.file.sync_data();
+        let has_name = open.has_name();
+        self.told("sync", name, synced)?;
+        if has_name { Ok(()) } else { Err(gone(&self.path.join(name))) }
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

@@ -28,6 +28,10 @@ const WRITE_BYTES_MAX: usize = 8 << 20;
 /// A journal that was not written to for so long is marked as synced to its end.
 const REST: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether the directory is still what its name leads to: within a second a
+/// node must know, and looking takes four system calls.
+const LOOKING_INTERVAL: Duration = Duration::from_millis(250);
+
 /// After how many bytes of journal a snapshot is due, unless the last one was larger: so that
 /// journal and snapshot together stay below three times a snapshot and a segment.
 const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
@@ -52,7 +56,7 @@ pub(crate) struct Durable {
     // Unbounded: it holds a number for each batch that the driver waits for, which it bounds.
     news: mpsc::UnboundedReceiver<io::Result<News>>,
     /// Held for as long as the threads may write.
-    _lock: Lock,
+    _lock: Arc<Lock>,
 }
 
 /// What a start has found, for the thread to go on from.
@@ -76,12 +80,15 @@ impl Durable {
         let snapshots = snapshot::start(begin.path, tell.clone(), Arc::clone(&begin.counts))?;
         let snapshot_bytes = begin.reading.snapshot_bytes();
         let segments = begin.reading.segments();
+        let lock = Arc::new(begin.lock);
         let mut writer = Writer {
             directory: begin.directory,
             cut: segments.map(|segment| segment.base).min().unwrap_or(0),
             segments: begin.reading.segments().count() as u64 + 1,
             snapshot_bytes: snapshots.last_bytes(snapshot_bytes),
             journal: begin.journal,
+            lock: Arc::clone(&lock),
+            looked: Instant::now(),
             fsync: begin.fsync,
             counts: begin.counts,
             snapshots,
@@ -93,7 +100,7 @@ impl Durable {
             is_at_rest: false,
         };
         thread::Builder::new().name("journal".into()).spawn(move || writer.run(&to_do))?;
-        Ok(Durable { jobs, news, _lock: begin.lock })
+        Ok(Durable { jobs, news, _lock: lock })
     }
 
     fn job(&mut self, job: Job) {
@@ -137,6 +144,9 @@ impl Disk for Durable {
 struct Writer {
     directory: Directory,
     journal: Journal,
+    lock: Arc<Lock>,
+    /// When it was last looked whether the directory is still there.
+    looked: Instant,
     fsync: Fsync,
     counts: Arc<Counts>,
     snapshots: snapshot::Thread,
@@ -163,15 +173,19 @@ impl Writer {
     }
 
     fn work(&mut self, jobs: &Receiver<Job>) -> io::Result<()> {
+        let mut idle_since = Instant::now();
         loop {
-            let job = match jobs.recv_timeout(self.patience()) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout) => None,
+            let patience = self.patience(idle_since.elapsed());
+            let mut job = match jobs.recv_timeout(patience.min(LOOKING_INTERVAL)) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look()?;
+                    if self.patience(idle_since.elapsed()).is_zero() {
+                        self.rest()?;
+                    }
+                    continue;
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.rest(),
-            };
-            let Some(mut job) = job else {
-                self.rest()?;
-                continue;
             };
             loop {
                 if !self.take(job)? {
@@ -186,16 +200,24 @@ impl Writer {
                 };
             }
             self.write_and_tell()?;
+            idle_since = Instant::now();
         }
     }
 
-    /// How long to wait for a job before there is something to do without one.
-    fn patience(&self) -> Duration {
+    /// How long to wait for a job before there is something to do without one, after so long
+    /// without.
+    fn patience(&self, idle: Duration) -> Duration {
         match (self.fsync, self.unsynced_since) {
             (Fsync::Every(every), Some(since)) => every.saturating_sub(since.elapsed()),
-            (Fsync::Always, _) if !self.is_at_rest => REST,
+            (Fsync::Always, _) if !self.is_at_rest => REST.saturating_sub(idle),
             _ => Duration::MAX,
         }
+    }
+
+    /// Looks whether the directory is still there.
+    fn look(&mut self) -> io::Result<()> {
+        self.looked = Instant::now();
+        self.lock.look()
     }
 
     /// Nothing has come for a while.
@@ -266,6 +288,9 @@ impl Writer {
             if is_time {
                 self.sync()?;
             }
+        }
+        if self.looked.elapsed() >= LOOKING_INTERVAL {
+            self.look()?;
         }
         if let Some(batch) = self.last.take() {
             let _ = self.tell.send(Ok(News::Safe(batch)));
