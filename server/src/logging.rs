@@ -17,7 +17,9 @@ pub(crate) fn init(level: LogLevel, format: LogFormat) {
     let theirs = if level == LogLevel::Trace { LevelFilter::TRACE } else { LevelFilter::WARN };
     let filter =
         Targets::new().with_target(env!("CARGO_CRATE_NAME"), ours).with_default(theirs.min(ours));
-    let lines = fmt::layer().with_writer(stderr);
+    // A line that cannot be written is lost: saying so on stderr could not be written either, and a
+    // failure to write there ends the process.
+    let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.with_target(false).with_ansi(is_coloured()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_target(false).boxed(),

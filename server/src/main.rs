@@ -23,12 +23,14 @@ mod network;
 mod os;
 mod redis;
 mod run;
+mod signals;
 mod start;
 mod timing;
 mod transport;
 mod watch;
 
 use std::env;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cli::Failure;
@@ -47,17 +49,16 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let flags = match flags::parse() {
         Ok(flags) => flags,
-        Err(Said::Text(text)) => {
-            // A reader that is gone, as of a pipe into head, has seen enough.
-            let _ = text.print();
-            return ExitCode::SUCCESS;
-        }
+        Err(Said::Text(text)) => return written(text.print()),
         Err(Said::Complaint(line)) => return complain(&line, USAGE),
     };
     match flags.command {
         Some(Command::Health { ref node }) => health(node.as_deref(), &flags),
         Some(Command::Check { ref directory }) => tell(cli::data::check(directory)),
-        Some(Command::Repair { ref directory }) => tell(cli::data::mend(directory)),
+        Some(Command::Repair { ref directory }) => match signals::survive_long_files_alone() {
+            Ok(()) => tell(cli::data::mend(directory)),
+            Err(error) => complain(&format!("the system gives no signals: {error}"), 1),
+        },
         Some(Command::Ask(ref command)) => ask(command, &flags),
         None => node(flags),
     }
@@ -117,8 +118,8 @@ fn ended(
 fn tell(told: Result<String, cli::data::DataError>) -> ExitCode {
     match told {
         Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
+            let mut out = io::stdout().lock();
+            written(writeln!(out, "{text}").and_then(|()| out.flush()))
         }
         Err(error) => complain(&error.to_string(), 1),
     }
@@ -128,7 +129,18 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }
 
+/// What became of an answer.
+fn written(done: io::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that is gone, as of a pipe into head, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => complain(&Failure::Unwritable(error).to_string(), 1),
+    }
+}
+
+/// Says why the program ends. Whoever cannot hear it sees the code.
 fn complain(line: &str, code: u8) -> ExitCode {
-    eprintln!("quipu: {line}");
+    let _ = writeln!(io::stderr(), "quipu: {line}");
     ExitCode::from(code)
 }

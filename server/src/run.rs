@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use quipu_core::identity::{Address, AddressError};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,6 +24,7 @@ use crate::network::resolve::Resolver;
 use crate::network::{BindError, Counts, Network, Sockets, addresses};
 use crate::os::descriptors::{allow_all, shares};
 use crate::os::notify;
+use crate::signals::Signals;
 use crate::start::{StartError, start};
 use crate::transport::accepting::listen_at;
 use crate::watch::{Watch, lines};
@@ -217,27 +217,5 @@ fn warn_if_open(config: &Config, listen: SocketAddr) {
             "no secret: whoever reaches {listen} can join this cluster and change its counts; give \
              all its nodes one with --secret-file"
         );
-    }
-}
-
-/// What asks a process to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }

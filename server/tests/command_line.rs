@@ -3,12 +3,17 @@
 //! Each complaint is one line on stderr that names what is wrong and what to do, and an exit code
 //! that a script can tell apart: 2 for a command line that is none to run, 1 for one that failed.
 
-use std::fs;
+pub mod support;
+
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use support::data::DataDirectory;
+use support::wait::wait_until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quipu");
 
@@ -36,6 +41,8 @@ fn complaint(output: &Output, code: i32) -> String {
 struct Node {
     child: Child,
     log: BufReader<ChildStderr>,
+    /// What it said before it was ready.
+    before: String,
     /// The line with which it said that it is ready.
     ready: String,
 }
@@ -49,18 +56,24 @@ impl Node {
 
     /// Starts one with these arguments and no others.
     fn start_as(arguments: &[&str]) -> Self {
-        let mut child = quipu(arguments, &[])
+        let child = quipu(arguments, &[])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be started");
+        Node::ready(child)
+    }
+
+    /// Waits until one is ready that was started.
+    fn ready(mut child: Child) -> Self {
         let mut log = BufReader::new(child.stderr.take().expect("piped"));
-        let mut ready = String::new();
+        let (mut before, mut ready) = (String::new(), String::new());
         while !ready.contains("listens on") {
+            before.push_str(&ready);
             ready.clear();
             let length = log.read_line(&mut ready).expect("text");
-            assert!(length > 0, "the node ended before it was ready");
+            assert!(length > 0, "the node ended before it was ready: {before}");
         }
-        Node { child, log, ready }
+        Node { child, log, before, ready }
     }
 
     fn address(&self) -> &str {
@@ -228,6 +241,126 @@ fn a_node_is_well_while_it_runs_and_ends_with_zero_when_asked_to() {
         let line = complaint(&run(&["health", "--node", &address]), 1);
         assert!(line.starts_with(&format!("no node answers at {address}: ")), "{line}");
     }
+}
+
+#[test]
+fn a_terminal_that_hangs_up_does_not_end_a_node() {
+    let mut node = Node::start(&["--in-memory"]);
+    let address = node.address().to_owned();
+    node.signal(Signal::HUP);
+    let mut said = String::new();
+    node.log.read_line(&mut said).expect("text");
+    assert!(said.contains("SIGHUP") && said.contains("goes on"), "{said}");
+    assert_eq!(run(&["health", "--node", &address]).status.code(), Some(0));
+    node.signal(Signal::TERM);
+    assert_eq!(node.ended().0, Some(0));
+}
+
+#[test]
+fn who_cannot_complain_ends_with_the_same_code() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let in_use = ["--http", &address, "--in-memory", "--disable-discovery", "--redis", "off"];
+    for (arguments, code) in [
+        (&["--no-such-flag"][..], 2),
+        (&["--threads", "0"], 2),
+        (&["--secret-file", "/nowhere"], 2),
+        (&in_use, 1),
+        (&["check", "/nowhere"], 1),
+        (&["repair", "/nowhere"], 1),
+        (&["get", "x", "--node", "127.0.0.1:1"], 1),
+        (&["health", "--node", "127.0.0.1:1"], 1),
+        (&["watch", "--node", "127.0.0.1:1"], 1),
+        (&["bench", "--node", "127.0.0.1:1"], 1),
+    ] {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+        let ended = quipu(arguments, &[]).stderr(full).status().expect("it can be started");
+        assert_eq!(ended.code(), Some(code), "{arguments:?} with a full stderr");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ended = quipu(arguments, &[]).stderr(writer).status().expect("it can be started");
+        assert_eq!(ended.code(), Some(code), "{arguments:?} with nobody at stderr");
+        let ended = Command::new("sh")
+            .args(["-c", "exec \"$0\" \"$@\" 2>&-", PROGRAM])
+            .args(arguments)
+            .env_clear()
+            .status()
+            .expect("a shell");
+        assert_eq!(ended.code(), Some(code), "{arguments:?} without stderr");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure_and_nobody_who_reads_it_is_none() {
+    let directory = std::env::temp_dir().join(format!("quipu-empty-{}", std::process::id()));
+    fs::create_dir(&directory).expect("a temporary directory");
+    let path = directory.to_str().expect("text").to_owned();
+    for arguments in [&["check", &path][..], &["--help"], &["--version"]] {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+        let output = quipu(arguments, &[]).stdout(full).output().expect("it can be started");
+        let line = complaint(&output, 1);
+        assert!(line.starts_with("cannot write the answer: "), "{arguments:?}: {line}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = quipu(arguments, &[]).stdout(writer).output().expect("it can be started");
+        assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]), "{arguments:?}");
+    }
+    fs::remove_dir(&directory).expect("the temporary directory");
+}
+
+#[test]
+fn a_node_whose_log_cannot_be_written_counts_on_and_ends_as_it_should() {
+    for log in ["/dev/full", "nobody"] {
+        let (reader, pipe) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+        let address = support::node::free_port();
+        let address = format!("127.0.0.1:{address}");
+        let arguments = ["--http", &address, "--redis", "off", "--disable-discovery"];
+        let mut command = quipu(&[&arguments[..], &["--in-memory"]].concat(), &[]);
+        let command = if log == "nobody" { command.stderr(pipe) } else { command.stderr(full) };
+        let mut child = command.spawn().expect("the program can be started");
+        let answers = || run(&["health", "--node", &address]).status.code();
+        wait_until("it answers", Duration::from_secs(10), answers, |code| *code == Some(0));
+        for signal in [Signal::HUP, Signal::TERM] {
+            kill_process(Pid::from_child(&child), signal).expect("the node runs");
+        }
+        assert_eq!(child.wait().expect("a child").code(), Some(0), "{log}");
+    }
+}
+
+#[test]
+fn a_bound_on_the_length_of_files_is_met_like_a_full_disk() {
+    let data = DataDirectory::empty();
+    // In blocks of 512 bytes.
+    let script = "ulimit -f 6000 && exec \"$0\" \"$@\"";
+    let mut node =
+        support::node::Node::begin_free(&["sh", "-c", script, PROGRAM], &data.flags()).answering();
+    let name = "n".repeat(255);
+    let path = format!("/counters/{name}/increment");
+    let mut connection = node.connect().expect("a connection");
+    let mut acknowledged = 0;
+    while connection.request("POST", &path, &[], "").is_ok_and(|answer| answer.status == 200) {
+        acknowledged += 1;
+    }
+    assert_eq!(node.wait_for_end().code(), Some(1), "{}", node.log());
+    let said = support::program::complaint(&node.log());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("the disk failed") && said.contains("File too large"), "{said}");
+    let count = support::node::Node::start(&data.flags()).value(&name);
+    assert!(count == acknowledged || count == acknowledged + 1, "{count}, not {acknowledged}");
+}
+
+#[test]
+fn a_repair_that_may_not_write_fails_and_is_not_killed() {
+    let data = DataDirectory::of_format_1();
+    data.edit(&data.last(".segment"), |bytes| bytes[70] ^= 1);
+    let ended = Command::new("sh")
+        .args(["-c", "ulimit -f 0 && exec \"$0\" \"$@\"", PROGRAM, "repair", data.path()])
+        .output()
+        .expect("a shell");
+    let line = complaint(&ended, 1);
+    assert!(line.contains("File too large"), "{line}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Bench {
             }
         }));
         if shows_progress {
-            eprint!("\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
         let tally = ran.map_err(|error| Failure::Silent(plan.socket.to_string(), error))?;
         let grown = counted(client, &plan.names)? - before;
@@ -185,13 +185,14 @@ fn counted(client: &Client, names: &Names) -> Result<i128, Failure> {
 
 fn progress(tally: &Tally) {
     let p99 = tally.latencies.per_mille(990).as_secs_f64() * 1e3;
-    eprint!(
+    // Best effort: whoever cannot see it waits without.
+    let _ = write!(
+        io::stderr(),
         "\r\x1b[K{:.0} s: {} increments, {:.0} a second, p99 {p99:.3} ms",
         tally.start.elapsed().as_secs_f64(),
         tally.acknowledged,
         tally.per_second(),
     );
-    // Best effort, like the line itself.
     let _ = io::stderr().flush();
 }
 
