@@ -4,11 +4,13 @@
 //! wins over its variable, but for `PORT` and `PEERS`, which come from the system that this one
 //! replaces and are read where the configuration is made.
 
+use std::env;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use quipu_core::wire::datagram::CLUSTER_BYTES_MAX;
 
 use crate::cli;
@@ -221,12 +223,43 @@ pub(crate) enum Said {
     Complaint(String),
 }
 
+/// The command line, and what of the environment was passed over.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) flags: Flags,
+    /// Variables that tell of a service, and not of a flag.
+    pub(crate) service_links: Vec<String>,
+}
+
 /// Reads the command line and the variables that stand for its flags.
-pub(crate) fn parse() -> Result<Flags, Said> {
-    Flags::try_parse().map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Said::Text(error),
-        _ => Said::Complaint(one_line(&error.render().to_string())),
-    })
+pub(crate) fn parse() -> Result<Parsed, Said> {
+    let mut service_links = Vec::new();
+    let command = Flags::command().mut_args(|arg| {
+        let name = arg.get_env().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if env::var(&name).is_ok_and(|value| is_service_link(&name, &value)) {
+            service_links.push(name);
+            arg.env(None::<&'static str>)
+        } else {
+            arg
+        }
+    });
+    let matches = command.try_get_matches();
+    let flags = matches.and_then(|matches| Flags::from_arg_matches(&matches));
+    match flags {
+        Ok(flags) => Ok(Parsed { flags, service_links }),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Said::Text(error),
+            _ => Said::Complaint(one_line(&error.render().to_string())),
+        }),
+    }
+}
+
+/// Whether a variable tells of a service: Kubernetes gives each pod `QUIPU_DISCOVERY_PORT` =
+/// `tcp://10.0.0.1:7000` where there is a service of the name `quipu-discovery`, as Docker did for
+/// links. All other names that they make are no flag's.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let address = ["tcp://", "udp://", "sctp://"].iter().find_map(|kind| value.strip_prefix(kind));
+    name.ends_with("_PORT") && address.is_some_and(|address| address.parse::<SocketAddr>().is_ok())
 }
 
 /// clap explains itself in paragraphs, which end with its usage; a log wants one line.
@@ -249,8 +282,6 @@ fn cluster(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 use cli::Failure;
 use config::{Config, DEFAULT_PORT};
-use flags::{Command, Flags, Said};
+use flags::{Command, Flags, Parsed, Said};
 use quipu_core::identity::Address;
 use tokio::runtime::Builder;
 
@@ -47,8 +47,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let flags = match flags::parse() {
-        Ok(flags) => flags,
+    let Parsed { flags, service_links } = match flags::parse() {
+        Ok(parsed) => parsed,
         Err(Said::Text(text)) => return written(text.print()),
         Err(Said::Complaint(line)) => return complain(&line, USAGE),
     };
@@ -60,16 +60,19 @@ fn main() -> ExitCode {
             Err(error) => complain(&format!("the system gives no signals: {error}"), 1),
         },
         Some(Command::Ask(ref command)) => ask(command, &flags),
-        None => node(flags),
+        None => node(flags, &service_links),
     }
 }
 
-fn node(flags: Flags) -> ExitCode {
+fn node(flags: Flags, service_links: &[String]) -> ExitCode {
     let config = match Config::new(flags, variable) {
         Ok(config) => config,
         Err(error) => return complain(&error.to_string(), USAGE),
     };
     logging::init(config.log_level, config.log_format);
+    for name in service_links {
+        tracing::info!("{name} tells of a service, as Kubernetes gives it to pods: passed over");
+    }
     let runtime = Builder::new_multi_thread().worker_threads(config.threads).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

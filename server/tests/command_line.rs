@@ -364,6 +364,43 @@ fn a_repair_that_may_not_write_fails_and_is_not_killed() {
 }
 
 #[test]
+fn what_kubernetes_says_of_a_service_is_passed_over_with_a_word() {
+    let link = ("QUIPU_DISCOVERY_PORT", "tcp://10.0.0.1:7000");
+    let more = [
+        ("QUIPU_PORT", "tcp://10.0.0.1:8088"),
+        ("QUIPU_SERVICE_HOST", "10.0.0.1"),
+        ("QUIPU_SERVICE_PORT", "8088"),
+        ("QUIPU_PORT_7000_TCP", "tcp://10.0.0.1:7000"),
+        ("QUIPU_PORT_7000_TCP_PROTO", "tcp"),
+        ("QUIPU_PORT_7000_TCP_PORT", "7000"),
+        ("QUIPU_PORT_7000_TCP_ADDR", "10.0.0.1"),
+        ("QUIPU_DISCOVERY_SERVICE_HOST", "10.0.0.1"),
+    ];
+    for link in [link, (link.0, "udp://[fd00::1]:7000"), (link.0, "sctp://10.0.0.1:7000")] {
+        let arguments = ["--http", "127.0.0.1:0", "--redis", "off", "--in-memory"];
+        let mut command =
+            quipu(&[&arguments[..], &["--discovery-to", "127.0.0.1"]].concat(), &[link]);
+        let child = command.envs(more).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let mut node = Node::ready(child);
+        let log = &node.before;
+        let words = log.lines().find(|line| line.contains("QUIPU_DISCOVERY_PORT"));
+        let words = words.unwrap_or_else(|| panic!("{link:?}: not a word in {log}"));
+        assert!(words.contains("Kubernetes") && words.contains("passed over"), "{words}");
+        node.signal(Signal::TERM);
+        assert_eq!(node.ended().0, Some(0));
+        let health = quipu(&["health", "--node", "127.0.0.1:1"], &[link]).output();
+        assert_eq!(health.expect("it can be started").status.code(), Some(1), "{link:?}");
+    }
+    for wrong in ["tcp://10.0.0.1", "http://10.0.0.1:7000", "tcp://here:7000", "7000/udp", ""] {
+        let output =
+            quipu(&["--in-memory"], &[(link.0, wrong)]).output().expect("it can be started");
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+    let flag = run(&["--discovery-port", "tcp://10.0.0.1:7000"]);
+    assert_eq!(flag.status.code(), Some(2), "a flag is no variable");
+}
+
+#[test]
 fn health_asks_the_node_that_its_environment_would_start() {
     let node = Node::start(&[]);
     let port = node.address().rsplit_once(':').expect("a port").1;
