@@ -92,6 +92,18 @@ impl Status {
         self.peers.iter().filter(|peer| peer.listed).map(|peer| peer.address.as_str())
     }
 
+    /// Tells of the table what was told of it before: how much was counted, and by how many.
+    pub fn take_counts_of(&mut self, before: &Status) {
+        self.version = before.version;
+        self.counters = before.counters;
+        self.origins = before.origins;
+        self.counted = before.counted;
+        for peer in &mut self.peers {
+            let is_it = |other: &&PeerStatus| other.node.is_some() && other.node == peer.node;
+            peer.counted = before.peers.iter().find(is_it).map_or(0, |other| other.counted);
+        }
+    }
+
     /// Where this node answers.
     pub fn address(&self) -> &Address {
         &self.identity.address

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use quipu_core::identity::{Address, Version};
+use quipu_core::identity::{Address, NodeId, Version};
 use quipu_core::input::PeerName;
 use quipu_core::membership::PeersRefusal;
 use quipu_core::operation::Op;
@@ -68,6 +68,16 @@ pub(crate) struct Confirmed {
     pub(crate) peers: usize,
     /// No if it was answered at once because too many wait already.
     pub(crate) has_waited: bool,
+}
+
+/// What the driver tells of the cluster at once: nothing of it was counted.
+#[derive(Debug)]
+pub(crate) struct Members {
+    pub(crate) node: NodeId,
+    /// Whether the cluster has removed this node.
+    pub(crate) removed: bool,
+    /// The peers that lists show, by address.
+    pub(crate) listed: Vec<String>,
 }
 
 impl Handle {
@@ -141,9 +151,15 @@ impl Handle {
         peers(self.ask(|reply| Command::Remove { peer, reply }).await?)
     }
 
-    /// How the node is and what it has done, as of one moment.
+    /// How the node is and what it has done, as of one moment; how much was counted, as of one at
+    /// which all of that is safe.
     pub(crate) async fn report(&self) -> Result<Report, Unavailable> {
         self.ask(|reply| Command::Report { reply }).await
+    }
+
+    /// Who belongs to the cluster.
+    pub(crate) async fn members(&self) -> Result<Members, Unavailable> {
+        self.ask(|reply| Command::Members { reply }).await
     }
 
     /// Where what was counted is kept.

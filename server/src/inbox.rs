@@ -17,6 +17,8 @@ use quipu_core::query::{Answer, Query};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::handle::Members;
+use crate::inbox::{Done, Report};
 use crate::transport::connection::Connection;
 
 /// Datagrams that wait: half a second of what the busiest cluster sends to one node. At most 2 KiB
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Remove { peer: PeerName, reply: oneshot::Sender<Answer> },
     /// Tell how things stand.
     Report { reply: oneshot::Sender<Report> },
+    /// Tell who belongs to the cluster.
+    Members { reply: oneshot::Sender<Members> },
 }
 
 /// What the network brings that must not be lost.

@@ -306,7 +306,9 @@ impl Node {
         .fold(self.peers.next_deadline(), Time::min)
     }
 
-    /// What the node tells of itself.
+    /// What the node tells of itself. How much was counted it tells as it stands in the table: that
+    /// may leave when the batch that is open is synced (rule `publish-after-sync`), and the rest at
+    /// once.
     pub fn status(&self, now: Time) -> Status {
         let ours = self.counters.our_version();
         let peers = self

@@ -9,6 +9,7 @@
 //! Rejected: a lock around the node instead of a queue before it. Then every request would be a
 //! batch of its own, and the membership's datagrams would wait for the lock like everyone else.
 
+mod reports;
 #[cfg(test)]
 mod tests;
 
@@ -32,10 +33,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::disk::{Disk, News};
 use crate::events::Events;
+use crate::handle::Members;
 use crate::inbox::{Arrival, Command, Depths, Done, Inbox, Received, Report};
 use crate::memory::Memory;
 use crate::network::Network;
 use crate::watch::Line;
+
+use self::reports::{Asked, Reports};
 
 /// Inputs of one way in that one batch takes: enough that a crowd shares a sync, few enough that a
 /// datagram that arrives meanwhile waits for less than a millisecond.
@@ -129,6 +133,7 @@ pub(crate) struct Driver<D> {
     /// How long requests waited for their replies.
     replied: Histogram,
     events: Events,
+    reports: Reports,
     memory: Arc<Memory>,
     /// When the memory was measured last, and how much room that left.
     measured: Option<(Instant, u64)>,
@@ -156,6 +161,8 @@ impl<D: Disk> Driver<D> {
         logged: mpsc::Sender<Line>,
         memory: Arc<Memory>,
     ) -> Self {
+        // Whatever it begins with was made safe before.
+        let safe = node.status(Time::ZERO);
         Driver {
             node,
             clock,
@@ -168,6 +175,7 @@ impl<D: Disk> Driver<D> {
             replies: Slab::new(),
             replied: Histogram::default(),
             events: Events::new(Instant::now(), logged),
+            reports: Reports::new(safe),
             memory,
             measured: None,
             open_since: None,
@@ -182,7 +190,8 @@ impl<D: Disk> Driver<D> {
         let mut last = Instant::now();
         let mut alarm = pin!(sleep_until(last));
         loop {
-            let due = self.clock.instant(self.node.next_deadline());
+            let due = self.node.next_deadline();
+            let due = self.clock.instant(self.reports.due().map_or(due, |report| report.min(due)));
             // An alarm too early costs one look; setting it anew for every input would cost more.
             if due < alarm.deadline() || alarm.is_elapsed() {
                 alarm.as_mut().reset(due);
@@ -213,6 +222,7 @@ impl<D: Disk> Driver<D> {
             let is_leaving = matches!(wake, Wake::Leave);
             let heard = matches!(wake, Wake::Command(_));
             self.make_room(now);
+            self.reports.give_up(time);
             match wake {
                 Wake::Disk(news) => self.hear_disk(news?, time),
                 Wake::Datagram(received) => self.datagram(received, time),
@@ -336,8 +346,20 @@ impl<D: Disk> Driver<D> {
                 Input::Remove { token: self.token(Waiter::Answer(reply)), peer }
             }
             Command::Report { reply } => {
+                let report = self.report(time);
+                let batch = self.waiting.back().map(|waiting| waiting.batch);
+                let is_open = self.open_since.is_some();
+                self.reports.take(Asked { report, reply, at: time, batch, is_open });
+                return;
+            }
+            Command::Members { reply } => {
+                let status = self.node.status(time);
                 // Whoever asked may be gone.
-                let _ = reply.send(self.report(time));
+                let _ = reply.send(Members {
+                    node: status.identity.node,
+                    removed: status.removed,
+                    listed: status.listed_peers().map(str::to_owned).collect(),
+                });
                 return;
             }
         };
@@ -380,6 +402,7 @@ impl<D: Disk> Driver<D> {
         self.let_go_at_once(time);
         let records = std::mem::take(&mut self.effects.journal);
         let effects = std::mem::take(&mut self.effects.after_sync);
+        self.reports.closed((!records.is_empty()).then_some(batch));
         if !records.is_empty() {
             let record_bytes = records.bytes();
             self.disk.append(batch, records);
@@ -446,6 +469,7 @@ impl<D: Disk> Driver<D> {
             }
             self.is_safe(waiting.through, time);
         }
+        self.reports.synced(synced);
     }
 
     fn let_go_at_once(&mut self, time: Time) {

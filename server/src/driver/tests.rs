@@ -99,7 +99,7 @@ impl Stage {
 
     /// Waits until the driver has taken all that it will take for now.
     async fn settle(&self) {
-        self.handle.report().await.unwrap();
+        self.handle.members().await.unwrap();
     }
 }
 
@@ -123,8 +123,8 @@ async fn a_reply_is_timed_when_it_leaves_and_from_when_its_request_was_taken() {
     let mut stage = Stage::new().await;
     let (answer, batch) = stage.add().await;
     let taken = Instant::now();
-    let replied = stage.handle.report().await.unwrap().replied;
-    assert_eq!(replied.count(), 0, "it has not left");
+    stage.settle().await;
+    assert!(!answer.is_finished(), "it has not left");
     let waited = taken.elapsed();
     stage.sync(batch);
     answer.await.unwrap().unwrap();
@@ -132,6 +132,42 @@ async fn a_reply_is_timed_when_it_leaves_and_from_when_its_request_was_taken() {
     assert_eq!(replied.count(), 1);
     // The clock counts whole microseconds.
     assert!(replied.sum() + Duration::from_micros(2) >= waited, "{replied:?}, {waited:?}");
+}
+
+#[tokio::test]
+async fn a_report_waits_for_the_counts_that_it_tells() {
+    let mut stage = Stage::new().await;
+    let report = |stage: &Stage| {
+        let handle = stage.handle.clone();
+        tokio::spawn(async move { handle.report().await.unwrap().status })
+    };
+    let status = report(&stage).await.unwrap();
+    assert_eq!((status.version, status.counted, status.counters), (0, 0, 0));
+    let (answer, batch) = stage.add().await;
+    let behind = report(&stage);
+    stage.settle().await;
+    assert!(!behind.is_finished(), "told what is not safe");
+    stage.sync(batch);
+    let status = behind.await.unwrap();
+    assert_eq!((status.version, status.counted, status.counters), (1, 1, 1));
+    answer.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_does_not_wait_for_a_disk_that_hangs_and_tells_what_was_safe_before() {
+    let mut stage = Stage::new().await;
+    let (answer, batch) = stage.add().await;
+    stage.sync(batch);
+    answer.await.unwrap().unwrap();
+    let _ = stage.handle.report().await.unwrap();
+    let (_hangs, _) = stage.add().await;
+    let began = Instant::now();
+    let report = stage.handle.report().await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= reports::PATIENCE && took < 2 * reports::PATIENCE, "{took:?}");
+    let status = &report.status;
+    assert_eq!((status.version, status.counted, status.counters), (1, 1, 1));
+    assert_eq!(report.depths.batches, 1, "the rest is as it is");
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ pub(super) struct Discovery<'a> {
     /// The node that answers, as host:port.
     node_id: &'a str,
     /// The addresses of the others.
-    peers: Vec<&'a str>,
+    peers: Vec<String>,
     /// The id that it keeps for life: 16 hexadecimal digits.
     node: String,
     /// Whether the cluster has removed it.
@@ -163,8 +163,7 @@ pub(super) async fn sync(State(app): Shared, body: WholeBody) -> Result<Response
     responses((status = 200, description = "Their addresses; none if there are none", body = inline(Vec<String>)))
 )]
 pub(super) async fn peers(State(app): Shared) -> Result<Response, Problem> {
-    let report = app.handle.report().await?;
-    Ok(Json(report.status.listed_peers().collect::<Vec<_>>()).into_response())
+    Ok(Json(app.handle.members().await?.listed).into_response())
 }
 
 /// Takes a node into the cluster, also one that was removed
@@ -195,12 +194,12 @@ pub(super) async fn remove_peer(State(app): Shared, body: WholeBody) -> Result<R
     responses((status = 200, description = "Itself, and its peers", body = inline(Discovery<'_>)))
 )]
 pub(super) async fn discovery(State(app): Shared) -> Result<Response, Problem> {
-    let status = app.handle.report().await?.status;
+    let members = app.handle.members().await?;
     let answer = Discovery {
         node_id: app.node_id(),
-        peers: status.listed_peers().collect(),
-        node: status.identity.node.to_string(),
-        removed: status.removed,
+        peers: members.listed,
+        node: members.node.to_string(),
+        removed: members.removed,
     };
     Ok(Json(answer).into_response())
 }
