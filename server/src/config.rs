@@ -13,7 +13,7 @@ use quipu_core::wire::auth::{Secret, SecretTooShort};
 
 use crate::disk::fsync::Fsync;
 use crate::flags::{Flags, LogFormat, LogLevel};
-use crate::memory::Size;
+use crate::os::memory::Size;
 
 /// The port that is meant where none is given.
 pub(crate) const DEFAULT_PORT: u16 = 8088;

@@ -15,7 +15,7 @@ use quipu_core::wire::datagram::CLUSTER_BYTES_MAX;
 
 use crate::cli;
 use crate::disk::fsync::Fsync;
-use crate::memory::Size;
+use crate::os::memory::Size;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use quipu_core::identity::{Address, NodeId, Version};
+use quipu_core::identity::{Address, Version};
 use quipu_core::input::PeerName;
 use quipu_core::membership::PeersRefusal;
 use quipu_core::operation::Op;
@@ -19,10 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::DEFAULT_PORT;
 use crate::disk;
 use crate::disk::fsync::Fsync;
-use crate::inbox::{Arrival, Command, Done, Report};
-use crate::memory::Memory;
+use crate::inbox::{Arrival, Command, Done, Members, Report};
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
+use crate::os::memory::Memory;
 use crate::transport::connection::Connection;
 
 /// A door to the driver. Cheap to clone.
@@ -68,16 +68,6 @@ pub(crate) struct Confirmed {
     pub(crate) peers: usize,
     /// No if it was answered at once because too many wait already.
     pub(crate) has_waited: bool,
-}
-
-/// What the driver tells of the cluster at once: nothing of it was counted.
-#[derive(Debug)]
-pub(crate) struct Members {
-    pub(crate) node: NodeId,
-    /// Whether the cluster has removed this node.
-    pub(crate) removed: bool,
-    /// The peers that lists show, by address.
-    pub(crate) listed: Vec<String>,
 }
 
 impl Handle {

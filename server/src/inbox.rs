@@ -17,8 +17,6 @@ use quipu_core::query::{Answer, Query};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::handle::Members;
-use crate::inbox::{Done, Report};
 use crate::transport::connection::Connection;
 
 /// Datagrams that wait: half a second of what the busiest cluster sends to one node. At most 2 KiB
@@ -52,6 +50,16 @@ pub(crate) struct Report {
     pub(crate) depths: Depths,
     /// How long requests waited, from being taken to the leaving of their replies.
     pub(crate) replied: Histogram,
+}
+
+/// What the driver tells of the cluster at once: nothing of it was counted.
+#[derive(Debug)]
+pub(crate) struct Members {
+    pub(crate) node: NodeId,
+    /// Whether the cluster has removed this node.
+    pub(crate) removed: bool,
+    /// The peers that lists show, by address.
+    pub(crate) listed: Vec<String>,
 }
 
 /// What a front end wants, and where the answer goes.

@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-mod cgroup;
 mod cli;
 mod config;
 mod count;
@@ -18,12 +17,10 @@ mod handle;
 mod http;
 mod inbox;
 mod logging;
-mod memory;
 mod network;
 mod os;
 mod redis;
 mod run;
-mod signals;
 mod start;
 mod timing;
 mod transport;
@@ -55,7 +52,7 @@ fn main() -> ExitCode {
     match flags.command {
         Some(Command::Health { ref node }) => health(node.as_deref(), &flags),
         Some(Command::Check { ref directory }) => tell(cli::data::check(directory)),
-        Some(Command::Repair { ref directory }) => match signals::survive_long_files_alone() {
+        Some(Command::Repair { ref directory }) => match os::signals::survive_long_files_alone() {
             Ok(()) => tell(cli::data::mend(directory)),
             Err(error) => complain(&format!("the system gives no signals: {error}"), 1),
         },

@@ -18,7 +18,7 @@ use crate::disk::counts::Counts;
 use crate::disk::directory::{Directory, Lock, LockError};
 use crate::disk::fsync::Fsync;
 use crate::disk::{Begin, Durable, Either, InMemory};
-use crate::memory::Memory;
+use crate::os::memory::Memory;
 
 /// Why a node could not start on what it had kept.
 #[derive(Debug, thiserror::Error)]

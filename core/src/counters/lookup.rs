@@ -79,7 +79,8 @@ impl Counters {
         let end = self.list.len();
         let bytes = NEW_COUNTER_BYTES + name.len() as u64;
         let has_room = bytes <= self.room_bytes;
-        let next = u32::try_from(end).ok().filter(|place| *place < self.bounds.counters && has_room);
+        let next =
+            u32::try_from(end).ok().filter(|place| *place < self.bounds.counters && has_room);
         let place =
             self.places.find_or_insert(name, hash, &self.list, next).ok_or(if has_room {
                 Refusal::TooManyCounters(self.bounds.counters)

@@ -124,7 +124,7 @@ impl Node {
                 self.totals.increments += 1;
                 let added = self.counters.add_to(sought, *by);
                 #[cfg(feature = "planted-bugs")]
-                if self.has(super::Bug::RepliesTwice) {
+                if self.has(crate::bug::Bug::RepliesTwice) {
                     return added.map(|value| Value(value.0 + i128::from(*by)));
                 }
                 added

@@ -7,6 +7,7 @@
 
 pub(crate) mod arrivals;
 mod exchange;
+mod pauses;
 mod pull;
 mod push;
 pub mod scan;
@@ -24,8 +25,8 @@ use crate::input::LinkId;
 use crate::limit::RateLimit;
 use crate::operation::Behind;
 use crate::outbox::Effects;
-use crate::pauses::Pauses;
 use crate::replication::exchange::Exchange;
+use crate::replication::pauses::Pauses;
 use crate::replication::pull::{Asking, Serving};
 use crate::replication::push::Gather;
 use crate::replication::window::Window;

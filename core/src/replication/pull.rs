@@ -18,7 +18,7 @@ use crate::digest::Want;
 use crate::identity::OriginId;
 use crate::replication::scan::Scan;
 use crate::time::Time;
-use crate::wire::frame::{self, FRAME_BYTES_MAX, Message};
+use crate::wire::frame::{FRAME_BYTES_MAX, Message};
 
 /// Bytes of a part, about: large enough to be worth a sync, small enough that a step of the scan
 /// takes well below a millisecond.
@@ -169,6 +169,7 @@ impl Serving {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::frame;
 
     const SECOND: Duration = Duration::from_secs(1);
 

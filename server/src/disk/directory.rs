@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use quipu_core::storage::files::Files;
 
-use crate::memory::{Memory, used_bytes};
+use crate::os::memory::{Memory, used_bytes};
 
 /// What the lock is taken on. Its content says nothing; the lock goes with the process.
 const LOCK: &str = "LOCK";

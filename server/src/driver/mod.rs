@@ -33,10 +33,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::disk::{Disk, News};
 use crate::events::Events;
-use crate::handle::Members;
-use crate::inbox::{Arrival, Command, Depths, Done, Inbox, Received, Report};
-use crate::memory::Memory;
+use crate::inbox::{Arrival, Command, Depths, Done, Inbox, Members, Received, Report};
 use crate::network::Network;
+use crate::os::memory::Memory;
 use crate::watch::Line;
 
 use self::reports::{Asked, Reports};

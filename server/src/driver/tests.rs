@@ -17,9 +17,9 @@ use tokio::time::advance;
 use super::*;
 use crate::handle::{Handle, Kept, Unavailable};
 use crate::inbox::inbox;
-use crate::memory::Size;
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
+use crate::os::memory::Size;
 use crate::watch::lines;
 
 /// A disk that takes as long as the test likes.

@@ -16,7 +16,7 @@ use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
 use super::extract::{Object, WholeBody};
 use super::routes::Route;
-use crate::memory::Level;
+use crate::os::memory::Level;
 
 /// For a client that asks `/increment` for more than it does.
 pub(super) const ADDS_MORE: &str = "POST /counters/default/increment with the body {\"by\": 5} adds \

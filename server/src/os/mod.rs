@@ -1,5 +1,8 @@
-//! What the process asks of the machine, and tells its service manager.
+//! What the process asks of the machine and is told by it, and what it tells its service manager.
 
+mod cgroup;
 pub(crate) mod descriptors;
+pub(crate) mod memory;
 pub(crate) mod notify;
 pub(crate) mod process;
+pub(crate) mod signals;

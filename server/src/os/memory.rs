@@ -14,7 +14,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::cgroup::{Allowed, memory_allowed};
+use crate::os::cgroup::{Allowed, memory_allowed};
 
 /// What is used of what there is if nothing else is asked for, in parts of a hundred.
 const SHARE: u64 = 80;
