@@ -54,6 +54,9 @@ pub enum AddressError {
     /// Nothing before the port, or nothing at all.
     #[error("expected host:port, found {0:?} without a host")]
     NoHost(String),
+    /// A URL, of which only a part is an address.
+    #[error("expected host:port, found the URL {0:?}")]
+    Url(String),
     /// The part after the last colon is not a port.
     #[error("expected a port between 1 and 65535 after the host, found {0:?}")]
     BadPort(String),
@@ -91,6 +94,9 @@ impl Address {
     /// # Errors
     /// See [`AddressError`].
     pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
+        if text.contains("://") {
+            return Err(AddressError::Url(text.to_owned()));
+        }
         let address = Address::parse_leniently(text, default_port)?;
         let host = address.host();
         let ip: IpAddr = if let Some(inner) = host.strip_prefix('[') {

@@ -13,9 +13,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use quipu_core::wire::datagram::CLUSTER_BYTES_MAX;
 
-use crate::cli;
 use crate::disk::fsync::Fsync;
 use crate::os::memory::Size;
+use crate::{cli, words};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -24,7 +24,7 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Yellow.on_default());
 
 /// Most threads that can be asked for: more than the largest machines have processors.
-const THREADS_MAX: i64 = 1024;
+const THREADS_MAX: u16 = 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,7 +43,7 @@ Examples:
 /// nodes that reach each other come to the same counts within milliseconds.
 #[derive(Debug, Parser)]
 #[command(name = "quipu", version, styles = STYLES, after_help = EXAMPLES)]
-#[command(max_term_width = 100, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 pub(crate) struct Flags {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -73,14 +73,14 @@ pub(crate) enum Command {
     /// not
     Check {
         /// The directory
-        #[arg(value_name = "DIR")]
+        #[arg(value_name = "DIR", value_parser = words::directory)]
         directory: PathBuf,
     },
     /// Mend a damaged data directory: keep all that is sound, set the damaged file aside, and say
     /// what has to come back from peers
     Repair {
         /// The directory; no node may run on it
-        #[arg(value_name = "DIR")]
+        #[arg(value_name = "DIR", value_parser = words::directory)]
         directory: PathBuf,
     },
     #[command(flatten)]
@@ -124,7 +124,7 @@ pub(crate) struct Finding {
 
     /// UDP port on which nodes call each other, by broadcast or by IPv6 multicast
     #[arg(long, value_name = "PORT", env = "QUIPU_DISCOVERY_PORT", default_value_t = 7000)]
-    #[arg(hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(hide_env_values = true, value_parser = words::port)]
     pub(crate) discovery_port: u16,
 
     /// Where to call [default: the broadcast addresses of the networks listened on, and with IPv6 the
@@ -157,6 +157,7 @@ pub(crate) struct Cluster {
 pub(crate) struct Keeping {
     /// Directory for what was counted; no two nodes may share one [default: ./quipu-<port>.data]
     #[arg(long, value_name = "DIR", env = "QUIPU_DATA_DIR", hide_env_values = true)]
+    #[arg(value_parser = words::directory)]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// When the disk is made to keep it: always (before anything is acknowledged or sent; a power
@@ -177,7 +178,7 @@ pub(crate) struct Taking {
     /// Threads that serve; the journal and snapshots have one more each [default: one less than
     /// there are processors, and one at least]
     #[arg(long, value_name = "N", env = "QUIPU_THREADS", hide_env_values = true)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
+    #[arg(value_parser = words::whole(1..=THREADS_MAX))]
     pub(crate) threads: Option<u16>,
 
     /// Memory beyond which new names are refused while known ones count on, like 512MiB or 2GiB;
@@ -249,7 +250,7 @@ pub(crate) fn parse() -> Result<Parsed, Said> {
         Ok(flags) => Ok(Parsed { flags, service_links }),
         Err(error) => Err(match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Said::Text(error),
-            _ => Said::Complaint(one_line(&error.render().to_string())),
+            _ => Said::Complaint(one_line(&error.render().to_string(), env::args())),
         }),
     }
 }
@@ -262,15 +263,22 @@ fn is_service_link(name: &str, value: &str) -> bool {
     name.ends_with("_PORT") && address.is_some_and(|address| address.parse::<SocketAddr>().is_ok())
 }
 
-/// clap explains itself in paragraphs, which end with its usage; a log wants one line.
-fn one_line(paragraphs: &str) -> String {
+/// clap explains itself in paragraphs, which end with its usage; a log wants one line, that ends
+/// with where to read more of the command that was meant.
+fn one_line(paragraphs: &str, mut arguments: impl Iterator<Item = String>) -> String {
     let explanation = paragraphs
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .filter(|line| !line.is_empty())
         .map(|line| line.strip_prefix("error: ").unwrap_or(line));
-    format!("{}; see quipu --help", explanation.collect::<Vec<_>>().join("; "))
+    let explanation = explanation.collect::<Vec<_>>().join("; ").replace(":;", ":");
+    let explanation =
+        explanation.replace("the following required arguments were not provided:", "missing:");
+    let commands = Flags::command();
+    let meant = arguments.find(|word| commands.find_subcommand(word).is_some());
+    let meant = meant.map_or_else(String::new, |command| format!("{command} "));
+    format!("{explanation}; see quipu {meant}--help")
 }
 
 fn cluster(text: &str) -> Result<String, String> {
@@ -291,8 +299,13 @@ mod tests {
 
     #[test]
     fn a_complaint_is_one_line_with_what_to_do() {
-        let error = Flags::try_parse_from(["quipu", "--htttp", "x"]).unwrap_err();
-        let line = one_line(&error.render().to_string());
+        let line = |arguments: &[&str]| {
+            let error = Flags::try_parse_from(arguments).unwrap_err();
+            one_line(&error.render().to_string(), arguments.iter().map(|word| (*word).to_owned()))
+        };
+        let missing = line(&["quipu", "--log-level", "info", "add"]);
+        assert_eq!(missing, "missing: <NAME>; see quipu add --help");
+        let line = line(&["quipu", "--htttp", "x"]);
         assert!(line.starts_with("unexpected argument '--htttp' found; tip: "), "{line}");
         assert!(line.ends_with("'--http'; see quipu --help"), "{line}");
     }

@@ -25,6 +25,7 @@ mod start;
 mod timing;
 mod transport;
 mod watch;
+mod words;
 
 use std::env;
 use std::io::{self, Write};
@@ -95,7 +96,8 @@ fn ask(command: &cli::Command, flags: &Flags) -> ExitCode {
 /// The node that is meant: the one that was named, or the one that this environment would start.
 fn asked(node: Option<&str>, flags: &Flags) -> Result<String, String> {
     match node {
-        Some(node) => Address::parse(node, DEFAULT_PORT)
+        Some(node) => words::node(node)
+            .and_then(|node| Address::parse(node, DEFAULT_PORT).map_err(|error| error.to_string()))
             .map(|address| address.as_str().to_owned())
             .map_err(|error| format!("--node: {error}")),
         None => config::listen_address(&flags.listening.http, variable)

@@ -105,6 +105,32 @@ fn another_node_is_asked_by_its_name() {
     let elsewhere = format!("127.0.0.1:{}", free_port());
     let output = quipu(&elsewhere, &["add", "c", "--node", &node.id()]);
     assert_eq!(output.stdout, b"1\n", "{output:?}");
+    // As it stands in a browser.
+    for (url, value) in [("http://{}", 2), ("http://{}/", 3), ("HTTP://{}", 4)] {
+        let url = url.replace("{}", &node.id());
+        let output = quipu(&elsewhere, &["add", "c", "--node", &url]);
+        assert_eq!(output.stdout, format!("{value}\n").into_bytes(), "{url}: {output:?}");
+    }
+}
+
+#[test]
+fn what_is_no_node_is_refused_with_what_one_is() {
+    for (node, words) in [
+        ("https://127.0.0.1:8088", "expected a node as HOST[:PORT] or http://HOST[:PORT], found"),
+        ("http://127.0.0.1:8088/count", "found \"http://127.0.0.1:8088/count\""),
+        ("http://127.0.0.1:8088?a", "expected a node as HOST[:PORT]"),
+        ("http://", "expected a node as HOST[:PORT]"),
+        ("redis://127.0.0.1:6380", "expected a node as HOST[:PORT]"),
+        ("http://me@127.0.0.1", "expected a node as HOST[:PORT]"),
+        ("", "--node: expected"),
+        ("127.0.0.1:0", "--node: expected a port between 1 and 65535"),
+        ("127.0.0.1:x", "--node: expected a port between 1 and 65535"),
+    ] {
+        for command in [&["get", "c"][..], &["health"], &["top"], &["peers"], &["watch"]] {
+            let line = complaint(&quipu("127.0.0.1:1", &[command, &["--node", node]].concat()), 2);
+            assert!(line.contains(words) && line.starts_with("--node: "), "{node:?}: {line}");
+        }
+    }
 }
 
 #[test]
@@ -122,12 +148,40 @@ fn a_script_can_tell_a_refusal_from_a_wrong_command_line() {
     assert!(line.ends_with("; start one with: quipu"), "{line}");
 
     for (arguments, words) in [
-        (&["add"][..], "<NAME>"),
-        (&["add", "c", "many"], "invalid value 'many' for '[BY]'"),
-        (&["get"], "<NAME>"),
+        (&["add"][..], "missing: <NAME>; see quipu add --help"),
+        (
+            &["add", "c", "many"],
+            "'[BY]': expected a whole number from -9223372036854775808 to 9223372036854775807, \
+             found \"many\"; see quipu add --help",
+        ),
+        (&["add", "c", "9223372036854775808"], "found \"9223372036854775808\""),
+        (&["add", "c", "1.5"], "expected a whole number from"),
+        (&["add", ""], "expected a counter name of 1 to 255 bytes, found none"),
+        (&["add", ".."], "expected a counter name"),
+        (&["add", "c", "1", "2"], "unexpected argument '2' found; see quipu add --help"),
+        (&["get"], "missing: <NAME>...; see quipu get --help"),
+        (&["status", "x"], "unexpected argument 'x' found; see quipu status --help"),
+        (&["check"], "missing: <DIR>; see quipu check --help"),
+        (&["repair"], "missing: <DIR>; see quipu repair --help"),
+        (&["check", ""], "'<DIR>': expected a directory, found \"\"; see quipu check --help"),
+        (&["list", "a", "b"], "unexpected argument 'b' found; see quipu list --help"),
+        (&["list", "--limit", "many"], "expected a whole number of 1 or more, found \"many\""),
+        (&["bench", "--redis", "here"], "expected an IP address and a port, like 127.0.0.1:6380"),
+        (&["bench", "--seconds", "1.5"], "expected a whole number from 1 to 3600, found \"1.5\""),
+        (&["bench", "--rate=-1"], "expected a whole number from 1 to 1000000000, found \"-1\""),
+        (&["bench", "--protocol", "ftp"], "[possible values: http, redis]"),
+        (&["top", "--every", "1h"], "expected 100ms to 60s, like 500ms or 2s, found \"1h\""),
+        (&["top", "--every", "0.05"], "expected 100ms to 60s"),
+        (&["watch", "--every", "1ms"], "expected 20ms to 60s, like 500ms or 2s, found \"1ms\""),
+        (&["watch", "--every", "soon"], "expected 20ms to 60s"),
+        (&["watch", "--every"], "see quipu watch --help"),
+        (&["help", "nonsense"], "unrecognized subcommand 'nonsense'; see quipu --help"),
         (&["get", "c", "--node", "a b"], "--node: expected a host"),
-        (&["list", "--limit", "0"], "0 is not in 1.."),
-        (&["bench", "--pipeline", "1001"], "1001 is not in 1..=1000"),
+        (&["list", "--limit", "0"], "expected a whole number of 1 or more, found \"0\""),
+        (
+            &["bench", "--pipeline", "1001"],
+            "expected a whole number from 1 to 1000, found \"1001\"",
+        ),
     ] {
         let line = complaint(&quipu(&node.id(), arguments), 2);
         assert!(line.contains(words), "{arguments:?}: {line}");

@@ -184,10 +184,18 @@ fn nonsense_gets_one_line_that_says_what_was_expected() {
         (&["--redis", "on"], "expected off, or an IP address and a port, like 127.0.0.1:6380"),
         (&["--advertise", "0.0.0.0"], "expected an address at which other nodes reach this one"),
         (&["--join", "a:1,b:b"], "expected a port between 1 and 65535 after the host, found \"b\""),
-        (&["--discovery-port=0"], "0 is not in 1..=65535"),
+        (&["--join", "http://a:1"], "--join: expected host:port, found the URL \"http://a:1\""),
+        (&["--discovery-port=0"], "expected a port from 1 to 65535, found \"0\""),
         (&["--discovery-to", "example.com"], "expected IP addresses"),
         (&["--cluster", ""], "expected 1 to 64 bytes, found 0"),
-        (&["--threads", "0"], "0 is not in 1..=1024"),
+        (&["--threads", "0"], "expected a whole number from 1 to 1024, found \"0\""),
+        (&["--threads", "many"], "expected a whole number from 1 to 1024, found \"many\""),
+        (&["--threads", "+2"], "expected a whole number from 1 to 1024, found \"+2\""),
+        (
+            &["--max-memory", "much"],
+            "expected a size like 512MiB or 2GiB, or 0 for no bound, found",
+        ),
+        (&["--fsync", "every:+1s"], "expected always, never, or every:"),
         (&["--log-level", "loud"], "possible values: error, warn, info, debug, trace"),
         (&["no-such-command"], "unrecognized subcommand 'no-such-command'"),
     ] {
@@ -202,7 +210,7 @@ fn variables_are_checked_like_flags() {
         (("PORT", "http"), "PORT: expected a port between 0 and 65535, found \"http\""),
         (("PEERS", "a:1,b c"), "PEERS: expected a host of letters"),
         (("QUIPU_HTTP", "nowhere"), "expected an IP address and a port"),
-        (("QUIPU_DISCOVERY_PORT", "0"), "0 is not in 1..=65535"),
+        (("QUIPU_DISCOVERY_PORT", "0"), "expected a port from 1 to 65535, found \"0\""),
     ] {
         let output = quipu(&[], &[variable]).output().expect("the program can be started");
         let line = complaint(&output, 2);
@@ -222,6 +230,84 @@ fn help_and_version_are_answers() {
     let version = run(&["--version"]);
     let expected = format!("quipu {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(version.stdout).expect("text"), expected);
+}
+
+#[test]
+fn help_is_given_by_that_word_as_well() {
+    for (words, flag) in [(&["help"][..], &["--help"][..]), (&["help", "add"], &["add", "--help"])]
+    {
+        let (by_word, by_flag) = (run(words), run(flag));
+        assert_eq!(by_word.status.code(), Some(0), "{by_word:?}");
+        assert!(!by_word.stdout.is_empty() && by_word.stdout == by_flag.stdout, "{by_word:?}");
+    }
+}
+
+#[test]
+fn no_complaint_is_in_the_words_of_a_parser() {
+    let commands = ["add", "get", "list", "peers", "status", "bench", "top", "watch", "health"];
+    let rubbish = ["", "x", "-1", "+1", "1e3", "0x1", "99999999999999999999", "1.5", "\u{1f600}"];
+    let flags = [
+        "--threads",
+        "--discovery-port",
+        "--max-memory",
+        "--fsync",
+        "--http",
+        "--redis",
+        "--join",
+        "--discovery-to",
+        "--advertise",
+        "--allow-host",
+        "--log-level",
+        "--log-format",
+    ];
+    let of_commands = [
+        (
+            "bench",
+            &[
+                "--redis",
+                "--connections",
+                "--pipeline",
+                "--seconds",
+                "--requests",
+                "--rate",
+                "--names",
+                "--protocol",
+            ][..],
+        ),
+        ("list", &["--limit"]),
+        ("top", &["--every"]),
+        ("watch", &["--every", "--counter"]),
+    ];
+    let mut lines: Vec<Vec<&str>> =
+        commands.iter().map(|command| vec![*command, "--nonsense"]).collect();
+    lines.extend(commands.iter().map(|command| vec![*command, "--node"]));
+    for value in rubbish {
+        // What a node would take as well ends as well: the port is taken.
+        lines.extend(flags.iter().map(|flag| vec!["--secret-file", "/nowhere", *flag, value]));
+        lines.push(vec!["add", "c", value, "--node", "127.0.0.1:1"]);
+        for (command, flags) in of_commands {
+            lines.extend(
+                flags.iter().map(|flag| vec![command, "--node", "127.0.0.1:1", *flag, value]),
+            );
+        }
+    }
+    for arguments in lines {
+        let output = run(&arguments);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {output:?}");
+        let line = complaint(&output, output.status.code().expect("it has one"));
+        for raw in [
+            "invalid digit",
+            "in string",
+            "syntax",
+            "not in",
+            "float",
+            "number too",
+            "panicked",
+            ":;",
+        ] {
+            assert!(!line.contains(raw), "{arguments:?}: {line}");
+        }
+    }
 }
 
 #[test]

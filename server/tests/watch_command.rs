@@ -185,9 +185,10 @@ fn a_node_that_is_not_there_or_says_no_is_one_line_and_exit_code_1() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.complaint.starts_with("no node answers at "), "{ended:?}");
     let node = Node::start(&[]);
-    let ended = quipu(&["watch", "--node", &node.id(), "--every", "1ms"]);
+    let too_many = vec!["--counter=a"; 201];
+    let ended = quipu(&[&["watch", "--node", &node.id()], &too_many[..]].concat());
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.complaint.contains("status 400: expected every from 20ms"), "{ended:?}");
+    assert!(ended.complaint.contains("refused it with status 400: expected"), "{ended:?}");
     let ended = quipu(&["watch", "a", "--counter", "b"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
 }

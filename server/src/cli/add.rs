@@ -7,13 +7,16 @@ use clap::Args;
 use super::client::Client;
 use super::row::Row;
 use super::{Asking, Failure, encoded};
+use crate::words;
 
 #[derive(Debug, Args)]
 pub(crate) struct Add {
     /// Which counter
+    #[arg(value_parser = words::counter)]
     name: String,
     /// How much; a negative number subtracts
     #[arg(default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(value_parser = words::whole(i64::MIN..=i64::MAX))]
     by: i64,
     #[command(flatten)]
     pub(super) asking: Asking,

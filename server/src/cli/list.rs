@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::client::Client;
 use super::row::Row;
 use super::{Asking, Failure, encoded};
+use crate::words;
 
 /// Rows of a page: the most that a node gives.
 const PAGE_ROWS: u64 = 1000;
@@ -20,7 +21,7 @@ pub(crate) struct List {
     #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
     /// How many counters at most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = words::one_or_more)]
     limit: Option<u64>,
     #[command(flatten)]
     pub(super) asking: Asking,

@@ -32,7 +32,7 @@ Exit codes: 0 done; 1 the node said no, or there is none; 2 the command line mak
 /// Which node is asked, and how its answer is told.
 #[derive(Debug, Args)]
 pub(crate) struct Asking {
-    /// Which node [default: the one that this environment would start]
+    /// Which node, or its URL [default: the one that this environment would start]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) node: Option<String>,
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::words::time;
+
 /// When the journal is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fsync {
@@ -33,7 +35,7 @@ impl FromStr for Fsync {
             "never" => Ok(Fsync::Never),
             _ => text
                 .strip_prefix("every:")
-                .and_then(interval)
+                .and_then(time)
                 .filter(|every| (EVERY_MIN..=EVERY_MAX).contains(every))
                 .map(Fsync::Every)
                 .ok_or(EXPECTED),
@@ -41,18 +43,11 @@ impl FromStr for Fsync {
     }
 }
 
-fn interval(text: &str) -> Option<Duration> {
-    if let Some(millis) = text.strip_suffix("ms") {
-        return millis.parse().ok().map(Duration::from_millis);
-    }
-    text.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
-}
-
 impl fmt::Display for Fsync {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fsync::Always => f.write_str("always"),
-            Fsync::Every(every) if every.subsec_millis() == 0 => {
+            Fsync::Every(every) if every.subsec_nanos() == 0 => {
                 write!(f, "every:{}s", every.as_secs())
             }
             Fsync::Every(every) => write!(f, "every:{}ms", every.as_millis()),
@@ -75,9 +70,17 @@ mod tests {
 
     #[test]
     fn what_is_no_mode_is_refused_with_an_example() {
-        for text in
-            ["", "Always", "every", "every:", "every:1", "every:0s", "every:2h", "every:-1s"]
-        {
+        for text in [
+            "",
+            "Always",
+            "every",
+            "every:",
+            "every:1",
+            "every:0s",
+            "every:2h",
+            "every:-1s",
+            "every:+1s",
+        ] {
             assert_eq!(text.parse::<Fsync>(), Err(EXPECTED), "{text}");
         }
     }

@@ -24,6 +24,7 @@ use self::protocol::Protocol;
 use super::client::Client;
 use super::row::Row;
 use super::{Asking, Failure, encoded, list};
+use crate::words;
 
 /// Where nodes speak the Redis protocol.
 const REDIS_PORT: u16 = 6380;
@@ -34,26 +35,26 @@ pub(crate) struct Bench {
     #[arg(long, default_value = "http")]
     protocol: Protocol,
     /// Where it speaks the Redis protocol [default: port 6380 of the same host]
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = words::redis)]
     redis: Option<SocketAddr>,
     /// Connections
     #[arg(long, value_name = "N", default_value_t = 50)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(value_parser = words::whole(1..=10_000_u16))]
     connections: u16,
     /// Requests that each connection sends together
     #[arg(long, value_name = "N", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(value_parser = words::whole(1..=1000_u16))]
     pipeline: u16,
     /// The longest that it may take
     #[arg(long, value_name = "N", default_value_t = 10)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(value_parser = words::whole(1..=3600_u16))]
     seconds: u16,
     /// The most increments in all
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = words::one_or_more)]
     requests: Option<u64>,
     /// Increments a second at most. Those that had to wait for their turn because answers were slow
     /// count from when they were due
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    #[arg(long, value_name = "N", value_parser = words::whole(1..=1_000_000_000_u32))]
     rate: Option<u32>,
     /// The counter that is incremented, or what the names of several begin with
     #[arg(long, value_name = "NAME", default_value = "bench", value_parser = base)]
@@ -61,7 +62,7 @@ pub(crate) struct Bench {
     /// Out of how many counters each increment takes a random one. Counters stay: they cannot be
     /// deleted
     #[arg(long, value_name = "N", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(value_parser = words::whole(1..=1_000_000_u32))]
     names: u32,
     #[command(flatten)]
     pub(super) asking: Asking,

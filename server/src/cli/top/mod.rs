@@ -25,25 +25,25 @@ use self::sample::Sample;
 use self::screen::Screen;
 use super::Failure;
 use super::client::Client;
+use crate::words;
 
 /// What waits for being drawn. Whoever brings more waits in turn.
 const WAITING_MAX: usize = 16;
 
+/// The shortest and the longest rest between two looks: more often is no easier to read, and costs
+/// the node; less often looks dead.
+const EVERY_MIN: Duration = Duration::from_millis(100);
+const EVERY_MAX: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Args)]
 pub(crate) struct Top {
-    /// How often to look, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = every)]
+    /// How often to look: 100ms to 60s; a number alone is of seconds
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    #[arg(value_parser = words::time_within(EVERY_MIN..=EVERY_MAX))]
     every: Duration,
     /// Which node [default: the one that this environment would start]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(super) node: Option<String>,
-}
-
-fn every(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(seconds @ 0.1..=60.0) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err(format!("expected 0.1 to 60 seconds, found {text:?}")),
-    }
 }
 
 /// What the screen is woken by.
@@ -158,9 +158,11 @@ mod tests {
 
     #[test]
     fn a_look_every_tenth_of_a_second_to_every_minute_makes_sense() {
+        let every = words::time_within(EVERY_MIN..=EVERY_MAX);
         assert_eq!(every("0.1"), Ok(Duration::from_millis(100)));
         assert_eq!(every("60"), Ok(Duration::from_secs(60)));
-        for text in ["0", "61", "-1", "NaN", "inf", "1s", ""] {
+        assert_eq!(every("1s"), Ok(Duration::from_secs(1)));
+        for text in ["0", "61", "-1", "NaN", "inf", ""] {
             assert!(every(text).is_err(), "{text:?}");
         }
     }

@@ -14,18 +14,22 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use quipu_core::name::{CounterName, NameError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::lines::Lines;
 use self::stream::Events;
 use super::client::Client;
 use super::{Asking, Failure, encoded};
+use crate::words;
 
 /// The rest before a node that went away is asked again: soon, as for one that is restarted, and
 /// then less and less often.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What a node takes.
+const EVERY_MIN: Duration = Duration::from_millis(20);
+const EVERY_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
@@ -33,18 +37,15 @@ pub(crate) struct Watch {
     #[arg(default_value = "", hide_default_value = true, conflicts_with = "counters")]
     prefix: String,
     /// Only this counter; may be given up to 200 times
-    #[arg(long = "counter", value_name = "NAME", value_parser = counter)]
+    // Whose name is missing would be watched as if all had been asked for.
+    #[arg(long = "counter", value_name = "NAME", value_parser = words::counter)]
     counters: Vec<String>,
     /// How long to wait at least between two values of one counter: 20ms to 60s
     #[arg(long, value_name = "TIME", default_value = "100ms")]
-    every: String,
+    #[arg(value_parser = words::time_within(EVERY_MIN..=EVERY_MAX))]
+    every: Duration,
     #[command(flatten)]
     pub(super) asking: Asking,
-}
-
-/// Whose name is missing would be watched as if all had been asked for.
-fn counter(name: &str) -> Result<String, NameError> {
-    CounterName::new(name.to_owned()).map(|name| name.as_str().to_owned())
 }
 
 impl Watch {
@@ -64,7 +65,7 @@ impl Watch {
     }
 
     fn path(&self) -> String {
-        let mut path = format!("/events?every={}", encoded(&self.every));
+        let mut path = format!("/events?every={}ms", self.every.as_millis());
         if self.counters.is_empty() {
             path.push_str(&format!("&prefix={}", encoded(&self.prefix)));
         }
