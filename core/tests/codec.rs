@@ -188,6 +188,12 @@ fn message() -> impl Strategy<Value = Message<'static>> {
             .prop_map(Message::MembershipHashes),
         prop::collection::vec(any::<u8>(), 0..=16).prop_map(Message::MembershipAsk),
         Just(Message::MembershipTold),
+        (rows(), any::<u64>()).prop_map(|(recent, rest)| Message::Digest { recent, rest }),
+        Just(Message::DigestAsk),
+        (rows(), prop::collection::vec(any::<(u64, u32)>(), 256))
+            .prop_map(|(recent, parts)| Message::DigestHashes { recent, parts }),
+        prop::collection::vec(any::<u8>(), 0..=256).prop_map(Message::DigestPartsAsk),
+        Just(Message::DigestTold),
     ]
 }
 
@@ -343,6 +349,14 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         ("MembershipHashes", Message::MembershipHashes(example_hashes())),
         ("MembershipAsk", Message::MembershipAsk(vec![0, 7, 255])),
         ("MembershipTold", Message::MembershipTold),
+        ("Digest", Message::Digest { recent: vec![row(2, 7)], rest: 0x0123_4567_89ab_cdef }),
+        ("DigestAsk", Message::DigestAsk),
+        (
+            "DigestHashes",
+            Message::DigestHashes { recent: vec![row(2, 7)], parts: vec![(7, 1); 256] },
+        ),
+        ("DigestPartsAsk", Message::DigestPartsAsk(vec![0, 7, 255])),
+        ("DigestTold", Message::DigestTold),
     ]
 }
 
@@ -399,7 +413,7 @@ fn there_is_an_example_of_every_kind() {
     let mut kinds: Vec<u8> =
         example_messages().iter().map(|(_, message)| frame::encode(message)[0]).collect();
     kinds.dedup();
-    let all: Vec<u8> = (0..=16).collect();
+    let all: Vec<u8> = (0..=21).collect();
     assert_eq!(kinds, all);
 }
 
@@ -467,7 +481,7 @@ fn an_answer_is_never_larger_than_the_call_that_it_answers() {
 
 #[test]
 fn an_unknown_kind_of_message_is_refused_by_its_number() {
-    for kind in 17..=u8::MAX {
+    for kind in 22..=u8::MAX {
         let error = frame::decode(&[kind, 1, 2, 3]).unwrap_err();
         assert_eq!(error, CodecError::UnknownKind { what: "message", kind });
         assert!(error.to_string().contains(&kind.to_string()), "{error}");
@@ -609,8 +623,22 @@ fn a_digests_rows_are_in_order_and_within_their_range() {
         part(0, 9, &[10]),
         part(9, 0, &[]),
     ] {
-        assert!(refusal(&message).contains("out of order or of their range"), "{message:?}");
+        assert!(refusal(&message).contains("out of "), "{message:?}");
     }
+    let row = |origin| Row { origin: OriginId(origin), version: 1, fingerprint: 1 };
+    let recent = || vec![row(2), row(1)];
+    let out_of_order = [
+        Message::Digest { recent: recent(), rest: 1 },
+        Message::DigestHashes { recent: recent(), parts: vec![(0, 0); 256] },
+    ];
+    for message in out_of_order {
+        assert!(refusal(&message).contains("out of order"), "{message:?}");
+    }
+    for parts in [0, 255, 257] {
+        let message = Message::DigestHashes { recent: Vec::new(), parts: vec![(0, 0); parts] };
+        assert!(refusal(&message).contains("256 parts"), "{message:?}");
+    }
+    assert!(refusal(&Message::DigestPartsAsk(vec![0; 257])).contains("256 parts"));
     let bytes = frame::encode(&part(1, 9, &[1, 5, 9]));
     assert!(frame::decode(&bytes).is_ok());
 }
@@ -618,7 +646,7 @@ fn a_digests_rows_are_in_order_and_within_their_range() {
 #[test]
 fn an_ask_for_too_much_is_refused() {
     let wants = vec![Want { origin: OriginId(1), after: None }; WANTS_MAX + 1];
-    assert!(refusal(&Message::Ask { request: 1, wants }).contains("256 wants"));
+    assert!(refusal(&Message::Ask { request: 1, wants }).contains("4096 wants"));
 }
 
 #[test]

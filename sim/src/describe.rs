@@ -40,6 +40,19 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
             }
             more(rows.len(), text)
         }
+        Message::Digest { recent, rest } => {
+            write!(text, "digest, the rest {rest:016x}:")?;
+            for row in recent.iter().take(SHOWN) {
+                write!(text, " {}@{}", row.origin, row.version)?;
+            }
+            more(recent.len(), text)
+        }
+        Message::DigestAsk => text.write_str("asks for the digest's hashes"),
+        Message::DigestHashes { recent, .. } => {
+            write!(text, "hashes of the digest, {} rows beside them", recent.len())
+        }
+        Message::DigestPartsAsk(parts) => write!(text, "asks for {} parts", parts.len()),
+        Message::DigestTold => text.write_str("all of these parts are told"),
         Message::Ask { request, wants } => {
             write!(text, "ask {request}:")?;
             for want in wants.iter().take(SHOWN) {

@@ -137,10 +137,12 @@ impl Counters {
                 entries.push((place, slot));
             }
         }
+        let version = known.version;
+        self.note_row(OURS);
         self.open.dirty.clear();
         self.open.bytes = 0;
         self.open.outdated = 0;
-        Some(OwnBatch { version: known.version, entries })
+        Some(OwnBatch { version, entries })
     }
 
     /// A closed batch as the value that goes into the journal.

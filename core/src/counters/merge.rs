@@ -73,7 +73,10 @@ impl Counters {
         } else if delta.upto > delta.after {
             row.known.version = row.beyond.join(before.max(delta.upto));
         }
-        news |= row.known.version > before;
+        if row.known.version > before {
+            news = true;
+            self.note_row(origin);
+        }
         Ok(Merged { gap, news })
     }
 
@@ -96,6 +99,8 @@ impl Counters {
             return is_newer;
         }
         self.changes.note(place);
+        self.note_row(origin);
+        let counter = &self.list[place];
         let origin = &mut self.origins[origin as usize];
         origin.count(&merged);
         let known = &mut origin.known;

@@ -17,6 +17,7 @@ mod merge;
 pub mod order;
 pub(crate) mod places;
 pub(crate) mod ranges;
+pub(crate) mod rows;
 pub(crate) mod slots;
 
 use foldhash::quality::FixedState;
@@ -40,6 +41,7 @@ use local::Open;
 pub use local::OwnBatch;
 pub(crate) use lookup::{SOUGHT_MAX, Sought};
 pub use merge::{MergeError, Merged};
+use rows::{Hashed, Rows};
 
 /// How many counters one node holds at most: at some 200 bytes each, 20 GB.
 pub const COUNTERS_MAX: u32 = 100_000_000;
@@ -76,6 +78,7 @@ struct Origin {
     beyond: Ranges,
     /// See [`Counters::counted`].
     counted: u64,
+    hashed: Hashed,
 }
 
 impl Origin {
@@ -108,6 +111,7 @@ pub struct Counters {
     origin_places: HashMap<OriginId, OriginIndex, FixedState>,
     open: Open,
     changes: Changes,
+    rows: Rows,
     bounds: Bounds,
     /// See [`Counters::make_room`].
     room_bytes: u64,
@@ -126,6 +130,7 @@ impl Counters {
             origin_places: HashMap::with_hasher(hasher),
             open: Open::default(),
             changes: Changes::default(),
+            rows: Rows::default(),
             bounds: Bounds::default(),
             room_bytes: u64::MAX,
             #[cfg(feature = "planted-bugs")]
@@ -206,6 +211,7 @@ impl Counters {
         };
         let known = &mut self.origins[index as usize].known;
         known.version = known.version.max(version);
+        self.note_row(index);
         Some(index)
     }
 
@@ -354,7 +360,8 @@ impl Counters {
     fn add_origin(&mut self, id: OriginId) -> Option<OriginIndex> {
         let index = u32::try_from(self.origins.len()).ok()?;
         let (known, beyond) = (Known::default(), Ranges::default());
-        self.origins.push(Origin { id, known, beyond, counted: 0 });
+        self.origins.push(Origin { id, known, beyond, counted: 0, hashed: Hashed::default() });
+        self.rows.add(id, index);
         self.origin_places.insert(id, index);
         Some(index)
     }

@@ -57,6 +57,7 @@ impl Links {
         if let Some(refusal) = refusal(hello, cx) {
             return self.leave(link, refusal, cx);
         }
+        let (_, highest) = self.versions();
         let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
         if state.dialed.is_some_and(|node| node != hello.identity.node) {
             // Somebody else lives there now; membership will tell who.
@@ -66,7 +67,7 @@ impl Links {
         }
         state.their_hello = raw.clone();
         state.peer = Some(hello.identity.clone());
-        state.version = hello.versions.1.min(PROTOCOL_VERSIONS.1);
+        state.version = hello.versions.1.min(highest);
         state.phase = Phase::Proof;
         if state.role == Role::Acceptor {
             let (hello, proof) = (state.our_hello.clone(), state.our_proof(cx.secret));

@@ -117,9 +117,21 @@ pub(crate) struct Links {
     dials: Dials,
     replaced: Vec<LinkId>,
     look_at: Option<Time>,
+    /// The highest version that is spoken, if not the highest that is known.
+    version_max: Option<u16>,
 }
 
 impl Links {
+    /// Speaks no later version than this, as an earlier release does.
+    pub(crate) fn speak_up_to(&mut self, version: u16) {
+        self.version_max = Some(version);
+    }
+
+    fn versions(&self) -> (u16, u16) {
+        let (lowest, highest) = PROTOCOL_VERSIONS;
+        (lowest, self.version_max.unwrap_or(highest))
+    }
+
     /// The established link to a peer.
     pub(crate) fn to_peer(&self, node: NodeId) -> Option<LinkId> {
         self.by_peer.get(&node).copied()
@@ -180,7 +192,7 @@ impl Links {
         let mut nonce = [0; 16];
         cx.chance.fill_bytes(&mut nonce);
         let our_hello = frame::encode(&Message::Hello(Hello {
-            versions: PROTOCOL_VERSIONS,
+            versions: self.versions(),
             cluster: cx.cluster,
             identity: cx.peers.me().clone(),
             nonce,

@@ -19,7 +19,7 @@ use crate::peers::{Change, SwimError};
 use crate::time::Time;
 use crate::wire::datagram::Datagram;
 use crate::wire::error::{CodecError, Foreign};
-use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message};
+use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message, Row};
 
 impl Node {
     pub(super) fn datagram(
@@ -147,23 +147,13 @@ impl Node {
                 }
                 self.replication.confirmed(now, link, version, &mut self.totals);
             }
-            Message::DigestHash(hash) => self.replication.hear_hash(link, hash),
-            Message::DigestPart { first, last, rows } => {
-                let (ours, version) = (self.counters.our_origin(), self.counters.our_version());
-                if rows.iter().any(|row| row.origin == ours && row.version > version) {
-                    return self.foreign_writer(now, link, effects);
-                }
-                let (counters, totals) = (&self.counters, &mut self.totals);
-                self.replication.hear_digest(
-                    now,
-                    link,
-                    (first, last),
-                    &rows,
-                    counters,
-                    totals,
-                    effects,
-                );
-            }
+            Message::DigestHash(_)
+            | Message::DigestPart { .. }
+            | Message::Digest { .. }
+            | Message::DigestAsk
+            | Message::DigestHashes { .. }
+            | Message::DigestPartsAsk(_)
+            | Message::DigestTold => self.digest(now, link, message, effects),
             Message::Ask { request, wants } => {
                 let (counters, totals) = (&self.counters, &mut self.totals);
                 self.replication.asked(now, link, request, &wants, counters, totals);
@@ -191,6 +181,41 @@ impl Node {
                     self.links.handshake(link, frame, &message, context!(self, now, effects));
                 self.settle(now, outcome, effects);
             }
+        }
+    }
+
+    /// What is said about digests.
+    fn digest(&mut self, now: Time, link: LinkId, message: Message<'_>, effects: &mut Effects) {
+        let (ours, version) = (self.counters.our_origin(), self.counters.our_version());
+        let is_beyond_us = |row: &Row| row.origin == ours && row.version > version;
+        let rows = match &message {
+            Message::DigestPart { rows, .. } => rows.as_slice(),
+            Message::Digest { recent, .. } | Message::DigestHashes { recent, .. } => recent,
+            _ => &[],
+        };
+        if rows.iter().any(is_beyond_us) {
+            return self.foreign_writer(now, link, effects);
+        }
+        let (counters, totals) = (&mut self.counters, &mut self.totals);
+        let replication = &mut self.replication;
+        match message {
+            Message::DigestHash(hash) => replication.hear_hash(now, link, hash),
+            Message::DigestPart { first, last, rows } => {
+                let range = (first, last);
+                replication.hear_part(now, link, range, &rows, counters, totals, effects);
+            }
+            Message::Digest { recent, rest } => {
+                replication.hear_digest(now, link, &recent, rest, counters, totals, effects);
+            }
+            Message::DigestAsk => replication.tell_hashes(link, counters, totals, effects),
+            Message::DigestHashes { recent, parts } => {
+                replication.hear_hashes(now, link, &recent, &parts, counters, totals, effects);
+            }
+            Message::DigestPartsAsk(parts) => {
+                replication.tell_parts(link, &parts, counters, totals, effects);
+            }
+            Message::DigestTold => replication.hear_told(now, link, counters, totals, effects),
+            _ => {}
         }
     }
 
@@ -223,7 +248,8 @@ impl Node {
                 self.replication.lack_room(now, link, delta.origin);
             }
         }
-        self.replication.part_over(now, link, came, part.2, effects);
+        let totals = &mut self.totals;
+        self.replication.part_over(now, link, came, part.2, totals, effects);
     }
 
     /// Merges a delta that came over a link; tells whether it brought anything new.
@@ -304,7 +330,8 @@ impl Node {
             // before anybody has heard of either.
             Outcome::Established(link, _) if self.links.peer_of(link).is_none() => {}
             Outcome::Established(link, peer) => {
-                self.replication.link_up(now, link, peer.node, peer.origin);
+                let version = self.links.version(link);
+                self.replication.link_up(now, link, version, peer.node, peer.origin);
                 self.begin_comparison(link, effects);
             }
             Outcome::Ended(link) => self.link_down(link),

@@ -202,6 +202,11 @@ impl Node {
         self.counters.bound(bounds);
     }
 
+    /// Speaks no later version of the link protocol than this, as an earlier release does.
+    pub fn speak_up_to(&mut self, version: u16) {
+        self.links.speak_up_to(version);
+    }
+
     /// Applies one input. What it causes is added to `effects`.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         match input {
@@ -401,7 +406,7 @@ impl Node {
         }
         if self.replication.next_deadline().is_some_and(|at| at <= now) {
             self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
-            self.replication.tick(now, &self.counters, &mut self.totals, effects);
+            self.replication.tick(now, &mut self.counters, &mut self.totals, effects);
         }
         if self.comparison.next_deadline().is_some_and(|at| at <= now) {
             self.compare(now, effects);

@@ -1,201 +1,198 @@
-//! Exchanging digests on one link, and judging what they show.
+//! What one side of a link knows of the other's digest, and how it judges what it is told.
 //!
-//! About once a second each side sends a hash of its digest, and unless that was the other's too,
-//! the digest itself, in parts by range of origins, each judged alone (rule
-//! `exchange-every-second`).
-//!
-//! *What is lacking* is judged against what the peer held at its previous exchange (rule
-//! `the-one-who-lacks-asks`): all that it has sent until then has been read by now, so what is
-//! still missing will not come by itself. At the first exchange of a link there is nothing on its
-//! way yet, and the peer's word counts at once.
+//! *What is lacking* of an origin that pushes to us itself is judged against what the peer held when
+//! it told of it before (rule `the-one-who-lacks-asks`): all that it had sent until then has been
+//! read by now, so what is still missing will not come by itself. At the first exchange of a link
+//! there is nothing on its way yet, and the peer's word counts at once; and so it does for every
+//! other origin, since what others hold of those comes by asking alone.
 //!
 //! *What differs*: equal versions with different fingerprints, at two exchanges with nothing
 //! changed between (rule `equal-versions-compare-fingerprints`). Someone died after telling one of
 //! us and not the other.
+//!
+//! How the rows come here is the business of [`crate::replication::digests`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::counters::Counters;
 use crate::digest::{Known, Want};
-use crate::fingerprint;
-use crate::identity::OriginId;
+use crate::identity::{OriginId, Version};
 use crate::time::Time;
-use crate::wire::frame::{Message, Row};
+use crate::wire::frame::{Row, WANTS_MAX};
 
-/// The time between exchanges on one link.
-const EXCHANGE_EVERY: Duration = Duration::from_secs(1);
+/// How long an answer may take before it is given up. As for a catch-up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Rows in one part: some 200 KiB of them.
-const ROWS_MAX: usize = 8192;
+/// Origins of which the peer holds more that are remembered: the lives of all members that there may
+/// be, and as many that have ended. Of more than that it is known that there are some.
+const AHEAD_MAX: usize = 4096;
+
+/// Differences that are remembered from one exchange to the next. Others have their turn when these
+/// are mended.
+const DIFFERENCES_MAX: usize = 1024;
+
+/// What we have asked the peer about its digest.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Nothing.
+    Idle,
+    /// The hashes of its parts.
+    Hashes { until: Time },
+    /// The rows of these parts.
+    Rows { until: Time, parts: Vec<u8> },
+}
+
+/// How far the comparison of the parts has come: some are compared at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    /// The next part; 0 when a new round begins.
+    pub(crate) next: usize,
+    /// Whether one was passed over because its rows are asked for on another link.
+    pub(crate) has_skipped: bool,
+}
 
 /// One side's memory of a link's exchanges.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    next: Time,
-    /// What the peer held at its last exchange.
-    heard: BTreeMap<OriginId, Known>,
-    /// Whether its first exchange is complete.
-    is_first_over: bool,
+    pub(crate) stage: Stage,
+    pub(crate) round: Round,
+    /// What is to be asked for when all that was asked about is told.
+    wants: BTreeMap<OriginId, Option<Version>>,
+    /// Up to which version the peer held more than we, when it was last heard of that origin.
+    ahead: BTreeMap<OriginId, Version>,
+    /// Whether it holds more of others beside them.
+    is_ahead_of_more: bool,
     /// Differences at equal versions seen at the last exchange: what we and the peer had.
     differences: BTreeMap<OriginId, (Known, Known)>,
-    peer_hash: Option<u64>,
-    /// Whether our digest has gone to the peer at all.
-    has_told: bool,
-}
-
-/// What a part of a digest shows.
-#[derive(Debug, Default)]
-pub(crate) struct Judgement {
-    /// To be asked for.
-    pub(crate) wants: Vec<Want>,
-    /// What the peer has confirmed of our own changes.
-    pub(crate) ours: Option<Known>,
+    /// Whether the peer's first digest has been read whole.
+    pub(crate) is_first_over: bool,
 }
 
 impl Exchange {
-    pub(crate) fn new(now: Time) -> Self {
+    pub(crate) fn new() -> Self {
         Exchange {
-            next: now,
-            heard: BTreeMap::new(),
-            is_first_over: false,
+            stage: Stage::Idle,
+            round: Round::default(),
+            wants: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            is_ahead_of_more: false,
             differences: BTreeMap::new(),
-            peer_hash: None,
-            has_told: false,
+            is_first_over: false,
         }
     }
 
-    pub(crate) fn next_deadline(&self) -> Time {
-        self.next
+    /// When what was asked is given up.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        match self.stage {
+            Stage::Idle => None,
+            Stage::Hashes { until } | Stage::Rows { until, .. } => Some(until),
+        }
     }
 
-    /// Whether the peer's first digest has been read.
-    pub(crate) fn is_first_over(&self) -> bool {
-        self.is_first_over
+    /// Notes that the hashes of the parts are asked for.
+    pub(crate) fn ask_hashes(&mut self, now: Time) {
+        self.stage = Stage::Hashes { until: now + PATIENCE };
+    }
+
+    /// Notes that the rows of some parts are asked for.
+    pub(crate) fn ask_rows(&mut self, now: Time, parts: Vec<u8>) {
+        self.stage = Stage::Rows { until: now + PATIENCE, parts };
+    }
+
+    /// All parts of a round are compared, or passed over: tells whether none was.
+    pub(crate) fn end_round(&mut self) -> bool {
+        let has_all = !self.round.has_skipped;
+        self.is_first_over |= has_all;
+        self.round = Round::default();
+        has_all
+    }
+
+    /// Whether rows of this range were asked for.
+    pub(crate) fn awaits(&self, first: OriginId, last: OriginId) -> bool {
+        let Stage::Rows { parts, .. } = &self.stage else { return false };
+        let part = |origin: OriginId| (origin.0 >> 56) as u8;
+        part(first) == part(last) && parts.contains(&part(first))
     }
 
     /// Whether the peer, when last heard, held changes that are not here.
     pub(crate) fn shows_lack(&self, counters: &Counters) -> bool {
-        self.heard.iter().any(|(origin, theirs)| theirs.version > counters.known(*origin).version)
+        let lacks =
+            |(origin, version): (&OriginId, &Version)| *version > counters.known(*origin).version;
+        self.is_ahead_of_more || self.ahead.iter().any(lacks)
     }
 
-    /// The messages of our exchange, if one is due.
-    pub(crate) fn due(&mut self, now: Time, counters: &Counters) -> Vec<Message<'static>> {
-        if now < self.next {
-            return Vec::new();
-        }
-        self.next = now + EXCHANGE_EVERY;
-        let hash = hash(counters);
-        let mut messages = vec![Message::DigestHash(hash)];
-        // The first time the digest goes even if the peer's hash, already here, is the same: the
-        // peer takes itself to be behind until it has read one whole.
-        if self.peer_hash != Some(hash) || !self.has_told {
-            messages.extend(parts(counters));
-            self.has_told = true;
-        }
-        messages
+    /// The wants that have gathered; none are left.
+    pub(crate) fn take_wants(&mut self) -> Vec<Want> {
+        let wants = std::mem::take(&mut self.wants).into_iter();
+        wants.map(|(origin, after)| Want { origin, after }).collect()
     }
 
-    /// Notes the hash of the peer's digest.
-    pub(crate) fn hear_hash(&mut self, hash: u64) {
-        self.peer_hash = Some(hash);
-    }
-
-    /// Judges a part of the peer's digest.
+    /// Judges some rows of the peer's digest: what is to be asked for gathers. `pushes` says of
+    /// which origins the changes come by themselves.
     pub(crate) fn judge(
         &mut self,
-        first: OriginId,
-        last: OriginId,
         rows: &[Row],
         counters: &Counters,
-    ) -> Judgement {
-        let mut judgement = Judgement::default();
-        let mut theirs: BTreeMap<OriginId, Known> =
-            rows.iter().map(|row| (row.origin, row.known())).collect();
-        // What we hold and the peer does not mention, it does not have.
-        for (origin, _) in counters.digest() {
-            if (first..=last).contains(&origin) {
-                theirs.entry(origin).or_default();
-            }
-        }
-        for (origin, theirs) in theirs {
-            if origin == counters.our_origin() {
-                judgement.ours = Some(theirs);
+        pushes: impl Fn(OriginId) -> bool,
+    ) {
+        let ours = counters.our_origin();
+        for row in rows.iter().filter(|row| row.origin != ours) {
+            let (origin, theirs, ours) = (row.origin, row.known(), counters.known(row.origin));
+            if ours.version < theirs.version {
+                let before = self.ahead.get(&origin).copied().unwrap_or(0);
+                let is_late = !pushes(origin) || !self.is_first_over || ours.version < before;
+                self.note_ahead(origin, theirs.version);
+                if is_late {
+                    self.want(origin, Some(ours.version));
+                }
+                self.differences.remove(&origin);
                 continue;
             }
-            let ours = counters.known(origin);
-            if ours.version < theirs.version {
-                let before = self.heard.get(&origin).map_or(0, |known| known.version);
-                if !self.is_first_over || ours.version < before {
-                    judgement.wants.push(Want { origin, after: Some(ours.version) });
-                }
+            self.ahead.remove(&origin);
+            if ours.version != theirs.version || ours.fingerprint == theirs.fingerprint {
                 self.differences.remove(&origin);
-            } else if ours.version == theirs.version && ours.fingerprint != theirs.fingerprint {
-                let seen = self.differences.insert(origin, (ours, theirs));
-                if seen == Some((ours, theirs)) {
-                    judgement.wants.push(Want { origin, after: None });
-                }
-            } else {
-                self.differences.remove(&origin);
+                continue;
             }
-            self.heard.insert(origin, theirs);
+            let seen = self.differences.get(&origin).copied();
+            if seen.is_some() || self.differences.len() < DIFFERENCES_MAX {
+                self.differences.insert(origin, (ours, theirs));
+            }
+            if seen == Some((ours, theirs)) {
+                self.want(origin, None);
+            }
         }
-        if last == LAST {
-            self.is_first_over = true;
+    }
+
+    fn note_ahead(&mut self, origin: OriginId, version: Version) {
+        if self.ahead.len() < AHEAD_MAX || self.ahead.contains_key(&origin) {
+            self.ahead.insert(origin, version);
+        } else {
+            self.is_ahead_of_more = true;
         }
-        judgement
     }
-}
 
-const FIRST: OriginId = OriginId(0);
-const LAST: OriginId = OriginId(u64::MAX);
-
-/// The whole digest, in parts whose ranges together hold every origin.
-fn parts(counters: &Counters) -> Vec<Message<'static>> {
-    let mut rows: Vec<Row> = counters
-        .digest()
-        .map(|(origin, known)| Row {
-            origin,
-            version: known.version,
-            fingerprint: known.fingerprint,
-        })
-        .collect();
-    rows.sort_unstable_by_key(|row| row.origin);
-    let mut parts = Vec::new();
-    let mut first = FIRST;
-    let mut rest = rows.as_slice();
-    loop {
-        let (part, after) = rest.split_at(rest.len().min(ROWS_MAX));
-        let last = after.first().map_or(LAST, |next| OriginId(next.origin.0 - 1));
-        parts.push(Message::DigestPart { first, last, rows: part.to_vec() });
-        let Some(next) = after.first() else { return parts };
-        first = next.origin;
-        rest = after;
+    fn want(&mut self, origin: OriginId, after: Option<Version>) {
+        if self.wants.len() < WANTS_MAX {
+            self.wants.insert(origin, after);
+        }
     }
-}
 
-/// A hash of the whole digest; the same wherever the digest is.
-fn hash(counters: &Counters) -> u64 {
-    counters.digest().fold(0, |sum, (origin, known)| {
-        sum.wrapping_add(fingerprint::of_row(origin, known.version, known.fingerprint))
-    })
-}
+    /// Nothing is known to differ but what these rows told: forgets what earlier ones did.
+    pub(crate) fn keep_only(&mut self, rows: &[Row]) {
+        self.is_ahead_of_more = false;
+        self.forget(|origin| rows.binary_search_by_key(&origin, |row| row.origin).is_err());
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// A round begins: whether the peer holds more than can be remembered will show anew.
+    pub(crate) fn begin_round(&mut self) {
+        self.is_ahead_of_more = false;
+    }
 
-    #[test]
-    fn the_first_exchange_tells_the_digest_though_the_peers_hash_came_first_and_agrees() {
-        let counters = Counters::new(OriginId(1), 0);
-        let mut exchange = Exchange::new(Time::ZERO);
-        exchange.hear_hash(hash(&counters));
-        let [Message::DigestHash(_), Message::DigestPart { first: FIRST, last: LAST, .. }] =
-            exchange.due(Time::ZERO, &counters)[..]
-        else {
-            panic!("expected the hash and the whole digest in one part");
-        };
-        let calm = exchange.due(Time::ZERO + EXCHANGE_EVERY, &counters);
-        assert!(matches!(calm[..], [Message::DigestHash(_)]), "{calm:?}");
+    /// Forgets what is remembered of some origins: their rows are the same on both sides, or the
+    /// peer has none.
+    pub(crate) fn forget(&mut self, is_settled: impl Fn(OriginId) -> bool) {
+        self.ahead.retain(|origin, _| !is_settled(*origin));
+        self.differences.retain(|origin, _| !is_settled(*origin));
     }
 }

@@ -6,6 +6,7 @@
 //! `publish-after-sync`).
 
 pub(crate) mod arrivals;
+mod digests;
 mod exchange;
 mod pauses;
 mod pull;
@@ -13,7 +14,7 @@ mod push;
 pub mod scan;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::counters::{Counters, OwnBatch};
@@ -25,14 +26,15 @@ use crate::input::LinkId;
 use crate::limit::RateLimit;
 use crate::operation::Behind;
 use crate::outbox::Effects;
-use crate::replication::exchange::Exchange;
+use crate::replication::digests::COMPARED_SINCE;
+use crate::replication::exchange::{Exchange, Stage};
 use crate::replication::pauses::Pauses;
 use crate::replication::pull::{Asking, Serving};
 use crate::replication::push::Gather;
 use crate::replication::window::Window;
 use crate::status::{LinkStatus, Totals};
 use crate::time::Time;
-use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message, Row, WANTS_MAX};
+use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message, WANTS_MAX, WANTS_MAX_BEFORE_3};
 
 /// The time between confirmations on one link.
 const CONFIRM_EVERY: Duration = Duration::from_millis(1);
@@ -46,30 +48,54 @@ const NEWCOMERS_PER_SECOND: u32 = 1000;
 
 /// What replication knows of one link.
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     peer: NodeId,
     peer_origin: OriginId,
-    exchange: Exchange,
-    window: Window,
+    /// The version of the protocol that is spoken.
+    pub(crate) version: u16,
+    pub(crate) exchange: Exchange,
+    /// When the peer last told what it holds.
+    pub(crate) told: Time,
+    /// The hash that it told, if it speaks an earlier version.
+    pub(crate) peer_hash: Option<u64>,
+    /// Whether we have told what we hold, and whether that was not for the first time.
+    pub(crate) has_told: bool,
+    pub(crate) is_first_told: bool,
+    /// The batches in which we last asked about its digest, and answered about ours.
+    pub(crate) asked_in: u64,
+    pub(crate) answered_in: u64,
+    /// Parts of its digest that are not to be asked for on other links.
+    pub(crate) parts: Vec<u8>,
+    /// Whether it is to be compared again when others let go of theirs.
+    pub(crate) waits_for_others: bool,
+    pub(crate) window: Window,
     /// Whether the peer has pushed something that we have not confirmed.
     owes_confirm: bool,
     confirmed: Option<Time>,
-    asking: Option<Asking>,
+    pub(crate) asking: Option<Asking>,
     serving: Option<Serving>,
 }
 
 /// The replication of one node with all its links.
 #[derive(Debug)]
 pub(crate) struct Replication {
-    sessions: BTreeMap<LinkId, Session>,
+    pub(crate) sessions: BTreeMap<LinkId, Session>,
+    /// The origins under which the links' peers write, and how many links each has.
+    pub(crate) writers: BTreeMap<OriginId, usize>,
+    /// Origins whose changes are asked for.
+    asked: BTreeSet<OriginId>,
+    /// When all links are told what we hold, and the batch in which they last were.
+    pub(crate) exchange_at: Time,
+    pub(crate) exchanged_in: u64,
     gather: Gather,
     requests: u32,
-    /// Origins that are not asked for again yet.
+    /// Origins that are not asked for again yet, for want of room, and that are not repaired.
     pauses: Pauses,
+    repairs: Pauses,
     newcomers: RateLimit,
     /// The number of the batch that is open, and of the last one that is synced.
-    open: u64,
-    synced: u64,
+    pub(crate) open: u64,
+    pub(crate) synced: u64,
     #[cfg(feature = "planted-bugs")]
     pub(crate) bug: Option<crate::bug::Bug>,
 }
@@ -78,9 +104,14 @@ impl Default for Replication {
     fn default() -> Self {
         Replication {
             sessions: BTreeMap::new(),
+            writers: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            exchange_at: Time::ZERO,
+            exchanged_in: 0,
             gather: Gather::default(),
             requests: 0,
             pauses: Pauses::default(),
+            repairs: Pauses::default(),
             newcomers: RateLimit::new(NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE, Time::ZERO),
             open: 1,
             synced: 0,
@@ -103,13 +134,31 @@ pub(crate) enum Came {
 
 impl Replication {
     /// A link stands: digests are exchanged at once, and pushes go there from now on.
-    pub(crate) fn link_up(&mut self, now: Time, link: LinkId, peer: NodeId, origin: OriginId) {
+    pub(crate) fn link_up(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        version: u16,
+        peer: NodeId,
+        origin: OriginId,
+    ) {
+        self.link_down(link);
+        *self.writers.entry(origin).or_default() += 1;
         self.sessions.insert(
             link,
             Session {
                 peer,
                 peer_origin: origin,
-                exchange: Exchange::new(now),
+                version,
+                exchange: Exchange::new(),
+                told: now,
+                peer_hash: None,
+                has_told: false,
+                is_first_told: false,
+                asked_in: 0,
+                answered_in: 0,
+                parts: Vec::new(),
+                waits_for_others: false,
                 window: Window::default(),
                 owes_confirm: false,
                 confirmed: None,
@@ -121,7 +170,20 @@ impl Replication {
 
     /// A link is gone, and all that was half said on it.
     pub(crate) fn link_down(&mut self, link: LinkId) {
-        self.sessions.remove(&link);
+        self.end_asking(link);
+        let Some(session) = self.sessions.remove(&link) else { return };
+        if let Some(links) = self.writers.get_mut(&session.peer_origin) {
+            *links -= 1;
+        }
+        self.writers.retain(|_, links| *links > 0);
+    }
+
+    fn end_asking(&mut self, link: LinkId) -> Option<Asking> {
+        let asking = self.sessions.get_mut(&link)?.asking.take()?;
+        for origin in asking.origins() {
+            self.asked.remove(&origin);
+        }
+        Some(asking)
     }
 
     /// How far the peer of a link is behind us.
@@ -142,7 +204,7 @@ impl Replication {
     /// In what way this node is known to be behind one of its links' peers.
     pub(crate) fn behind(&self, counters: &Counters) -> Option<Behind> {
         self.sessions.values().find_map(|session| {
-            if !session.exchange.is_first_over() {
+            if !session.exchange.is_first_over {
                 Some(Behind::NotCompared(session.peer))
             } else if session.exchange.shows_lack(counters) {
                 Some(Behind::Lacking(session.peer))
@@ -160,9 +222,10 @@ impl Replication {
                 .then(|| session.confirmed.map_or(Time::ZERO, |at| at + CONFIRM_EVERY));
             let asking = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
             let serving = session.serving.as_ref().filter(|s| s.is_ready()).map(|_| Time::ZERO);
-            [Some(session.exchange.next_deadline()), confirm, asking, serving]
+            [session.exchange.next_deadline(), confirm, asking, serving]
         });
-        sessions.flatten().chain(self.gather.next_deadline()).min()
+        let others = [self.gather.next_deadline(), self.next_exchange()];
+        sessions.flatten().chain(others.into_iter().flatten()).min()
     }
 
     /// What is sent from now on waits for the sync of the batch after this one.
@@ -235,10 +298,12 @@ impl Replication {
     pub(crate) fn tick(
         &mut self,
         now: Time,
-        counters: &Counters,
+        counters: &mut Counters,
         totals: &mut Totals,
         effects: &mut Effects,
     ) {
+        self.tell_digest(now, counters, totals, effects);
+        let mut given_up = Vec::new();
         for (&link, session) in &mut self.sessions {
             let mut say = |message: &Message<'_>| send(link, message, totals, effects);
             if session.owes_confirm && session.confirmed.is_none_or(|at| at + CONFIRM_EVERY <= now)
@@ -247,12 +312,10 @@ impl Replication {
                 session.confirmed = Some(now);
                 say(&Message::Confirm(counters.known(session.peer_origin).version));
             }
-            for message in session.exchange.due(now, counters) {
-                say(&message);
-            }
-            let deadline = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
-            if deadline.is_some_and(|at| at <= now) {
-                session.asking = None;
+            let answer = session.exchange.next_deadline();
+            let asking = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
+            if answer.into_iter().chain(asking).any(|at| at <= now) {
+                given_up.push((link, asking.is_some_and(|at| at <= now)));
             }
             if let Some(serving) = &mut session.serving
                 && serving.is_ready()
@@ -265,6 +328,15 @@ impl Replication {
                     session.serving = None;
                 }
             }
+        }
+        for (link, is_asking) in given_up {
+            if is_asking {
+                self.end_asking(link);
+            }
+            if let Some(session) = self.sessions.get_mut(&link) {
+                session.exchange.stage = Stage::Idle;
+            }
+            self.release(now, link, totals, effects);
         }
     }
 
@@ -293,62 +365,44 @@ impl Replication {
         self.sessions.get(&link).map(|session| session.peer_origin)
     }
 
-    /// The hash of the peer's digest.
-    pub(crate) fn hear_hash(&mut self, link: LinkId, hash: u64) {
-        if let Some(session) = self.sessions.get_mut(&link) {
-            session.exchange.hear_hash(hash);
-        }
-    }
-
-    /// A part of the peer's digest: asks for what it shows to be lacking or different.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn hear_digest(
+    /// Asks the peer of a link for what it was seen to hold beyond us, unless something is asked of
+    /// it already.
+    pub(crate) fn ask_for_lacking(
         &mut self,
         now: Time,
         link: LinkId,
-        range: (OriginId, OriginId),
-        rows: &[Row],
         counters: &Counters,
         totals: &mut Totals,
         effects: &mut Effects,
     ) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
-        let judgement = session.exchange.judge(range.0, range.1, rows, counters);
-        if let Some(ours) = judgement.ours {
-            session.window.confirm(now, ours.version, &mut totals.confirmation);
+        let mut wants = session.exchange.take_wants();
+        if session.asking.is_some() {
+            return;
         }
-        let peer = session.peer;
-        let mut wants = judgement.wants;
         #[cfg(feature = "planted-bugs")]
         if self.bug == Some(crate::bug::Bug::FingerprintsIgnored) {
             wants.retain(|want| want.after.is_some());
         }
-        let is_asked = |want: &Want| {
-            self.sessions
-                .values()
-                .filter_map(|session| session.asking.as_ref())
-                .any(|asking| asking.is_for(want.origin))
-        };
-        wants.retain(|want| !self.pauses.is_on(now, want.origin) && !is_asked(want));
-        wants.truncate(WANTS_MAX);
-        let is_let_in = |want: &Want, newcomers: &mut RateLimit| {
-            counters.index_of(want.origin).is_some() || newcomers.allow(now)
-        };
-        let Some(session) = self.sessions.get_mut(&link) else { return };
-        if session.asking.is_some() {
-            return;
-        }
-        wants.retain(|want| is_let_in(want, &mut self.newcomers));
+        wants.retain(|want| {
+            let pauses = if want.after.is_some() { &self.pauses } else { &self.repairs };
+            !pauses.is_on(now, want.origin) && !self.asked.contains(&want.origin)
+        });
+        let is_old = session.version < COMPARED_SINCE;
+        wants.truncate(if is_old { WANTS_MAX_BEFORE_3 } else { WANTS_MAX });
+        wants.retain(|want| counters.index_of(want.origin).is_some() || self.newcomers.allow(now));
         if wants.is_empty() {
             return;
         }
         for want in wants.iter().filter(|want| want.after.is_none()) {
             totals.repairs += 1;
-            let event = Event::RepairStarted { peer, origin: want.origin };
+            self.repairs.begin(now, want.origin);
+            let event = Event::RepairStarted { peer: session.peer, origin: want.origin };
             effects.at_once.push(Effect::Event(event));
         }
         totals.catch_ups_asked += 1;
         self.requests = self.requests.wrapping_add(1);
+        self.asked.extend(wants.iter().map(|want| want.origin));
         session.asking = Some(Asking::new(self.requests, &wants, now));
         send(link, &Message::Ask { request: self.requests, wants }, totals, effects);
     }
@@ -427,29 +481,46 @@ impl Replication {
         link: LinkId,
         came: Came,
         last: bool,
+        totals: &mut Totals,
         effects: &mut Effects,
     ) {
-        let Some(session) = self.sessions.get_mut(&link) else { return };
-        match came {
-            Came::InTurn if last => {
-                let Some(asking) = session.asking.take() else { return };
-                let (slots, took) = (asking.slots, now.since(asking.began));
-                let event = Event::CaughtUp { peer: session.peer, slots, took };
-                effects.at_once.push(Effect::Event(event));
-                asking.complete().for_each(|origin| self.pauses.end(origin));
-                // What was withheld from us has come this way: the peer need not wait for our next
-                // digest to know it.
-                session.owes_confirm = true;
-            }
-            Came::InTurn | Came::Unasked => {}
-            Came::OutOfTurn => session.asking = None,
+        if came == Came::Unasked || came == Came::InTurn && !last {
+            return;
         }
+        let Some(asking) = self.end_asking(link) else { return };
+        if came == Came::InTurn
+            && let Some(session) = self.sessions.get_mut(&link)
+        {
+            let (slots, took) = (asking.slots, now.since(asking.began));
+            let event = Event::CaughtUp { peer: session.peer, slots, took };
+            effects.at_once.push(Effect::Event(event));
+            asking.complete().for_each(|origin| self.pauses.end(origin));
+            // What was withheld from us has come this way: the peer need not wait for our next
+            // digest to know it.
+            session.owes_confirm = true;
+        }
+        self.release(now, link, totals, effects);
     }
 }
 
 /// Sends what was read from the table: it waits for the sync of the batch that is open.
-fn send(link: LinkId, message: &Message<'_>, totals: &mut Totals, effects: &mut Effects) {
+pub(crate) fn send(
+    link: LinkId,
+    message: &Message<'_>,
+    totals: &mut Totals,
+    effects: &mut Effects,
+) {
+    send_all(vec![link], message, totals, effects);
+}
+
+/// The same on several links, written once.
+pub(crate) fn send_all(
+    links: Vec<LinkId>,
+    message: &Message<'_>,
+    totals: &mut Totals,
+    effects: &mut Effects,
+) {
     let bytes = frame::encode(message);
-    totals.link_bytes_sent += bytes.len() as u64 + FRAME_LENGTH_BYTES;
-    effects.after_sync.push(Effect::Frame { links: vec![link], bytes });
+    totals.link_bytes_sent += (bytes.len() as u64 + FRAME_LENGTH_BYTES) * links.len() as u64;
+    effects.after_sync.push(Effect::Frame { links, bytes });
 }

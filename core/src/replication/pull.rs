@@ -92,6 +92,11 @@ impl Asking {
         self.origins.insert(origin, true);
     }
 
+    /// Whose changes were asked for.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = OriginId> + '_ {
+        self.origins.keys().copied()
+    }
+
     /// Origins of which all that came is here.
     pub(crate) fn complete(&self) -> impl Iterator<Item = OriginId> + '_ {
         self.origins.iter().filter(|(_, lacks)| !**lacks).map(|(origin, _)| *origin)

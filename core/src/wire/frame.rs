@@ -23,8 +23,12 @@ pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Longest frame before the other side has proved who it is, in bytes. A hello is below 1 KiB.
 pub const FRAME_BYTES_MAX_UNPROVED: usize = 4 << 10;
 
-/// Most wants in one ask: a counter's slots of so many origins fit a part beside its budget.
-pub const WANTS_MAX: usize = 256;
+/// Most wants in one ask: each ask costs a walk over the whole table, and so many ranges are claimed
+/// in 140 KB of the answer's last part.
+pub const WANTS_MAX: usize = 4096;
+
+/// The same where the other side speaks a version before 3.
+pub const WANTS_MAX_BEFORE_3: usize = 256;
 
 /// Versions beyond this are nobody's: at a batch a microsecond they take 292,000 years.
 const VERSION_MAX: Version = 1 << 63;
@@ -167,9 +171,32 @@ pub enum Message<'a> {
     MembershipAsk(Vec<u8>),
     /// All records that were asked for have been told.
     MembershipTold,
+    /// The rows of the sender's digest that have changed lately, and a hash of all others: what
+    /// each side tells each second. (Version 3, as all that follow.)
+    Digest {
+        /// Sorted by origin.
+        recent: Vec<Row>,
+        /// The sum of all other rows' hashes.
+        rest: u64,
+    },
+    /// Asks for [`Message::DigestHashes`].
+    DigestAsk,
+    /// As [`Message::Digest`], with the rest's hash part by part.
+    DigestHashes {
+        /// Sorted by origin.
+        recent: Vec<Row>,
+        /// For each of 256 first bytes of an origin: the hash of the other rows, and how many rows
+        /// there are at most.
+        parts: Vec<(u64, u32)>,
+    },
+    /// Asks for the rows of these parts; answered by [`Message::DigestPart`], as often as it takes,
+    /// and [`Message::DigestTold`].
+    DigestPartsAsk(Vec<u8>),
+    /// All rows that were asked for have been told.
+    DigestTold,
 }
 
-const KINDS: u8 = 17;
+const KINDS: u8 = 22;
 
 /// Writes one frame.
 pub fn encode(message: &Message<'_>) -> Bytes {
@@ -205,18 +232,25 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
             }
         }
         Message::Ask { wants, .. } if wants.len() > WANTS_MAX => {
-            return Err(malformed("ask", "more than 256 wants"));
+            return Err(malformed("ask", "more than 4096 wants"));
         }
         Message::DigestPart { first, last, rows } => {
-            let in_order = rows.windows(2).all(|pair| pair[0].origin < pair[1].origin);
             let in_range = rows.first().is_none_or(|row| row.origin >= *first)
                 && rows.last().is_none_or(|row| row.origin <= *last);
-            if !in_order || !in_range || first > last {
-                return Err(malformed("digest", "rows out of order or of their range"));
+            if !in_range || first > last {
+                return Err(malformed("digest", "rows out of their range"));
             }
-            if rows.iter().any(|row| row.version >= VERSION_MAX) {
-                return Err(malformed("digest", "a version beyond 2^63"));
+            check_rows(rows)?;
+        }
+        Message::Digest { recent, .. } => check_rows(recent)?,
+        Message::DigestHashes { recent, parts } => {
+            if parts.len() != rows::PARTS {
+                return Err(malformed("digest", "not a hash for each of 256 parts"));
             }
+            check_rows(recent)?;
+        }
+        Message::DigestPartsAsk(parts) if parts.len() > rows::PARTS => {
+            return Err(malformed("ask", "more than 256 parts"));
         }
         Message::MembershipHashes(hashes) if !hashes.is_empty() && hashes.len() != PARTS => {
             return Err(malformed("hashes", "not one for each of 256 parts"));
@@ -230,6 +264,16 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
         _ => {}
     }
     Ok(message)
+}
+
+fn check_rows(rows: &[Row]) -> Result<(), CodecError> {
+    if !rows.windows(2).all(|pair| pair[0].origin < pair[1].origin) {
+        return Err(malformed("digest", "rows out of order"));
+    }
+    if rows.iter().any(|row| row.version >= VERSION_MAX) {
+        return Err(malformed("digest", "a version beyond 2^63"));
+    }
+    Ok(())
 }
 
 fn check_entries(entries: &[Entry<'_>]) -> Result<(), CodecError> {

@@ -2,8 +2,9 @@
 
 /// The versions of the link protocol that this release speaks. It talks to the release before it.
 ///
-/// Version 2 compares records of removals by hashes. Both sides speak the highest that both know.
-pub const PROTOCOL_VERSIONS: (u16, u16) = (1, 2);
+/// Version 2 compares records of removals by hashes; version 3 compares digests by hashes. Both sides
+/// speak the highest that both know.
+pub const PROTOCOL_VERSIONS: (u16, u16) = (1, 3);
 
 /// The versions of datagrams that this release reads, lowest and highest, of 1 to 15. Nobody shakes
 /// hands over a datagram: it is written in the lowest version that is still spoken, until the

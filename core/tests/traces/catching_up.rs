@@ -128,7 +128,7 @@ fn a_calm_link_carries_a_hash_a_second_and_signs_of_life() {
         let mut hashes = 0;
         for sent in cluster.frames(began, from, to) {
             match sent.message() {
-                Message::DigestHash(_) => hashes += 1,
+                Message::Digest { ref recent, .. } if recent.is_empty() => hashes += 1,
                 Message::Pong | Message::Ping => {}
                 other => panic!("{other:?} on a calm link"),
             }
@@ -137,37 +137,194 @@ fn a_calm_link_carries_a_hash_a_second_and_signs_of_life() {
     }
 }
 
+/// What a node has kept of a history of many restarts: slots of origins that are long gone.
+fn long_history(place: Place, origins: u64) -> Counters {
+    let mut kept = Counters::new(config(place).origin, 0);
+    for n in 1..=origins {
+        let origin = OriginId(n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let entries = vec![Entry::new("x", Slot { plus: 1, minus: 0, raise: 0 })];
+        kept.merge(&Delta { origin, after: 0, upto: 1, entries }).unwrap();
+    }
+    kept
+}
+
+/// Two nodes, of which the second knows some origins more.
+fn one_with_a_long_history(origins: u64, version: u16) -> Cluster {
+    let mut cluster = Cluster::new();
+    cluster.start(config(A));
+    cluster.speak_up_to(A, version);
+    cluster.start_with(config(B), long_history(B, origins));
+    cluster
+}
+
+/// Rows of digests that left one node for the other, and bytes of all frames about digests.
+fn digests(cluster: &Cluster, since: Time, from: Place, to: Place) -> (usize, usize) {
+    let (mut rows_told, mut bytes) = (0, 0);
+    for sent in cluster.frames(since, from, to) {
+        let rows = match sent.message() {
+            Message::DigestPart { rows, .. } => rows.len(),
+            Message::Digest { recent, .. } | Message::DigestHashes { recent, .. } => recent.len(),
+            Message::DigestHash(_)
+            | Message::DigestAsk
+            | Message::DigestPartsAsk(_)
+            | Message::DigestTold => 0,
+            _ => continue,
+        };
+        assert!(sent.bytes.len() <= FRAME_BYTES_MAX / 2);
+        rows_told += rows;
+        bytes += sent.bytes.len();
+    }
+    (rows_told, bytes)
+}
+
 /// Rule `exchange-every-second`.
 #[test]
 fn a_digest_of_twenty_thousand_origins_travels_in_parts_that_leave_none_out() {
-    const ORIGINS: u64 = 20_000;
-    let mut cluster = Cluster::new();
-    cluster.start(config(A));
-    // As the rest of a history of many restarts: slots of origins that are long gone.
-    let mut kept = Counters::new(config(B).origin, 0);
-    for n in 1..=ORIGINS {
-        let entries = vec![Entry::new("x", Slot { plus: 1, minus: 0, raise: 0 })];
-        kept.merge(&Delta { origin: OriginId(n << 40), after: 0, upto: 1, entries }).unwrap();
-    }
-    cluster.start_with(config(B), kept);
-    let began = cluster.now();
-    cluster.run(ms(1500));
-    assert_eq!(cluster.value(B, "x"), i128::from(ORIGINS));
-
-    let mut next = Some(0);
-    let mut rows_seen = 0;
-    for sent in cluster.frames(began, B, A) {
-        let Message::DigestPart { first, last, rows } = sent.message() else { continue };
-        assert!(sent.bytes.len() <= FRAME_BYTES_MAX / 2);
-        assert_eq!(Some(first.0), next, "each part begins where the one before ends");
-        next = last.0.checked_add(1);
-        rows_seen += rows.len();
-        if next.is_none() {
-            break;
+    for (version, origins) in [(1, 3_000), (2, 3_000), (3, 20_000)] {
+        let mut cluster = one_with_a_long_history(origins, version);
+        let began = cluster.now();
+        cluster.run_until("A has all", secs(100), |c| c.value(A, "x") == i128::from(origins));
+        let took = cluster.now().since(began);
+        let asked = cluster.node(A).totals().catch_ups_asked;
+        if version < 3 {
+            // 256 origins a second.
+            assert!(asked > 10, "version {version}: asked {asked} times in {took:?}");
+        } else {
+            assert!(asked < 10 && took < secs(3), "asked {asked} times in {took:?}");
         }
     }
-    assert_eq!(next, None, "the last part reaches the last origin that can be");
-    assert_eq!(rows_seen as u64, ORIGINS);
+}
+
+/// Rule `exchange-every-second`.
+///
+/// Every second each node told each other its whole digest while anybody counted: 80 MB/s of a node
+/// that knew 36,500 origins and had 99 links.
+#[test]
+fn what_is_told_under_load_is_in_proportion_to_what_changes() {
+    const ORIGINS: u64 = 36_500;
+    let mut cluster = Cluster::new();
+    for place in [A, B, C] {
+        cluster.start_with(config(place), long_history(place, ORIGINS));
+    }
+    cluster.run_until("all are linked", secs(3), Cluster::all_linked);
+    cluster.run(secs(5));
+    let began = cluster.now();
+    for _ in 0..100 {
+        for place in [A, B, C] {
+            cluster.request(place, vec![add("y", 1)]);
+        }
+        cluster.run(ms(100));
+    }
+    for (from, to) in [(A, B), (B, C), (C, A)] {
+        let (rows, bytes) = digests(&cluster, began, from, to);
+        assert!(rows <= 3 * 20 && bytes < 4_000, "{rows} rows, {bytes} bytes in 10 s");
+    }
+    assert!(cluster.agree());
+}
+
+/// What digests take on one link under load, as an earlier release tells them and as this one does.
+#[test]
+#[ignore = "a measurement"]
+fn what_a_second_of_load_costs_on_a_link() {
+    for origins in [10_000, 36_500] {
+        for version in [2, 3] {
+            let mut cluster = Cluster::new();
+            for place in [A, B] {
+                cluster.start_with(config(place), long_history(place, origins));
+                cluster.speak_up_to(place, version);
+            }
+            cluster.run_until("all are linked", secs(3), Cluster::all_linked);
+            cluster.run(secs(5));
+            let began = cluster.now();
+            for _ in 0..100 {
+                cluster.request(A, vec![add("y", 1)]);
+                cluster.run(ms(100));
+            }
+            // Which of the two tells more is a matter of whose second begins when.
+            let (one, other) = (digests(&cluster, began, A, B), digests(&cluster, began, B, A));
+            let (rows, bytes) = (one.0.max(other.0), one.1.max(other.1));
+            let of_99 = 99.0 * bytes as f64 / 10e6;
+            println!(
+                "{origins} origins, version {version}: {} rows and {} bytes a second on a link, \
+                 {of_99:.3} MB/s on 99",
+                rows / 10,
+                bytes / 10,
+            );
+        }
+    }
+}
+
+/// Rule `exchange-every-second`.
+///
+/// `A partition leaves three origins different of 36,500.`
+#[test]
+fn few_differences_among_many_rows_are_found_by_their_parts() {
+    const ORIGINS: u64 = 36_500;
+    let mut cluster = Cluster::new();
+    cluster.start_with(config(A), long_history(A, ORIGINS));
+    cluster.start_with(config(B), long_history(B, ORIGINS + 3));
+    let began = cluster.now();
+    cluster.run_until("A has all", secs(3), Cluster::agree);
+    let (rows, bytes) = digests(&cluster, began, B, A);
+    // Both have just started: what they found on their disks has changed lately, as far as it goes.
+    let parts = 3 * ORIGINS as usize / 256 * 2;
+    assert!(rows < 3 * 1024 + parts && bytes < 100_000, "{rows} rows, {bytes} bytes");
+    cluster.run(secs(3));
+    assert_eq!(cluster.node(A).totals().catch_ups_asked, 1);
+}
+
+/// Rule `the-one-who-lacks-asks`.
+///
+/// A joiner of a large old cluster: what 12 peers tell it is told once, and asked for once.
+#[test]
+fn a_joiner_with_many_links_hears_a_long_digest_once() {
+    const ORIGINS: u64 = 10_000;
+    const PEERS: usize = 12;
+    let mut cluster = Cluster::new();
+    for place in 0..PEERS {
+        cluster.start_with(config(place), long_history(place, ORIGINS));
+    }
+    cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+    cluster.run(secs(5));
+    let began = cluster.now();
+    let joiner = cluster.start(config(PEERS));
+    let took = cluster
+        .run_until("the joiner has all", secs(10), |c| c.value(joiner, "x") == i128::from(ORIGINS));
+    cluster.run(secs(3));
+    let rows: usize = (0..PEERS).map(|peer| digests(&cluster, began, peer, joiner).0).sum();
+    assert!(rows < 3 * ORIGINS as usize, "{rows} rows of {ORIGINS} in {took:?}");
+    let received = cluster.node(joiner).totals().catch_up_slots_received;
+    assert_eq!(received, ORIGINS, "each slot once");
+    assert!(took < secs(3), "{took:?}");
+    let raised = cluster.ask(joiner, vec![crate::cluster::raise("x", ORIGINS as i64)]);
+    assert_eq!(raised[0].map(|value| value.0), Ok(i128::from(ORIGINS)));
+}
+
+/// Rule `exchange-every-second`.
+///
+/// `A disk hangs for a minute.` A digest for each link and second waited for it, the whole of it.
+#[test]
+fn what_waits_for_a_disk_that_hangs_is_bounded() {
+    let mut cluster = Cluster::new();
+    cluster.start_with(config(A), long_history(A, 5_000));
+    for place in [B, C] {
+        cluster.start(config(place));
+    }
+    cluster.run_until("all are linked", secs(3), Cluster::all_linked);
+    cluster.run(secs(5));
+    cluster.hold_syncs(A);
+    cluster.request(A, vec![add("y", 1)]);
+    for _ in 0..600 {
+        cluster.request(B, vec![add("z", 1)]);
+        cluster.run(ms(100));
+    }
+    let began = cluster.now();
+    cluster.release_syncs(A);
+    for to in [B, C] {
+        let (rows, bytes) = digests(&cluster, began, A, to);
+        assert!(bytes < 10_000, "{rows} rows, {bytes} bytes waited");
+    }
+    cluster.run_until("all hold the same", secs(5), Cluster::agree);
 }
 
 /// Rule `link-loses-nothing`.

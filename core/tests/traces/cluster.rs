@@ -243,6 +243,11 @@ impl Cluster {
         place
     }
 
+    /// Has a node speak as an earlier release does.
+    pub(crate) fn speak_up_to(&mut self, place: Place, version: u16) {
+        self.machines[place].node.speak_up_to(version);
+    }
+
     /// Has a node's table hold no more than this.
     pub(crate) fn bound_table(&mut self, place: Place, bounds: Bounds) {
         self.machines[place].node.bound_table(bounds);

@@ -435,8 +435,7 @@ fn of_two_links_that_are_let_in_at_once_one_is_left() {
     });
     cluster.run_until("one is left", secs(2), |c| c.heard(dials[0]).is_closed);
     assert!(!cluster.heard(dials[1]).is_closed);
-    let (first, last) = (OriginId(0), OriginId(u64::MAX));
-    let digest = Message::DigestPart { first, last, rows: Vec::new() };
+    let digest = Message::Digest { recent: Vec::new(), rest: 0 };
     cluster.say(dials[1], frame::encode(&digest));
     cluster.run(ms(10));
     let raise = Op::Raise { name: CounterName::DEFAULT, to: 7 };

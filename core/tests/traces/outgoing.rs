@@ -74,7 +74,9 @@ fn a_new_link_is_told_of_nothing_that_is_not_synced() {
     let tells = |message| {
         matches!(
             message,
-            Message::DigestHash(_)
+            Message::Digest { .. }
+                | Message::DigestAsk
+                | Message::DigestHashes { .. }
                 | Message::DigestPart { .. }
                 | Message::Part { .. }
                 | Message::Push { .. }

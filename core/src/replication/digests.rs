@@ -1,0 +1,416 @@
+//! How two nodes find what differs in their digests, each on its side of a link.
+//!
+//! ```text
+//! every second   Digest (rows that changed lately, hash of the rest)   →
+//! the rest's hash is ours:  nothing lacks but what the rows show
+//! it is another:            ←   DigestAsk
+//!                           DigestHashes (of 256 parts)   →
+//!                           ←   DigestPartsAsk (of those that differ)
+//!                           DigestPart …, DigestTold   →
+//! ```
+//!
+//! A node of many years knows tens of thousands of origins, and under load some row differs on every
+//! link all the time. Told whole each second on each of a hundred links, a digest of 36,500 rows was
+//! 80 MB/s; what is told now is in proportion to what has changed.
+//!
+//! A node that joins differs from all its peers in everything. So a part is asked for on one link at a
+//! time, and not again before what its rows showed to be lacking has come; the other links wait
+//! for that, and then compare again. On a link one exchange is under way at a time, and none begins
+//! while what this node said before still waits for its own disk, so nothing piles up while it
+//! hangs.
+//!
+//! With a peer that speaks version 2 of the protocol or less each side tells the hash of its digest,
+//! and the whole digest unless the hash was the other's too.
+
+use std::time::Duration;
+
+use crate::counters::rows::{PartHash, part_of};
+use crate::counters::{Counters, rows};
+use crate::digest::Known;
+use crate::identity::OriginId;
+use crate::input::LinkId;
+use crate::outbox::Effects;
+use crate::replication::exchange::Stage;
+use crate::replication::{Replication, Session, send, send_all};
+use crate::status::Totals;
+use crate::time::Time;
+use crate::wire::frame::{Message, Row};
+
+/// The time between exchanges.
+pub(crate) const EXCHANGE_EVERY: Duration = Duration::from_secs(1);
+
+/// The protocol version since which digests are compared by hashes.
+pub(crate) const COMPARED_SINCE: u16 = 3;
+
+/// Rows in one frame: some 200 KiB of them.
+const ROWS_A_FRAME: usize = 8192;
+
+/// Rows that are asked for at a time, about: as many as one catch-up can bring up to date.
+const ROWS_ASKED: u32 = 4096;
+
+/// Rows that are told for one ask, about. Whoever asks for more than that does not do as we do.
+const ROWS_TOLD_MAX: usize = 1 << 16;
+
+impl Session {
+    /// Whether digests are compared by hashes on this link.
+    fn compares(&self) -> bool {
+        self.version >= COMPARED_SINCE
+    }
+}
+
+impl Replication {
+    /// When the next exchange is due; `None` while the last one waits for this node's disk.
+    pub(crate) fn next_exchange(&self) -> Option<Time> {
+        if self.sessions.values().any(|session| !session.has_told) {
+            return Some(Time::ZERO);
+        }
+        let has_left = self.exchanged_in <= self.synced;
+        (has_left && !self.sessions.is_empty()).then_some(self.exchange_at)
+    }
+
+    /// Tells the peers what this node holds, if it is time.
+    pub(crate) fn tell_digest(
+        &mut self,
+        now: Time,
+        counters: &mut Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        if self.next_exchange().is_none_or(|at| at > now) {
+            return;
+        }
+        let is_time = self.exchange_at <= now && self.exchanged_in <= self.synced;
+        let mut due: Vec<LinkId> = Vec::new();
+        let mut due_before_3 = Vec::new();
+        for (link, session) in &mut self.sessions {
+            if is_time || !session.has_told {
+                if session.compares() { &mut due } else { &mut due_before_3 }.push(*link);
+                session.is_first_told |= session.has_told;
+                session.has_told = true;
+            }
+        }
+        counters.settle_rows();
+        if is_time {
+            self.exchange_at = now + EXCHANGE_EVERY;
+            self.exchanged_in = self.open;
+        }
+        if !due.is_empty() {
+            let recent = counters.recent_rows();
+            let rest = counters.hash_without(&recent);
+            send_all(due, &Message::Digest { recent, rest }, totals, effects);
+        }
+        if !due_before_3.is_empty() {
+            self.tell_whole_digest(due_before_3, counters, totals, effects);
+        }
+        if is_time {
+            counters.turn_rows();
+        }
+    }
+
+    fn tell_whole_digest(
+        &self,
+        mut links: Vec<LinkId>,
+        counters: &Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let hash = counters.hash_without(&[]);
+        send_all(links.clone(), &Message::DigestHash(hash), totals, effects);
+        // The first time the digest goes even if the peer's hash, already here, is the same: the
+        // peer takes itself to be behind until it has read one whole.
+        links.retain(|link| {
+            let session = &self.sessions[link];
+            session.peer_hash != Some(hash) || !session.is_first_told
+        });
+        if !links.is_empty() {
+            let all = (OriginId(0), OriginId(u64::MAX));
+            for part in parts(all, &counters.all_rows()) {
+                send_all(links.clone(), &part, totals, effects);
+            }
+        }
+    }
+
+    /// The hash of the digest of a peer that speaks an earlier version.
+    pub(crate) fn hear_hash(&mut self, now: Time, link: LinkId, hash: u64) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.told = now;
+            session.peer_hash = Some(hash);
+        }
+    }
+
+    /// What a peer tells each second.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn hear_digest(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        recent: &[Row],
+        rest: u64,
+        counters: &mut Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        counters.settle_rows();
+        self.judge(now, link, recent, counters, totals);
+        let Some(session) = self.sessions.get_mut(&link).filter(|session| session.compares())
+        else {
+            return;
+        };
+        session.told = now;
+        if !matches!(session.exchange.stage, Stage::Idle) {
+            return;
+        }
+        if counters.hash_without(recent) == rest {
+            session.exchange.keep_only(recent);
+            session.exchange.round.has_skipped = false;
+            session.exchange.end_round();
+            self.ask_for_lacking(now, link, counters, totals, effects);
+        } else {
+            self.ask_hashes(now, link, totals, effects);
+        }
+    }
+
+    /// Begins to compare part by part, unless something is under way on the link.
+    pub(crate) fn ask_hashes(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link).filter(|session| session.compares())
+        else {
+            return;
+        };
+        let is_free = matches!(session.exchange.stage, Stage::Idle)
+            && session.asking.is_none()
+            && session.asked_in <= self.synced;
+        if is_free {
+            session.waits_for_others = false;
+            session.exchange.ask_hashes(now);
+            session.asked_in = self.open;
+            send(link, &Message::DigestAsk, totals, effects);
+        }
+    }
+
+    /// A peer asks for the hashes of our parts.
+    pub(crate) fn tell_hashes(
+        &mut self,
+        link: LinkId,
+        counters: &mut Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        // One answer at a time waits for this node's disk.
+        if session.answered_in > self.synced {
+            return;
+        }
+        session.answered_in = self.open;
+        counters.settle_rows();
+        let recent = counters.recent_rows();
+        let parts = counters.parts_without(&recent);
+        let parts = parts.iter().map(|PartHash { hash, rows }| (*hash, *rows)).collect();
+        send(link, &Message::DigestHashes { recent, parts }, totals, effects);
+    }
+
+    /// The hashes of a peer's parts: asks for the rows of those that differ.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn hear_hashes(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        recent: &[Row],
+        theirs: &[(u64, u32)],
+        counters: &mut Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        counters.settle_rows();
+        let Some(session) = self.sessions.get(&link) else { return };
+        if !matches!(session.exchange.stage, Stage::Hashes { .. }) {
+            return;
+        }
+        let mut next = session.exchange.round.next;
+        self.judge(now, link, recent, counters, totals);
+        let ours = counters.parts_without(recent);
+        // Where they have nothing, there is nothing to be asked for.
+        let differs = |part: usize| ours[part].hash != theirs[part].0 && theirs[part].1 > 0;
+        let (mut parts, mut rows) = (Vec::new(), 0_u32);
+        let mut has_skipped = false;
+        while let Ok(part) = u8::try_from(next) {
+            if differs(next) {
+                let (_, theirs) = theirs[next];
+                if self.is_asked_elsewhere(link, part) {
+                    has_skipped = true;
+                } else if parts.is_empty() || rows.saturating_add(theirs) <= ROWS_ASKED {
+                    rows = rows.saturating_add(theirs);
+                    parts.push(part);
+                } else {
+                    break;
+                }
+            }
+            next += 1;
+        }
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        let exchange = &mut session.exchange;
+        if exchange.round.next == 0 {
+            exchange.begin_round();
+        }
+        exchange.round.next = next;
+        exchange.round.has_skipped |= has_skipped;
+        let is_recent =
+            |origin: OriginId| recent.binary_search_by_key(&origin, |row| row.origin).is_ok();
+        exchange.forget(|origin| !is_recent(origin) && !differs(part_of(origin)));
+        if parts.is_empty() {
+            exchange.stage = Stage::Idle;
+            session.waits_for_others = !exchange.end_round();
+            self.ask_for_lacking(now, link, counters, totals, effects);
+        } else {
+            exchange.ask_rows(now, parts.clone());
+            session.parts.clone_from(&parts);
+            session.asked_in = self.open;
+            send(link, &Message::DigestPartsAsk(parts), totals, effects);
+        }
+    }
+
+    /// A peer asks for the rows of some of our parts.
+    pub(crate) fn tell_parts(
+        &mut self,
+        link: LinkId,
+        asked: &[u8],
+        counters: &Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        if session.answered_in > self.synced {
+            return;
+        }
+        session.answered_in = self.open;
+        let mut told = 0;
+        for part in asked {
+            let rows = counters.rows_in(*part);
+            told += rows.len();
+            for message in parts(rows::range_of(*part), &rows) {
+                send(link, &message, totals, effects);
+            }
+            if told > ROWS_TOLD_MAX {
+                break;
+            }
+        }
+        send(link, &Message::DigestTold, totals, effects);
+    }
+
+    /// Rows of a peer's digest: those that we have asked for, or a part of the whole.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn hear_part(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        range: (OriginId, OriginId),
+        rows: &[Row],
+        counters: &Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get(&link) else { return };
+        let (compares, (first, last)) = (session.compares(), range);
+        if compares && !session.exchange.awaits(first, last) {
+            return;
+        }
+        self.judge(now, link, rows, counters, totals);
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        let is_told =
+            |origin: OriginId| rows.binary_search_by_key(&origin, |row| row.origin).is_ok();
+        // What the peer does not mention, it does not have.
+        session.exchange.forget(|origin| (first..=last).contains(&origin) && !is_told(origin));
+        if !compares {
+            if last == OriginId(u64::MAX) {
+                session.exchange.is_first_over = true;
+            }
+            self.ask_for_lacking(now, link, counters, totals, effects);
+        }
+    }
+
+    /// All rows that we have asked for are told.
+    pub(crate) fn hear_told(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        counters: &Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        if !matches!(session.exchange.stage, Stage::Rows { .. }) {
+            return;
+        }
+        session.exchange.stage = Stage::Idle;
+        if session.exchange.round.next >= rows::PARTS {
+            session.waits_for_others = !session.exchange.end_round();
+        }
+        self.ask_for_lacking(now, link, counters, totals, effects);
+        if self.sessions.get(&link).is_some_and(|session| session.asking.is_none()) {
+            self.release(now, link, totals, effects);
+        }
+    }
+
+    /// What a link has asked for is here, or given up: it goes on with its round, and others with
+    /// what they have passed over.
+    pub(crate) fn release(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        let has_released = !std::mem::take(&mut session.parts).is_empty();
+        let goes_on = |(at, session): (&LinkId, &Session)| {
+            let is_next = *at == link && session.exchange.round.next > 0;
+            (is_next || session.waits_for_others && has_released).then_some(*at)
+        };
+        let next: Vec<LinkId> = self.sessions.iter().filter_map(goes_on).collect();
+        for link in next {
+            self.ask_hashes(now, link, totals, effects);
+        }
+    }
+
+    fn is_asked_elsewhere(&self, link: LinkId, part: u8) -> bool {
+        self.sessions.iter().any(|(other, session)| *other != link && session.parts.contains(&part))
+    }
+
+    fn judge(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        rows: &[Row],
+        counters: &Counters,
+        totals: &mut Totals,
+    ) {
+        let writers = &self.writers;
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        session.exchange.judge(rows, counters, |origin| writers.contains_key(&origin));
+        let ours = rows.binary_search_by_key(&counters.our_origin(), |row| row.origin);
+        if let Ok(at) = ours {
+            let Known { version, .. } = rows[at].known();
+            session.window.confirm(now, version, &mut totals.confirmation);
+        }
+    }
+}
+
+/// Sorted rows as frames whose ranges together are `range`.
+fn parts(range: (OriginId, OriginId), rows: &[Row]) -> Vec<Message<'static>> {
+    let (mut first, end) = range;
+    let mut parts = Vec::new();
+    let mut rest = rows;
+    loop {
+        let (part, after) = rest.split_at(rest.len().min(ROWS_A_FRAME));
+        let last = after.first().map_or(end, |next| OriginId(next.origin.0 - 1));
+        parts.push(Message::DigestPart { first, last, rows: part.to_vec() });
+        let Some(next) = after.first() else { return parts };
+        first = next.origin;
+        rest = after;
+    }
+}
