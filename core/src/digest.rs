@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{OriginId, Version};
 
+/// A digest is compared in so many parts: one for each first byte of an origin, which is random.
+pub const DIGEST_PARTS: usize = 256;
+
 /// What a node knows of an origin: a row of its digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {

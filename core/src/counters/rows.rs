@@ -1,6 +1,6 @@
 //! The digest by parts: how two nodes find the few rows in which theirs differ.
 //!
-//! The rows fall into [`PARTS`] by the first byte of their origins, which are random. Each part has a
+//! The rows fall into [`DIGEST_PARTS`] by the first byte of their origins, which are random. Each part has a
 //! hash, the order-free sum of its rows' summands, which is brought up to date by what has changed
 //! since it was last asked for, and never made anew.
 //!
@@ -11,12 +11,10 @@
 
 use super::{Counters, Known};
 use crate::counters::counter::OriginIndex;
+use crate::digest::DIGEST_PARTS;
 use crate::fingerprint;
 use crate::identity::OriginId;
 use crate::wire::frame::Row;
-
-/// How many parts the digest has: one for each first byte of an origin.
-pub(crate) const PARTS: usize = 256;
 
 /// Rows that count as changed lately at most: the origins of as many members as there may be. Those
 /// beyond are told by hashes, as everything that comes in a catch-up.
@@ -58,7 +56,7 @@ pub(super) struct Rows {
 impl Default for Rows {
     fn default() -> Self {
         Rows {
-            parts: vec![Part::default(); PARTS],
+            parts: vec![Part::default(); DIGEST_PARTS],
             changed: Vec::new(),
             turn: 1,
             recent: Default::default(),

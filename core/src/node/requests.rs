@@ -247,7 +247,7 @@ impl Node {
         }
         up.find(|peer| self.links.to_peer(peer.node).is_none())
             .map(|peer| Behind::NotCompared(peer.node))
-            .or_else(|| self.replication.behind(&self.counters))
+            .or_else(|| self.replication.behind(now, &self.counters))
     }
 
     pub(super) fn retry_parked(&mut self, now: Time, effects: &mut Effects) {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::counters::rows::{PartHash, part_of};
 use crate::counters::{Counters, rows};
-use crate::digest::Known;
+use crate::digest::{DIGEST_PARTS, Known};
 use crate::identity::OriginId;
 use crate::input::LinkId;
 use crate::outbox::Effects;
@@ -347,7 +347,7 @@ impl Replication {
             return;
         }
         session.exchange.stage = Stage::Idle;
-        if session.exchange.round.next >= rows::PARTS {
+        if session.exchange.round.next >= DIGEST_PARTS {
             session.waits_for_others = !session.exchange.end_round();
         }
         self.ask_for_lacking(now, link, counters, totals, effects);

@@ -39,6 +39,10 @@ use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message, WANTS_MAX, WANTS_MAX
 /// The time between confirmations on one link.
 const CONFIRM_EVERY: Duration = Duration::from_millis(1);
 
+/// A peer that has not told what it holds for so long does not count where others do: three
+/// exchanges. It is a link's silence too, which this would be but for signs of life.
+const UNTOLD_MAX: Duration = Duration::from_secs(3);
+
 /// Origins that this node has never heard of, and that it asks for at once and then each second. An
 /// old cluster's joiner is told of as many as that by its first peer, or nearly; a peer that invents
 /// origins would else have filled the table within a second, and with these it takes a quarter of
@@ -201,17 +205,25 @@ impl Replication {
         self.sessions.values().filter(|session| session.window.confirmed() >= version).count()
     }
 
-    /// In what way this node is known to be behind one of its links' peers.
-    pub(crate) fn behind(&self, counters: &Counters) -> Option<Behind> {
-        self.sessions.values().find_map(|session| {
-            if !session.exchange.is_first_over {
+    /// In what way this node is known to be behind one of its links' peers. One that says nothing of
+    /// what it holds, as while its disk hangs, is passed over like one that is cut off, if there is
+    /// another to which this node has been compared and of which it lacks nothing.
+    pub(crate) fn behind(&self, now: Time, counters: &Counters) -> Option<Behind> {
+        let (mut behind, mut behind_silent, mut has_one) = (None, None, false);
+        for session in self.sessions.values() {
+            let found = if !session.exchange.is_first_over {
                 Some(Behind::NotCompared(session.peer))
             } else if session.exchange.shows_lack(counters) {
                 Some(Behind::Lacking(session.peer))
             } else {
                 None
-            }
-        })
+            };
+            let is_silent = session.told + UNTOLD_MAX <= now;
+            has_one |= found.is_none() && !is_silent;
+            let so_far = if is_silent { &mut behind_silent } else { &mut behind };
+            *so_far = so_far.or(found);
+        }
+        behind.or(behind_silent.filter(|_| !has_one))
     }
 
     /// When [`Replication::tick`] or [`Replication::push`] has something to do.

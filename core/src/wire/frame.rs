@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::write;
 use crate::delta::{Delta, Entry};
-use crate::digest::{Known, Want};
+use crate::digest::{DIGEST_PARTS, Known, Want};
 use crate::identity::{Identity, NodeId, OriginId, Version};
 use crate::membership::{PARTS, PARTS_ASKED_MAX, Standing};
 use crate::name;
@@ -244,12 +244,12 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
         }
         Message::Digest { recent, .. } => check_rows(recent)?,
         Message::DigestHashes { recent, parts } => {
-            if parts.len() != rows::PARTS {
+            if parts.len() != DIGEST_PARTS {
                 return Err(malformed("digest", "not a hash for each of 256 parts"));
             }
             check_rows(recent)?;
         }
-        Message::DigestPartsAsk(parts) if parts.len() > rows::PARTS => {
+        Message::DigestPartsAsk(parts) if parts.len() > DIGEST_PARTS => {
             return Err(malformed("ask", "more than 256 parts"));
         }
         Message::MembershipHashes(hashes) if !hashes.is_empty() && hashes.len() != PARTS => {

@@ -136,3 +136,46 @@ fn a_dead_peer_holds_up_no_raise_once_it_is_declared_down() {
     cluster.run_until("the reply", ms(10), |c| c.reply(token).is_some());
     assert_eq!(cluster.reply(token).unwrap().results, [Ok(Value(10))]);
 }
+
+/// Rule `no-raise-while-behind`.
+///
+/// `One node's disk hangs; its links stand, since signs of life do not wait for it.` No other node could
+/// raise anything any more once its link to it had begun anew.
+#[test]
+fn a_peer_whose_disk_hangs_holds_up_no_raise_where_another_has_been_compared_with() {
+    let mut cluster = Cluster::of(3);
+    cluster.hold_syncs(C);
+    cluster.request(C, vec![add("x", 3)]);
+    cluster.run(secs(1));
+    cluster.break_links(A, C);
+    cluster.run_until("they are linked again", secs(3), |c| c.are_linked(A, C));
+    let token = cluster.request(A, vec![raise("x", 10)]);
+    cluster.run(secs(1));
+    assert!(cluster.reply(token).is_none(), "C may yet tell");
+    cluster.run(secs(4));
+    for counter in ["x", "y"] {
+        let token = cluster.request(A, vec![raise(counter, 10)]);
+        cluster.run_until("the reply", ms(10), |c| c.reply(token).is_some());
+        assert_eq!(cluster.reply(token).unwrap().results, [Ok(Value(10))]);
+    }
+    // It is compared with as soon as it goes on.
+    cluster.release_syncs(C);
+    cluster.run_until("all hold the same", secs(5), Cluster::agree);
+    assert_eq!(cluster.value(A, "x"), 13);
+}
+
+/// Rule `no-raise-while-behind`.
+///
+/// A disk hangs that holds what nobody else has told.
+#[test]
+fn a_fresh_node_whose_only_peer_hangs_raises_nothing() {
+    let mut cluster = Cluster::of(1);
+    cluster.add(A, "x", 100);
+    cluster.hold_syncs(A);
+    cluster.request(A, vec![add("x", 1)]);
+    cluster.start(config(B));
+    cluster.run_until("they are linked", secs(3), Cluster::all_linked);
+    cluster.run(secs(10));
+    let results = cluster.ask(B, vec![raise("x", 10)]);
+    assert_eq!(results, [Err(Refusal::Behind(Behind::NotCompared(cluster.id_of(A))))]);
+}
