@@ -21,6 +21,8 @@ pub enum Bug {
     RemovalsForgotten,
     /// A start's boot is what the wall clock says, be it before the last one's.
     BootFollowsClock,
+    /// A raise does not wait until the node is not known to be behind.
+    RaisesBehind,
     /// An increment is answered with a value that holds it twice.
     RepliesTwice,
     /// A start takes a fresh id though the disk tells of one.

@@ -14,7 +14,7 @@ pub enum Bug {
 }
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 14] = [
+pub const BUGS: [(&str, Bug); 15] = [
     ("add-on-merge", Bug::Core(quipu_core::bug::Bug::AddOnMerge)),
     ("digest-over-gap", Bug::Core(quipu_core::bug::Bug::DigestOverGap)),
     ("fingerprints-ignored", Bug::Core(quipu_core::bug::Bug::FingerprintsIgnored)),
@@ -26,6 +26,7 @@ pub const BUGS: [(&str, Bug); 14] = [
     ("boot-follows-clock", Bug::Core(quipu_core::bug::Bug::BootFollowsClock)),
     ("id-not-kept", Bug::Core(quipu_core::bug::Bug::IdNotKept)),
     ("replies-twice", Bug::Core(quipu_core::bug::Bug::RepliesTwice)),
+    ("raises-behind", Bug::Core(quipu_core::bug::Bug::RaisesBehind)),
     ("answered-before-sync", Bug::AnsweredBeforeSync),
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),

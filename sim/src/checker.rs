@@ -153,6 +153,12 @@ impl Checker {
         self.asked.get(&token).map_or(&[], |asked| &asked.ops)
     }
 
+    /// What requests ask for that a process has not answered.
+    pub(crate) fn asked_of(&self, origin: OriginId) -> impl Iterator<Item = &[Op]> {
+        let asked = self.asked.values().filter(move |asked| asked.origin == origin);
+        asked.map(|asked| asked.ops.as_slice())
+    }
+
     /// A reply has left a process.
     ///
     /// # Errors

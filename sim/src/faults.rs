@@ -154,7 +154,7 @@ impl FaultKind {
     }
 
     /// The machines that this fault keeps from running as they should, if not all are hit alike.
-    fn strikes(self) -> HostSet {
+    pub fn strikes(self) -> HostSet {
         match self {
             FaultKind::Pause(host)
             | FaultKind::Kill(host)

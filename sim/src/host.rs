@@ -49,6 +49,8 @@ pub struct Process {
     pub origin: OriginId,
     /// Under which id it was last seen to live.
     pub lives_as: NodeId,
+    /// What its clock showed when it started.
+    pub began: Time,
     /// When it will wake, if it will.
     pub wake_at: Option<Time>,
     /// Whether it was told to leave.
@@ -63,12 +65,13 @@ pub struct Process {
 
 impl Process {
     /// A process that has just started.
-    pub fn new(id: ProcessId, node: Node, origin: OriginId) -> Self {
+    pub fn new(id: ProcessId, node: Node, origin: OriginId, began: Time) -> Self {
         Process {
             id,
             lives_as: node.identity().node,
             node,
             origin,
+            began,
             wake_at: None,
             leaving: false,
             disk_at: None,

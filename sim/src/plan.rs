@@ -12,6 +12,7 @@ use crate::bug::Bug;
 use crate::chance::{Chance, Purpose};
 use crate::disk::{Fsync, Usage};
 use crate::faults::{Fault, HOSTS_MAX};
+use crate::host::HostId;
 use crate::workload::{ClientRequest, Load};
 use crate::{faults, workload};
 
@@ -115,7 +116,7 @@ impl Plan {
             to_the_edge: chance.permille(200),
         };
         // Most clusters start together; some of their nodes come late.
-        let starts = (0..hosts)
+        let starts: Vec<Time> = (0..hosts)
             .map(|_| match chance.permille(850) {
                 true => Time::ZERO + chance.millis(0, 1_500),
                 false => Time::ZERO + chance.micros(0, calm_at.as_micros() / 2),
@@ -123,6 +124,14 @@ impl Plan {
             .collect();
         let mut faults_chance = Chance::new(seed, Purpose::Faults);
         let mut workload_chance = Chance::new(seed, Purpose::Workload);
+        let faults = faults::draw(hosts, Time::ZERO, calm_at, &mut faults_chance);
+        let mut requests = workload::draw(hosts, Time::ZERO, calm_at, &load, &mut workload_chance);
+        let mended = faults.iter().filter_map(|fault| Some((fault.until?, fault.kind.strikes())));
+        let mended = mended.flat_map(|(at, hosts)| hosts.hosts().map(move |host| (at, host)));
+        let struck: Vec<(Time, HostId)> =
+            starts.iter().copied().zip(0..).chain(mended).filter(|(at, _)| *at < calm_at).collect();
+        requests.extend(workload::draw_raises(&struck, &mut workload_chance));
+        requests.sort_by_key(|request| request.at);
         Plan {
             seed,
             hosts,
@@ -132,8 +141,8 @@ impl Plan {
             usage: draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks)),
             starts,
             weather,
-            faults: faults::draw(hosts, Time::ZERO, calm_at, &mut faults_chance),
-            requests: workload::draw(hosts, Time::ZERO, calm_at, &load, &mut workload_chance),
+            faults,
+            requests,
             calm_at,
             bug: bounds.bug,
         }

@@ -56,6 +56,12 @@ impl Checker {
         }
     }
 
+    /// Up to which version all changes of each origin are safe at a machine.
+    pub fn safe_at(&self, host: HostId) -> Vec<(OriginId, Version)> {
+        let kept = self.disks.get(&host).map(|disk| &disk.kept);
+        kept.into_iter().flatten().map(|(origin, version)| (*origin, *version)).collect()
+    }
+
     /// What was on a disk is not any more: another one takes its place.
     pub fn disk_replaced(&mut self, host: HostId) {
         self.disks.remove(&host);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use quipu_core::counters::Counters;
 use quipu_core::effect::Effect;
 use quipu_core::identity::OriginId;
+use quipu_core::operation::Op;
 
 use crate::checker::Checker;
 use crate::violation::Violation;
@@ -24,7 +25,27 @@ pub(crate) fn sum_of_slots(counters: &Counters, name: &str) -> i128 {
     sum + i128::from(raise)
 }
 
+fn is_raise(op: &Op) -> bool {
+    matches!(op, Op::Raise { .. })
+}
+
 impl Checker {
+    /// Whether a process has not answered yet to a raise.
+    pub fn is_asked_for_a_raise(&self, origin: OriginId) -> bool {
+        self.asked_of(origin).any(|ops| ops.iter().any(is_raise))
+    }
+
+    /// Whether one of these effects grants a raise.
+    pub fn grants_a_raise(&self, effects: &[Effect]) -> bool {
+        effects.iter().any(|effect| match effect {
+            Effect::Reply { token, results, .. } => {
+                let mut asked = self.ops_of(*token).iter().zip(results);
+                asked.any(|(op, result)| is_raise(op) && result.is_ok())
+            }
+            _ => false,
+        })
+    }
+
     /// The replies of a batch that has just been closed; `is_alone` if it took one input at most.
     ///
     /// # Errors

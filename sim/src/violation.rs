@@ -8,6 +8,7 @@ use quipu_core::slot::Slot;
 use quipu_core::storage::record::Start;
 
 use crate::host::HostId;
+use crate::world::Reason;
 
 /// A broken promise, or a broken rule of the protocol that would break one later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -180,6 +181,14 @@ pub enum Violation {
         value: i128,
         /// What a client is told.
         replied: i128,
+    },
+    /// A raise was granted by a node that was behind.
+    #[error("n{host} granted a raise though it is known to be behind: {reason:?}")]
+    RaisedBehind {
+        /// Where.
+        host: HostId,
+        /// In what way.
+        reason: Reason,
     },
     /// A raise was acknowledged and the value is below what was asked.
     #[error("n{host} acknowledged a raise of {name} to {to}, and the value is {value}")]

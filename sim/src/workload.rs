@@ -97,6 +97,18 @@ pub fn draw(
     requests
 }
 
+/// Draws raises at machines that were struck, soon after: a node is behind when it has started, or
+/// when it is reached again.
+pub fn draw_raises(moments: &[(Time, HostId)], chance: &mut Chance) -> Vec<ClientRequest> {
+    let struck = moments.iter().filter(|_| chance.permille(500)).copied().collect::<Vec<_>>();
+    let raise = |(at, host)| {
+        let to = i64::try_from(chance.between(1, 400)).unwrap_or(1);
+        let ops = vec![Op::Raise { name: name(RAISED), to }];
+        ClientRequest { at: at + chance.micros(0, 1_500_000), host, ops }
+    };
+    struck.into_iter().map(raise).collect()
+}
+
 /// How many of the wide counters one request touches.
 const WIDE_OPS: usize = 200;
 

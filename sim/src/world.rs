@@ -112,6 +112,7 @@ pub struct World<'a> {
     /// Removals of nodes that were listed where it was asked for, by their tokens.
     removals_asked: BTreeMap<Token, HostId>,
     established: BTreeSet<(HostId, LinkId)>,
+    linked: Vec<behind::Linked>,
     checker: Checker,
     envelope: Envelope,
     network_chance: Chance,
@@ -138,12 +139,15 @@ macro_rules! around {
     };
 }
 
+mod behind;
 mod clients;
 mod membership;
 mod processes;
 mod storage;
 mod trouble;
 mod wires;
+
+pub use behind::Reason;
 
 impl<'a> World<'a> {
     /// The world of a plan, in which nothing has happened yet.
@@ -192,6 +196,7 @@ impl<'a> World<'a> {
             kept_out: faults::kept_out(&plan.faults).hosts().collect(),
             removals_asked: BTreeMap::new(),
             established: BTreeSet::new(),
+            linked: (0..plan.hosts).map(|_| behind::Linked::default()).collect(),
             checker: Checker::default(),
             envelope: Envelope::new(CLUSTER, storage::secret(plan)),
             network_chance: Chance::new(plan.seed, Purpose::Network),

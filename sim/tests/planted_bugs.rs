@@ -198,6 +198,12 @@ fn a_reply_that_holds_its_increment_twice_is_caught() {
 }
 
 #[test]
+fn a_raise_that_does_not_wait_for_what_the_node_lacks_is_caught() {
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::RaisesBehind));
+    assert!(matches!(violation, Violation::RaisedBehind { .. }), "seed {seed}: {violation}");
+}
+
+#[test]
 fn every_bug_has_a_name_of_its_own() {
     let names: std::collections::BTreeSet<&str> = BUGS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), BUGS.len());

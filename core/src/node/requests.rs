@@ -235,6 +235,10 @@ impl Node {
 
     /// In what way this node is known to be behind its peers (rule `no-raise-while-behind`).
     fn behind(&self, now: Time) -> Option<Behind> {
+        #[cfg(feature = "planted-bugs")]
+        if self.has(crate::bug::Bug::RaisesBehind) {
+            return None;
+        }
         if self.peers.am_removed() {
             return None;
         }

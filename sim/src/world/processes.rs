@@ -61,6 +61,7 @@ impl World<'_> {
 
     pub(super) fn wake(&mut self, id: ProcessId) {
         let now = self.now;
+        let behind = self.behind(id);
         let machine = &mut self.hosts[id.host];
         if machine.paused {
             return;
@@ -114,6 +115,9 @@ impl World<'_> {
         let more = process.has_mail();
         let deadline = process.node.next_deadline();
         self.check(checked);
+        if handled <= 1 {
+            self.check_raises(id, &behind, &effects);
+        }
         self.work.batches += 1;
         self.carry_out(id, effects.at_once);
         let is_empty = effects.journal.is_empty() && effects.after_sync.is_empty();
@@ -152,6 +156,7 @@ impl World<'_> {
         self.work.add_totals(Some(&process));
         machine.disk.abandon();
         machine.paused = false;
+        self.linked[host] = super::behind::Linked::default();
         self.checker.ended(process.origin);
         if machine.powered {
             self.links.process_died(process.id, around!(self));
@@ -200,9 +205,11 @@ impl World<'_> {
             }
             Effect::LinkEstablished { link } => {
                 self.established.insert((host, link));
+                self.note_established(host, link);
             }
             Effect::CloseLink { link } => {
                 self.trace.note(self.now, format_args!("n{host} closes link {link}"));
+                self.note_closed(host, link);
                 self.links.close(host, link, around!(self));
             }
             Effect::Event(event) => self.node_event(host, &event),

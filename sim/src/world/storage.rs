@@ -118,11 +118,12 @@ impl World<'_> {
         self.checker.started(origin, host);
         self.checker.begins(host, origin, state.counters(), plan.usage.fsync);
         self.checker.starts_as(host, &start);
-        let mut started = Node::recovered(config, state, machine.clock.read(self.now));
+        let began = machine.clock.read(self.now);
+        let mut started = Node::recovered(config, state, began);
         if let Some(Bug::Core(bug)) = plan.bug {
             started.plant(bug);
         }
-        machine.process = Some(Process::new(id, started, origin));
+        machine.process = Some(Process::new(id, started, origin, began));
         machine.disk.begin(self.now, journal);
         let node = start.node;
         self.checker.lives(host, node, &self.hosts[host].address);

@@ -62,6 +62,7 @@ impl World<'_> {
         };
         let ours = self.hosts[from].next_link();
         let theirs = self.hosts[to].next_link();
+        self.note_connection([(from, ours), (to, theirs)]);
         let ends = ((dialer, ours), (acceptor, theirs));
         let connection = self.links.open(ends.0, ends.1, node, around!(self));
         self.schedule.at(self.now + CONNECT_MAX, Event::DialTimeout(connection));
@@ -74,7 +75,10 @@ impl World<'_> {
         };
         let input = match arrival {
             Arrival::Opened(node) => Input::LinkOpened { link, dialed: Some(node) },
-            Arrival::Closed => Input::LinkClosed { link },
+            Arrival::Closed => {
+                self.note_closed(process.host, link);
+                Input::LinkClosed { link }
+            }
             Arrival::Frame(frame) => Input::LinkFrame { link, frame },
         };
         self.deliver_to(process, input);
