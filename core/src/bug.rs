@@ -23,6 +23,12 @@ pub enum Bug {
     BootFollowsClock,
     /// A raise does not wait until the node is not known to be behind.
     RaisesBehind,
+    /// A client that waits for peers is told how many are linked.
+    WaitCountsLinks,
+    /// A scan leaves out a name after each step.
+    ScanSkips,
+    /// A listing leaves out the last row of a page.
+    PageIsShort,
     /// An increment is answered with a value that holds it twice.
     RepliesTwice,
     /// A start takes a fresh id though the disk tells of one.

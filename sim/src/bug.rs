@@ -14,7 +14,7 @@ pub enum Bug {
 }
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 15] = [
+pub const BUGS: [(&str, Bug); 18] = [
     ("add-on-merge", Bug::Core(quipu_core::bug::Bug::AddOnMerge)),
     ("digest-over-gap", Bug::Core(quipu_core::bug::Bug::DigestOverGap)),
     ("fingerprints-ignored", Bug::Core(quipu_core::bug::Bug::FingerprintsIgnored)),
@@ -27,6 +27,9 @@ pub const BUGS: [(&str, Bug); 15] = [
     ("id-not-kept", Bug::Core(quipu_core::bug::Bug::IdNotKept)),
     ("replies-twice", Bug::Core(quipu_core::bug::Bug::RepliesTwice)),
     ("raises-behind", Bug::Core(quipu_core::bug::Bug::RaisesBehind)),
+    ("wait-counts-links", Bug::Core(quipu_core::bug::Bug::WaitCountsLinks)),
+    ("scan-skips", Bug::Core(quipu_core::bug::Bug::ScanSkips)),
+    ("page-is-short", Bug::Core(quipu_core::bug::Bug::PageIsShort)),
     ("answered-before-sync", Bug::AnsweredBeforeSync),
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),

@@ -97,6 +97,8 @@ pub struct Checker {
     pub(crate) books: BTreeMap<OriginId, Book>,
     /// By machine, what its disk must keep.
     pub(crate) disks: BTreeMap<HostId, Lineage>,
+    /// By machine, up to which version all changes of each origin were ever safe there.
+    pub(crate) ever_safe: BTreeMap<HostId, BTreeMap<OriginId, Version>>,
     pub(crate) operators: Operators,
     asked: BTreeMap<Token, Asked>,
     tally: Tally,

@@ -18,6 +18,7 @@ pub mod disk;
 pub mod faults;
 pub mod host;
 pub mod identities;
+pub mod inquiries;
 pub mod links;
 pub mod network;
 pub mod plan;

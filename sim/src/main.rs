@@ -106,6 +106,9 @@ fn report(
     for request in &plan.requests {
         writeln!(out, "  request {request}")?;
     }
+    for question in &plan.questions {
+        writeln!(out, "  ask     {question}")?;
+    }
     let mut trace = Trace::kept();
     run(&plan, &mut trace);
     writeln!(out, "\nits last events:")?;

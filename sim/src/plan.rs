@@ -13,8 +13,9 @@ use crate::chance::{Chance, Purpose};
 use crate::disk::{Fsync, Usage};
 use crate::faults::{Fault, HOSTS_MAX};
 use crate::host::HostId;
+use crate::inquiries::ClientQuestion;
 use crate::workload::{ClientRequest, Load};
-use crate::{faults, workload};
+use crate::{faults, inquiries, workload};
 
 /// What a plan is drawn within.
 #[derive(Clone, Debug)]
@@ -86,6 +87,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// What clients ask for.
     pub requests: Vec<ClientRequest>,
+    /// What clients ask beside that.
+    pub questions: Vec<ClientQuestion>,
     /// When all that can be mended is mended and clients fall silent.
     pub calm_at: Time,
     /// A bug planted in every node.
@@ -143,6 +146,7 @@ impl Plan {
             weather,
             faults,
             requests,
+            questions: inquiries::draw(hosts, calm_at, &mut workload_chance),
             calm_at,
             bug: bounds.bug,
         }

@@ -50,9 +50,11 @@ impl Checker {
             disk.standings = flight.standings.clone();
         }
         let kept = &mut disk.kept;
+        let ever = self.ever_safe.entry(host).or_default();
         for (origin, version) in &flight.known {
-            let kept = kept.entry(*origin).or_default();
-            *kept = (*kept).max(*version);
+            for safe in [kept.entry(*origin).or_default(), ever.entry(*origin).or_default()] {
+                *safe = (*safe).max(*version);
+            }
         }
     }
 
@@ -60,6 +62,14 @@ impl Checker {
     pub fn safe_at(&self, host: HostId) -> Vec<(OriginId, Version)> {
         let kept = self.disks.get(&host).map(|disk| &disk.kept);
         kept.into_iter().flatten().map(|(origin, version)| (*origin, *version)).collect()
+    }
+
+    /// At how many other machines a version of an origin has ever been safe.
+    pub fn confirmable(&self, host: HostId, origin: OriginId, version: Version) -> usize {
+        let has = |safe: &BTreeMap<OriginId, Version>| {
+            safe.get(&origin).is_some_and(|known| *known >= version)
+        };
+        self.ever_safe.iter().filter(|(other, safe)| **other != host && has(safe)).count()
     }
 
     /// What was on a disk is not any more: another one takes its place.
@@ -176,8 +186,10 @@ impl Checker {
         let is_copy = !self.disks.contains_key(&host);
         let disk = self.disks.entry(host).or_default();
         for (known, row) in counters.digest() {
-            let kept = disk.kept.entry(known).or_default();
-            *kept = (*kept).max(row.version);
+            let ever = self.ever_safe.entry(host).or_default();
+            for safe in [disk.kept.entry(known).or_default(), ever.entry(known).or_default()] {
+                *safe = (*safe).max(row.version);
+            }
             // What its process had written and not synced is synced before anybody sees it (rule
             // `sync-the-tail-before-showing-it`).
             let is_own = disk.written.contains(&known) || disk.copied.contains(&known);

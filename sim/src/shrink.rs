@@ -38,6 +38,7 @@ pub fn shrink(plan: Plan, at: Time, violation: Box<Violation>) -> Shrunk {
         let before = best.size();
         best.cross_out(|plan| &mut plan.faults);
         best.cross_out(|plan| &mut plan.requests);
+        best.cross_out(|plan| &mut plan.questions);
         best.leave_out_hosts();
         best.make_single_operations();
         if best.size() == before || best.runs >= RUNS_MAX {
@@ -49,7 +50,7 @@ pub fn shrink(plan: Plan, at: Time, violation: Box<Violation>) -> Shrunk {
 impl Shrunk {
     fn size(&self) -> usize {
         let ops: usize = self.plan.requests.iter().map(|request| request.ops.len()).sum();
-        self.plan.faults.len() + ops + self.plan.hosts
+        self.plan.faults.len() + ops + self.plan.questions.len() + self.plan.hosts
     }
 
     /// Keeps a variant if it fails in the same way.
@@ -73,6 +74,7 @@ impl Shrunk {
         let mut plan = self.plan.clone();
         plan.faults.retain(|fault| fault.at <= self.at);
         plan.requests.retain(|request| request.at <= self.at);
+        plan.questions.retain(|question| question.at <= self.at);
         self.keep_if_it_fails(plan);
     }
 
@@ -99,6 +101,7 @@ impl Shrunk {
             plan.starts.truncate(plan.hosts);
             plan.faults.retain(|fault| !fault.kind.is_beyond(plan.hosts));
             plan.requests.retain(|request| request.host < plan.hosts);
+            plan.questions.retain(|question| question.host < plan.hosts);
             if !self.keep_if_it_fails(plan) {
                 return;
             }

@@ -16,6 +16,8 @@ pub struct Work {
     pub tally: Tally,
     /// The names of the faults, in the order in which they befell.
     pub faults: Vec<&'static str>,
+    /// Questions answered.
+    pub answers: u64,
     /// Batches closed.
     pub batches: u64,
     /// Datagrams sent.
@@ -100,6 +102,7 @@ impl Summary {
         total.tally.acknowledged += work.tally.acknowledged;
         total.tally.unanswered += work.tally.unanswered;
         total.tally.refused += work.tally.refused;
+        total.answers += work.answers;
         total.batches += work.batches;
         total.datagrams += work.datagrams;
         total.datagrams_overflown += work.datagrams_overflown;
@@ -140,8 +143,9 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "  increments      {} acknowledged, {} never answered, {} operations refused",
-            tally.acknowledged, tally.unanswered, tally.refused
+            "  increments      {} acknowledged, {} never answered, {} operations refused; {} questions \
+             answered",
+            tally.acknowledged, tally.unanswered, tally.refused, total.answers
         )?;
         writeln!(
             f,

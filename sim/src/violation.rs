@@ -224,6 +224,16 @@ pub enum Violation {
         /// What it said.
         refusal: Refusal,
     },
+    /// A question was answered with what is not so.
+    #[error("n{host} was asked {asked}, and told {told}")]
+    WrongAnswer {
+        /// Where.
+        host: HostId,
+        /// What it was asked.
+        asked: String,
+        /// What is wrong with the answer.
+        told: String,
+    },
     /// A running node did not answer.
     #[error("n{host} has not answered request {token} after {millis} ms, though it runs")]
     Unanswered {

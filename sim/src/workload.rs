@@ -136,6 +136,11 @@ fn one(load: &Load, chance: &mut Chance) -> Op {
     }
 }
 
+/// One of the usual counters.
+pub fn any_counter(chance: &mut Chance) -> CounterName {
+    name(chance.pick(&[GROWING[0], GROWING[1], MIXED[0], RAISED]))
+}
+
 fn amount(chance: &mut Chance) -> i64 {
     let most = chance.pick(&[1, 1, 1, 9, 1_000_000_000]);
     i64::try_from(chance.between(1, most)).unwrap_or(1)

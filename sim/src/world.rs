@@ -19,7 +19,7 @@ use crate::directory::Directory;
 use crate::disk::{Disk, Fsync};
 use crate::faults;
 use crate::faults::{FaultKind, HOSTS_MAX};
-use crate::host::{Host, HostId, Process};
+use crate::host::{Host, HostId, Process, ProcessId};
 use crate::links::{Links, Surroundings};
 use crate::network::Network;
 use crate::plan::Plan;
@@ -120,6 +120,10 @@ pub struct World<'a> {
     crash_chance: Chance,
     identity_chance: Chance,
     tokens: Token,
+    /// Questions without their answers, by their tokens.
+    inquiries: BTreeMap<Token, inquiries::Inquiry>,
+    /// Who will wait for peers, how many and how long, when this request is answered.
+    waits: BTreeMap<Token, (ProcessId, usize, Duration)>,
     idle_wakes: Vec<PerSecond>,
     events: PerSecond,
     work: Work,
@@ -141,6 +145,7 @@ macro_rules! around {
 
 mod behind;
 mod clients;
+mod inquiries;
 mod membership;
 mod processes;
 mod storage;
@@ -177,6 +182,9 @@ impl<'a> World<'a> {
         for (index, request) in plan.requests.iter().enumerate() {
             schedule.at(request.at, Event::Request(index));
         }
+        for (index, question) in plan.questions.iter().enumerate() {
+            schedule.at(question.at, Event::Question(index));
+        }
         for after in REGISTER_AFTER {
             schedule.at(plan.calm_at + after, Event::RegisterRemoved);
         }
@@ -204,6 +212,8 @@ impl<'a> World<'a> {
             crash_chance: Chance::new(plan.seed, Purpose::Crashes),
             identity_chance: Chance::new(plan.seed, Purpose::Identities),
             tokens: 0,
+            inquiries: BTreeMap::new(),
+            waits: BTreeMap::new(),
             idle_wakes: vec![PerSecond::default(); plan.hosts],
             events: PerSecond::default(),
             work: Work::default(),
@@ -354,6 +364,11 @@ impl<'a> World<'a> {
                 let request = &plan.requests[index];
                 self.ask(request.host, request.ops.clone());
             }
+            Event::Question(index) => {
+                let plan = self.plan;
+                let question = &plan.questions[index];
+                self.inquire(question.host, &question.question);
+            }
             Event::Stopped(process) => {
                 if self.hosts[process.host].running(process).is_some() {
                     self.end_process(process.host, "stopped");
@@ -413,6 +428,7 @@ impl<'a> World<'a> {
                 || self.faults_on.iter().any(|index| self.plan.faults[*index].kind == slow_disk);
             let (origin, since) = (process.origin, machine.steady_since);
             let overdue = self.checker.overdue(self.now, origin, since, ANSWER_MAX, RAISE_MAX);
+            let overdue = overdue.or_else(|| self.overdue_inquiry(host, ANSWER_MAX));
             self.check(looked);
             self.look_at_links(host);
             if let Some((token, waited)) = overdue.filter(|_| !troubled) {

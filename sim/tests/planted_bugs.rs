@@ -204,6 +204,15 @@ fn a_raise_that_does_not_wait_for_what_the_node_lacks_is_caught() {
 }
 
 #[test]
+fn answers_that_are_not_so_are_caught() {
+    use quipu_core::bug::Bug::{PageIsShort, ScanSkips, WaitCountsLinks};
+    for bug in [WaitCountsLinks, ScanSkips, PageIsShort] {
+        let (seed, violation) = caught(Bug::Core(bug));
+        assert!(matches!(violation, Violation::WrongAnswer { .. }), "seed {seed}: {violation}");
+    }
+}
+
+#[test]
 fn every_bug_has_a_name_of_its_own() {
     let names: std::collections::BTreeSet<&str> = BUGS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), BUGS.len());

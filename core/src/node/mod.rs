@@ -418,6 +418,11 @@ impl Node {
             self.answer_awaiting(now, effects);
         }
         if let Some((token, (rows, more))) = self.order.step(&self.counters) {
+            #[cfg(feature = "planted-bugs")]
+            let rows = match self.has(Bug::PageIsShort) {
+                true => rows[..rows.len().saturating_sub(1)].to_vec(),
+                false => rows,
+            };
             effects.after_sync.push(Effect::Answer { token, answer: Answer::Page { rows, more } });
         }
         // Last, so that what has just been done is told as well.

@@ -155,6 +155,8 @@ impl Node {
                 let from = usize::try_from(from).unwrap_or(usize::MAX);
                 let names = self.counters.names_from(from, count.clamp(1, SCAN_NAMES_MAX));
                 let next = from.saturating_add(names.len());
+                #[cfg(feature = "planted-bugs")]
+                let next = next + usize::from(self.has(crate::bug::Bug::ScanSkips));
                 let is_over = next >= self.counters.len();
                 Answer::Scanned { names, next: if is_over { 0 } else { next as u64 } }
             }
@@ -209,6 +211,11 @@ impl Node {
 
     /// Has a client wait, unless it need not or too many do already.
     pub(super) fn await_peers(&mut self, now: Time, client: Awaiting, effects: &mut Effects) {
+        #[cfg(feature = "planted-bugs")]
+        let client = match self.has(crate::bug::Bug::WaitCountsLinks) {
+            true => Awaiting { version: 0, ..client },
+            false => client,
+        };
         let confirmed = self.replication.confirmed_by(client.version);
         if client.is_due(now, confirmed) {
             effects.after_sync.push(client.answered(confirmed));

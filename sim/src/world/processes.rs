@@ -158,7 +158,9 @@ impl World<'_> {
         machine.paused = false;
         self.linked[host] = super::behind::Linked::default();
         self.checker.ended(process.origin);
-        if machine.powered {
+        let powered = machine.powered;
+        self.forget_inquiries(process.id);
+        if powered {
             self.links.process_died(process.id, around!(self));
         } else {
             self.links.power_lost(process.id);
@@ -174,12 +176,16 @@ impl World<'_> {
     fn carry_out_one(&mut self, id: ProcessId, effect: Effect) {
         let host = id.host;
         match effect {
-            Effect::Reply { token, results, .. } => {
+            Effect::Reply { token, results, version } => {
                 let answered = self.checker.answered(token, &results);
                 self.trace.note(self.now, format_args!("n{host} -> reply {token}: {results:?}"));
                 self.check(answered);
+                self.may_wait(token, version);
             }
-            Effect::Answer { token, answer } => self.operator_answered(id, token, &answer),
+            Effect::Answer { token, answer } => {
+                self.operator_answered(id, token, &answer);
+                self.inquiry_answered(token, &answer);
+            }
             Effect::Datagram { to, bytes } => {
                 let to = match to {
                     Destination::Socket(socket) => Address::from(socket),

@@ -1,0 +1,257 @@
+//! What clients ask beside operations: whether peers have synced, names, pages of names, who counted.
+//!
+//! Asked of nodes as the plan says, a walk to its end, and judged against the table: at the time of
+//! the question, of which everything must be told, and at that of the answer, of which nothing more
+//! may be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use quipu_core::counters::Counters;
+use quipu_core::identity::{OriginId, Version};
+use quipu_core::name::CounterName;
+use quipu_core::query::{Answer, Query, Row, Share};
+use quipu_core::slot::Slot;
+use quipu_core::time::Time;
+
+use crate::chance::Chance;
+use crate::host::HostId;
+use crate::replies::sum_of_slots;
+use crate::workload::{any_counter, only_grows};
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Counts, and waits until so many peers have synced it, for so long.
+    Wait {
+        /// How many.
+        peers: usize,
+        /// For how long, in milliseconds.
+        patience_ms: u64,
+    },
+    /// Walks over all names, so many at a time.
+    Scan {
+        /// How many.
+        count: usize,
+    },
+    /// Walks over the pages of names that begin so.
+    List {
+        /// What with, if with anything.
+        prefix: Option<CounterName>,
+        /// How many rows a page has.
+        limit: usize,
+    },
+    /// How many counters there are.
+    Size,
+    /// Who has counted what.
+    Origins(CounterName),
+}
+
+/// A question to one machine.
+#[derive(Clone, Debug)]
+pub struct ClientQuestion {
+    /// When it reaches the machine.
+    pub at: Time,
+    /// Which machine.
+    pub host: HostId,
+    /// What is asked.
+    pub question: Question,
+}
+
+impl fmt::Display for ClientQuestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.at.since(Time::ZERO).as_secs_f64();
+        write!(f, "{seconds:8.3} s  to n{}: {:?}", self.host, self.question)
+    }
+}
+
+/// Draws questions to `hosts` machines until `until`.
+pub fn draw(hosts: usize, until: Time, chance: &mut Chance) -> Vec<ClientQuestion> {
+    let span = until.as_micros();
+    let mut questions: Vec<ClientQuestion> = (0..chance.between(10, 40))
+        .map(|_| ClientQuestion {
+            at: Time::ZERO + chance.micros(0, span - 1),
+            host: chance.index(hosts),
+            question: one(hosts, chance),
+        })
+        .collect();
+    questions.sort_by_key(|question| question.at);
+    questions
+}
+
+fn one(hosts: usize, chance: &mut Chance) -> Question {
+    match chance.below(10) {
+        0..4 => Question::Wait {
+            peers: chance.index(hosts + 1),
+            patience_ms: chance.pick(&[0, 5, 100, 2_000]),
+        },
+        4..6 => Question::Scan { count: chance.index(4) + 1 },
+        6..8 => {
+            let prefix = chance.permille(500).then(|| CounterName::new(b"grows/".to_vec()));
+            let prefix = prefix.and_then(Result::ok);
+            Question::List { prefix, limit: chance.index(4) + 1 }
+        }
+        8 => Question::Size,
+        _ => Question::Origins(any_counter(chance)),
+    }
+}
+
+/// The table when a question was asked: the value of each counter that somebody has touched.
+pub type Values = BTreeMap<String, i128>;
+
+/// The values of a table.
+pub fn values(counters: &Counters) -> Values {
+    let mut sums: BTreeMap<&str, (i128, u64)> = BTreeMap::new();
+    for view in counters.iter() {
+        let (sum, raise) = sums.entry(view.name).or_default();
+        *sum += i128::from(view.slot.plus) - i128::from(view.slot.minus);
+        *raise = view.slot.raise.max(*raise);
+    }
+    sums.into_iter()
+        .map(|(name, (sum, raise))| (name.to_owned(), sum + i128::from(raise)))
+        .collect()
+}
+
+/// A question that waits for its answer.
+#[derive(Clone, Debug)]
+pub enum Waiting {
+    /// For peers that have synced a version.
+    Peers {
+        /// Of which origin.
+        origin: OriginId,
+        /// Which version.
+        version: Version,
+        /// How many are waited for.
+        peers: usize,
+        /// Until when, by the node's clock.
+        until: Time,
+    },
+    /// A walk over all names.
+    Scan {
+        /// How many at a time.
+        count: usize,
+        /// The table when it began.
+        first: Values,
+        /// What was told so far.
+        told: Vec<String>,
+    },
+    /// A page.
+    Page {
+        /// What was asked.
+        query: Query,
+        /// The table then.
+        before: Values,
+    },
+    /// How many there are.
+    Size {
+        /// How many there were.
+        before: usize,
+    },
+    /// Who has counted what.
+    Origins {
+        /// Of which counter.
+        name: CounterName,
+        /// What they had counted.
+        before: Vec<(OriginId, Slot)>,
+    },
+}
+
+/// What is wrong with an answer, in words; nothing, if it is right. `confirmable` is how many other
+/// machines have ever had safe what was waited for, `local` what the node's clock shows.
+pub fn fault(
+    waiting: &Waiting,
+    answer: &Answer,
+    counters: &Counters,
+    confirmable: usize,
+    local: Time,
+) -> Option<String> {
+    match (waiting, answer) {
+        (Waiting::Peers { peers, until, .. }, Answer::Confirmed(confirmed)) => {
+            if *confirmed > confirmable {
+                return Some(format!(
+                    "{confirmed} peers have synced it, but only {confirmable} have"
+                ));
+            }
+            let is_early = confirmed < peers && local < *until;
+            is_early.then(|| format!("{confirmed} peers of {peers}, before the patience is over"))
+        }
+        (Waiting::Scan { first, told, .. }, Answer::Scanned { names, next }) => {
+            let mut all: Vec<&str> = told.iter().map(String::as_str).collect();
+            all.extend(names.iter().map(CounterName::as_str));
+            fault_of_walk(&all, first, *next == 0)
+        }
+        (Waiting::Page { query: Query::List { prefix, after, limit }, before }, answer) => {
+            let Answer::Page { rows, more } = answer else { return Some(format!("{answer:?}")) };
+            let starts = |name: &str| prefix.as_ref().is_none_or(|p| name.starts_with(p.as_str()));
+            let follows = |name: &str| after.as_ref().is_none_or(|last| name > last.as_str());
+            let is_meant = |name: &str| starts(name) && follows(name);
+            fault_of_page(rows, *more, *limit, is_meant, before, counters)
+        }
+        (Waiting::Size { before }, Answer::Size(size)) => {
+            let is_right = (*before..=counters.len()).contains(size);
+            (!is_right).then(|| format!("{size} counters; there were {before}"))
+        }
+        (Waiting::Origins { name, before }, Answer::Origins(shares)) => {
+            fault_of_shares(shares, name, before, counters)
+        }
+        (_, answer) => Some(format!("{answer:?}")),
+    }
+}
+
+fn fault_of_walk(told: &[&str], first: &Values, is_over: bool) -> Option<String> {
+    let mut sorted = told.to_vec();
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Some(format!("a walk that names {} twice", twice[0]));
+    }
+    let mut missing = first.keys().filter(|name| sorted.binary_search(&name.as_str()).is_err());
+    let missing = missing.next().filter(|_| is_over);
+    missing.map(|name| format!("a walk without {name}, which was there when it began"))
+}
+
+fn fault_of_page(
+    rows: &[Row],
+    more: bool,
+    limit: usize,
+    is_meant: impl Fn(&str) -> bool,
+    before: &Values,
+    counters: &Counters,
+) -> Option<String> {
+    if rows.len() > limit || (more && rows.is_empty()) {
+        return Some(format!("{} rows of {limit}, more: {more}", rows.len()));
+    }
+    let names: Vec<&str> = rows.iter().map(|(name, _)| name.as_str()).collect();
+    if names.windows(2).any(|pair| pair[0] >= pair[1]) || !names.iter().all(|name| is_meant(name)) {
+        return Some(format!("names out of order or not asked for: {names:?}"));
+    }
+    let is_covered = |name: &str| !more || names.last().is_some_and(|last| name <= *last);
+    let mut expected = before.keys().filter(|name| is_meant(name) && is_covered(name));
+    if let Some(name) = expected.find(|name| !names.contains(&name.as_str())) {
+        return Some(format!("a page without {name}, which was there: {names:?}"));
+    }
+    let is_wrong = |(name, value): &&Row| {
+        let least = before.get(name.as_str()).copied().unwrap_or_default();
+        let most = sum_of_slots(counters, name.as_str());
+        only_grows(name.as_str()) && !(least..=most).contains(&value.0)
+    };
+    rows.iter().find(is_wrong).map(|(name, value)| format!("{name} at {}", value.0))
+}
+
+fn fault_of_shares(
+    shares: &[Share],
+    name: &CounterName,
+    before: &[(OriginId, Slot)],
+    counters: &Counters,
+) -> Option<String> {
+    let told: BTreeMap<OriginId, Slot> =
+        shares.iter().map(|share| (share.origin, share.slot)).collect();
+    let now: BTreeMap<OriginId, Slot> =
+        counters.slots_of(name.as_str()).map(|view| (view.origin, view.slot)).collect();
+    let is_within = |origin: &OriginId, slot: &Slot, of: &BTreeMap<OriginId, Slot>| {
+        of.get(origin).is_some_and(|larger| slot.is_within(larger))
+    };
+    let is_right = told.len() == shares.len()
+        && before.iter().all(|(origin, slot)| is_within(origin, slot, &told))
+        && told.iter().all(|(origin, slot)| is_within(origin, slot, &now));
+    (!is_right).then(|| format!("{told:?} of {name}; it was {before:?} and is {now:?}"))
+}
