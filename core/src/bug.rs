@@ -23,6 +23,8 @@ pub enum Bug {
     BootFollowsClock,
     /// A raise does not wait until the node is not known to be behind.
     RaisesBehind,
+    /// Who lacks the secret is heard as well.
+    MacIgnored,
     /// A client that waits for peers is told how many are linked.
     WaitCountsLinks,
     /// A scan leaves out a name after each step.

@@ -14,7 +14,7 @@ pub enum Bug {
 }
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 18] = [
+pub const BUGS: [(&str, Bug); 19] = [
     ("add-on-merge", Bug::Core(quipu_core::bug::Bug::AddOnMerge)),
     ("digest-over-gap", Bug::Core(quipu_core::bug::Bug::DigestOverGap)),
     ("fingerprints-ignored", Bug::Core(quipu_core::bug::Bug::FingerprintsIgnored)),
@@ -30,6 +30,7 @@ pub const BUGS: [(&str, Bug); 18] = [
     ("wait-counts-links", Bug::Core(quipu_core::bug::Bug::WaitCountsLinks)),
     ("scan-skips", Bug::Core(quipu_core::bug::Bug::ScanSkips)),
     ("page-is-short", Bug::Core(quipu_core::bug::Bug::PageIsShort)),
+    ("mac-ignored", Bug::Core(quipu_core::bug::Bug::MacIgnored)),
     ("answered-before-sync", Bug::AnsweredBeforeSync),
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),

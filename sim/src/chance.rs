@@ -29,6 +29,8 @@ pub enum Purpose {
     Disks = 7,
     /// What crashes leave of disks.
     Crashes = 8,
+    /// What strangers say.
+    Strangers = 9,
 }
 
 /// A stream of chance.

@@ -92,6 +92,8 @@ pub enum FaultKind {
     ClockSet(HostId, i64),
     /// A machine's monotonic clock leaps ahead by so many milliseconds.
     Leap(HostId, u64),
+    /// A stranger who has listened to all sends datagrams to a machine: replayed, foreign, forged.
+    Stranger(HostId),
     /// A process is killed, and starts at another address when the fault ends.
     Moved(HostId),
     /// Two processes are killed, and start at each other's address when the fault ends.
@@ -120,7 +122,7 @@ pub enum FaultKind {
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 24;
+pub const KINDS: usize = 25;
 
 impl FaultKind {
     /// Its name in summaries.
@@ -140,6 +142,7 @@ impl FaultKind {
             FaultKind::Clock(..) => "clock drifts",
             FaultKind::ClockSet(..) => "wall clocks set",
             FaultKind::Leap(..) => "clock leaps",
+            FaultKind::Stranger(_) => "strangers",
             FaultKind::Moved(_) => "moves to another address",
             FaultKind::Swapped(..) => "swapped addresses",
             FaultKind::SlowDisk(_) => "slow disks",
@@ -210,6 +213,7 @@ impl FaultKind {
             | FaultKind::Clock(host, _)
             | FaultKind::ClockSet(host, _)
             | FaultKind::Leap(host, _)
+            | FaultKind::Stranger(host)
             | FaultKind::Moved(host)
             | FaultKind::CutInWrite(host, _)
             | FaultKind::FailedSync(host)
@@ -339,7 +343,8 @@ fn one(kind: u64, hosts: usize, chance: &mut Chance) -> FaultKind {
         20 => FaultKind::ClockSet(a, clock_error(chance)),
         21 => FaultKind::Leap(a, chance.between(10, 10_000)),
         22 => FaultKind::Moved(a),
-        _ => FaultKind::Swapped(a, b),
+        23 => FaultKind::Swapped(a, b),
+        _ => FaultKind::Stranger(a),
     }
 }
 

@@ -149,6 +149,7 @@ fn apply(fault: &FaultKind, from: HostId, to: HostId, path: &mut Path) {
         | FaultKind::Clock(..)
         | FaultKind::ClockSet(..)
         | FaultKind::Leap(..)
+        | FaultKind::Stranger(_)
         | FaultKind::Moved(_)
         | FaultKind::Swapped(..)
         | FaultKind::SlowDisk(_)

@@ -60,6 +60,8 @@ pub enum Event {
     FaultEnds(usize),
     /// A client's request reaches a machine; its place in the plan.
     Request(usize),
+    /// A stranger sends a datagram; the place of its fault in the plan.
+    Stranger(usize),
     /// A client's question reaches a machine; its place in the plan.
     Question(usize),
     /// A process that was told to leave has had the time to.

@@ -24,6 +24,8 @@ pub struct Work {
     pub datagrams: u64,
     /// Datagrams that found a full socket.
     pub datagrams_overflown: u64,
+    /// Datagrams of strangers.
+    pub strange_datagrams: u64,
     /// Frames sent.
     pub frames: u64,
     /// Bytes journaled.
@@ -106,6 +108,7 @@ impl Summary {
         total.batches += work.batches;
         total.datagrams += work.datagrams;
         total.datagrams_overflown += work.datagrams_overflown;
+        total.strange_datagrams += work.strange_datagrams;
         total.frames += work.frames;
         total.journal_bytes += work.journal_bytes;
         total.syncs += work.syncs;
@@ -150,11 +153,12 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "  work            {} batches, {} journal bytes, {} datagrams ({} found a full \
-             socket), {} frames, {} link ends",
+             socket) and {} of strangers, {} frames, {} link ends",
             total.batches,
             total.journal_bytes,
             total.datagrams,
             total.datagrams_overflown,
+            total.strange_datagrams,
             total.frames,
             total.links
         )?;

@@ -3,9 +3,11 @@
 //! The world plays the part of the server around each node, and that of the machines and the
 //! network between them. It decides nothing that is not in the plan or drawn from the seed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use quipu_core::identity::Address;
 use quipu_core::input::{Input, LinkId, Token};
 use quipu_core::status::Totals;
@@ -117,6 +119,10 @@ pub struct World<'a> {
     envelope: Envelope,
     network_chance: Chance,
     machine_chance: Chance,
+    stranger_chance: Chance,
+    /// Whether a stranger will come, who has listened before.
+    is_listened_to: bool,
+    recorded: VecDeque<(SocketAddr, Bytes)>,
     crash_chance: Chance,
     identity_chance: Chance,
     tokens: Token,
@@ -149,6 +155,7 @@ mod inquiries;
 mod membership;
 mod processes;
 mod storage;
+mod strangers;
 mod trouble;
 mod wires;
 
@@ -209,6 +216,9 @@ impl<'a> World<'a> {
             envelope: Envelope::new(CLUSTER, storage::secret(plan)),
             network_chance: Chance::new(plan.seed, Purpose::Network),
             machine_chance,
+            stranger_chance: Chance::new(plan.seed, Purpose::Strangers),
+            is_listened_to: plan.faults.iter().any(|f| matches!(f.kind, FaultKind::Stranger(_))),
+            recorded: VecDeque::new(),
             crash_chance: Chance::new(plan.seed, Purpose::Crashes),
             identity_chance: Chance::new(plan.seed, Purpose::Identities),
             tokens: 0,
@@ -364,6 +374,7 @@ impl<'a> World<'a> {
                 let request = &plan.requests[index];
                 self.ask(request.host, request.ops.clone());
             }
+            Event::Stranger(index) => self.stranger_speaks(index),
             Event::Question(index) => {
                 let plan = self.plan;
                 let question = &plan.questions[index];

@@ -212,6 +212,31 @@ fn answers_that_are_not_so_are_caught() {
     }
 }
 
+/// A stranger speaks to every node of a cluster with a secret, and nothing else goes wrong.
+fn with_strangers(seed: u64, bug: Option<Bug>) -> Plan {
+    let mut plan = plan(seed, bug);
+    plan.has_secret = true;
+    let stranger = |host| {
+        let (at, until) = (Time::from_micros(2_000_000), Some(plan.calm_at));
+        Fault { at, until, kind: FaultKind::Stranger(host) }
+    };
+    plan.faults = (0..plan.hosts).map(stranger).collect();
+    plan
+}
+
+#[test]
+fn strangers_that_are_heard_are_caught() {
+    let bug = Bug::Core(quipu_core::bug::Bug::MacIgnored);
+    let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, with_strangers);
+    let is_theirs = matches!(
+        violation,
+        Violation::StandingInvented { .. }
+            | Violation::StrangeDial { .. }
+            | Violation::IdentityLost { .. }
+    );
+    assert!(is_theirs, "seed {seed}: {violation}");
+}
+
 #[test]
 fn every_bug_has_a_name_of_its_own() {
     let names: std::collections::BTreeSet<&str> = BUGS.iter().map(|(name, _)| *name).collect();

@@ -39,6 +39,7 @@ impl World<'_> {
                 let wall = &mut self.hosts[host].wall_at_zero_millis;
                 *wall = wall.saturating_add_signed(millis);
             }
+            FaultKind::Stranger(_) => self.stranger_comes(index),
             FaultKind::Leap(host, millis) => {
                 let now = self.now;
                 self.hosts[host].clock.leap(now, Duration::from_millis(millis));

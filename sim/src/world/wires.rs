@@ -23,6 +23,7 @@ impl World<'_> {
             self.fail(Violation::DatagramTooLong { host: from, bytes, most });
         }
         self.work.datagrams += 1;
+        self.record(from, bytes);
         for delay in self.network.datagram(from, to, &mut self.network_chance) {
             let bytes = bytes.clone();
             self.schedule.at(self.now + delay, Event::Datagram { from, to, bytes });
