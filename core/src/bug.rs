@@ -25,6 +25,10 @@ pub enum Bug {
     RaisesBehind,
     /// Who lacks the secret is heard as well.
     MacIgnored,
+    /// One client too many that waits for peers has all others answered.
+    WaitEndsAll,
+    /// A removal for which there is no room is acknowledged.
+    RemovalBeyondRoom,
     /// A client that waits for peers is told how many are linked.
     WaitCountsLinks,
     /// A scan leaves out a name after each step.

@@ -14,7 +14,7 @@ pub enum Bug {
 }
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 19] = [
+pub const BUGS: [(&str, Bug); 21] = [
     ("add-on-merge", Bug::Core(quipu_core::bug::Bug::AddOnMerge)),
     ("digest-over-gap", Bug::Core(quipu_core::bug::Bug::DigestOverGap)),
     ("fingerprints-ignored", Bug::Core(quipu_core::bug::Bug::FingerprintsIgnored)),
@@ -31,6 +31,8 @@ pub const BUGS: [(&str, Bug); 19] = [
     ("scan-skips", Bug::Core(quipu_core::bug::Bug::ScanSkips)),
     ("page-is-short", Bug::Core(quipu_core::bug::Bug::PageIsShort)),
     ("mac-ignored", Bug::Core(quipu_core::bug::Bug::MacIgnored)),
+    ("wait-ends-all", Bug::Core(quipu_core::bug::Bug::WaitEndsAll)),
+    ("removal-beyond-room", Bug::Core(quipu_core::bug::Bug::RemovalBeyondRoom)),
     ("answered-before-sync", Bug::AnsweredBeforeSync),
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),

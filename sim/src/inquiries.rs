@@ -9,6 +9,7 @@ use std::fmt;
 
 use quipu_core::counters::Counters;
 use quipu_core::identity::{OriginId, Version};
+use quipu_core::limits::Limits;
 use quipu_core::name::CounterName;
 use quipu_core::query::{Answer, Query, Row, Share};
 use quipu_core::slot::Slot;
@@ -65,16 +66,18 @@ impl fmt::Display for ClientQuestion {
     }
 }
 
-/// Draws questions to `hosts` machines until `until`.
+/// Draws questions to `hosts` machines until `until`: some alone, some several at once.
 pub fn draw(hosts: usize, until: Time, chance: &mut Chance) -> Vec<ClientQuestion> {
     let span = until.as_micros();
-    let mut questions: Vec<ClientQuestion> = (0..chance.between(10, 40))
-        .map(|_| ClientQuestion {
-            at: Time::ZERO + chance.micros(0, span - 1),
-            host: chance.index(hosts),
-            question: one(hosts, chance),
-        })
-        .collect();
+    let mut questions = Vec::new();
+    for _ in 0..chance.between(10, 40) {
+        let at = Time::ZERO + chance.micros(0, span - 1);
+        let host = chance.index(hosts);
+        let at_once = if chance.permille(800) { 1 } else { chance.between(2, 4) };
+        for _ in 0..at_once {
+            questions.push(ClientQuestion { at, host, question: one(hosts, chance) });
+        }
+    }
     questions.sort_by_key(|question| question.at);
     questions
 }
@@ -156,16 +159,29 @@ pub enum Waiting {
     },
 }
 
-/// What is wrong with an answer, in words; nothing, if it is right. `confirmable` is how many other
-/// machines have ever had safe what was waited for, `local` what the node's clock shows.
-pub fn fault(
-    waiting: &Waiting,
-    answer: &Answer,
-    counters: &Counters,
-    confirmable: usize,
-    local: Time,
-) -> Option<String> {
+/// What an answer is held against.
+#[derive(Debug)]
+pub struct Truth<'a> {
+    /// The table now.
+    pub counters: &'a Counters,
+    /// How many other machines have ever had safe what was waited for.
+    pub confirmable: usize,
+    /// What the node's clock shows.
+    pub local: Time,
+    /// How many may wait at a time.
+    pub limits: Limits,
+}
+
+/// What is wrong with an answer, in words; nothing, if it is right.
+pub fn fault(waiting: &Waiting, answer: &Answer, truth: &Truth<'_>) -> Option<String> {
+    let Truth { counters, confirmable, local, limits } = *truth;
+    let usual = Limits::default();
     match (waiting, answer) {
+        (Waiting::Peers { .. }, Answer::TooManyWait(confirmed)) if limits.waits < usual.waits => {
+            let is_right = *confirmed <= confirmable;
+            (!is_right).then(|| format!("{confirmed} peers have synced it: {confirmable} have"))
+        }
+        (Waiting::Page { .. }, Answer::Busy) if limits.listings < usual.listings => None,
         (Waiting::Peers { peers, until, .. }, Answer::Confirmed(confirmed)) => {
             if *confirmed > confirmable {
                 return Some(format!(

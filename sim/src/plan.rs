@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use quipu_core::limits::Limits as NodeLimits;
 use quipu_core::storage::journal::Limits;
 use quipu_core::time::Time;
 
@@ -79,6 +80,8 @@ pub struct Plan {
     pub by_name: bool,
     /// How they use their disks.
     pub usage: Usage,
+    /// How much each node takes at a time.
+    pub limits: NodeLimits,
     /// When each starts.
     pub starts: Vec<Time>,
     /// What the network is like.
@@ -142,6 +145,7 @@ impl Plan {
             has_secret: chance.permille(300),
             by_name: chance.permille(300),
             usage: draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks)),
+            limits: draw_limits(&mut chance),
             starts,
             weather,
             faults,
@@ -150,6 +154,17 @@ impl Plan {
             calm_at,
             bug: bounds.bug,
         }
+    }
+}
+
+/// Bounds so small that they are met, in some plans.
+fn draw_limits(chance: &mut Chance) -> NodeLimits {
+    let usual = NodeLimits::default();
+    NodeLimits {
+        removals: chance.pick(&[1, 2, usual.removals]),
+        waits: chance.pick(&[1, 2, usual.waits]),
+        raises: chance.pick(&[1, 2, usual.raises]),
+        listings: chance.pick(&[1, 2, usual.listings]),
     }
 }
 

@@ -205,8 +205,8 @@ fn a_raise_that_does_not_wait_for_what_the_node_lacks_is_caught() {
 
 #[test]
 fn answers_that_are_not_so_are_caught() {
-    use quipu_core::bug::Bug::{PageIsShort, ScanSkips, WaitCountsLinks};
-    for bug in [WaitCountsLinks, ScanSkips, PageIsShort] {
+    use quipu_core::bug::Bug::{PageIsShort, ScanSkips, WaitCountsLinks, WaitEndsAll};
+    for bug in [WaitCountsLinks, ScanSkips, PageIsShort, WaitEndsAll] {
         let (seed, violation) = caught(Bug::Core(bug));
         assert!(matches!(violation, Violation::WrongAnswer { .. }), "seed {seed}: {violation}");
     }
@@ -235,6 +235,27 @@ fn strangers_that_are_heard_are_caught() {
             | Violation::IdentityLost { .. }
     );
     assert!(is_theirs, "seed {seed}: {violation}");
+}
+
+/// Two removals where there is room for one.
+fn one_removal_too_many(seed: u64, bug: Option<Bug>) -> Plan {
+    let bounds = Bounds { bug, nodes: 4..=4, ..Bounds::default() };
+    let mut plan = Plan::draw(seed, &bounds);
+    plan.limits.removals = 1;
+    plan.starts.fill(Time::ZERO);
+    let seconds = |seconds: u64| Time::from_micros(seconds * 1_000_000);
+    plan.faults = vec![
+        Fault { at: seconds(5), until: Some(seconds(7)), kind: FaultKind::Remove(1, 0) },
+        Fault { at: seconds(9), until: None, kind: FaultKind::Remove(2, 0) },
+    ];
+    plan
+}
+
+#[test]
+fn a_removal_without_room_that_is_acknowledged_is_caught() {
+    let bug = Bug::Core(quipu_core::bug::Bug::RemovalBeyondRoom);
+    let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, one_removal_too_many);
+    assert!(matches!(violation, Violation::RemovalIgnored { .. }), "seed {seed}: {violation}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::name::CounterName;
 use crate::query::{PAGE_ROWS_MAX, Row};
 
 /// Listings that wait; more are refused at once. As many as there are raises that may wait.
-const WAITING_MAX: usize = 1024;
+pub(crate) const WAITING_MAX: usize = 1024;
 
 /// Places that one step absorbs: sorting them reads each name from wherever it is in memory and
 /// takes 0.1 ms (measured, with a million names, all of which are in order after a quarter second).
@@ -70,23 +70,41 @@ struct Merge {
 }
 
 /// The order of the names, as far as anybody has asked for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Order {
     /// Every place below is in exactly one run.
     absorbed: usize,
     runs: Vec<Run>,
     merge: Option<Merge>,
     waiting: VecDeque<Waiting>,
+    waiting_max: usize,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Order {
+            absorbed: 0,
+            runs: Vec::new(),
+            merge: None,
+            waiting: VecDeque::new(),
+            waiting_max: WAITING_MAX,
+        }
+    }
 }
 
 /// A page's rows, and whether more follow.
 pub(crate) type Rows = (Vec<Row>, bool);
 
 impl Order {
+    /// Has as many wait at most.
+    pub(crate) fn limit(&mut self, waiting: usize) {
+        self.waiting_max = waiting;
+    }
+
     /// Takes a request for a page; false if too many wait.
     #[must_use]
     pub(crate) fn ask(&mut self, token: Token, window: Window, counters: &Counters) -> bool {
-        let fits = self.waiting.len() < WAITING_MAX;
+        let fits = self.waiting.len() < self.waiting_max;
         if fits {
             self.waiting.push_back(Waiting { token, window, until: counters.len() });
         }

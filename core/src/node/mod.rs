@@ -32,6 +32,7 @@ use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::input::{Input, Token};
 use crate::limit::RateLimit;
+use crate::limits::Limits;
 use crate::links::{Context, Links};
 use crate::outbox::Effects;
 use crate::peers::Peers;
@@ -50,6 +51,7 @@ use crate::wire::auth::Secret;
 use crate::wire::datagram::{Datagram, Envelope};
 use crate::wire::frame::Goodbye;
 
+pub(crate) use requests::{AWAITS_MAX, PARKED_MAX};
 use requests::{Awaiting, Parked, SETTLING};
 pub use requests::{REQUEST_OPS_MAX, SCAN_NAMES_MAX};
 
@@ -120,6 +122,7 @@ pub struct Node {
     /// When what is parked is to be looked at because the node has settled; `None` since then.
     settles: Option<Time>,
     strangers: RateLimit,
+    limits: Limits,
 }
 
 /// What the links need, out of a node's parts.
@@ -194,6 +197,7 @@ impl Node {
             watcher: None,
             settles: Some(now + SETTLING),
             strangers: RateLimit::new(1, 2, now),
+            limits: Limits::default(),
         }
     }
 
@@ -231,6 +235,11 @@ impl Node {
             Input::Remove { token, peer } => {
                 let out = &mut effects.at_once;
                 let news = self.peers.remove(now, &peer, &mut self.totals, out);
+                #[cfg(feature = "planted-bugs")]
+                let news = match self.has(Bug::RemovalBeyondRoom) {
+                    true => Ok(news.unwrap_or_default()),
+                    false => news,
+                };
                 self.answer_operator(now, token, news, effects);
             }
             Input::Datagram { from, bytes } => self.datagram(now, from, &bytes, effects),
@@ -356,6 +365,13 @@ impl Node {
     /// The table, for those who look at a node from outside of the protocol.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Has the node take no more than this from now on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.order.limit(limits.listings);
+        self.peers.limit_removals(limits.removals);
     }
 
     /// Who it is now.

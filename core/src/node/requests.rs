@@ -22,13 +22,13 @@ pub const SCAN_NAMES_MAX: usize = 10_000;
 
 /// Clients that wait for confirmations; one beyond them is answered at once, with the count of that
 /// moment. All are looked at whenever a peer confirms.
-const AWAITS_MAX: usize = 1024;
+pub(crate) const AWAITS_MAX: usize = 1024;
 
 /// How long a raise may wait for this node to catch up.
 const RAISE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Raises that wait; more are refused at once.
-const PARKED_MAX: usize = 1024;
+pub(crate) const PARKED_MAX: usize = 1024;
 
 /// How long after its start a node that looks for others holds itself for behind: the time in
 /// which its first calls are answered.
@@ -66,7 +66,7 @@ impl Node {
         debug_assert!(ops.len() <= REQUEST_OPS_MAX, "{} operations", ops.len());
         let raises = ops.iter().any(|op| matches!(op, Op::Raise { .. }));
         if raises && let Some(behind) = self.behind(now) {
-            if self.parked.len() < PARKED_MAX {
+            if self.parked.len() < self.limits.raises {
                 self.parked.push_back(Parked { token, ops, until: now + RAISE_PATIENCE });
             } else {
                 self.apply(now, token, &ops, Some(behind), effects);
@@ -219,9 +219,14 @@ impl Node {
         let confirmed = self.replication.confirmed_by(client.version);
         if client.is_due(now, confirmed) {
             effects.after_sync.push(client.answered(confirmed));
-        } else if self.awaiting.len() < AWAITS_MAX {
+        } else if self.awaiting.len() < self.limits.waits {
             self.awaiting.push(client);
         } else {
+            #[cfg(feature = "planted-bugs")]
+            if self.has(crate::bug::Bug::WaitEndsAll) {
+                let all = self.awaiting.drain(..).map(|client| client.answered(0));
+                effects.after_sync.extend(all);
+            }
             let (token, answer) = (client.token, Answer::TooManyWait(confirmed));
             effects.after_sync.push(Effect::Answer { token, answer });
         }

@@ -96,6 +96,11 @@ impl Registry {
         }
     }
 
+    /// Takes as many removals from operators at most.
+    pub(crate) fn limit_removals(&mut self, removals: usize) {
+        self.limits.removals = removals;
+    }
+
     /// Merges a record; tells whether it said anything new.
     ///
     /// Epochs beyond [`RECORD_EPOCH_MAX`], of which an earlier release may have written some to the

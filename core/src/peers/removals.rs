@@ -42,6 +42,11 @@ impl Peers {
         Ok(records)
     }
 
+    /// Has as many nodes removed at most.
+    pub(crate) fn limit_removals(&mut self, removals: usize) {
+        self.registry.limit_removals(removals);
+    }
+
     /// What a wall clock shows, as far as the one is right that the start was told of.
     pub(super) fn clock_ms(&self, now: Time) -> u64 {
         let (then, ms) = self.clock;

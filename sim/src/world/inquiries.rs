@@ -8,7 +8,7 @@ use quipu_core::query::{Answer, Query};
 
 use super::World;
 use crate::host::{HostId, ProcessId};
-use crate::inquiries::{Question, Waiting, fault, values};
+use crate::inquiries::{Question, Truth, Waiting, fault, values};
 use crate::violation::Violation;
 use crate::workload::calm_increment;
 
@@ -94,7 +94,8 @@ impl World<'_> {
         self.work.answers += 1;
         let counters = process.node.counters();
         let local = machine.clock.read(self.now);
-        if let Some(told) = fault(&waiting, answer, counters, confirmable, local) {
+        let truth = Truth { counters, confirmable, local, limits: self.plan.limits };
+        if let Some(told) = fault(&waiting, answer, &truth) {
             let host = id.host;
             let asked = format!("{waiting:?}").chars().take(200).collect();
             return self.fail(Violation::WrongAnswer { host, asked, told });

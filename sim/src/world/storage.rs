@@ -120,6 +120,7 @@ impl World<'_> {
         self.checker.starts_as(host, &start);
         let began = machine.clock.read(self.now);
         let mut started = Node::recovered(config, state, began);
+        started.limit(plan.limits);
         if let Some(Bug::Core(bug)) = plan.bug {
             started.plant(bug);
         }

@@ -1,0 +1,32 @@
+//! How many of each a node takes at a time.
+//!
+//! The defaults are the constants beside what they bound, each with its reason. Tests set smaller
+//! ones: what happens beyond a bound must happen in them as well.
+
+use crate::counters::order::WAITING_MAX;
+use crate::node::{AWAITS_MAX, PARKED_MAX};
+use crate::peers::registry::REMOVALS_MAX;
+
+/// Bounds of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Nodes that operators can remove.
+    pub removals: usize,
+    /// Clients that wait until peers have confirmed.
+    pub waits: usize,
+    /// Raises that wait until the node is not known to be behind.
+    pub raises: usize,
+    /// Listings that wait for their pages.
+    pub listings: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            removals: REMOVALS_MAX,
+            waits: AWAITS_MAX,
+            raises: PARKED_MAX,
+            listings: WAITING_MAX,
+        }
+    }
+}
