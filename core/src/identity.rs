@@ -355,7 +355,7 @@ mod tests {
             ("a:b", "port"),
             ("::1", "in brackets, like [::1]:8088"),
             ("::1:8088", "in brackets"),
-            ("http://a:1", "in brackets"),
+            ("http://a:1", "the URL"),
             ("a b:1", "letters"),
             ("http://a", "port"),
             ("[::g]:1", "between brackets"),

@@ -42,6 +42,7 @@ const CORE: &[&str] = &[
 /// The rooms of `server`, from the ground up.
 const SERVER: &[&str] = &[
     "count",
+    "words",
     "timing",
     "os",
     "dashboard",

@@ -9,8 +9,8 @@ use std::fmt;
 
 use quipu_core::counters::Counters;
 use quipu_core::identity::{OriginId, Version};
-use quipu_core::limits::Limits;
 use quipu_core::name::CounterName;
+use quipu_core::node::limits::Limits;
 use quipu_core::query::{Answer, Query, Row, Share};
 use quipu_core::slot::Slot;
 use quipu_core::time::Time;

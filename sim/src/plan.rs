@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use quipu_core::limits::Limits as NodeLimits;
+use quipu_core::node::limits::Limits as NodeLimits;
 use quipu_core::storage::journal::Limits;
 use quipu_core::time::Time;
 

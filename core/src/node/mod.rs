@@ -16,6 +16,7 @@
 //! handle(now, Input::Synced{batch}, …)
 //! ```
 
+pub mod limits;
 mod messages;
 mod records;
 mod requests;
@@ -32,8 +33,8 @@ use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::input::{Input, Token};
 use crate::limit::RateLimit;
-use crate::limits::Limits;
 use crate::links::{Context, Links};
+use crate::node::limits::Limits;
 use crate::outbox::Effects;
 use crate::peers::Peers;
 use crate::peers::comparison::Comparison;
@@ -236,7 +237,7 @@ impl Node {
                 let out = &mut effects.at_once;
                 let news = self.peers.remove(now, &peer, &mut self.totals, out);
                 #[cfg(feature = "planted-bugs")]
-                let news = match self.has(Bug::RemovalBeyondRoom) {
+                let news = match self.has(crate::bug::Bug::RemovalBeyondRoom) {
                     true => Ok(news.unwrap_or_default()),
                     false => news,
                 };
@@ -435,7 +436,7 @@ impl Node {
         }
         if let Some((token, (rows, more))) = self.order.step(&self.counters) {
             #[cfg(feature = "planted-bugs")]
-            let rows = match self.has(Bug::PageIsShort) {
+            let rows = match self.has(crate::bug::Bug::PageIsShort) {
                 true => rows[..rows.len().saturating_sub(1)].to_vec(),
                 false => rows,
             };
