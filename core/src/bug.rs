@@ -39,4 +39,10 @@ pub enum Bug {
     RepliesTwice,
     /// A start takes a fresh id though the disk tells of one.
     IdNotKept,
+    /// Replies leave when their batch closes, not when it is synced.
+    AnsweredBeforeSync,
+    /// A batch counts as synced, and is pushed, when it closes.
+    PushedBeforeSync,
+    /// A snapshot takes effect before the journal is synced past what the walk has seen.
+    PublishedEarly,
 }

@@ -1,7 +1,7 @@
 //! What outlives a process: the journal, its snapshots, and what a start makes of them.
 //!
 //! `record` says what is kept and `frame` what stands around it; `records` gathers what batches
-//! have for the journal; `journal` and `snapshot` write, `read` reads, `state` is what reading
+//! have for the journal; `writer` says what is written and synced when, `journal` and `snapshot` write, `read` reads, `state` is what reading
 //! amounts to; `repair` makes the best of what is damaged, with `place` where heads are. All of it
 //! works on a directory that is handed in (`files`): the server's is real, the simulator's lies. The
 //! byte-by-byte drawing is in `docs/storage.md`.
@@ -18,6 +18,7 @@ pub mod snapshot;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod writer;
 
 use std::io;
 

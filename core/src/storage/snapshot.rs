@@ -194,10 +194,10 @@ impl SnapshotWriter {
         })
     }
 
-    /// Plants a bug.
+    /// The same with a bug.
     #[cfg(feature = "planted-bugs")]
-    pub fn plant(&mut self, bug: crate::bug::Bug) {
-        self.bug = Some(bug);
+    pub(crate) fn planted(self, bug: Option<crate::bug::Bug>) -> Self {
+        SnapshotWriter { bug, ..self }
     }
 
     /// Appends what a step of a [`Walk`] has yielded.

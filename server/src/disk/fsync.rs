@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use quipu_core::storage::writer;
+
 use crate::words::time;
 
 /// When the journal is synced.
@@ -16,6 +18,16 @@ pub(crate) enum Fsync {
     Every(Duration),
     /// When a segment or a snapshot ends: the system writes when it likes.
     Never,
+}
+
+impl From<Fsync> for writer::Fsync {
+    fn from(fsync: Fsync) -> Self {
+        match fsync {
+            Fsync::Always => writer::Fsync::Always,
+            Fsync::Every(every) => writer::Fsync::Every(every),
+            Fsync::Never => writer::Fsync::Never,
+        }
+    }
 }
 
 /// The shortest and the longest interval that make sense: below, `always` costs less; above, it is

@@ -12,21 +12,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use quipu_core::identity::NodeId;
-use quipu_core::storage::snapshot::SnapshotWriter;
+use quipu_core::storage::writer::{SnapshotTask, Step, Stepped};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::News;
 use super::counts::Counts;
 use super::directory::Directory;
-
-/// What the thread is asked for.
-#[derive(Debug)]
-pub(super) enum Step {
-    Begin { node: NodeId, number: u64 },
-    Append(Vec<u8>),
-    Publish,
-}
 
 /// The length of the last snapshot, in bytes.
 #[derive(Clone, Debug)]
@@ -69,7 +60,8 @@ pub(super) fn start(
     let last_bytes = LastBytes(Arc::default());
     let mut writer = Writer {
         directory: Directory::new(path),
-        under_way: None,
+        task: SnapshotTask::default(),
+        began: Instant::now(),
         tell,
         counts,
         last_bytes: last_bytes.clone(),
@@ -80,7 +72,9 @@ pub(super) fn start(
 
 struct Writer {
     directory: Directory,
-    under_way: Option<(SnapshotWriter, Instant)>,
+    task: SnapshotTask,
+    /// When the one under way did.
+    began: Instant,
     tell: UnboundedSender<io::Result<News>>,
     counts: Arc<Counts>,
     last_bytes: LastBytes,
@@ -89,19 +83,20 @@ struct Writer {
 impl Writer {
     fn run(&mut self, steps: &Receiver<Step>) {
         while let Ok(step) = steps.recv() {
-            let is_last = matches!(step, Step::Publish);
-            let news = match self.take(step) {
-                Ok(()) if is_last => continue,
-                Ok(()) => News::SnapshotReady,
+            if matches!(step, Step::Begin { .. }) {
+                self.began = Instant::now();
+            }
+            let news = match self.task.take(step, &mut self.directory) {
+                Ok(Stepped::Ready | Stepped::Idle) => News::SnapshotReady,
+                Ok(Stepped::Published(bytes)) => {
+                    self.has_written(bytes);
+                    continue;
+                }
                 Err(error) => {
                     tracing::error!(
                         "the snapshot is given up, the journal goes on and holds everything: {error}"
                     );
                     self.counts.snapshots_failed.add(1);
-                    if let Some((writer, _)) = self.under_way.take() {
-                        // Of no use to anybody; should this fail too, the next start removes it.
-                        let _ = writer.abandon(&mut self.directory);
-                    }
                     News::SnapshotFailed
                 }
             };
@@ -111,29 +106,11 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, step: Step) -> io::Result<()> {
-        match step {
-            Step::Begin { node, number } => {
-                let writer = SnapshotWriter::begin(&mut self.directory, node, number)?;
-                self.under_way = Some((writer, Instant::now()));
-            }
-            // Nothing is under way once it has failed; what the driver had sent is passed over.
-            Step::Append(records) => {
-                if let Some((writer, _)) = &mut self.under_way {
-                    writer.append(&mut self.directory, records)?;
-                }
-            }
-            Step::Publish => {
-                if let Some((writer, began)) = self.under_way.take() {
-                    let bytes = writer.publish(&mut self.directory)?;
-                    self.last_bytes.0.store(bytes, Relaxed);
-                    self.counts.snapshots.add(1);
-                    self.counts.snapshot_bytes.add(bytes);
-                    let took = began.elapsed().as_secs_f64();
-                    tracing::info!("snapshot of {bytes} bytes written in {took:.3} s");
-                }
-            }
-        }
-        Ok(())
+    fn has_written(&self, bytes: u64) {
+        self.last_bytes.0.store(bytes, Relaxed);
+        self.counts.snapshots.add(1);
+        self.counts.snapshot_bytes.add(bytes);
+        let took = self.began.elapsed().as_secs_f64();
+        tracing::info!("snapshot of {bytes} bytes written in {took:.3} s");
     }
 }

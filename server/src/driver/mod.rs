@@ -13,7 +13,6 @@ mod reports;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use quipu_core::effect::Effect;
 use quipu_core::histogram::Histogram;
 use quipu_core::input::{Input, Token};
 use quipu_core::node::Node;
-use quipu_core::outbox::Effects;
+use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::query::Answer;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
@@ -90,16 +89,6 @@ impl Clock {
     }
 }
 
-/// A batch that was appended and is not known to be safe.
-#[derive(Debug)]
-struct Waiting {
-    batch: u64,
-    /// The last batch behind it that had nothing to keep.
-    through: u64,
-    record_bytes: usize,
-    effects: Vec<Effect>,
-}
-
 /// Who waits for a reply.
 enum Waiter {
     /// And since when.
@@ -125,9 +114,8 @@ pub(crate) struct Driver<D> {
     network: Network,
     inbox: Inbox,
     effects: Effects,
-    waiting: VecDeque<Waiting>,
-    /// The records of all that is waiting.
-    waiting_bytes: usize,
+    /// What waits for the disk.
+    outbox: Outbox,
     replies: Slab<Waiter>,
     /// How long requests waited for their replies.
     replied: Histogram,
@@ -169,8 +157,7 @@ impl<D: Disk> Driver<D> {
             network,
             inbox,
             effects: Effects::default(),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            outbox: Outbox::default(),
             replies: Slab::new(),
             replied: Histogram::default(),
             events: Events::new(Instant::now(), logged),
@@ -276,11 +263,12 @@ impl<D: Disk> Driver<D> {
     }
 
     fn takes_arrivals(&self) -> bool {
-        self.waiting.len() < ARRIVALS_WAIT_AT_BATCHES && self.waiting_bytes < ARRIVALS_WAIT_AT_BYTES
+        self.outbox.batches() < ARRIVALS_WAIT_AT_BATCHES
+            && self.outbox.bytes() < ARRIVALS_WAIT_AT_BYTES
     }
 
     fn takes_commands(&self) -> bool {
-        self.waiting.len() < COMMANDS_WAIT_AT_BATCHES
+        self.outbox.batches() < COMMANDS_WAIT_AT_BATCHES
     }
 
     /// Tells the node how much memory new names may take, from time to time, and at once when half
@@ -346,7 +334,7 @@ impl<D: Disk> Driver<D> {
             }
             Command::Report { reply } => {
                 let report = self.report(time);
-                let batch = self.waiting.back().map(|waiting| waiting.batch);
+                let batch = self.outbox.newest();
                 let is_open = self.open_since.is_some();
                 self.reports.take(Asked { report, reply, at: time, batch, is_open });
                 return;
@@ -382,7 +370,7 @@ impl<D: Disk> Driver<D> {
                 datagrams: self.inbox.datagrams.len(),
                 arrivals: self.inbox.arrivals.len(),
                 commands: self.inbox.commands.len(),
-                batches: self.waiting.len(),
+                batches: self.outbox.batches(),
                 replies: self.replies.len(),
             },
             replied: self.replied.clone(),
@@ -399,22 +387,12 @@ impl<D: Disk> Driver<D> {
         self.open_since = None;
         let batch = self.node.close_batch(time, &mut self.effects);
         self.let_go_at_once(time);
-        let records = std::mem::take(&mut self.effects.journal);
-        let effects = std::mem::take(&mut self.effects.after_sync);
-        self.reports.closed((!records.is_empty()).then_some(batch));
-        if !records.is_empty() {
-            let record_bytes = records.bytes();
+        let records = self.outbox.close(batch, &mut self.effects);
+        self.reports.closed(records.is_some().then_some(batch));
+        if let Some(records) = records {
             self.disk.append(batch, records);
-            self.waiting_bytes += record_bytes;
-            self.waiting.push_back(Waiting { batch, through: batch, record_bytes, effects });
-        } else if let Some(last) = self.waiting.back_mut() {
-            // Nothing to keep, but what it tells may have been read from what is not safe yet.
-            last.effects.extend(effects);
-            last.through = batch;
-        } else {
-            effects.into_iter().for_each(|effect| self.carry_out(effect, time));
-            self.is_safe(batch, time);
         }
+        self.let_go(time);
     }
 
     /// What the effects of a batch told is safe, and they have left.
@@ -459,16 +437,17 @@ impl<D: Disk> Driver<D> {
 
     /// Lets out what waited for batches up to and including this one.
     fn release(&mut self, synced: u64, time: Time) {
-        while self.waiting.front().is_some_and(|waiting| waiting.batch <= synced)
-            && let Some(waiting) = self.waiting.pop_front()
-        {
-            self.waiting_bytes -= waiting.record_bytes;
-            for effect in waiting.effects {
-                self.carry_out(effect, time);
-            }
-            self.is_safe(waiting.through, time);
-        }
+        self.outbox.safe(synced);
+        self.let_go(time);
         self.reports.synced(synced);
+    }
+
+    /// Lets out what waits for nothing any more.
+    fn let_go(&mut self, time: Time) {
+        while let Some(Released { effects, batch }) = self.outbox.release() {
+            effects.into_iter().for_each(|effect| self.carry_out(effect, time));
+            self.is_safe(batch, time);
+        }
     }
 
     fn let_go_at_once(&mut self, time: Time) {
@@ -506,7 +485,7 @@ impl<D: Disk> Driver<D> {
 
     /// Waits for the disk, and for the last words to be written.
     async fn finish(mut self) -> io::Result<()> {
-        while !self.waiting.is_empty() {
+        while !self.outbox.is_empty() {
             if let News::Safe(batch) = self.disk.news().await? {
                 self.release(batch, self.clock.time(Instant::now()));
             }
