@@ -156,8 +156,8 @@ impl fmt::Display for Event {
             ),
             Event::ForeignWriter { peer } => write!(
                 f,
-                "node {peer} sent changes of our own origin that we never made; its link is \
-                 dropped"
+                "node {peer} claims changes of our own origin that we never made: a bug, a \
+                 forgery or a copied process"
             ),
             Event::NodeIdTaken { old, new } => write!(
                 f,

@@ -166,6 +166,8 @@ pub struct Totals {
     pub catch_up_slots_received: u64,
     /// Parts of answers that this node did not ask for, or no longer awaits.
     pub parts_unasked: u64,
+    /// Claims of a peer's own changes that it had never made, taken back when it said so.
+    pub claims_taken_back: u64,
     /// Repairs: equal versions with different fingerprints, all slots asked for.
     pub repairs: u64,
     /// Links established.

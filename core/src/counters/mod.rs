@@ -340,6 +340,17 @@ impl Counters {
         }
     }
 
+    /// Takes back what is claimed of an origin: its writer never came so far. What is here of it stays,
+    /// and all of it is to be asked for again.
+    pub(crate) fn take_back(&mut self, id: OriginId) {
+        if let Some(index) = self.index_of(id) {
+            let origin = &mut self.origins[index as usize];
+            origin.known.version = 0;
+            origin.beyond = Ranges::default();
+            self.note_row(index);
+        }
+    }
+
     /// Of a delta for which there was no room: what of it is here, claiming nothing.
     pub(crate) fn held_of<'a>(&self, delta: &Delta<'a>) -> Delta<'a> {
         let (origin, upto) = (delta.origin, delta.upto);

@@ -144,18 +144,20 @@ impl Node {
                 let Some(origin) = self.replication.pusher(link) else { return };
                 self.totals.deltas_received += 1;
                 let delta = Delta { origin, after, upto: after + batches, entries };
+                let upto = delta.upto;
                 self.counters.meet_writer(origin);
                 if self.merge(now, link, &delta, effects) == Ok(true) {
                     let (batch, age) = (self.batch + 1, Duration::from_micros(age_us));
                     self.arrivals.merged(now, batch, age, self.links.one_way(link));
                 }
-                self.replication.pushed(link);
+                self.replication.pushed(link, upto);
             }
             Message::Confirm(version) => {
-                if version > self.counters.our_version() {
-                    return self.foreign_writer(now, link, effects);
+                if version <= self.counters.our_version() {
+                    self.replication.confirmed(now, link, version, &mut self.totals);
+                } else {
+                    self.tell_foreign_writer(now, link, effects);
                 }
-                self.replication.confirmed(now, link, version, &mut self.totals);
             }
             Message::DigestHash(_)
             | Message::DigestPart { .. }
@@ -204,7 +206,8 @@ impl Node {
             _ => &[],
         };
         if rows.iter().any(is_beyond_us) {
-            return self.foreign_writer(now, link, effects);
+            // It has believed somebody, and will learn better on this very link.
+            self.tell_foreign_writer(now, link, effects);
         }
         let (counters, totals) = (&mut self.counters, &mut self.totals);
         let replication = &mut self.replication;
@@ -290,11 +293,18 @@ impl Node {
         merged.map(|merged| merged.news)
     }
 
-    fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
+    /// A peer claims changes of ours that we never made.
+    fn tell_foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
         self.totals.foreign_writes += 1;
-        if let Some(peer) = self.links.peer_of(link).map(|peer| peer.node) {
+        if let Some(peer) = self.links.peer_of(link).map(|peer| peer.node)
+            && self.foreign_writers.allow(now)
+        {
             effects.at_once.push(Effect::Event(Event::ForeignWriter { peer }));
         }
+    }
+
+    fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
+        self.tell_foreign_writer(now, link, effects);
         let reason = MergeError::ForeignWriter.to_string();
         let outcome = self.links.protocol_error(link, reason, context!(self, now, effects));
         self.settle(now, outcome, effects);

@@ -124,6 +124,8 @@ pub struct Node {
     settles: Option<Time>,
     strangers: RateLimit,
     limits: Limits,
+    /// What is told of claims that cannot be.
+    foreign_writers: RateLimit,
 }
 
 /// What the links need, out of a node's parts.
@@ -199,6 +201,7 @@ impl Node {
             settles: Some(now + SETTLING),
             strangers: RateLimit::new(1, 2, now),
             limits: Limits::default(),
+            foreign_writers: RateLimit::new(1, 10, now),
         }
     }
 

@@ -160,7 +160,15 @@ impl Replication {
         if !matches!(session.exchange.stage, Stage::Idle) {
             return;
         }
-        if counters.hash_without(recent) == rest {
+        let writer = session.peer_origin;
+        let claimed = counters.known(writer).version;
+        if row_of(recent, writer).is_some_and(|row| row.version < claimed) {
+            // It may have left before what we have heard elsewhere, so the peer is asked.
+            if session.asking.is_none() && session.asked_in <= self.synced {
+                let part = (writer.0 >> 56) as u8;
+                self.ask_rows(now, link, vec![part], counters, totals, effects);
+            }
+        } else if counters.hash_without(recent) == rest {
             session.exchange.keep_only(recent);
             session.exchange.round.has_skipped = false;
             session.exchange.end_round();
@@ -267,10 +275,7 @@ impl Replication {
             session.waits_for_others = !exchange.end_round();
             self.ask_for_lacking(now, link, counters, totals, effects);
         } else {
-            exchange.ask_rows(now, parts.clone());
-            session.parts.clone_from(&parts);
-            session.asked_in = self.open;
-            send(link, &Message::DigestPartsAsk(parts), totals, effects);
+            self.ask_rows(now, link, parts, counters, totals, effects);
         }
     }
 
@@ -310,7 +315,7 @@ impl Replication {
         link: LinkId,
         range: (OriginId, OriginId),
         rows: &[Row],
-        counters: &Counters,
+        counters: &mut Counters,
         totals: &mut Totals,
         effects: &mut Effects,
     ) {
@@ -319,6 +324,7 @@ impl Replication {
         if compares && !session.exchange.awaits(first, last) {
             return;
         }
+        self.check_claim(link, range, rows, counters, totals);
         self.judge(now, link, rows, counters, totals);
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let is_told =
@@ -389,15 +395,64 @@ impl Replication {
         counters: &Counters,
         totals: &mut Totals,
     ) {
-        let writers = &self.writers;
         let Some(session) = self.sessions.get_mut(&link) else { return };
-        session.exchange.judge(rows, counters, |origin| writers.contains_key(&origin));
-        let ours = rows.binary_search_by_key(&counters.our_origin(), |row| row.origin);
-        if let Ok(at) = ours {
-            let Known { version, .. } = rows[at].known();
-            session.window.confirm(now, version, &mut totals.confirmation);
+        if let Some(row) = row_of(rows, session.peer_origin) {
+            self.writers.insert(session.peer_origin, row.version);
+        }
+        let writers = &self.writers;
+        session.exchange.judge(rows, counters, |origin| writers.get(&origin).copied());
+        let ours = row_of(rows, counters.our_origin()).map_or(0, |row| row.version);
+        // What is beyond our own changes is somebody's invention, and confirms nothing.
+        if ours <= counters.our_version() {
+            session.window.confirm(now, ours, &mut totals.confirmation);
         }
     }
+
+    /// Where a peer, asked after what we claim of its own changes, has not come so far, the claim is
+    /// taken back. We have believed somebody who invented it, and would miss what the peer changes
+    /// until it comes so far.
+    fn check_claim(
+        &self,
+        link: LinkId,
+        range: (OriginId, OriginId),
+        rows: &[Row],
+        counters: &mut Counters,
+        totals: &mut Totals,
+    ) {
+        let Some(session) = self.sessions.get(&link) else { return };
+        let writer = session.peer_origin;
+        if !session.compares() || !(range.0..=range.1).contains(&writer) {
+            return;
+        }
+        let version = row_of(rows, writer).map_or(0, |row| row.version);
+        if version < session.claimed {
+            totals.claims_taken_back += 1;
+            counters.take_back(writer);
+        }
+    }
+
+    /// Asks for the rows of some parts.
+    fn ask_rows(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        parts: Vec<u8>,
+        counters: &Counters,
+        totals: &mut Totals,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        session.exchange.ask_rows(now, parts.clone());
+        session.parts.clone_from(&parts);
+        session.claimed = counters.known(session.peer_origin).version;
+        session.asked_in = self.open;
+        send(link, &Message::DigestPartsAsk(parts), totals, effects);
+    }
+}
+
+/// An origin's row among sorted ones.
+fn row_of(rows: &[Row], origin: OriginId) -> Option<&Row> {
+    rows.binary_search_by_key(&origin, |row| row.origin).ok().map(|at| &rows[at])
 }
 
 /// Sorted rows as frames whose ranges together are `range`.

@@ -54,7 +54,7 @@ const NEWCOMERS_PER_SECOND: u32 = 1000;
 #[derive(Debug)]
 pub(crate) struct Session {
     peer: NodeId,
-    peer_origin: OriginId,
+    pub(crate) peer_origin: OriginId,
     /// The version of the protocol that is spoken.
     pub(crate) version: u16,
     pub(crate) exchange: Exchange,
@@ -68,6 +68,8 @@ pub(crate) struct Session {
     /// The batches in which we last asked about its digest, and answered about ours.
     pub(crate) asked_in: u64,
     pub(crate) answered_in: u64,
+    /// What we claimed of its own changes when we last asked about its digest.
+    pub(crate) claimed: Version,
     /// Parts of its digest that are not to be asked for on other links.
     pub(crate) parts: Vec<u8>,
     /// Whether it is to be compared again when others let go of theirs.
@@ -84,8 +86,9 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Replication {
     pub(crate) sessions: BTreeMap<LinkId, Session>,
-    /// The origins under which the links' peers write, and how many links each has.
-    pub(crate) writers: BTreeMap<OriginId, usize>,
+    /// The origins under which the links' peers write, and up to which version each has told of them
+    /// itself.
+    pub(crate) writers: BTreeMap<OriginId, Version>,
     /// Origins whose changes are asked for.
     asked: BTreeSet<OriginId>,
     /// When all links are told what we hold, and the batch in which they last were.
@@ -147,7 +150,7 @@ impl Replication {
         origin: OriginId,
     ) {
         self.link_down(link);
-        *self.writers.entry(origin).or_default() += 1;
+        self.writers.entry(origin).or_default();
         self.sessions.insert(
             link,
             Session {
@@ -161,6 +164,7 @@ impl Replication {
                 is_first_told: false,
                 asked_in: 0,
                 answered_in: 0,
+                claimed: 0,
                 parts: Vec::new(),
                 waits_for_others: false,
                 window: Window::default(),
@@ -176,10 +180,10 @@ impl Replication {
     pub(crate) fn link_down(&mut self, link: LinkId) {
         self.end_asking(link);
         let Some(session) = self.sessions.remove(&link) else { return };
-        if let Some(links) = self.writers.get_mut(&session.peer_origin) {
-            *links -= 1;
+        let origin = session.peer_origin;
+        if !self.sessions.values().any(|other| other.peer_origin == origin) {
+            self.writers.remove(&origin);
         }
-        self.writers.retain(|_, links| *links > 0);
     }
 
     fn end_asking(&mut self, link: LinkId) -> Option<Asking> {
@@ -365,10 +369,12 @@ impl Replication {
         }
     }
 
-    /// The peer pushed: it is owed a confirmation.
-    pub(crate) fn pushed(&mut self, link: LinkId) {
+    /// The peer pushed its changes up to a version: it is owed a confirmation.
+    pub(crate) fn pushed(&mut self, link: LinkId, upto: Version) {
         if let Some(session) = self.sessions.get_mut(&link) {
             session.owes_confirm = true;
+            let word = self.writers.entry(session.peer_origin).or_default();
+            *word = upto.max(*word);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use quipu_core::delta::{Delta, Entry};
 use quipu_core::event::{Event, LinkEnd};
+use quipu_core::query::Answer;
 use quipu_core::slot::Slot;
 use quipu_core::wire::frame::{Message, Row};
 
@@ -162,19 +163,76 @@ fn whoever_claims_changes_of_ours_that_we_never_made_loses_the_link() {
     assert_refused(&part(0, version, vec![entry("x", 6)]), &mut cluster);
     assert_refused(&part(0, version, vec![entry("never counted", 1)]), &mut cluster);
     assert_refused(&part(0, version + 1, vec![entry("x", 5)]), &mut cluster);
-    assert_refused(&Message::Confirm(version + 1), &mut cluster);
+}
+
+/// Plays a message as A's to B, which tells of it and believes nothing. A has believed somebody: the
+/// link on which it can learn better stays.
+fn assert_not_believed(message: &Message<'_>, cluster: &mut Cluster) {
+    let began = cluster.now();
+    let told = cluster.node(B).totals().foreign_writes;
+    cluster.inject(A, B, message);
+    cluster.run(ms(1));
+    assert_eq!(cluster.node(B).totals().foreign_writes, told + 1, "{message:?}");
+    assert!(cluster.told(began, B, |event| matches!(event, Event::ForeignWriter { .. })));
+    assert!(!cluster.told(began, B, |event| matches!(event, Event::LinkDown { .. })));
+    // Nor does it confirm what A has not synced.
+    cluster.hold_syncs(A);
+    cluster.request(A, vec![add("z", 1)]);
+    let written = cluster.request(B, vec![add("y", 1)]);
+    cluster.run(ms(10));
+    let version = cluster.reply(written).unwrap().version;
+    cluster.inject(A, B, message);
+    let waits = cluster.await_peers(B, version, 1, Some(ms(100)));
+    cluster.run(ms(200));
+    assert_eq!(cluster.answer(waits), Some(&Answer::Confirmed(0)), "{message:?}");
+    cluster.release_syncs(A);
+    cluster.run_until("they agree", secs(3), Cluster::agree);
 }
 
 /// Rule `one-writer`.
 #[test]
-fn a_digest_that_claims_versions_of_ours_that_never_closed_loses_the_link() {
+fn claims_of_versions_of_ours_that_never_closed_are_not_believed() {
     let mut cluster = Cluster::of(2);
     cluster.add(B, "x", 5);
     cluster.run(secs(2));
-    let origin = cluster.origin_of(B);
-    let version = cluster.known(B, B) + 1;
+    let (origin, version) = (cluster.origin_of(B), 1 << 62);
     let rows = vec![Row { origin, version, fingerprint: 1 }];
-    assert_refused(&Message::DigestPart { first: origin, last: origin, rows }, &mut cluster);
+    assert_not_believed(&Message::Confirm(version), &mut cluster);
+    let digest = Message::DigestPart { first: origin, last: origin, rows: rows.clone() };
+    assert_not_believed(&digest, &mut cluster);
+    let digest = Message::Digest { recent: rows, rest: 7 };
+    assert_not_believed(&digest, &mut cluster);
+}
+
+/// Rule `one-writer`.
+///
+/// `Somebody has B believe that A has made 2^62 batches.` A dropped its link to B, and to everybody who
+/// believed B, whenever they told so, for as long as it lived.
+#[test]
+fn what_was_believed_of_a_live_writer_is_taken_back_at_its_own_word() {
+    let mut cluster = Cluster::of(3);
+    cluster.add(A, "x", 5);
+    cluster.run(secs(2));
+    let (after, began) = (cluster.known(A, A), cluster.now());
+    let entries = vec![entry("x", 5)];
+    cluster.inject(A, B, &Message::Push { after, batches: 1 << 62, age_us: 0, entries });
+    cluster.run(ms(1));
+    assert!(cluster.known(B, A) > 1 << 61);
+    // What A adds now is lost to B, as far as B knows.
+    cluster.hold_frames(A, B);
+    cluster.add(A, "y", 7);
+    cluster.run(ms(100));
+    cluster.break_links(A, B);
+    cluster.release_frames(A, B);
+    cluster.run_until("B has learned better", secs(10), |c| c.known(B, A) == c.known(A, A));
+    assert_eq!(cluster.node(B).totals().claims_taken_back, 1);
+    assert!(cluster.agree());
+    assert_eq!(cluster.value(B, "y"), 7);
+    assert_eq!(cluster.known(C, A), cluster.known(A, A), "C has not believed B");
+    let ends = cluster.count_told(began, A, |event| matches!(event, Event::LinkDown { .. }));
+    assert_eq!(ends, 1, "the one that was broken");
+    cluster.add(A, "x", 1);
+    cluster.run_until("all have it", ms(100), Cluster::agree);
 }
 
 /// Rule `one-writer`.

@@ -140,6 +140,11 @@ fn totals(registry: &mut Registry, totals: &Totals, added: u64) {
         ("catch_up_slots_sent", "Slots sent to peers that asked", totals.catch_up_slots_sent),
         ("catch_up_slots_received", "Slots received on asking", totals.catch_up_slots_received),
         (
+            "claims_taken_back",
+            "Claims of changes that a live peer had never made, taken back at its word",
+            totals.claims_taken_back,
+        ),
+        (
             "parts_unasked",
             "Parts of answers that were not asked for, and were not taken",
             totals.parts_unasked,
