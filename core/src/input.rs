@@ -32,7 +32,7 @@ pub enum Input {
         /// What.
         query: Query,
     },
-    /// A client waits until peers have synced a version of our own. Answered by
+    /// A client waits until peers have confirmed a version of our own. Answered by
     /// [`Answer::Confirmed`] with their number when it is reached or the patience is over, or at
     /// once by [`Answer::TooManyWait`].
     Await {

@@ -81,7 +81,8 @@ pub enum Answer {
     Busy,
     /// Every origin's share of a counter; empty if nobody has touched it.
     Origins(Vec<Share>),
-    /// How many peers have synced what was awaited.
+    /// How many peers have confirmed what was awaited: have merged it, and synced it if they keep
+    /// anything.
     Confirmed(usize),
     /// The same as of now: too many wait already.
     TooManyWait(usize),

@@ -401,7 +401,7 @@ impl Connection {
         Ok(())
     }
 
-    /// How many peers have synced this connection's last change, once they are enough or the
+    /// How many peers have confirmed this connection's last change, once they are enough or the
     /// patience is over; no patience at all does not end.
     async fn confirmed(
         &self,

@@ -184,7 +184,7 @@ pub(super) static SERVED: [Spec; 39] = {
             Keyspace,
             3,
             (0, 0),
-            "Waits until peers have synced the last change",
+            "Waits until peers have confirmed the last change",
         ),
     ]
 };
