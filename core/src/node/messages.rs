@@ -16,6 +16,7 @@ use crate::links::{Context, Outcome};
 use crate::outbox::Effects;
 use crate::peers::discovery::Heard;
 use crate::peers::{Change, SwimError};
+use crate::replication::digests::About;
 use crate::time::Time;
 use crate::wire::datagram::Datagram;
 use crate::wire::error::{CodecError, Foreign};
@@ -220,12 +221,12 @@ impl Node {
             Message::Digest { recent, rest } => {
                 replication.hear_digest(now, link, &recent, rest, counters, totals, effects);
             }
-            Message::DigestAsk => replication.tell_hashes(link, counters, totals, effects),
+            Message::DigestAsk => replication.asked_about(link, About::Parts),
             Message::DigestHashes { recent, parts } => {
                 replication.hear_hashes(now, link, &recent, &parts, counters, totals, effects);
             }
             Message::DigestPartsAsk(parts) => {
-                replication.tell_parts(link, &parts, counters, totals, effects);
+                replication.asked_about(link, About::Rows(parts));
             }
             Message::DigestTold => replication.hear_told(now, link, counters, totals, effects),
             _ => {}

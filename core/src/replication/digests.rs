@@ -34,7 +34,7 @@ use crate::replication::exchange::Stage;
 use crate::replication::{Replication, Session, send, send_all};
 use crate::status::Totals;
 use crate::time::Time;
-use crate::wire::frame::{self, Message, Row};
+use crate::wire::frame::{Message, Row};
 
 /// The time between exchanges.
 pub(crate) const EXCHANGE_EVERY: Duration = Duration::from_secs(1);
@@ -51,6 +51,15 @@ const ROWS_ASKED: u32 = 4096;
 /// Rows that are told for one ask, about. Whoever asks for more than that does not do as we do.
 const ROWS_TOLD_MAX: usize = 1 << 16;
 
+/// What a peer may ask about a digest.
+#[derive(Debug)]
+pub(crate) enum About {
+    /// The hashes of its parts.
+    Parts,
+    /// The rows of some of them.
+    Rows(Vec<u8>),
+}
+
 impl Session {
     /// Whether digests are compared by hashes on this link.
     fn compares(&self) -> bool {
@@ -61,11 +70,11 @@ impl Session {
 impl Replication {
     /// When the next exchange is due; `None` while the last one waits for this node's disk.
     pub(crate) fn next_exchange(&self) -> Option<Time> {
-        if self.sessions.values().any(|session| !session.has_told) {
-            return Some(Time::ZERO);
+        if self.exchanged_in > self.synced || self.sessions.is_empty() {
+            return None;
         }
-        let has_left = self.exchanged_in <= self.synced;
-        (has_left && !self.sessions.is_empty()).then_some(self.exchange_at)
+        let is_all_told = self.sessions.values().all(|session| session.has_told);
+        Some(if is_all_told { self.exchange_at } else { Time::ZERO })
     }
 
     /// Tells the peers what this node holds, if it is time.
@@ -79,7 +88,8 @@ impl Replication {
         if self.next_exchange().is_none_or(|at| at > now) {
             return;
         }
-        let is_time = self.exchange_at <= now && self.exchanged_in <= self.synced;
+        let is_time = self.exchange_at <= now;
+        self.exchanged_in = self.open;
         let mut due: Vec<LinkId> = Vec::new();
         let mut due_before_3 = Vec::new();
         for (link, session) in &mut self.sessions {
@@ -92,7 +102,6 @@ impl Replication {
         counters.settle_rows();
         if is_time {
             self.exchange_at = now + EXCHANGE_EVERY;
-            self.exchanged_in = self.open;
         }
         if !due.is_empty() {
             let recent = counters.recent_rows();
@@ -201,25 +210,33 @@ impl Replication {
         }
     }
 
-    /// A peer asks for the hashes of our parts.
-    pub(crate) fn tell_hashes(
+    /// A peer asks about our digest. One answer at a time waits for this node's disk, and one is owed.
+    pub(crate) fn asked_about(&mut self, link: LinkId, about: About) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.owes_answer = Some(about);
+        }
+    }
+
+    /// Answers the peers that have asked about our digest.
+    pub(crate) fn answer_asks(
         &mut self,
-        link: LinkId,
         counters: &mut Counters,
         totals: &mut Totals,
         effects: &mut Effects,
     ) {
-        let Some(session) = self.sessions.get_mut(&link) else { return };
-        // One answer at a time waits for this node's disk.
-        if session.answered_in > self.synced {
-            return;
+        let (open, synced) = (self.open, self.synced);
+        for (link, session) in &mut self.sessions {
+            if session.answered_in <= synced
+                && let Some(about) = session.owes_answer.take()
+            {
+                session.answered_in = open;
+                counters.settle_rows();
+                match about {
+                    About::Parts => tell_hashes(*link, counters, totals, effects),
+                    About::Rows(parts) => tell_rows(*link, &parts, counters, totals, effects),
+                }
+            }
         }
-        session.answered_in = self.open;
-        counters.settle_rows();
-        let recent = counters.recent_rows();
-        let parts = counters.parts_without(&recent);
-        let parts = parts.iter().map(|PartHash { hash, rows }| (*hash, *rows)).collect();
-        send(link, &Message::DigestHashes { recent, parts }, totals, effects);
     }
 
     /// The hashes of a peer's parts: asks for the rows of those that differ.
@@ -277,34 +294,6 @@ impl Replication {
         } else {
             self.ask_rows(now, link, parts, counters, totals, effects);
         }
-    }
-
-    /// A peer asks for the rows of some of our parts.
-    pub(crate) fn tell_parts(
-        &mut self,
-        link: LinkId,
-        asked: &[u8],
-        counters: &Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
-        let Some(session) = self.sessions.get_mut(&link) else { return };
-        if session.answered_in > self.synced {
-            return;
-        }
-        session.answered_in = self.open;
-        let mut told = 0;
-        for part in asked {
-            let rows = counters.rows_in(*part);
-            told += rows.len();
-            for message in parts(rows::range_of(*part), &rows) {
-                send(link, &message, totals, effects);
-            }
-            if told > ROWS_TOLD_MAX {
-                break;
-            }
-        }
-        send(link, &Message::DigestTold, totals, effects);
     }
 
     /// Rows of a peer's digest: those that we have asked for, or a part of the whole.
@@ -450,6 +439,34 @@ impl Replication {
     }
 }
 
+fn tell_hashes(link: LinkId, counters: &Counters, totals: &mut Totals, effects: &mut Effects) {
+    let recent = counters.recent_rows();
+    let parts = counters.parts_without(&recent);
+    let parts = parts.iter().map(|PartHash { hash, rows }| (*hash, *rows)).collect();
+    send(link, &Message::DigestHashes { recent, parts }, totals, effects);
+}
+
+fn tell_rows(
+    link: LinkId,
+    asked: &[u8],
+    counters: &Counters,
+    totals: &mut Totals,
+    effects: &mut Effects,
+) {
+    let mut told = 0;
+    for part in asked {
+        let rows = counters.rows_in(*part);
+        told += rows.len();
+        for message in parts(rows::range_of(*part), &rows) {
+            send(link, &message, totals, effects);
+        }
+        if told > ROWS_TOLD_MAX {
+            break;
+        }
+    }
+    send(link, &Message::DigestTold, totals, effects);
+}
+
 /// An origin's row among sorted ones.
 fn row_of(rows: &[Row], origin: OriginId) -> Option<&Row> {
     rows.binary_search_by_key(&origin, |row| row.origin).ok().map(|at| &rows[at])
@@ -471,145 +488,4 @@ fn parts(range: (OriginId, OriginId), rows: &[Row]) -> Vec<Message<'static>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use super::*;
-    use crate::delta::{Delta, Entry};
-    use crate::digest::Want;
-    use crate::effect::Effect;
-    use crate::identity::NodeId;
-    use crate::replication::scan::Scan;
-    use crate::slot::Slot;
-
-    const LINKS: u64 = 99;
-    const ORIGINS: u64 = 36_500;
-
-    fn known_by_peers() -> Counters {
-        let mut counters = Counters::new(OriginId(1), 0);
-        for n in 1..=ORIGINS {
-            let origin = OriginId(n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            let entries = vec![Entry::new("x", Slot { plus: 1, ..Slot::default() })];
-            counters.merge(&Delta { origin, after: 0, upto: 1, entries }).unwrap();
-        }
-        counters.settle_rows();
-        counters.turn_rows();
-        counters.turn_rows();
-        counters
-    }
-
-    /// What a joiner has said and been told.
-    #[derive(Debug, Default)]
-    struct Heard {
-        rows: usize,
-        parts_asked: usize,
-        catch_ups: usize,
-        frames: usize,
-    }
-
-    /// A node that knows nothing, and its links to peers that all know the same.
-    struct Joiner {
-        replication: Replication,
-        counters: Counters,
-        peers: Counters,
-        totals: Totals,
-        now: Time,
-        heard: Heard,
-    }
-
-    impl Joiner {
-        fn new() -> Self {
-            let mut joiner = Joiner {
-                replication: Replication::default(),
-                counters: Counters::new(OriginId(2), 0),
-                peers: known_by_peers(),
-                totals: Totals::default(),
-                now: Time::ZERO,
-                heard: Heard::default(),
-            };
-            for link in 0..LINKS {
-                let (peer, origin) = (NodeId(link + 10), OriginId(1_000_000 + link));
-                joiner.replication.link_up(joiner.now, link, COMPARED_SINCE, peer, origin);
-            }
-            joiner
-        }
-
-        /// All peers tell what they hold, and what follows from it happens.
-        fn exchange(&mut self) {
-            let mut effects = Effects::default();
-            let rest = self.peers.hash_without(&[]);
-            for link in 0..LINKS {
-                let (counters, totals) = (&mut self.counters, &mut self.totals);
-                let (now, effects) = (self.now, &mut effects);
-                self.replication.hear_digest(now, link, &[], rest, counters, totals, effects);
-            }
-            let mut waiting: VecDeque<Effect> = effects.after_sync.into();
-            while let Some(effect) = waiting.pop_front() {
-                let Effect::Frame { links, bytes } = effect else { continue };
-                for link in links {
-                    let mut effects = Effects::default();
-                    self.heard.frames += 1;
-                    self.answer(link, frame::decode(&bytes).unwrap(), &mut effects);
-                    waiting.extend(effects.after_sync);
-                }
-            }
-            self.now = self.now + EXCHANGE_EVERY;
-        }
-
-        fn answer(&mut self, link: LinkId, message: Message<'_>, effects: &mut Effects) {
-            let (now, counters, totals) = (self.now, &mut self.counters, &mut self.totals);
-            let replication = &mut self.replication;
-            match message {
-                Message::DigestAsk => {
-                    let parts = self.peers.parts_without(&[]);
-                    let parts: Vec<_> = parts.iter().map(|part| (part.hash, part.rows)).collect();
-                    replication.hear_hashes(now, link, &[], &parts, counters, totals, effects);
-                }
-                Message::DigestPartsAsk(parts) => {
-                    self.heard.parts_asked += parts.len();
-                    for part in parts {
-                        let (rows, range) = (self.peers.rows_in(part), rows::range_of(part));
-                        self.heard.rows += rows.len();
-                        replication.hear_part(now, link, range, &rows, counters, totals, effects);
-                    }
-                    replication.hear_told(now, link, counters, totals, effects);
-                }
-                Message::Ask { request, wants } => {
-                    self.heard.catch_ups += 1;
-                    self.bring(link, request, &wants, effects);
-                }
-                Message::PartTaken { .. } => {}
-                other => panic!("{other:?}"),
-            }
-        }
-
-        fn bring(&mut self, link: LinkId, request: u32, wants: &[Want], effects: &mut Effects) {
-            let mut scan = Scan::new(&self.peers, wants);
-            let (deltas, last) = scan.step(&self.peers, usize::MAX, usize::MAX);
-            assert!(last);
-            let (replication, totals, now) = (&mut self.replication, &mut self.totals, self.now);
-            let came = replication.part_came(now, link, (request, 0, true), 1, totals, effects);
-            for delta in &deltas {
-                assert_eq!(replication.may_take(link, came, delta.origin), Some(true));
-                self.counters.merge(delta).unwrap();
-            }
-            replication.part_over(now, link, came, true, totals, effects);
-        }
-    }
-
-    /// Each part of each of 99 digests of 36,500 rows was compared, and each row that it lacked looked
-    /// for among all that it asked any peer: nearly a billion steps a second, so it never joined.
-    #[test]
-    fn a_joiner_with_99_links_hears_each_row_once_and_asks_once_for_it() {
-        let mut joiner = Joiner::new();
-        joiner.exchange();
-        joiner.exchange();
-        assert_eq!(joiner.counters.value("x").0, i128::from(ORIGINS));
-        assert_eq!(joiner.replication.behind(joiner.now, &joiner.counters), None);
-        let Heard { rows, parts_asked, catch_ups, frames } = joiner.heard;
-        assert_eq!((rows as u64, parts_asked), (ORIGINS, 256));
-        assert!(catch_ups <= 12, "{catch_ups} walks over peers' tables");
-        // For each link its hashes, once and again whenever another has let go of what it asked.
-        assert!(frames < 99 * 12, "{frames} frames");
-    }
-}
+mod tests;

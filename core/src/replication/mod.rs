@@ -26,7 +26,7 @@ use crate::input::LinkId;
 use crate::limit::RateLimit;
 use crate::operation::Behind;
 use crate::outbox::Effects;
-use crate::replication::digests::COMPARED_SINCE;
+use crate::replication::digests::{About, COMPARED_SINCE};
 use crate::replication::exchange::{Exchange, Stage};
 use crate::replication::pauses::Pauses;
 use crate::replication::pull::{Asking, Serving};
@@ -68,6 +68,8 @@ pub(crate) struct Session {
     /// The batches in which we last asked about its digest, and answered about ours.
     pub(crate) asked_in: u64,
     pub(crate) answered_in: u64,
+    /// What it has asked about ours.
+    pub(crate) owes_answer: Option<About>,
     /// What we claimed of its own changes when we last asked about its digest.
     pub(crate) claimed: Version,
     /// Parts of its digest that are not to be asked for on other links.
@@ -94,6 +96,9 @@ pub(crate) struct Replication {
     /// When all links are told what we hold, and the batch in which they last were.
     pub(crate) exchange_at: Time,
     pub(crate) exchanged_in: u64,
+    /// The last batch in which links that are gone asked or answered about a digest: should it wait
+    /// for a disk that hangs, those that begin meanwhile add nothing to it.
+    left_in: u64,
     gather: Gather,
     requests: u32,
     /// Origins that are not asked for again yet, for want of room, and that are not repaired.
@@ -115,6 +120,7 @@ impl Default for Replication {
             asked: BTreeSet::new(),
             exchange_at: Time::ZERO,
             exchanged_in: 0,
+            left_in: 0,
             gather: Gather::default(),
             requests: 0,
             pauses: Pauses::default(),
@@ -162,8 +168,9 @@ impl Replication {
                 peer_hash: None,
                 has_told: false,
                 is_first_told: false,
-                asked_in: 0,
-                answered_in: 0,
+                asked_in: self.left_in,
+                answered_in: self.left_in,
+                owes_answer: None,
                 claimed: 0,
                 parts: Vec::new(),
                 waits_for_others: false,
@@ -180,6 +187,7 @@ impl Replication {
     pub(crate) fn link_down(&mut self, link: LinkId) {
         self.end_asking(link);
         let Some(session) = self.sessions.remove(&link) else { return };
+        self.left_in = self.left_in.max(session.asked_in).max(session.answered_in);
         let origin = session.peer_origin;
         if !self.sessions.values().any(|other| other.peer_origin == origin) {
             self.writers.remove(&origin);
@@ -238,7 +246,9 @@ impl Replication {
                 .then(|| session.confirmed.map_or(Time::ZERO, |at| at + CONFIRM_EVERY));
             let asking = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
             let serving = session.serving.as_ref().filter(|s| s.is_ready()).map(|_| Time::ZERO);
-            [session.exchange.next_deadline(), confirm, asking, serving]
+            let owes = session.owes_answer.is_some() && session.answered_in <= self.synced;
+            let answer = owes.then_some(Time::ZERO);
+            [session.exchange.next_deadline(), confirm, asking, serving, answer]
         });
         let others = [self.gather.next_deadline(), self.next_exchange()];
         sessions.flatten().chain(others.into_iter().flatten()).min()
@@ -319,6 +329,7 @@ impl Replication {
         effects: &mut Effects,
     ) {
         self.tell_digest(now, counters, totals, effects);
+        self.answer_asks(counters, totals, effects);
         let mut given_up = Vec::new();
         for (&link, session) in &mut self.sessions {
             let mut say = |message: &Message<'_>| send(link, message, totals, effects);
