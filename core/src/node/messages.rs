@@ -252,7 +252,7 @@ impl Node {
                 }
                 continue;
             }
-            let Some(may_claim) = self.replication.may_take(link, came, delta.origin) else {
+            let Some(may_claim) = self.replication.may_take(link, came, &delta) else {
                 continue;
             };
             if !may_claim {

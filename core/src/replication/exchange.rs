@@ -29,6 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// somebody who invented them, and is not to be believed by others.
 const UNHEARD_MAX: Version = 1 << 32;
 
+/// Whether a version may be that of a writer that has told up to which it has come itself.
+pub(crate) fn is_possible(version: Version, word: Option<Version>) -> bool {
+    word.is_none_or(|word| version <= word.saturating_add(UNHEARD_MAX))
+}
+
 /// Origins of which the peer holds more that are remembered: the lives of all members that there may
 /// be, and as many that have ended. Of more than that it is known that there are some.
 const AHEAD_MAX: usize = 4096;
@@ -146,7 +151,7 @@ impl Exchange {
             let (origin, theirs, ours) = (row.origin, row.known(), counters.known(row.origin));
             if ours.version < theirs.version {
                 let word = word(origin);
-                if word.is_some_and(|word| theirs.version > word.saturating_add(UNHEARD_MAX)) {
+                if !is_possible(theirs.version, word) {
                     continue;
                 }
                 let before = self.ahead.get(&origin).copied().unwrap_or(0);

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::counters::{Counters, OwnBatch};
+use crate::delta::Delta;
 use crate::digest::Want;
 use crate::effect::Effect;
 use crate::event::Event;
@@ -27,7 +28,7 @@ use crate::limit::RateLimit;
 use crate::operation::Behind;
 use crate::outbox::Effects;
 use crate::replication::digests::{About, COMPARED_SINCE};
-use crate::replication::exchange::{Exchange, Stage};
+use crate::replication::exchange::{self, Exchange, Stage};
 use crate::replication::pauses::Pauses;
 use crate::replication::pull::{Asking, Serving};
 use crate::replication::push::Gather;
@@ -488,10 +489,13 @@ impl Replication {
 
     /// Whether changes of an origin that came in a part may be taken, and whether they may be
     /// claimed: nobody brings what was not asked for.
-    pub(crate) fn may_take(&self, link: LinkId, came: Came, origin: OriginId) -> Option<bool> {
+    /// Nor what a writer whose link stands cannot have made.
+    pub(crate) fn may_take(&self, link: LinkId, came: Came, delta: &Delta<'_>) -> Option<bool> {
         let asking = self.sessions.get(&link)?.asking.as_ref()?;
-        let is_asked = came != Came::Unasked && asking.is_for(origin);
-        is_asked.then(|| came == Came::InTurn && asking.has_all_of(origin))
+        let is_asked = came != Came::Unasked && asking.is_for(delta.origin);
+        let word = self.writers.get(&delta.origin).copied();
+        let is_taken = is_asked && exchange::is_possible(delta.upto, word);
+        is_taken.then(|| came == Came::InTurn && asking.has_all_of(delta.origin))
     }
 
     /// There was no room for some changes of an origin that were asked for.

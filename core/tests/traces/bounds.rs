@@ -3,12 +3,14 @@
 use quipu_core::counters::{Bounds, Counters};
 use quipu_core::delta::{Delta, Entry};
 use quipu_core::digest::Want;
+use quipu_core::event::Event;
 use quipu_core::identity::OriginId;
 use quipu_core::replication::scan::Scan;
 use quipu_core::slot::Slot;
+use quipu_core::time::Time;
 use quipu_core::wire::frame::{self, FRAME_BYTES_MAX, Message};
 
-use crate::cluster::{A, B, Cluster, add, config, next_life, secs};
+use crate::cluster::{A, B, Cluster, add, config, ms, next_life, secs};
 
 fn count(cluster: &mut Cluster, place: usize, kind: &str, counters: usize) {
     for first in (0..counters).step_by(100) {
@@ -80,28 +82,45 @@ fn what_nobody_asked_for_is_not_taken() {
     assert!(cluster.are_linked(A, B));
 }
 
+/// B has just asked A for what it lacks; the number of the request.
+fn asked(cluster: &mut Cluster) -> u32 {
+    cluster.add(A, "x", 5);
+    cluster.start(config(B));
+    cluster.run_until("B has asked", secs(3), |c| c.node(B).totals().catch_ups_asked == 1);
+    let asked = cluster.frames(Time::ZERO, B, A).find_map(|sent| match sent.message() {
+        Message::Ask { request, .. } => Some(request),
+        _ => None,
+    });
+    asked.expect("it was asked")
+}
+
 /// An answer that is awaited brings changes of an origin that was asked for, and of others.
 #[test]
 fn of_an_answer_only_what_was_asked_for_is_taken() {
     let mut cluster = Cluster::of(1);
-    cluster.add(A, "x", 5);
-    cluster.start(config(B));
-    cluster.hold_frames(B, A);
-    cluster.run(secs(1));
-    cluster.release_frames(B, A);
-    cluster.run_until("B has asked", secs(3), |c| c.node(B).totals().catch_ups_asked == 1);
-    let asked =
-        cluster.frames(quipu_core::time::Time::ZERO, B, A).find_map(|sent| match sent.message() {
-            Message::Ask { request, .. } => Some(request),
-            _ => None,
-        });
-    let request = asked.expect("it was asked");
+    let request = asked(&mut cluster);
     let of_a = Delta { origin: cluster.origin_of(A), after: 0, ..invented(0) };
     let part = Message::Part { request, index: 0, last: false, deltas: vec![invented(1), of_a] };
     cluster.inject(A, B, &part);
     cluster.run_until("it is there", secs(1), |c| c.value(B, "x") > 0);
     cluster.run(secs(2));
     assert_eq!(cluster.node(B).counters().origins(), 2, "A's and B's own");
+}
+
+/// It brings changes that its live writer, by its own word, cannot have made.
+#[test]
+fn what_a_live_writer_cannot_have_made_is_not_taken() {
+    let mut cluster = Cluster::of(1);
+    let request = asked(&mut cluster);
+    let (began, origin) = (cluster.now(), cluster.origin_of(A));
+    let entries = vec![Entry::new("y", Slot { plus: 9, minus: 0, raise: 0 })];
+    let deltas = vec![Delta { origin, after: 0, upto: 1 << 62, entries }];
+    cluster.inject(A, B, &Message::Part { request, index: 0, last: true, deltas });
+    cluster.run(ms(1));
+    assert_eq!((cluster.known(B, A), cluster.value(B, "y")), (0, 0));
+    cluster.run_until("they agree", secs(5), |c| c.known(B, A) == c.known(A, A) && c.agree());
+    assert!(!cluster.told(began, A, |event| matches!(event, Event::ForeignWriter { .. })));
+    assert!(!cluster.told(began, A, |event| matches!(event, Event::LinkDown { .. })));
 }
 
 /// `The table is full of origins. A node restarts, and counts under a new one.`

@@ -119,7 +119,7 @@ impl Joiner {
         let (replication, totals, now) = (&mut self.replication, &mut self.totals, self.now);
         let came = replication.part_came(now, link, (request, 0, true), 1, totals, effects);
         for delta in &deltas {
-            assert_eq!(replication.may_take(link, came, delta.origin), Some(true));
+            assert_eq!(replication.may_take(link, came, delta), Some(true));
             self.counters.merge(delta).unwrap();
         }
         replication.part_over(now, link, came, true, totals, effects);
