@@ -255,6 +255,9 @@ impl Node {
             let Some(may_claim) = self.replication.may_take(link, came, &delta) else {
                 continue;
             };
+            if self.replication.is_writer(delta.origin) {
+                self.counters.meet_writer(delta.origin);
+            }
             if !may_claim {
                 delta.after = delta.upto;
             }

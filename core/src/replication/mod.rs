@@ -498,6 +498,11 @@ impl Replication {
         is_taken.then(|| came == Came::InTurn && asking.has_all_of(delta.origin))
     }
 
+    /// Whether an origin is that of a link's peer.
+    pub(crate) fn is_writer(&self, origin: OriginId) -> bool {
+        self.writers.contains_key(&origin)
+    }
+
     /// There was no room for some changes of an origin that were asked for.
     pub(crate) fn lack_room(&mut self, now: Time, link: LinkId, origin: OriginId) {
         self.pauses.begin(now, origin);

@@ -141,6 +141,19 @@ fn a_node_whose_origins_are_all_taken_counts_and_hears_those_it_is_linked_with()
     assert_eq!(cluster.known(B, A), cluster.known(A, A));
 }
 
+/// `The same, and what it has counted is asked for, not pushed.`
+#[test]
+fn a_linked_peers_own_changes_have_a_place_also_where_they_are_asked_for() {
+    let mut cluster = Cluster::new();
+    cluster.start(config(A));
+    cluster.add(A, "x", 10);
+    cluster.start(config(B));
+    cluster.bound_table(B, Bounds { origins: 1, ..Bounds::default() });
+    cluster.run_until("B has it", secs(5), |c| c.value(B, "x") == 10);
+    assert_eq!(cluster.known(B, A), cluster.known(A, A));
+    assert_eq!(cluster.node(A).totals().deltas_sent, 0, "nothing was pushed");
+}
+
 /// One counter's slots of 100,000 origins, which are several megabytes: more than any frame holds.
 #[test]
 fn a_counter_of_more_slots_than_a_frame_holds_is_told_in_parts() {
