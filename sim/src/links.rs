@@ -54,6 +54,15 @@ enum Item {
     Closed,
 }
 
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Item::Frame(frame) => frame.len(),
+            Item::Opened | Item::Closed => 0,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndState {
     /// The dialer does not know yet that it stands.
@@ -80,8 +89,17 @@ struct Flow {
     last_due: Time,
     /// Since when its first item is held back by a closed path or a machine without power.
     held_since: Option<Time>,
+    /// How many bytes its frames have.
+    bytes: usize,
     /// An item was reset away: nothing more is taken.
     ended: bool,
+}
+
+impl Flow {
+    fn truncate(&mut self, items: usize) {
+        self.items.truncate(items);
+        self.bytes = self.items.iter().map(|(_, item)| item.bytes()).sum();
+    }
 }
 
 #[derive(Debug)]
@@ -119,14 +137,21 @@ pub struct Surroundings<'a> {
 }
 
 /// All connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Links {
+    /// How many bytes wait in one direction at most.
+    bytes_max: usize,
     connections: BTreeMap<ConnectionId, Connection>,
     by_end: BTreeMap<(HostId, LinkId), (ConnectionId, Side)>,
     opened: ConnectionId,
 }
 
 impl Links {
+    /// No connection yet. Each direction of one holds so many bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Links { bytes_max, connections: BTreeMap::new(), by_end: BTreeMap::new(), opened: 0 }
+    }
+
     /// A connection has been taken by the machine that was dialed; the dialer will hear of it.
     pub fn open(
         &mut self,
@@ -152,19 +177,27 @@ impl Links {
         id
     }
 
-    /// A process sends a frame.
+    /// A process sends a frame; tells whether there was no room for it. A link that has lost one
+    /// ends, and so it was reset.
     pub fn send(
         &mut self,
         host: HostId,
         link: LinkId,
         frame: Bytes,
         around: &mut Surroundings<'_>,
-    ) {
-        if let Some(&(id, side)) = self.by_end.get(&(host, link))
-            && self.connections[&id].ends[side as usize].state == EndState::Open
-        {
-            self.push(id, side, Item::Frame(frame), around);
+    ) -> bool {
+        let Some(&(id, side)) = self.by_end.get(&(host, link)) else { return false };
+        let connection = &self.connections[&id];
+        if connection.ends[side as usize].state != EndState::Open {
+            return false;
         }
+        let waiting = connection.flows[side as usize].bytes;
+        let overflows = waiting > 0 && waiting + frame.len() > self.bytes_max;
+        match overflows {
+            true => self.reset(id, around),
+            false => self.push(id, side, Item::Frame(frame), around),
+        }
+        overflows
     }
 
     /// A process closes a connection once its frames so far are sent.
@@ -205,7 +238,7 @@ impl Links {
         for (id, side) in self.of(process) {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.ends[side as usize].state = EndState::Forgotten;
-                connection.flows[side as usize].items.clear();
+                connection.flows[side as usize].truncate(0);
                 connection.flows[side as usize].ended = true;
             }
         }
@@ -224,15 +257,20 @@ impl Links {
             .map(|(id, _)| *id)
             .collect();
         for &id in &hit {
-            for side in [Side::Dialer, Side::Acceptor] {
-                self.cut_short(id, side, around.chance);
-                self.push(id, side, Item::Closed, around);
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.flows[side as usize].ended = true;
-                }
-            }
+            self.reset(id, around);
         }
         hit.len()
+    }
+
+    /// A connection is reset, with whatever was on its way.
+    fn reset(&mut self, id: ConnectionId, around: &mut Surroundings<'_>) {
+        for side in [Side::Dialer, Side::Acceptor] {
+            self.cut_short(id, side, around.chance);
+            self.push(id, side, Item::Closed, around);
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.flows[side as usize].ended = true;
+            }
+        }
     }
 
     /// Paths have opened or machines come back: what was held comes, some time later.
@@ -279,6 +317,7 @@ impl Links {
             return None;
         }
         let (_, item) = flow.items.pop_front()?;
+        flow.bytes -= item.bytes();
         if let Some((due, _)) = flow.items.front() {
             around.schedule.at((*due).max(around.now), Event::LinkDue(id, side));
         }
@@ -342,7 +381,7 @@ impl Links {
             let kept = chance.index(flow.items.len() + 1);
             // The acceptor's first item opens the connection for the dialer: it stays.
             let opens = matches!(flow.items.front(), Some((_, Item::Opened)));
-            flow.items.truncate(kept.max(usize::from(opens)));
+            flow.truncate(kept.max(usize::from(opens)));
         }
     }
 
@@ -354,10 +393,7 @@ impl Links {
         if flow.ended {
             return;
         }
-        let bytes = match &item {
-            Item::Frame(frame) => frame.len(),
-            Item::Opened | Item::Closed => 0,
-        };
+        let bytes = item.bytes();
         let network = around.network;
         flow.line_free_at =
             flow.line_free_at.max(around.now) + network.transmission(from, to, bytes);
@@ -368,6 +404,7 @@ impl Links {
         if flow.items.is_empty() && flow.held_since.is_none() {
             around.schedule.at(flow.last_due, Event::LinkDue(id, side));
         }
+        flow.bytes += bytes;
         flow.items.push_back((flow.last_due, item));
     }
 

@@ -175,6 +175,7 @@ mod tests {
             lost_permille: 0,
             doubled_permille: 0,
             late_permille: 0,
+            link_bytes_max: 8 << 20,
             link_bytes_per_second: 1_000_000,
         };
         Network::new(3, weather)

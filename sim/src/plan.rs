@@ -37,6 +37,9 @@ impl Default for Bounds {
     }
 }
 
+/// What the server lets wait on one link.
+const LINK_BYTES_MAX: usize = 8 << 20;
+
 /// How nodes find each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joining {
@@ -61,6 +64,8 @@ pub struct Weather {
     pub doubled_permille: u64,
     /// How many datagrams in a thousand take up to 50 ms more and so change places.
     pub late_permille: u64,
+    /// How much waits to be sent on one link at most.
+    pub link_bytes_max: usize,
     /// How much one link carries.
     pub link_bytes_per_second: u64,
 }
@@ -108,12 +113,13 @@ impl Plan {
         let joining = chance.pick(&[Joining::Broadcast, Joining::Seeds, Joining::Both]);
         // A far cluster, a near one, or one machine's loopback.
         let delay_micros_max = chance.pick(&[200, 2_000, 30_000]);
-        let weather = Weather {
+        let mut weather = Weather {
             delay_micros_min: 20,
             delay_micros_max,
             lost_permille: chance.below(20),
             doubled_permille: chance.below(50),
             late_permille: chance.below(50),
+            link_bytes_max: LINK_BYTES_MAX,
             link_bytes_per_second: chance.pick(&[200_000, 10_000_000, 100_000_000]),
         };
         let load = Load {
@@ -121,6 +127,10 @@ impl Plan {
             wide_counters: if chance.permille(100) { chance.between(1_000, 4_000) } else { 0 },
             to_the_edge: chance.permille(200),
         };
+        // So little that a second of pushes fills it; but where a catch-up has many parts, those that
+        // are on their way at a time fit, or none would ever end.
+        let least = if load.wide_counters > 0 { 600 << 10 } else { 600 };
+        weather.link_bytes_max = chance.pick(&[least, LINK_BYTES_MAX]);
         // Most clusters start together; some of their nodes come late.
         let starts: Vec<Time> = (0..hosts)
             .map(|_| match chance.permille(850) {

@@ -52,6 +52,8 @@ pub struct Work {
     pub gaps: u64,
     /// Catch-ups asked for.
     pub catch_ups: u64,
+    /// Links that ended because there was no room for a frame.
+    pub links_overflown: u64,
     /// Links established, counted at both ends.
     pub links: u64,
 }
@@ -123,6 +125,7 @@ impl Summary {
         total.gaps += work.gaps;
         total.catch_ups += work.catch_ups;
         total.links += work.links;
+        total.links_overflown += work.links_overflown;
     }
 
     /// How many increments were acknowledged.
@@ -153,14 +156,16 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "  work            {} batches, {} journal bytes, {} datagrams ({} found a full \
-             socket) and {} of strangers, {} frames, {} link ends",
+             socket) and {} of strangers, {} frames, {} link ends, {} \
+             links overflown",
             total.batches,
             total.journal_bytes,
             total.datagrams,
             total.datagrams_overflown,
             total.strange_datagrams,
             total.frames,
-            total.links
+            total.links,
+            total.links_overflown
         )?;
         writeln!(
             f,

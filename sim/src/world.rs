@@ -203,7 +203,7 @@ impl<'a> World<'a> {
             schedule,
             hosts,
             network: Network::new(plan.hosts, plan.weather),
-            links: Links::default(),
+            links: Links::new(plan.weather.link_bytes_max),
             faults_on: BTreeSet::new(),
             left: BTreeSet::new(),
             addresses: plan.hosts,

@@ -13,6 +13,7 @@ use quipu_core::identity::{NodeId, OriginId, Version};
 use quipu_core::input::LinkId;
 use quipu_core::outbox::Effects;
 use quipu_core::status::PeerState;
+use quipu_core::time::Time;
 
 use super::World;
 use crate::host::{HostId, ProcessId};
@@ -20,6 +21,9 @@ use crate::violation::Violation;
 
 /// How long after its start a node that knows of no member holds itself for behind.
 const SETTLING: Duration = Duration::from_secs(1);
+
+/// A peer that tells nothing on its link for longer may be passed over.
+const TELLS_WITHIN: Duration = Duration::from_secs(2);
 
 /// In what way a node is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +41,8 @@ pub enum Reason {
 pub(super) struct Linked {
     /// What was safe at the other side of each connection when it opened.
     had: BTreeMap<LinkId, Vec<(OriginId, Version)>>,
-    established: BTreeSet<LinkId>,
+    /// When, by the process's clock, each was established.
+    established: BTreeMap<LinkId, Time>,
 }
 
 impl World<'_> {
@@ -51,7 +56,8 @@ impl World<'_> {
     }
 
     pub(super) fn note_established(&mut self, host: HostId, link: LinkId) {
-        self.linked[host].established.insert(link);
+        let local = self.hosts[host].clock.read(self.now);
+        self.linked[host].established.insert(link, local);
     }
 
     pub(super) fn note_closed(&mut self, host: HostId, link: LinkId) {
@@ -87,10 +93,10 @@ impl World<'_> {
             *origin != process.origin && counters.known(*origin).version < *version
         };
         let linked = &self.linked[id.host];
-        let lacking = linked
-            .had
-            .iter()
-            .filter(|(link, had)| linked.established.contains(link) && had.iter().any(lacks));
+        let is_young =
+            |link| linked.established.get(link).is_some_and(|at| local < *at + TELLS_WITHIN);
+        let lacking =
+            linked.had.iter().filter(|(link, had)| is_young(link) && had.iter().any(lacks));
         starting
             .into_iter()
             .chain(unlinked.map(Reason::NotLinked))

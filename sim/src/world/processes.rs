@@ -205,7 +205,8 @@ impl World<'_> {
             Effect::Frame { links, bytes } => {
                 for link in links {
                     self.check_length(host, link, bytes.len());
-                    self.links.send(host, link, bytes.clone(), around!(self));
+                    let overflows = self.links.send(host, link, bytes.clone(), around!(self));
+                    self.work.links_overflown += u64::from(overflows);
                     self.work.frames += 1;
                 }
             }
