@@ -15,7 +15,7 @@ quipu-sim: clusters of Quipu nodes in virtual time, with faults
   --from N        beginning with this one (default 0)
   --seed N        run this one only
   --trace         print every event of every run
-  --nodes A..B    clusters of A to B nodes, both included (default 3..7)
+  --nodes A..B    clusters of A to B nodes, both included (default 3..7, and now and then up to 24)
   --seconds S     how long faults go on in each run (default 20)
   --in-memory     nodes keep nothing (default: those of every fifth plan)
   --bug NAME      plant a bug, one of those named below
@@ -80,7 +80,10 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, ArgsError>
                 args.from = value("a seed")?.read(number)?;
                 args.seeds = 1;
             }
-            "--nodes" => args.bounds.nodes = value("A..B within 2..16")?.read(nodes)?,
+            "--nodes" => {
+                args.bounds.nodes = value("A..B within 2..32")?.read(nodes)?;
+                args.bounds.crowds = false;
+            }
             "--seconds" => args.bounds.troubled = value("1 to 3600 seconds")?.read(seconds)?,
             "--bug" => args.bounds.bug = Some(value("the name of a bug")?.read(bug)?),
             "--in-memory" => args.bounds.in_memory = true,
@@ -148,7 +151,7 @@ mod tests {
             ("--sseds 3", "unknown flag \"--sseds\""),
             ("--seeds", "--seeds needs a value"),
             ("--seeds many", "expected a number of seeds, found \"many\""),
-            ("--nodes 1..3", "expected A..B within 2..16"),
+            ("--nodes 1..3", "expected A..B within 2..32"),
             ("--seconds 0", "expected 1 to 3600 seconds"),
             ("--bug typo", "expected the name of a bug, found \"typo\""),
         ] {

@@ -14,11 +14,11 @@ use crate::chance::Chance;
 use crate::host::HostId;
 
 /// How many machines a simulated cluster has at most: sets of them are the bits of one number.
-pub const HOSTS_MAX: usize = 16;
+pub const HOSTS_MAX: usize = 32;
 
 /// A set of machines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct HostSet(u16);
+pub struct HostSet(u32);
 
 impl HostSet {
     /// The set of one machine.
@@ -33,7 +33,7 @@ impl HostSet {
 
     /// The set of the first `hosts` machines.
     fn all(hosts: usize) -> Self {
-        HostSet(u16::try_from((1u64 << hosts) - 1).unwrap_or(u16::MAX))
+        HostSet(u32::try_from((1u64 << hosts) - 1).unwrap_or(u32::MAX))
     }
 
     /// The machines in it.
@@ -49,7 +49,7 @@ impl HostSet {
     /// Some of `hosts` machines, not none and not all. There must be two at least.
     fn some(hosts: usize, chance: &mut Chance) -> Self {
         let all = (1u64 << hosts) - 1;
-        HostSet(u16::try_from(chance.between(1, all - 1)).unwrap_or(1))
+        HostSet(u32::try_from(chance.between(1, all - 1)).unwrap_or(1))
     }
 }
 

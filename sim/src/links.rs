@@ -152,6 +152,11 @@ impl Links {
         Links { bytes_max, connections: BTreeMap::new(), by_end: BTreeMap::new(), opened: 0 }
     }
 
+    /// From now on each direction holds so many bytes.
+    pub fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// A connection has been taken by the machine that was dialed; the dialer will hear of it.
     pub fn open(
         &mut self,

@@ -76,12 +76,14 @@ fn report(
     writeln!(out, "seed {seed} broke a promise after {}:", seconds(at))?;
     writeln!(out, "  {violation}")?;
     let nodes = &args.bounds.nodes;
+    let nodes = match args.bounds.crowds {
+        true => String::new(),
+        false => format!(" --nodes {}..{}", nodes.start(), nodes.end()),
+    };
     writeln!(
         out,
-        "again, with every event: cargo run -p quipu-sim -- --seed {seed} --nodes {}..{} \
-         --seconds {} --trace",
-        nodes.start(),
-        nodes.end(),
+        "again, with every event: cargo run -p quipu-sim -- --seed {seed}{nodes} --seconds {} \
+         --trace",
         args.bounds.troubled.as_secs()
     )?;
     let (plan, at) = if args.shrink {

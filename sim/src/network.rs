@@ -23,11 +23,11 @@ const LATE_MICROS: u64 = 50_000;
 
 /// How long a link waits for an acknowledgement before it sends a lost packet again: Linux's least
 /// (RFC 6298 has 1 s). It doubles with each loss.
-const RETRANSMIT_MICROS: u64 = 200_000;
+pub const RETRANSMIT_MICROS: u64 = 200_000;
 
 /// After so many losses in a row a packet passes, three seconds late: by then the nodes have given the
 /// link up. With more, what was sent in bad times would still be on its way long after they ended.
-const RETRANSMITS_MAX: u32 = 4;
+pub const RETRANSMITS_MAX: u32 = 4;
 
 /// What lies between two machines, in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +68,11 @@ impl Network {
         }
     }
 
-    /// From now on nothing is lost: what remains is the time that packets take.
+    /// From now on nothing is late, nor lost but where the calm is lossy.
     pub fn calm(&mut self) {
-        self.weather.lost_permille = 0;
+        if !self.weather.is_calm_lossy {
+            self.weather.lost_permille = 0;
+        }
         self.weather.late_permille = 0;
         self.suffer(&[]);
     }
@@ -173,6 +175,7 @@ mod tests {
             delay_micros_min: 20,
             delay_micros_max: 200,
             lost_permille: 0,
+            is_calm_lossy: false,
             doubled_permille: 0,
             late_permille: 0,
             link_bytes_max: 8 << 20,

@@ -23,6 +23,8 @@ use crate::{faults, inquiries, workload};
 pub struct Bounds {
     /// How many nodes, from 2 to [`HOSTS_MAX`].
     pub nodes: RangeInclusive<usize>,
+    /// Whether one cluster in a hundred has 17 to 24 nodes instead.
+    pub crowds: bool,
     /// How long faults go on.
     pub troubled: Duration,
     /// Whether every plan's nodes keep nothing; otherwise a fifth of the plans are so.
@@ -33,12 +35,21 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { nodes: 3..=7, troubled: Duration::from_secs(20), in_memory: false, bug: None }
+        Bounds {
+            nodes: 3..=7,
+            crowds: true,
+            troubled: Duration::from_secs(20),
+            in_memory: false,
+            bug: None,
+        }
     }
 }
 
+/// The nodes of a large cluster: more than the bits of a small number, or a datagram's gossip names.
+const CROWD: (u64, u64) = (17, 24);
+
 /// What the server lets wait on one link.
-const LINK_BYTES_MAX: usize = 8 << 20;
+pub const LINK_BYTES_MAX: usize = 8 << 20;
 
 /// How nodes find each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +71,13 @@ pub struct Weather {
     pub delay_micros_max: u64,
     /// How many datagrams in a thousand are lost, and frames sent again.
     pub lost_permille: u64,
+    /// Whether that goes on in the calm.
+    pub is_calm_lossy: bool,
     /// How many datagrams in a thousand arrive twice.
     pub doubled_permille: u64,
     /// How many datagrams in a thousand take up to 50 ms more and so change places.
     pub late_permille: u64,
-    /// How much waits to be sent on one link at most.
+    /// How much waits to be sent on one link at most, until the calm.
     pub link_bytes_max: usize,
     /// How much one link carries.
     pub link_bytes_per_second: u64,
@@ -108,6 +121,8 @@ impl Plan {
     pub fn draw(seed: u64, bounds: &Bounds) -> Self {
         let mut chance = Chance::new(seed, Purpose::Cluster);
         let (fewest, most) = (*bounds.nodes.start() as u64, *bounds.nodes.end() as u64);
+        let is_crowd = bounds.crowds && fewest < most && chance.permille(10);
+        let (fewest, most) = if is_crowd { CROWD } else { (fewest, most) };
         let hosts = usize::try_from(chance.between(fewest, most)).unwrap_or(2).clamp(2, HOSTS_MAX);
         let calm_at = Time::ZERO + bounds.troubled;
         let joining = chance.pick(&[Joining::Broadcast, Joining::Seeds, Joining::Both]);
@@ -117,6 +132,7 @@ impl Plan {
             delay_micros_min: 20,
             delay_micros_max,
             lost_permille: chance.below(20),
+            is_calm_lossy: chance.permille(200),
             doubled_permille: chance.below(50),
             late_permille: chance.below(50),
             link_bytes_max: LINK_BYTES_MAX,

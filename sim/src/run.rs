@@ -11,6 +11,7 @@ use quipu_core::operation::Op;
 use quipu_core::time::Time;
 
 use crate::host::HostId;
+use crate::network::{RETRANSMIT_MICROS, RETRANSMITS_MAX};
 use crate::plan::Plan;
 use crate::summary::{Together, Work};
 use crate::trace::Trace;
@@ -32,6 +33,15 @@ const STEADY: Duration = Duration::from_secs(4);
 /// Within this time an increment in calm is seen by all: the longest way, its longest sync, and
 /// the millisecond of the gathering push, several times over.
 const SEEN_MAX: Duration = Duration::from_millis(150);
+
+/// The same where packets are lost in the calm: a link may have to send one again as often as it does
+/// at all, and what it sends behind that waits.
+const SEEN_LOSSY_MAX: Duration =
+    Duration::from_micros((RETRANSMIT_MICROS << RETRANSMITS_MAX) + 150_000);
+
+fn seen_max(plan: &Plan) -> Duration {
+    if plan.weather.is_calm_lossy { SEEN_LOSSY_MAX } else { SEEN_MAX }
+}
 
 /// By how much a calm cluster's counter is raised.
 const RAISED_BY: i128 = 100;
@@ -71,8 +81,8 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> 
     let together = come_together(world)?;
     world.settle()?;
     for host in world.members() {
-        see_an_increment(world, host)?;
-        see_a_raise(world, host)?;
+        see_an_increment(world, host, seen_max(plan))?;
+        see_a_raise(world, host, seen_max(plan))?;
     }
     let out = world.out();
     if let (Some(member), false) = (world.members().first(), out.is_empty()) {
@@ -147,31 +157,39 @@ fn into_violation(discord: Discord, seconds: u64) -> Box<Violation> {
     })
 }
 
-fn see_an_increment(world: &mut World<'_>, at: HostId) -> Result<(), Box<Violation>> {
+fn see_an_increment(
+    world: &mut World<'_>,
+    at: HostId,
+    seen_max: Duration,
+) -> Result<(), Box<Violation>> {
     let (counter, increment) = workload::calm_increment();
     let before = world.value_at(at, counter.as_str());
     world.ask(at, vec![increment]);
-    world.run_until(world.now() + SEEN_MAX)?;
+    world.run_until(world.now() + seen_max)?;
     for missing in world.members() {
         if world.value_at(missing, counter.as_str()) <= before {
-            let millis = SEEN_MAX.as_millis();
+            let millis = seen_max.as_millis();
             return Err(Box::new(Violation::Slow { at, missing, millis }));
         }
     }
     Ok(())
 }
 
-fn see_a_raise(world: &mut World<'_>, at: HostId) -> Result<(), Box<Violation>> {
+fn see_a_raise(
+    world: &mut World<'_>,
+    at: HostId,
+    seen_max: Duration,
+) -> Result<(), Box<Violation>> {
     let name = workload::calm_raise();
     let value = |world: &World<'_>, host| world.value_at(host, name.as_str()).unwrap_or_default();
     let to = value(world, at) + RAISED_BY;
     let Ok(asked) = i64::try_from(to) else { return Ok(()) };
     world.ask(at, vec![Op::Raise { name: name.clone(), to: asked }]);
-    world.run_until(world.now() + SEEN_MAX)?;
+    world.run_until(world.now() + seen_max)?;
     for host in world.members() {
         let value = value(world, host);
         if value != to {
-            let millis = SEEN_MAX.as_millis();
+            let millis = seen_max.as_millis();
             return Err(Box::new(Violation::RaiseMissed { at, to, host, value, millis }));
         }
     }

@@ -24,7 +24,7 @@ use crate::faults::{FaultKind, HOSTS_MAX};
 use crate::host::{Host, HostId, Process, ProcessId};
 use crate::links::{Links, Surroundings};
 use crate::network::Network;
-use crate::plan::Plan;
+use crate::plan::{LINK_BYTES_MAX, Plan};
 use crate::schedule::{Event, Schedule};
 use crate::summary::Work;
 use crate::trace::Trace;
@@ -274,6 +274,7 @@ impl<'a> World<'a> {
     pub fn calm(&mut self) {
         self.trace.note(self.now, format_args!("calm"));
         self.network.calm();
+        self.links.set_bytes_max(LINK_BYTES_MAX);
         self.links.resume(around!(self));
     }
 
