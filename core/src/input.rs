@@ -95,13 +95,10 @@ pub enum Input {
         /// The number that [`crate::node::Node::close_batch`] gave.
         batch: u64,
     },
-    /// New counters may take so many bytes until this is said again; none has said it yet, without
-    /// end. Beyond it, operations on new names are refused ([`Refusal::OutOfMemory`]), and what
-    /// peers tell of new names is not taken, as if the table were full.
-    Room {
-        /// How many; see [`crate::node::Node::room_bytes`].
-        bytes: u64,
-    },
+    /// How many bytes may be taken until this is said again; none has said it yet, without end.
+    /// Beyond it, operations on new names are refused ([`Refusal::OutOfMemory`]), and what peers
+    /// tell of new names is not taken, as if the table were full; so for new slots of known names.
+    Room(Room),
     /// Time has passed; see [`crate::node::Node::next_deadline`].
     Tick,
     /// The node shall leave the cluster; its last effects tell the peers.

@@ -77,8 +77,8 @@ pub enum Refusal {
     /// The table is full.
     #[error("too many counters: this node holds its maximum of {0}")]
     TooManyCounters(u32),
-    /// There is no room for a new name; see [`Input::Room`].
-    #[error("no memory for a new counter: this node has used what it may; known ones count on")]
+    /// There is no room for a new name, or for a new slot of a known one; see [`Input::Room`].
+    #[error("no memory for this counter: this node has used what it may; others count on")]
     OutOfMemory,
 }
 

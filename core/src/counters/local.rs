@@ -66,6 +66,7 @@ impl Counters {
             self.changes.note(place);
             return Ok(value);
         }
+        self.look_for_room(place)?;
         let slot = self.list[place].added(by)?;
         Ok(self.write(place, &slot))
     }
@@ -85,16 +86,30 @@ impl Counters {
             return Ok(value);
         }
         let place = self.find_or_insert(sought)?;
+        self.look_for_room(place)?;
         match self.list[place].raised(to)? {
             Some(slot) => Ok(self.write(place, &slot)),
             None => Ok(self.list[place].value()),
         }
     }
 
+    /// Whether we have a slot of the counter, or there is room for one. One that is new has none, and
+    /// its room was taken with its name's.
+    fn look_for_room(&self, place: u32) -> Result<(), Refusal> {
+        let counter = &self.list[place];
+        let has_room = self.room.has_for_slot()
+            || counter.slots().is_empty()
+            || counter.slot_of(OURS).is_some();
+        if has_room { Ok(()) } else { Err(Refusal::OutOfMemory) }
+    }
+
     fn write(&mut self, place: u32, slot: &Slot) -> Value {
         let open_version = self.our_version() + 1;
         let counter = &self.list[place];
         let held = counter.slot_of(OURS);
+        if held.is_none() && !counter.slots().is_empty() {
+            self.room.take_slot();
+        }
         if held.is_none_or(|held| held.version < open_version) {
             let before = held.map_or(Slot::default(), HeldSlot::slot);
             self.open.outdated =

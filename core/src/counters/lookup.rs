@@ -4,7 +4,7 @@
 //! and none of them in a cache. One name after the other, the processor waits for all of them
 //! in turn; step by step over all names, it waits for many at a time.
 
-use super::Counters;
+use super::{Counters, Room};
 use crate::counters::counter::Counter;
 use crate::fingerprint;
 use crate::operation::Refusal;
@@ -15,11 +15,6 @@ pub(crate) const SOUGHT_MAX: usize = 64;
 
 /// Up to so many counters, all that is read of them stays in a core's cache anyway.
 const SEEK_COUNTERS_MIN: usize = 4096;
-
-/// What a new counter is held to take beside its name, in bytes: twice what one takes with a slot
-/// or two, for its record on the way to the disk, its push, and the hash table's next growth. It
-/// only has to serve until the caller measures anew.
-const NEW_COUNTER_BYTES: u64 = 384;
 
 /// A counter that is looked for: how far the search has come.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +72,9 @@ impl Counters {
             return Ok(place);
         }
         let end = self.list.len();
-        let bytes = NEW_COUNTER_BYTES + name.len() as u64;
-        let has_room = bytes <= self.room_bytes;
-        let next =
-            u32::try_from(end).ok().filter(|place| *place < self.bounds.counters && has_room);
+        let bytes = Room::of_name(name);
+        let has_room = self.room.has_for_name(bytes);
+        let next = u32::try_from(end).ok().filter(|place| *place < self.bounds.counters && has_room);
         let place =
             self.places.find_or_insert(name, hash, &self.list, next).ok_or(if has_room {
                 Refusal::TooManyCounters(self.bounds.counters)
@@ -88,7 +82,7 @@ impl Counters {
                 Refusal::OutOfMemory
             })?;
         if place as usize == end {
-            self.room_bytes = self.room_bytes.saturating_sub(bytes);
+            self.room.take_name(bytes);
             // Nothing is lost: whoever sought it had a name, and names are text.
             let name = String::from_utf8_lossy(name);
             self.list.push(&name, Counter::new(fingerprint::of_name(&name)));

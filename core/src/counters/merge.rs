@@ -55,6 +55,15 @@ impl Counters {
                     full = true;
                     continue;
                 };
+                // Looked up only where it matters: this is done for every entry.
+                let counter = &self.list[place];
+                if !self.room.has_for_slot()
+                    && !counter.slots().is_empty()
+                    && counter.slot_of(origin).is_none()
+                {
+                    full = true;
+                    continue;
+                }
                 news |= self.merge_slot(place, origin, &entry.slot(), delta.upto);
             }
         }
@@ -97,6 +106,9 @@ impl Counters {
         let MergedSlot { before, after, is_newer } = merged;
         if before == after {
             return is_newer;
+        }
+        if before == Slot::default() {
+            self.room.take_slot();
         }
         self.changes.note(place);
         self.note_row(origin);

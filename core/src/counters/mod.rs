@@ -5,7 +5,8 @@
 //! (rule `batch-fits-a-frame`). Origins stand in a list of their own, ours first, so that a slot
 //! names its writer in four bytes.
 //!
-//! `own` is what this node changes itself, `merge` what it is told, `seek` how both find a counter.
+//! `own` is what this node changes itself, `merge` what it is told, `seek` how both find a counter,
+//! `room` how much memory all of it may take.
 
 pub(crate) mod changes;
 pub(crate) mod coalesced;
@@ -17,6 +18,7 @@ mod merge;
 pub mod order;
 pub(crate) mod places;
 pub(crate) mod ranges;
+mod room;
 pub(crate) mod rows;
 pub(crate) mod slots;
 
@@ -41,6 +43,7 @@ use local::Open;
 pub use local::OwnBatch;
 pub(crate) use lookup::{SOUGHT_MAX, Sought};
 pub use merge::{MergeError, Merged};
+pub use room::Room;
 use rows::{Hashed, Rows};
 
 /// How many counters one node holds at most: at some 200 bytes each, 20 GB.
@@ -114,7 +117,7 @@ pub struct Counters {
     rows: Rows,
     bounds: Bounds,
     /// See [`Counters::make_room`].
-    room_bytes: u64,
+    room: Room,
     #[cfg(feature = "planted-bugs")]
     pub(crate) bug: Option<crate::bug::Bug>,
 }
@@ -132,7 +135,7 @@ impl Counters {
             changes: Changes::default(),
             rows: Rows::default(),
             bounds: Bounds::default(),
-            room_bytes: u64::MAX,
+            room: Room::default(),
             #[cfg(feature = "planted-bugs")]
             bug: None,
         };
@@ -145,15 +148,15 @@ impl Counters {
         self.bounds = bounds;
     }
 
-    /// New counters may take so many bytes from now on; without end before this is called first.
-    /// Beyond it they are refused like those beyond [`COUNTERS_MAX`], and known ones count on.
-    pub(crate) fn make_room(&mut self, bytes: u64) {
-        self.room_bytes = bytes;
+    /// So much may be taken from now on; without end before this is called first. Beyond it new
+    /// counters are refused like those beyond [`COUNTERS_MAX`], and known ones count on.
+    pub(crate) fn make_room(&mut self, room: Room) {
+        self.room = room;
     }
 
     /// How much of it is left.
-    pub(crate) fn room_bytes(&self) -> u64 {
-        self.room_bytes
+    pub(crate) fn room(&self) -> Room {
+        self.room
     }
 
     /// The origin that this process writes under.

@@ -28,7 +28,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::counters::order::Order;
-use crate::counters::{Bounds, Counters, OwnBatch};
+use crate::counters::{Bounds, Counters, OwnBatch, Room};
 use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::input::{Input, Token};
@@ -257,7 +257,7 @@ impl Node {
             }
             Input::DialFailed { node } => self.links.dial_failed(node, now),
             Input::Synced { batch } => self.synced(now, batch, effects),
-            Input::Room { bytes } => self.counters.make_room(bytes),
+            Input::Room(room) => self.counters.make_room(room),
             Input::Tick => {}
             Input::Leave => self.leave(now, effects),
         }
@@ -286,9 +286,9 @@ impl Node {
         self.is_kept && !(self.closed.is_empty() && self.counters.is_open_batch_empty())
     }
 
-    /// How many bytes new counters may still take; see [`Input::Room`].
-    pub fn room_bytes(&self) -> u64 {
-        self.counters.room_bytes()
+    /// How many bytes may still be taken; see [`Input::Room`].
+    pub fn room(&self) -> Room {
+        self.counters.room()
     }
 
     /// Begins a snapshot: the caller cuts the journal behind the batch that was closed last. To be

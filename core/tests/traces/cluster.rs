@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::counters::{Bounds, Counters};
+use quipu_core::counters::{Bounds, Counters, Room};
 use quipu_core::effect::{Destination, Effect};
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
@@ -483,9 +483,14 @@ impl Cluster {
         assert!(effects.at_once.is_empty() && effects.journal.is_empty());
     }
 
-    /// New counters may take so many bytes there from now on.
-    pub(crate) fn make_room(&mut self, place: Place, bytes: u64) {
-        self.step(place, Input::Room { bytes });
+    /// New names may take so many bytes there from now on, and slots without end.
+    pub(crate) fn make_room(&mut self, place: Place, names: u64) {
+        self.step(place, Input::Room(Room { names, slots: u64::MAX }));
+    }
+
+    /// Neither may take any.
+    pub(crate) fn end_room(&mut self, place: Place) {
+        self.step(place, Input::Room(Room { names: 0, slots: 0 }));
     }
 
     pub(crate) fn reply(&self, token: Token) -> Option<&Reply> {

@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quipu_core::counters::Room;
 use quipu_core::effect::Effect;
 use quipu_core::histogram::Histogram;
 use quipu_core::input::{Input, Token};
@@ -123,7 +124,7 @@ pub(crate) struct Driver<D> {
     reports: Reports,
     memory: Arc<Memory>,
     /// When the memory was measured last, and how much room that left.
-    measured: Option<(Instant, u64)>,
+    measured: Option<(Instant, Room)>,
     /// When the node was given something first since the last batch was closed.
     open_since: Option<Time>,
     snapshot: Snapshot,
@@ -276,13 +277,14 @@ impl<D: Disk> Driver<D> {
     fn make_room(&mut self, now: Instant) {
         if let Some((at, room)) = self.measured
             && now.saturating_duration_since(at) < MEASURING_INTERVAL
-            && self.node.room_bytes() >= room / 2
+            && self.node.room().names >= room.names / 2
+            && self.node.room().slots >= room.slots / 2
         {
             return;
         }
-        let bytes = self.memory.measure();
-        self.measured = Some((now, bytes));
-        self.node.handle(self.clock.time(now), Input::Room { bytes }, &mut self.effects);
+        let room = self.memory.room(self.node.counters().len());
+        self.measured = Some((now, room));
+        self.node.handle(self.clock.time(now), Input::Room(room), &mut self.effects);
     }
 
     fn datagram(&mut self, received: Received, time: Time) {
