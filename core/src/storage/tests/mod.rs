@@ -2,6 +2,7 @@
 //! loses what was not synced, the simulator's tests of this room try.
 
 mod bounds;
+mod clocks;
 mod damage;
 
 use std::collections::BTreeMap;
