@@ -18,7 +18,7 @@ use crate::peers::discovery::Heard;
 use crate::peers::{Change, SwimError};
 use crate::replication::digests::About;
 use crate::time::Time;
-use crate::wire::datagram::Datagram;
+use crate::wire::datagram::{self, Datagram};
 use crate::wire::error::{CodecError, Foreign};
 use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message, Row};
 

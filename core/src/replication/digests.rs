@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::counters::rows::{PartHash, part_of};
 use crate::counters::{Counters, rows};
-use crate::digest::{DIGEST_PARTS, Known};
+use crate::digest::DIGEST_PARTS;
 use crate::identity::OriginId;
 use crate::input::LinkId;
 use crate::outbox::Effects;

@@ -6,7 +6,7 @@
 //! `publish-after-sync`).
 
 pub(crate) mod arrivals;
-mod digests;
+pub(crate) mod digests;
 mod exchange;
 mod pauses;
 mod pull;
@@ -28,7 +28,7 @@ use crate::limit::RateLimit;
 use crate::operation::Behind;
 use crate::outbox::Effects;
 use crate::replication::digests::{About, COMPARED_SINCE};
-use crate::replication::exchange::{self, Exchange, Stage};
+use crate::replication::exchange::{Exchange, Stage};
 use crate::replication::pauses::Pauses;
 use crate::replication::pull::{Asking, Serving};
 use crate::replication::push::Gather;
