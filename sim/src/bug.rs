@@ -5,12 +5,6 @@
 pub enum Bug {
     /// In the protocol, or in how it keeps and recovers.
     Core(quipu_core::bug::Bug),
-    /// Clients are answered when a batch is written, before it is synced.
-    AnsweredBeforeSync,
-    /// The node is told that a batch is synced when it is written: it pushes it.
-    PushedBeforeSync,
-    /// A snapshot becomes valid before the journal that covers it is synced.
-    PublishedEarly,
 }
 
 /// All of them, by the names that the command line knows.
@@ -33,7 +27,7 @@ pub const BUGS: [(&str, Bug); 21] = [
     ("mac-ignored", Bug::Core(quipu_core::bug::Bug::MacIgnored)),
     ("wait-ends-all", Bug::Core(quipu_core::bug::Bug::WaitEndsAll)),
     ("removal-beyond-room", Bug::Core(quipu_core::bug::Bug::RemovalBeyondRoom)),
-    ("answered-before-sync", Bug::AnsweredBeforeSync),
-    ("pushed-before-sync", Bug::PushedBeforeSync),
-    ("published-early", Bug::PublishedEarly),
+    ("answered-before-sync", Bug::Core(quipu_core::bug::Bug::AnsweredBeforeSync)),
+    ("pushed-before-sync", Bug::Core(quipu_core::bug::Bug::PushedBeforeSync)),
+    ("published-early", Bug::Core(quipu_core::bug::Bug::PublishedEarly)),
 ];

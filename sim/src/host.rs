@@ -7,15 +7,17 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use quipu_core::identity::{Address, NodeId, OriginId};
+use quipu_core::identity::{Address, NodeId, OriginId, Version};
 use quipu_core::input::{Input, LinkId};
 use quipu_core::node::Node;
+use quipu_core::outbox::Outbox;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk::Disk;
+use crate::standings::NodeStandings;
 
 /// A machine, by its place in the plan.
 pub type HostId = usize;
@@ -38,6 +40,23 @@ const DATAGRAMS_MAX: usize = 256;
 /// Inputs that one batch takes at most, as the driver does.
 pub const BATCH_INPUTS_MAX: usize = 256;
 
+/// A batch that was closed and is not known to be safe: what a start must find of it afterwards.
+#[derive(Debug)]
+pub struct InFlight {
+    /// The node's number for it.
+    pub batch: u64,
+    /// Whether anything is to be kept of it.
+    pub has_records: bool,
+    /// The node's own version once it is synced.
+    pub version: Version,
+    /// Up to which version everything of each origin was there when it closed.
+    pub known: Vec<(OriginId, Version)>,
+    /// Removals and registrations that were there when it closed.
+    pub standings: NodeStandings,
+    /// The node's id and boot that were written down by then.
+    pub lives_as: (NodeId, u64),
+}
+
 /// A running process.
 #[derive(Debug)]
 pub struct Process {
@@ -59,6 +78,10 @@ pub struct Process {
     pub disk_at: Option<Time>,
     /// The snapshot that is being made.
     pub walk: Option<Walk>,
+    /// What may not leave yet.
+    pub outbox: Outbox,
+    /// Batches that are not known to be safe, in the order in which they were closed.
+    pub in_flight: VecDeque<InFlight>,
     datagrams: VecDeque<Input>,
     inbox: VecDeque<Input>,
 }
@@ -76,6 +99,8 @@ impl Process {
             leaving: false,
             disk_at: None,
             walk: None,
+            outbox: Outbox::default(),
+            in_flight: VecDeque::new(),
             datagrams: VecDeque::new(),
             inbox: VecDeque::new(),
         }

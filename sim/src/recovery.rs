@@ -16,8 +16,8 @@ use quipu_core::slot::Slot;
 use quipu_core::storage::state::Recovered;
 
 use crate::checker::{Book, Checker, check_own};
-use crate::disk::{Flight, Fsync};
-use crate::host::HostId;
+use crate::disk::Fsync;
+use crate::host::{HostId, InFlight};
 use crate::identities::Identities;
 use crate::standings::{NodeStandings, of_nodes, shrunk};
 use crate::violation::Violation;
@@ -41,17 +41,17 @@ pub struct Lineage {
 
 impl Checker {
     /// A batch of a process is safe, at whose closing all changes up to these versions were there.
-    pub fn safe(&mut self, host: HostId, flight: &Flight) {
+    pub fn safe(&mut self, host: HostId, batch: &InFlight) {
         let disk = self.disks.entry(host).or_default();
-        let (node, boot) = flight.lives_as;
+        let (node, boot) = batch.lives_as;
         disk.identities.safe(node, boot);
         // They only grow, and batches are safe in the order in which they were closed.
-        if !flight.standings.is_empty() {
-            disk.standings = flight.standings.clone();
+        if !batch.standings.is_empty() {
+            disk.standings = batch.standings.clone();
         }
         let kept = &mut disk.kept;
         let ever = self.ever_safe.entry(host).or_default();
-        for (origin, version) in &flight.known {
+        for (origin, version) in &batch.known {
             for safe in [kept.entry(*origin).or_default(), ever.entry(*origin).or_default()] {
                 *safe = (*safe).max(*version);
             }

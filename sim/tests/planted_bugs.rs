@@ -122,7 +122,7 @@ fn fingerprints_that_are_ignored_are_caught_as_counts_that_stay_apart() {
 
 #[test]
 fn answers_before_the_sync_are_caught_as_acknowledged_increments_that_a_start_does_not_find() {
-    let (seed, violation) = caught(Bug::AnsweredBeforeSync);
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::AnsweredBeforeSync));
     let is_loss = matches!(
         violation,
         Violation::Miscounted { .. } | Violation::WentDown { .. } | Violation::Lost { .. }
@@ -132,7 +132,7 @@ fn answers_before_the_sync_are_caught_as_acknowledged_increments_that_a_start_do
 
 #[test]
 fn pushes_before_the_sync_are_caught_as_counts_that_their_origin_had_not_synced() {
-    let (seed, violation) = caught(Bug::PushedBeforeSync);
+    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::PushedBeforeSync));
     assert!(matches!(violation, Violation::Invented { .. }), "seed {seed}: {violation}");
 }
 
@@ -146,7 +146,8 @@ fn an_origin_that_is_used_again_is_caught() {
 
 #[test]
 fn a_snapshot_that_is_valid_before_its_journal_is_synced_is_caught_as_a_state_that_never_was() {
-    let (seed, violation) = caught_within(Bug::PublishedEarly, 0..SEEDS_MAX, slow_disks);
+    let (seed, violation) =
+        caught_within(Bug::Core(quipu_core::bug::Bug::PublishedEarly), 0..SEEDS_MAX, slow_disks);
     assert!(matches!(violation, Violation::Mixed { .. }), "seed {seed}: {violation}");
 }
 

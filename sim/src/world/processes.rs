@@ -13,8 +13,7 @@ use quipu_core::wire::frame::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
 use super::World;
 use crate::checker::SLOTS_AT_EVERY_STEP_MAX;
 use crate::describe;
-use crate::disk::Flight;
-use crate::host::{BATCH_INPUTS_MAX, HostId, ProcessId, host_at};
+use crate::host::{BATCH_INPUTS_MAX, HostId, InFlight, ProcessId, host_at};
 use crate::links::Surroundings;
 use crate::schedule::Event;
 use crate::standings::of_nodes;
@@ -119,13 +118,11 @@ impl World<'_> {
             self.check_raises(id, &behind, &effects);
         }
         self.work.batches += 1;
-        self.carry_out(id, effects.at_once);
-        let is_empty = effects.journal.is_empty() && effects.after_sync.is_empty();
-        if !is_empty {
-            let after_sync = effects.after_sync;
-            let flight = Flight { batch, version, known, standings, lives_as, after_sync };
-            self.keep(id, flight, effects.journal);
-        }
+        let at_once = std::mem::take(&mut effects.at_once);
+        self.carry_out(id, at_once);
+        let has_records = !effects.journal.is_empty();
+        let batch = InFlight { batch, has_records, version, known, standings, lives_as };
+        self.keep(id, batch, effects);
         if more {
             self.wake_by(id, now + Duration::from_micros(1));
         }

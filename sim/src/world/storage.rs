@@ -7,24 +7,23 @@
 
 use std::io;
 
-use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::node::{Config, Node};
+use quipu_core::outbox::{Effects, Released};
 use quipu_core::storage;
 use quipu_core::storage::journal::Journal;
 use quipu_core::storage::read::ReadError;
 use quipu_core::storage::record::Start;
-use quipu_core::storage::records::Records;
 use quipu_core::storage::state::Recovered;
 use quipu_core::wire::auth::Secret;
 
 use super::{CLUSTER, SECRET, WALL_SKEW_MILLIS_MAX, World};
 use crate::bug::Bug;
 use crate::directory::Directory;
-use crate::disk::{Flight, Fsync};
+use crate::disk::Fsync;
 use crate::faults::FaultKind;
-use crate::host::{HostId, Process, ProcessId, name_of};
+use crate::host::{HostId, InFlight, Process, ProcessId, name_of};
 use crate::links::Surroundings;
 use crate::plan::{Joining, Plan};
 use crate::schedule::Event;
@@ -124,7 +123,11 @@ impl World<'_> {
         if let Some(Bug::Core(bug)) = plan.bug {
             started.plant(bug);
         }
-        machine.process = Some(Process::new(id, started, origin, began));
+        let mut process = Process::new(id, started, origin, began);
+        if let Some(Bug::Core(bug)) = plan.bug {
+            process.outbox.plant(bug);
+        }
+        machine.process = Some(process);
         machine.disk.begin(self.now, journal);
         let node = start.node;
         self.checker.lives(host, node, &self.hosts[host].address);
@@ -145,21 +148,40 @@ impl World<'_> {
         self.faults_on.iter().any(|index| self.plan.faults[*index].kind.keeps_down(host))
     }
 
-    /// Hands a closed batch to the disk, and lets the disk do what it can.
-    pub(super) fn keep(&mut self, id: ProcessId, mut flight: Flight, journal: Records) {
-        let bug = self.plan.bug;
-        if bug == Some(Bug::AnsweredBeforeSync) {
-            let is_reply = |effect: &mut Effect| matches!(effect, Effect::Reply { .. });
-            let replies: Vec<Effect> = flight.after_sync.extract_if(.., is_reply).collect();
-            self.carry_out(id, replies);
+    /// Hands a closed batch to the disk, lets out what may leave, and lets the disk do what it can.
+    pub(super) fn keep(&mut self, id: ProcessId, batch: InFlight, mut effects: Effects) {
+        let machine = &mut self.hosts[id.host];
+        // Its own effects may have ended it.
+        let Some(process) = machine.process.as_mut().filter(|process| process.id == id) else {
+            return;
+        };
+        if let Some(records) = process.outbox.close(batch.batch, &mut effects) {
+            machine.disk.append(batch.batch, records);
         }
-        let batch = flight.batch;
-        self.hosts[id.host].disk.append(flight, journal);
+        process.in_flight.push_back(batch);
+        self.is_safe(id, 0);
         self.turn_disk(id);
-        if bug == Some(Bug::PushedBeforeSync) {
+        self.begin_snapshot(id);
+    }
+
+    /// Batches up to this one are on the disk, and those behind them that have nothing to keep:
+    /// what waited for them leaves.
+    fn is_safe(&mut self, id: ProcessId, synced: u64) {
+        let Some(process) = self.hosts[id.host].running(id) else { return };
+        process.outbox.safe(synced);
+        let origin = process.origin;
+        while let Some(batch) =
+            process.in_flight.pop_front_if(|batch| batch.batch <= synced || !batch.has_records)
+        {
+            self.checker.synced(origin, batch.version);
+            self.checker.safe(id.host, &batch);
+        }
+        while let Some(process) = self.hosts[id.host].running(id)
+            && let Some(Released { effects, batch }) = process.outbox.release()
+        {
+            self.carry_out(id, effects);
             self.deliver_to(id, Input::Synced { batch });
         }
-        self.begin_snapshot(id);
     }
 
     /// Between batches nothing is open: where the cut goes, and where the walk begins.
@@ -188,6 +210,13 @@ impl World<'_> {
         let Some(process) = machine.process.as_mut().filter(|process| process.id == id) else {
             return;
         };
+        if machine.disk.has_given_up_snapshot() {
+            process.walk = None;
+            return;
+        }
+        if !machine.disk.is_ready_for_part() {
+            return self.plan_step(id);
+        }
         let Some(walk) = &mut process.walk else { return };
         let records = process.node.snapshot_step(walk, self.plan.usage.step_bytes);
         machine.disk.part(records);
@@ -219,14 +248,13 @@ impl World<'_> {
         if machine.paused {
             return;
         }
-        let Some(origin) = machine.running(id).map(|process| process.origin) else { return };
+        if machine.running(id).is_none() {
+            return;
+        }
         let turn = machine.disk.turn(self.now, &mut self.machine_chance);
         self.look_at_photographs(host);
-        for flight in turn.safe {
-            self.checker.synced(origin, flight.version);
-            self.checker.safe(host, &flight);
-            self.carry_out(id, flight.after_sync);
-            self.deliver_to(id, Input::Synced { batch: flight.batch });
+        if let Some(synced) = turn.safe {
+            self.is_safe(id, synced);
         }
         if let Some(error) = turn.error {
             return self.disk_failed(host, &error);
