@@ -210,3 +210,51 @@ impl Exchange {
         self.differences.retain(|origin, _| !is_settled(*origin));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(origins: std::ops::Range<u64>, version: Version, fingerprint: u64) -> Vec<Row> {
+        let row = |origin| Row { origin: OriginId(origin), version, fingerprint };
+        origins.map(row).collect()
+    }
+
+    /// `A peer tells of origins that it has invented, a million of them.` All were remembered, for each
+    /// link.
+    #[test]
+    fn what_is_remembered_of_a_digest_is_bounded_and_that_there_is_more_is_known() {
+        let counters = Counters::new(OriginId(u64::MAX), 0);
+        let mut exchange = Exchange::new();
+        for first in (0..100_000).step_by(10_000) {
+            exchange.judge(&rows(first..first + 10_000, 1, 7), &counters, |_| None);
+            exchange.judge(&rows(first..first + 10_000, 0, 7), &counters, |_| None);
+            exchange.judge(&rows(first..first + 10_000, 1, 7), &counters, |_| None);
+        }
+        assert_eq!(exchange.ahead.len(), AHEAD_MAX);
+        assert!(exchange.differences.len() <= DIFFERENCES_MAX);
+        assert_eq!(exchange.take_wants().len(), WANTS_MAX);
+        exchange.forget(|_| true);
+        assert!(exchange.shows_lack(&counters), "there are others");
+        exchange.keep_only(&[]);
+        assert!(!exchange.shows_lack(&counters));
+    }
+
+    #[test]
+    fn what_its_writer_pushes_is_asked_for_at_the_second_exchange_and_all_else_at_once() {
+        let counters = Counters::new(OriginId(u64::MAX), 0);
+        let pushes = |origin: OriginId| (origin.0 == 1).then_some(5);
+        let mut exchange = Exchange::new();
+        exchange.is_first_over = true;
+        let wanted = |exchange: &mut Exchange| -> Vec<u64> {
+            exchange.take_wants().iter().map(|want| want.origin.0).collect()
+        };
+        exchange.judge(&rows(1..3, 5, 7), &counters, pushes);
+        assert_eq!(wanted(&mut exchange), [2]);
+        exchange.judge(&rows(1..3, 6, 7), &counters, pushes);
+        assert_eq!(wanted(&mut exchange), [1, 2]);
+        // Not what the writer cannot have come to.
+        exchange.judge(&rows(1..3, 1 << 40, 7), &counters, pushes);
+        assert_eq!(wanted(&mut exchange), [2]);
+    }
+}
