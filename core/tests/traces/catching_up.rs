@@ -275,6 +275,22 @@ fn few_differences_among_many_rows_are_found_by_their_parts() {
 
 /// Rule `the-one-who-lacks-asks`.
 ///
+/// One counter on which each start of each node for many years has counted.
+#[test]
+fn a_joiner_is_told_of_a_counter_of_a_hundred_thousand_slots() {
+    const ORIGINS: u64 = 100_000;
+    let mut cluster = one_with_a_long_history(ORIGINS, 3);
+    let began = cluster.now();
+    cluster.run_until("A has all", secs(20), |c| c.value(A, "x") == i128::from(ORIGINS));
+    let (took, asked) = (cluster.now().since(began), cluster.node(A).totals().catch_ups_asked);
+    assert!(asked <= 40 && took < secs(5), "asked {asked} times in {took:?}");
+    assert_eq!(cluster.node(A).totals().catch_up_slots_received, ORIGINS);
+    cluster.run(secs(2));
+    assert_eq!(cluster.ask(A, vec![crate::cluster::raise("x", 1)])[0].map(|v| v.0), Ok(100_000));
+}
+
+/// Rule `the-one-who-lacks-asks`.
+///
 /// A joiner of a large old cluster: what 12 peers tell it is told once, and asked for once.
 #[test]
 fn a_joiner_with_many_links_hears_a_long_digest_once() {
