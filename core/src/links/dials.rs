@@ -23,6 +23,8 @@ const DIAL_MAX: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 struct Dial {
+    /// Since when there is no link.
+    since: Time,
     next: Time,
     wait: Duration,
     under_way: bool,
@@ -40,6 +42,11 @@ impl Dials {
         self.dials.values().map(|dial| dial.next).min()
     }
 
+    /// Since when there is no link to a peer; `None` if that was not looked at yet.
+    pub(super) fn since(&self, peer: NodeId) -> Option<Time> {
+        self.dials.get(&peer).map(|dial| dial.since)
+    }
+
     /// Forgets peers that are not up any more.
     pub(super) fn retain(&mut self, is_up: impl Fn(NodeId) -> bool) {
         self.dials.retain(|node, _| is_up(*node));
@@ -48,7 +55,7 @@ impl Dials {
     /// Whether a peer without a link is to be dialed now, and if so takes it that it is.
     pub(super) fn is_due(&mut self, me: NodeId, peer: NodeId, now: Time) -> bool {
         let first = if me < peer { now } else { now + LARGER_WAITS };
-        let fresh = Dial { next: first, wait: REDIAL_MIN, under_way: false };
+        let fresh = Dial { since: now, next: first, wait: REDIAL_MIN, under_way: false };
         let dial = self.dials.entry(peer).or_insert(fresh);
         if dial.next > now {
             return false;
@@ -79,7 +86,8 @@ impl Dials {
     pub(super) fn lost(&mut self, me: NodeId, peer: NodeId, now: Time) {
         let wait = if me < peer { REDIAL_MIN } else { LARGER_WAITS };
         let next = now + wait;
-        self.dials.insert(peer, Dial { next, wait: REDIAL_MIN, under_way: false });
+        let dial = Dial { since: now, next, wait: REDIAL_MIN, under_way: false };
+        self.dials.insert(peer, dial);
     }
 }
 

@@ -137,6 +137,11 @@ impl Links {
         self.by_peer.get(&node).copied()
     }
 
+    /// Since when there is no link to a peer that is up; `None` if that was not looked at yet.
+    pub(crate) fn missing_since(&self, node: NodeId) -> Option<Time> {
+        self.dials.since(node)
+    }
+
     /// Every established link.
     pub(crate) fn established(&self) -> Vec<LinkId> {
         self.by_peer.values().copied().collect()

@@ -30,6 +30,10 @@ const RAISE_PATIENCE: Duration = Duration::from_secs(2);
 /// Raises that wait; more are refused at once.
 pub(crate) const PARKED_MAX: usize = 1024;
 
+/// How long a member without a link holds up raises: as long as dials from both sides take to begin
+/// and to come to nothing.
+const UNLINKED_MAX: Duration = Duration::from_secs(5);
+
 /// How long after its start a node that looks for others holds itself for behind: the time in
 /// which its first calls are answered.
 pub(super) const SETTLING: Duration = Duration::from_millis(1000);
@@ -261,9 +265,15 @@ impl Node {
         if up.peek().is_none() && looks_for_others && now < self.started + SETTLING {
             return Some(Behind::Starting);
         }
-        up.find(|peer| self.links.to_peer(peer.node).is_none())
-            .map(|peer| Behind::NotCompared(peer.node))
-            .or_else(|| self.replication.behind(now, &self.counters))
+        let mut unreached = None;
+        for peer in up.filter(|peer| self.links.to_peer(peer.node).is_none()) {
+            let since = self.links.missing_since(peer.node);
+            if since.is_none_or(|since| now < since + UNLINKED_MAX) {
+                return Some(Behind::NotCompared(peer.node));
+            }
+            unreached = Some(peer.node);
+        }
+        self.replication.behind(now, &self.counters, unreached)
     }
 
     pub(super) fn retry_parked(&mut self, now: Time, effects: &mut Effects) {

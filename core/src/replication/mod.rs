@@ -220,9 +220,16 @@ impl Replication {
 
     /// In what way this node is known to be behind one of its links' peers. One that says nothing of
     /// what it holds, as while its disk hangs, is passed over like one that is cut off, if there is
-    /// another to which this node has been compared and of which it lacks nothing.
-    pub(crate) fn behind(&self, now: Time, counters: &Counters) -> Option<Behind> {
-        let (mut behind, mut behind_silent, mut has_one) = (None, None, false);
+    /// another to which this node has been compared and of which it lacks nothing. So is
+    /// `unreached`, a member to which there has been no link for long.
+    pub(crate) fn behind(
+        &self,
+        now: Time,
+        counters: &Counters,
+        unreached: Option<NodeId>,
+    ) -> Option<Behind> {
+        let mut behind_silent = unreached.map(Behind::NotCompared);
+        let (mut behind, mut has_one) = (None, false);
         for session in self.sessions.values() {
             let found = if !session.exchange.is_first_over {
                 Some(Behind::NotCompared(session.peer))

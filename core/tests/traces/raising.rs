@@ -179,3 +179,25 @@ fn a_fresh_node_whose_only_peer_hangs_raises_nothing() {
     let results = cluster.ask(B, vec![raise("x", 10)]);
     assert_eq!(results, [Err(Refusal::Behind(Behind::NotCompared(cluster.id_of(A))))]);
 }
+
+/// Rule `no-raise-while-behind`.
+///
+/// `One member answers, and no connection to it can be made.` No raise was taken for as long as it lived.
+#[test]
+fn a_peer_that_cannot_be_linked_holds_up_no_raise_where_another_has_been_compared_with() {
+    let mut cluster = Cluster::of(2);
+    let c = cluster.start(config(C));
+    for (from, to) in [(A, c), (c, A)] {
+        cluster.forbid_dial(from, to);
+    }
+    cluster.run_until("C is a member", secs(3), |cluster| {
+        cluster.lists(A, c) && cluster.are_linked(B, c)
+    });
+    cluster.add(c, "x", 3);
+    let behind = Refusal::Behind(Behind::NotCompared(cluster.id_of(c)));
+    assert_eq!(cluster.ask(A, vec![raise("x", 10)]), [Err(behind)]);
+    cluster.run(secs(4));
+    let token = cluster.request(A, vec![raise("x", 10)]);
+    cluster.run_until("the reply", ms(10), |cluster| cluster.reply(token).is_some());
+    assert_eq!(cluster.reply(token).unwrap().results, [Ok(Value(10))], "B has told what C has");
+}

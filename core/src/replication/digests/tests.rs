@@ -134,7 +134,7 @@ fn a_joiner_with_99_links_hears_each_row_once_and_asks_once_for_it() {
     joiner.exchange();
     joiner.exchange();
     assert_eq!(joiner.counters.value("x").0, i128::from(ORIGINS));
-    assert_eq!(joiner.replication.behind(joiner.now, &joiner.counters), None);
+    assert_eq!(joiner.replication.behind(joiner.now, &joiner.counters, None), None);
     let Heard { rows, parts_asked, catch_ups, frames } = joiner.heard;
     assert_eq!((rows as u64, parts_asked), (ORIGINS, 256));
     assert!(catch_ups <= 12, "{catch_ups} walks over peers' tables");
