@@ -33,6 +33,9 @@ const SYNC_MICROS_MAX: u64 = 4_000;
 /// The longest sync of a disk that is in trouble.
 const SLOW_MICROS_MAX: u64 = 200_000;
 
+/// How often a disk that hangs is looked at.
+const HUNG_LOOK: Duration = Duration::from_millis(20);
+
 /// How often the journal is synced by [`Fsync::Every`].
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -133,6 +136,7 @@ pub struct Disk {
     task: SnapshotTask,
     snapshot: Snapshot,
     slow: bool,
+    hung: bool,
     work: DiskWork,
 }
 
@@ -150,6 +154,7 @@ impl Disk {
             task: SnapshotTask::default(),
             snapshot: Snapshot::None,
             slow: false,
+            hung: false,
             work: DiskWork::default(),
         }
     }
@@ -223,6 +228,11 @@ impl Disk {
         self.slow = slow;
     }
 
+    /// Whether nothing that it is asked for ends.
+    pub fn set_hung(&mut self, hung: bool) {
+        self.hung = hung;
+    }
+
     /// What it was used for.
     pub fn work(&self) -> DiskWork {
         self.work
@@ -250,6 +260,9 @@ impl Disk {
         turn: &mut Turn,
         chance: &mut Chance,
     ) -> io::Result<Option<Time>> {
+        if self.hung {
+            return Ok(Some(now + HUNG_LOOK));
+        }
         let journal = self.work_on_journal(now, turn, chance)?;
         let snapshot = self.work_on_snapshot(now, chance)?;
         Ok([journal, snapshot].into_iter().flatten().min())

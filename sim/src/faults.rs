@@ -100,6 +100,8 @@ pub enum FaultKind {
     Swapped(HostId, HostId),
     /// Syncs take long.
     SlowDisk(HostId),
+    /// Nothing that is asked of a disk ends; the process runs on.
+    HungDisk(HostId),
     /// These machines lose power at once, and start again when the fault ends.
     Blackout(HostSet),
     /// A machine loses power in the middle of what it does to its files, after so many more
@@ -122,7 +124,7 @@ pub enum FaultKind {
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 25;
+pub const KINDS: usize = 26;
 
 impl FaultKind {
     /// Its name in summaries.
@@ -142,6 +144,7 @@ impl FaultKind {
             FaultKind::Clock(..) => "clock drifts",
             FaultKind::ClockSet(..) => "wall clocks set",
             FaultKind::Leap(..) => "clock leaps",
+            FaultKind::HungDisk(_) => "hung disks",
             FaultKind::Stranger(_) => "strangers",
             FaultKind::Moved(_) => "moves to another address",
             FaultKind::Swapped(..) => "swapped addresses",
@@ -219,6 +222,7 @@ impl FaultKind {
             | FaultKind::FailedSync(host)
             | FaultKind::FullDisk(host)
             | FaultKind::OldCopy(host)
+            | FaultKind::HungDisk(host)
             | FaultKind::SlowDisk(host) => host >= hosts,
         }
     }
@@ -344,7 +348,8 @@ fn one(kind: u64, hosts: usize, chance: &mut Chance) -> FaultKind {
         21 => FaultKind::Leap(a, chance.between(10, 10_000)),
         22 => FaultKind::Moved(a),
         23 => FaultKind::Swapped(a, b),
-        _ => FaultKind::Stranger(a),
+        24 => FaultKind::Stranger(a),
+        _ => FaultKind::HungDisk(a),
     }
 }
 

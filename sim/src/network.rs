@@ -155,6 +155,7 @@ fn apply(fault: &FaultKind, from: HostId, to: HostId, path: &mut Path) {
         | FaultKind::Moved(_)
         | FaultKind::Swapped(..)
         | FaultKind::SlowDisk(_)
+        | FaultKind::HungDisk(_)
         | FaultKind::Blackout(_)
         | FaultKind::CutInWrite(..)
         | FaultKind::FailedSync(_)

@@ -435,9 +435,9 @@ impl<'a> World<'a> {
             let machine = &self.hosts[host];
             let Some(process) = &machine.process else { continue };
             let looked = self.checker.look_at(process.node.counters());
-            let slow_disk = FaultKind::SlowDisk(host);
-            let troubled = machine.paused
-                || self.faults_on.iter().any(|index| self.plan.faults[*index].kind == slow_disk);
+            let slow_disk = [FaultKind::SlowDisk(host), FaultKind::HungDisk(host)];
+            let mut on = self.faults_on.iter().map(|index| self.plan.faults[*index].kind);
+            let troubled = machine.paused || on.any(|kind| slow_disk.contains(&kind));
             let (origin, since) = (process.origin, machine.steady_since);
             let overdue = self.checker.overdue(self.now, origin, since, ANSWER_MAX, RAISE_MAX);
             let overdue = overdue.or_else(|| self.overdue_inquiry(host, ANSWER_MAX));

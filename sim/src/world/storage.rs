@@ -304,6 +304,7 @@ impl World<'_> {
     pub(super) fn disk_fault_begins(&mut self, kind: FaultKind) {
         match kind {
             FaultKind::SlowDisk(host) => self.hosts[host].disk.set_slow(true),
+            FaultKind::HungDisk(host) => self.hosts[host].disk.set_hung(true),
             FaultKind::Blackout(hosts) => {
                 for host in hosts.hosts().filter(|host| *host < self.plan.hosts) {
                     self.cut_power(host);
@@ -332,6 +333,10 @@ impl World<'_> {
 
     pub(super) fn disk_fault_ends(&mut self, kind: FaultKind) {
         match kind {
+            FaultKind::HungDisk(host) => {
+                self.hosts[host].disk.set_hung(false);
+                self.hosts[host].steady_since = self.now;
+            }
             FaultKind::SlowDisk(host) => {
                 self.hosts[host].disk.set_slow(false);
                 self.hosts[host].steady_since = self.now;

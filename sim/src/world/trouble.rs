@@ -60,6 +60,7 @@ impl World<'_> {
                 self.hosts[b].move_to(of_a);
             }
             FaultKind::SlowDisk(_)
+            | FaultKind::HungDisk(_)
             | FaultKind::Blackout(_)
             | FaultKind::CutInWrite(..)
             | FaultKind::FailedSync(_)
