@@ -261,7 +261,9 @@ impl Node {
         let mut up = self.peers.up().peekable();
         let looks_for_others = self.discovery.next_deadline().is_some()
             || self.peers.has_seeds()
-            || self.peers.has_met_anyone();
+            || self.peers.has_met_anyone()
+            // It has let go of its list, and heard of no one yet.
+            || self.peers.has_left();
         if up.peek().is_none() && looks_for_others && now < self.started + SETTLING {
             return Some(Behind::Starting);
         }

@@ -271,6 +271,11 @@ impl Peers {
         !self.asks.is_empty()
     }
 
+    /// Whether this node has told the others that it goes.
+    pub fn has_left(&self) -> bool {
+        self.has_left
+    }
+
     /// The members that answer, in the order of their ids.
     pub fn up(&self) -> impl Iterator<Item = &Identity> {
         let removed = self.am_removed();

@@ -57,6 +57,23 @@ fn a_raise_on_a_fresh_node_of_a_cluster_at_a_hundred_changes_nothing() {
 }
 
 /// Rule `no-raise-while-behind`.
+///
+/// `C starts with a list of seeds, is asked to raise, and is told to leave at once.` It dropped its
+/// list, took itself for one that looks for nobody, and raised.
+#[test]
+fn a_node_that_leaves_before_it_has_heard_of_anyone_does_not_raise() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "x", 100);
+    cluster.run(secs(1));
+    let seeds = vec![config(A).address];
+    cluster.start(Config { discovery: false, seeds, ..config(C) });
+    let token = cluster.request(C, vec![raise("x", 10)]);
+    cluster.leave(C);
+    cluster.run(ms(500));
+    assert!(cluster.reply(token).is_none_or(|reply| reply.results[0].is_err()));
+}
+
+/// Rule `no-raise-while-behind`.
 #[test]
 fn a_raise_is_refused_after_two_seconds_while_a_live_peer_cannot_be_compared_with() {
     let mut cluster = Cluster::new();
