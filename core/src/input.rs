@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::identity::{Address, NodeId, Version};
 use crate::operation::Op;
 use crate::query::Query;
+use crate::room::Room;
 
 /// The caller's name for a connection that carries a link. Never reused by the caller.
 pub type LinkId = u64;

@@ -28,6 +28,7 @@ pub mod outbox;
 pub mod peers;
 pub mod query;
 pub mod replication;
+pub mod room;
 pub mod slot;
 pub mod status;
 pub mod storage;

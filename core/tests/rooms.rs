@@ -23,6 +23,7 @@ const CORE: &[&str] = &[
     "delta",
     "digest",
     "status",
+    "room",
     // What is said: between nodes, by clients, to operators, and what is to be done.
     "wire",
     "query",

@@ -118,7 +118,7 @@ pub fn input(envelope: &Envelope, input: &Input) -> Option<String> {
         Input::LinkFrame { link, frame: bytes } => Some(format!("link {link}: {}", frame(bytes))),
         Input::LinkClosed { link } => Some(format!("link {link} closed by the other side")),
         Input::DialFailed { node } => Some(format!("dial to {node} failed")),
-        Input::Room { bytes } => Some(format!("room for {bytes} bytes of new counters")),
+        Input::Room(room) => Some(format!("room for {room:?}")),
         Input::Leave => Some("told to leave".to_owned()),
         Input::Synced { .. } | Input::Tick => None,
     }

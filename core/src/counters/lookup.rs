@@ -4,10 +4,11 @@
 //! and none of them in a cache. One name after the other, the processor waits for all of them
 //! in turn; step by step over all names, it waits for many at a time.
 
-use super::{Counters, Room};
+use super::Counters;
 use crate::counters::counter::Counter;
 use crate::fingerprint;
 use crate::operation::Refusal;
+use crate::room::Room;
 
 /// Names that are looked for at once: as many as a core has reads of memory under way, several
 /// times over, and so few that what they read is still in its cache when it is used.
@@ -74,7 +75,8 @@ impl Counters {
         let end = self.list.len();
         let bytes = Room::of_name(name);
         let has_room = self.room.has_for_name(bytes);
-        let next = u32::try_from(end).ok().filter(|place| *place < self.bounds.counters && has_room);
+        let next =
+            u32::try_from(end).ok().filter(|place| *place < self.bounds.counters && has_room);
         let place =
             self.places.find_or_insert(name, hash, &self.list, next).ok_or(if has_room {
                 Refusal::TooManyCounters(self.bounds.counters)

@@ -18,7 +18,6 @@ mod merge;
 pub mod order;
 pub(crate) mod places;
 pub(crate) mod ranges;
-mod room;
 pub(crate) mod rows;
 pub(crate) mod slots;
 
@@ -39,11 +38,11 @@ use crate::operation::Value;
 use crate::query::{CHANGES_ROWS_MAX, Row};
 use crate::slot::Slot;
 
+use crate::room::Room;
 use local::Open;
 pub use local::OwnBatch;
 pub(crate) use lookup::{SOUGHT_MAX, Sought};
 pub use merge::{MergeError, Merged};
-pub use room::Room;
 use rows::{Hashed, Rows};
 
 /// How many counters one node holds at most: at some 200 bytes each, 20 GB.

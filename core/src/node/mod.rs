@@ -28,7 +28,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::counters::order::Order;
-use crate::counters::{Bounds, Counters, OwnBatch, Room};
+use crate::counters::{Bounds, Counters, OwnBatch};
 use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::input::{Input, Token};
@@ -43,6 +43,7 @@ use crate::peers::registry::Registry;
 use crate::query::{Answer, Query};
 use crate::replication::Replication;
 use crate::replication::arrivals::Arrivals;
+use crate::room::Room;
 use crate::status::{PeerStatus, Status, Totals};
 use crate::storage::record::Start;
 use crate::storage::snapshot::Walk;

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::counters::{Bounds, Counters, Room};
+use quipu_core::counters::{Bounds, Counters};
 use quipu_core::effect::{Destination, Effect};
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
@@ -21,6 +21,7 @@ use quipu_core::node::{Config, Node};
 use quipu_core::operation::{Op, Results};
 use quipu_core::outbox::Effects;
 use quipu_core::query::{Answer, Query};
+use quipu_core::room::Room;
 use quipu_core::status::{LinkStatus, PeerState};
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;

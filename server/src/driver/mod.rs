@@ -18,13 +18,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu_core::counters::Room;
 use quipu_core::effect::Effect;
 use quipu_core::histogram::Histogram;
 use quipu_core::input::{Input, Token};
 use quipu_core::node::Node;
 use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::query::Answer;
+use quipu_core::room::Room;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
 use slab::Slab;

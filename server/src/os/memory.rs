@@ -16,7 +16,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use quipu_core::counters::Room;
+use quipu_core::room::Room;
 
 use crate::os::cgroup::{Allowed, memory_allowed};
 

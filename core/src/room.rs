@@ -32,24 +32,24 @@ impl Default for Room {
 
 impl Room {
     /// What a counter of this name takes.
-    pub(super) fn of_name(name: &[u8]) -> u64 {
+    pub(crate) fn of_name(name: &[u8]) -> u64 {
         NEW_COUNTER_BYTES + name.len() as u64
     }
 
-    pub(super) fn has_for_name(&self, bytes: u64) -> bool {
+    pub(crate) fn has_for_name(&self, bytes: u64) -> bool {
         bytes <= self.names && bytes <= self.slots
     }
 
-    pub(super) fn has_for_slot(&self) -> bool {
+    pub(crate) fn has_for_slot(&self) -> bool {
         NEW_SLOT_BYTES <= self.slots
     }
 
-    pub(super) fn take_name(&mut self, bytes: u64) {
+    pub(crate) fn take_name(&mut self, bytes: u64) {
         self.names = self.names.saturating_sub(bytes);
         self.slots = self.slots.saturating_sub(bytes);
     }
 
-    pub(super) fn take_slot(&mut self) {
+    pub(crate) fn take_slot(&mut self) {
         self.names = self.names.saturating_sub(NEW_SLOT_BYTES);
         self.slots = self.slots.saturating_sub(NEW_SLOT_BYTES);
     }
