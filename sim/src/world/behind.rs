@@ -25,6 +25,9 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// A peer that tells nothing on its link for longer may be passed over.
 const TELLS_WITHIN: Duration = Duration::from_secs(2);
 
+/// A member to which no link has stood for as long may be passed over, if another one was compared.
+const LINKS_WITHIN: Duration = Duration::from_secs(5);
+
 /// In what way a node is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
@@ -87,12 +90,15 @@ impl World<'_> {
             .peekable();
         let has_just_started = local < process.began + SETTLING;
         let starting = (up.peek().is_none() && has_just_started).then_some(Reason::Starting);
-        let unlinked = up.filter(|peer| peer.link.is_none()).filter_map(|peer| peer.node);
+        let linked = &self.linked[id.host];
+        // Sooner than that after its start, nobody has been without a link for as long.
+        let may_pass_over = local >= process.began + LINKS_WITHIN && !linked.established.is_empty();
+        let unlinked =
+            up.filter(|peer| peer.link.is_none() && !may_pass_over).filter_map(|peer| peer.node);
         let counters = process.node.counters();
         let lacks = |(origin, version): &(OriginId, Version)| {
             *origin != process.origin && counters.known(*origin).version < *version
         };
-        let linked = &self.linked[id.host];
         let is_young =
             |link| linked.established.get(link).is_some_and(|at| local < *at + TELLS_WITHIN);
         let lacking =

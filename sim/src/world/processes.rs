@@ -121,8 +121,11 @@ impl World<'_> {
         let at_once = std::mem::take(&mut effects.at_once);
         self.carry_out(id, at_once);
         let has_records = !effects.journal.is_empty();
-        let batch = InFlight { batch, has_records, version, known, standings, lives_as };
-        self.keep(id, batch, effects);
+        // To be told that nothing is safe would wake it again, for ever.
+        if has_records || !effects.after_sync.is_empty() {
+            let batch = InFlight { batch, has_records, version, known, standings, lives_as };
+            self.keep(id, batch, effects);
+        }
         if more {
             self.wake_by(id, now + Duration::from_micros(1));
         }
