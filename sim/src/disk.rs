@@ -36,6 +36,9 @@ const SLOW_MICROS_MAX: u64 = 200_000;
 /// How often a disk that hangs is looked at.
 const HUNG_LOOK: Duration = Duration::from_millis(20);
 
+/// The longest write of a part of a snapshot, which waits for no disk.
+const WRITE_MICROS_MAX: u64 = 300;
+
 /// How often the journal is synced by [`Fsync::Every`].
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -275,6 +278,8 @@ impl Disk {
         turn: &mut Turn,
         chance: &mut Chance,
     ) -> io::Result<Option<Time>> {
+        // What is told while a sync runs goes its way at once.
+        self.hear_news(turn);
         let Some(writer) = &mut self.writer else { return Ok(None) };
         if self.sync_ends_at.is_some_and(|ends| ends > now) {
             return Ok(self.sync_ends_at);
@@ -284,14 +289,10 @@ impl Disk {
             self.work.syncs += 1;
         }
         loop {
+            let Some(writer) = &mut self.writer else { return Ok(None) };
             let next = writer.next(now);
-            for news in writer.take_news() {
-                match news {
-                    News::Safe(batch) => turn.safe = Some(batch),
-                    News::SnapshotDue => self.snapshot = Snapshot::Due,
-                    News::Snapshot(step) => self.steps.push_back(step),
-                }
-            }
+            self.hear_news(turn);
+            let Some(writer) = &mut self.writer else { return Ok(None) };
             match next {
                 Next::Do(Work::Sync) => {
                     let most = if self.slow { SLOW_MICROS_MAX } else { SYNC_MICROS_MAX };
@@ -304,6 +305,16 @@ impl Disk {
                     self.work.journal_bytes += writer.journal().position() - position;
                 }
                 Next::Wait(until) => return Ok(until),
+            }
+        }
+    }
+
+    fn hear_news(&mut self, turn: &mut Turn) {
+        for news in self.writer.iter_mut().flat_map(Writer::take_news) {
+            match news {
+                News::Safe(batch) => turn.safe = Some(batch),
+                News::SnapshotDue => self.snapshot = Snapshot::Due,
+                News::Snapshot(step) => self.steps.push_back(step),
             }
         }
     }
@@ -332,10 +343,14 @@ impl Disk {
                 Err(_) => self.snapshot = Snapshot::Failed,
             }
         }
-        if !self.steps.is_empty() {
-            let most = if self.slow { SLOW_MICROS_MAX } else { SYNC_MICROS_MAX };
-            self.step_ends_at = Some(now + chance.micros(SYNC_MICROS_MIN, most));
-        }
+        let most = match self.steps.front() {
+            None => return Ok(None),
+            // It is synced, and read back; now and then before a sync of the journal that began
+            // earlier, also where syncs take long.
+            Some(Step::Publish) => SYNC_MICROS_MAX,
+            Some(Step::Begin { .. } | Step::Append(_)) => WRITE_MICROS_MAX,
+        };
+        self.step_ends_at = Some(now + chance.micros(SYNC_MICROS_MIN, most));
         Ok(self.step_ends_at)
     }
 }

@@ -1,6 +1,7 @@
 //! A simulator that finds nothing proves nothing: bugs are planted, and it must find each.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use quipu_core::name::CounterName;
 use quipu_core::operation::Op;
@@ -85,14 +86,25 @@ fn half_told(seed: u64, bug: Option<Bug>) -> Plan {
 fn slow_disks(seed: u64, bug: Option<Bug>) -> Plan {
     let mut plan = plan(seed, bug);
     plan.usage.in_memory = false;
-    plan.usage.fsync = Fsync::Always;
+    plan.usage.fsync = Fsync::Every;
     plan.usage.snapshot_every_bytes = 1 << 10;
     plan.usage.limits.segment_bytes_max = 1 << 20;
+    plan.usage.limits.reserve_bytes = 1 << 10;
     let slow = |host| {
         let (at, until) = (Time::ZERO, Some(plan.calm_at));
         Fault { at, until, kind: FaultKind::SlowDisk(host) }
     };
     plan.faults = (0..plan.hosts).map(slow).collect();
+    // So much is counted that nearly every walk sees something that no sync covers yet: the next
+    // one comes within a second.
+    let again = |round: u64| {
+        let later = Duration::from_millis(37 * round);
+        plan.requests
+            .iter()
+            .map(move |request| ClientRequest { at: request.at + later, ..request.clone() })
+    };
+    plan.requests = (0..8).flat_map(again).filter(|request| request.at < plan.calm_at).collect();
+    plan.requests.sort_by_key(|request| request.at);
     plan
 }
 

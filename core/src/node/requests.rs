@@ -220,7 +220,7 @@ impl Node {
             true => Awaiting { version: 0, ..client },
             false => client,
         };
-        let confirmed = self.replication.confirmed_by(client.version);
+        let confirmed = confirmed_by(&self.confirmations(), client.version);
         if client.is_due(now, confirmed) {
             effects.after_sync.push(client.answered(confirmed));
         } else if self.awaiting.len() < self.limits.waits {
@@ -236,11 +236,15 @@ impl Node {
         }
     }
 
+    fn confirmations(&self) -> Vec<Version> {
+        self.replication.confirmations(|node| self.peers.up_member(node).is_some())
+    }
+
     /// Answers those whose version enough peers have confirmed, or whose patience is over.
     pub(super) fn answer_awaiting(&mut self, now: Time, effects: &mut Effects) {
-        let replication = &self.replication;
+        let confirmations = self.confirmations();
         self.awaiting.retain(|client| {
-            let confirmed = replication.confirmed_by(client.version);
+            let confirmed = confirmed_by(&confirmations, client.version);
             let is_due = client.is_due(now, confirmed);
             if is_due {
                 effects.after_sync.push(client.answered(confirmed));
@@ -288,4 +292,8 @@ impl Node {
             self.apply(now, parked.token, &parked.ops, behind, effects);
         }
     }
+}
+
+fn confirmed_by(confirmations: &[Version], version: Version) -> usize {
+    confirmations.iter().filter(|confirmed| **confirmed >= version).count()
 }

@@ -394,6 +394,7 @@ impl Replication {
         // What is beyond our own changes is somebody's invention, and confirms nothing.
         if ours <= counters.our_version() {
             session.window.confirm(now, ours, &mut totals.confirmation);
+            self.knowledge.confirm(session.peer, session.peer_origin, ours);
         }
     }
 

@@ -8,6 +8,7 @@
 pub(crate) mod arrivals;
 pub(crate) mod digests;
 mod exchange;
+mod knowledge;
 mod pauses;
 mod pull;
 mod push;
@@ -29,6 +30,7 @@ use crate::operation::Behind;
 use crate::outbox::Effects;
 use crate::replication::digests::{About, COMPARED_SINCE};
 use crate::replication::exchange::{Exchange, Stage};
+use crate::replication::knowledge::Knowledge;
 use crate::replication::pauses::Pauses;
 use crate::replication::pull::{Asking, Serving};
 use crate::replication::push::Gather;
@@ -100,6 +102,7 @@ pub(crate) struct Replication {
     /// The last batch in which links that are gone asked or answered about a digest: should it wait
     /// for a disk that hangs, those that begin meanwhile add nothing to it.
     left_in: u64,
+    knowledge: Knowledge,
     gather: Gather,
     requests: u32,
     /// Origins that are not asked for again yet, for want of room, and that are not repaired.
@@ -122,6 +125,7 @@ impl Default for Replication {
             exchange_at: Time::ZERO,
             exchanged_in: 0,
             left_in: 0,
+            knowledge: Knowledge::default(),
             gather: Gather::default(),
             requests: 0,
             pauses: Pauses::default(),
@@ -158,6 +162,7 @@ impl Replication {
     ) {
         self.link_down(link);
         self.writers.entry(origin).or_default();
+        let confirmed = self.knowledge.link_up(peer, origin);
         self.sessions.insert(
             link,
             Session {
@@ -175,7 +180,7 @@ impl Replication {
                 claimed: 0,
                 parts: Vec::new(),
                 waits_for_others: false,
-                window: Window::default(),
+                window: Window::after(confirmed),
                 owes_confirm: false,
                 confirmed: None,
                 asking: None,
@@ -190,6 +195,7 @@ impl Replication {
         let Some(session) = self.sessions.remove(&link) else { return };
         self.left_in = self.left_in.max(session.asked_in).max(session.answered_in);
         let origin = session.peer_origin;
+        self.knowledge.link_down(session.peer);
         if !self.sessions.values().any(|other| other.peer_origin == origin) {
             self.writers.remove(&origin);
         }
@@ -213,9 +219,10 @@ impl Replication {
         self.pauses.len()
     }
 
-    /// How many links' peers have confirmed our own changes up to `version`.
-    pub(crate) fn confirmed_by(&self, version: Version) -> usize {
-        self.sessions.values().filter(|session| session.window.confirmed() >= version).count()
+    /// Up to which version of ours each peer has confirmed everything, of those that `is_up` holds
+    /// for.
+    pub(crate) fn confirmations(&self, is_up: impl Fn(NodeId) -> bool) -> Vec<Version> {
+        self.knowledge.confirmations(is_up)
     }
 
     /// In what way this node is known to be behind one of its links' peers. One that says nothing of
@@ -385,6 +392,7 @@ impl Replication {
     ) {
         if let Some(session) = self.sessions.get_mut(&link) {
             session.window.confirm(now, version, &mut totals.confirmation);
+            self.knowledge.confirm(session.peer, session.peer_origin, version);
         }
     }
 

@@ -48,6 +48,11 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// The window of a new link to a peer that has confirmed so much before.
+    pub(crate) fn after(confirmed: Version) -> Self {
+        Window { confirmed, ..Window::default() }
+    }
+
     /// Whether another push may be sent.
     pub(crate) fn is_open(&self) -> bool {
         !self.is_behind
@@ -82,11 +87,6 @@ impl Window {
         if self.pushed.is_empty() {
             self.is_behind = false;
         }
-    }
-
-    /// Up to which version of ours the peer has everything synced.
-    pub(crate) fn confirmed(&self) -> Version {
-        self.confirmed
     }
 
     /// How far the peer is behind `version`, our last.

@@ -183,7 +183,23 @@ impl Writer {
 
     /// Takes over a job.
     pub fn put(&mut self, job: Job) {
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::bug::Bug::PublishedEarly) && matches!(job, Job::Publish) {
+            return self.publish_early();
+        }
         self.jobs.push_back(job);
+    }
+
+    /// Lets the snapshot overtake what was appended before it.
+    #[cfg(feature = "planted-bugs")]
+    fn publish_early(&mut self) {
+        for job in std::mem::take(&mut self.jobs) {
+            match job {
+                Job::Part(records) => self.news.push(News::Snapshot(Step::Append(records))),
+                job => self.jobs.push_back(job),
+            }
+        }
+        self.news.push(News::Snapshot(Step::Publish));
     }
 
     /// Whether it has nothing to do before another job comes or time passes.
@@ -217,7 +233,7 @@ impl Writer {
                     self.jobs.push_front(job);
                     return Next::Do(if is_synced { Work::Rotate } else { Work::Sync });
                 }
-                Some(job @ Job::Publish) if !is_synced && !self.publishes_early() => {
+                Some(job @ Job::Publish) if !is_synced => {
                     // Whatever the walk has seen is in what was appended before (rule
                     // `cut-at-the-beginning`).
                     self.jobs.push_front(job);
@@ -298,13 +314,6 @@ impl Writer {
             Fsync::Every(every) => now >= since + every,
             Fsync::Never => false,
         })
-    }
-
-    fn publishes_early(&self) -> bool {
-        #[cfg(feature = "planted-bugs")]
-        return self.bug == Some(crate::bug::Bug::PublishedEarly);
-        #[cfg(not(feature = "planted-bugs"))]
-        return false;
     }
 
     fn without_jobs(&self, now: Time) -> Next {
