@@ -95,7 +95,7 @@ impl Checker {
             disk.kept.clear();
             disk.read.clear();
             disk.standings.clear();
-            disk.identities = Identities::default();
+            disk.identities = Identities::lost();
         }
     }
 
