@@ -65,12 +65,12 @@ impl Knowledge {
         }
     }
 
-    /// What each process has confirmed of those peers that `is_up` holds for. A link says nothing of
-    /// that: it may be the last thing that is left of a process.
+    /// What each process has confirmed of those peers that are linked and that `is_up` holds for. One
+    /// of the two alone may be the last thing that is left of a process.
     pub(crate) fn confirmations(&self, is_up: impl Fn(NodeId) -> bool) -> Vec<Version> {
         let mut counted = BTreeSet::new();
         let mut peers: Vec<_> =
-            self.peers.iter().filter(|(node, _)| is_up(**node)).map(|(_, held)| held).collect();
+            self.peers.iter().filter(|(node, held)| held.links > 0 && is_up(**node)).map(|(_, held)| held).collect();
         peers.sort_by_key(|held| std::cmp::Reverse(held.confirmed));
         peers.retain(|held| counted.insert(held.origin));
         peers.into_iter().map(|held| held.confirmed).collect()
@@ -90,9 +90,10 @@ mod tests {
         assert_eq!(knowledge.link_up(A, OriginId(10)), 0);
         knowledge.confirm(A, OriginId(10), 7);
         knowledge.link_down(A);
+        assert_eq!(knowledge.confirmations(|_| true), [], "it may be gone");
+        assert_eq!(knowledge.link_up(A, OriginId(10)), 7);
         assert_eq!(knowledge.confirmations(|_| true), [7]);
         assert_eq!(knowledge.confirmations(|_| false), [], "it is down");
-        assert_eq!(knowledge.link_up(A, OriginId(10)), 7);
     }
 
     #[test]

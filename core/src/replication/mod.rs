@@ -219,8 +219,8 @@ impl Replication {
         self.pauses.len()
     }
 
-    /// Up to which version of ours each peer has confirmed everything, of those that `is_up` holds
-    /// for.
+    /// Up to which version of ours each peer has confirmed everything, of those that are linked and
+    /// that `is_up` holds for.
     pub(crate) fn confirmations(&self, is_up: impl Fn(NodeId) -> bool) -> Vec<Version> {
         self.knowledge.confirmations(is_up)
     }
