@@ -44,7 +44,7 @@ test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged, al
 	@scripts/test-clients
 
 test-chaos: ## Kill nodes for some five minutes: a storm, 50 rounds, every step to the disk
-	QUIPU_CHAOS=1 cargo test --package quipu --test kill_storm --test kill_points -- --nocapture --test-threads 1
+	QUIPU_CHAOS=1 cargo test --package quipu --test suite kill_ -- --nocapture --test-threads 1
 
 SEEDS ?= 1000
 FROM ?= 0

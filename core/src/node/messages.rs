@@ -18,7 +18,7 @@ use crate::peers::discovery::Heard;
 use crate::peers::{Change, SwimError};
 use crate::replication::digests::About;
 use crate::time::Time;
-use crate::wire::datagram::{self, Datagram};
+use crate::wire::datagram::Datagram;
 use crate::wire::error::{CodecError, Foreign};
 use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message, Row};
 
@@ -33,7 +33,7 @@ impl Node {
         let envelope = self.envelope.clone();
         let opened = envelope.open(bytes);
         #[cfg(feature = "planted-bugs")]
-        let without = datagram::Envelope::new(&self.cluster, None);
+        let without = crate::wire::datagram::Envelope::new(&self.cluster, None);
         #[cfg(feature = "planted-bugs")]
         let opened = match opened {
             Err(CodecError::Foreign(Foreign::Secret)) if self.has(crate::bug::Bug::MacIgnored) => {

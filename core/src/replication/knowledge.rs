@@ -69,8 +69,12 @@ impl Knowledge {
     /// of the two alone may be the last thing that is left of a process.
     pub(crate) fn confirmations(&self, is_up: impl Fn(NodeId) -> bool) -> Vec<Version> {
         let mut counted = BTreeSet::new();
-        let mut peers: Vec<_> =
-            self.peers.iter().filter(|(node, held)| held.links > 0 && is_up(**node)).map(|(_, held)| held).collect();
+        let mut peers: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(node, held)| held.links > 0 && is_up(**node))
+            .map(|(_, held)| held)
+            .collect();
         peers.sort_by_key(|held| std::cmp::Reverse(held.confirmed));
         peers.retain(|held| counted.insert(held.origin));
         peers.into_iter().map(|held| held.confirmed).collect()

@@ -3,7 +3,7 @@
 //! Cut off means stopped in mid-air here (SIGSTOP): its sockets stand, and it answers none of its
 //! clients or peers. That is what can be done to a process without root and undone without a trace;
 //! its own clients wait meanwhile. Both sides of a real partition count on, which
-//! `server/tests/partition.rs` shows with namespaces.
+//! `server/tests/suite/partition.rs` shows with namespaces.
 //!
 //! Everything is temporary: nodes on ports that the system chose, data in a directory that goes.
 
