@@ -129,12 +129,6 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// Forgets everything, as a crash of the process does.
-    pub fn abandon(&mut self) {
-        self.waiting.clear();
-        self.bytes = 0;
-    }
-
     #[cfg(feature = "planted-bugs")]
     fn let_out_early(&mut self, batch: u64, mut effects: Vec<Effect>) -> Vec<Effect> {
         use crate::bug::Bug;

@@ -168,7 +168,7 @@ impl Disk {
         let behind = Behind { cut: journal.position(), segments: 1, snapshot_bytes: 0 };
         let writer = self.writer.insert(Writer::new(journal, self.usage.habits(), behind, now));
         self.task = SnapshotTask::default();
-        if let Some(Bug::Core(bug)) = self.bug {
+        if let Some(bug) = self.bug {
             writer.plant(bug);
             self.task.plant(bug);
         }

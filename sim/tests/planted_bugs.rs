@@ -110,19 +110,19 @@ fn slow_disks(seed: u64, bug: Option<Bug>) -> Plan {
 
 #[test]
 fn adding_instead_of_taking_the_maximum_is_caught_as_counting_twice() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::AddOnMerge));
+    let (seed, violation) = caught(Bug::AddOnMerge);
     assert!(matches!(violation, Violation::Invented { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_digest_that_advances_over_a_gap_is_caught_as_an_empty_claim() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::DigestOverGap));
+    let (seed, violation) = caught(Bug::DigestOverGap);
     assert!(matches!(violation, Violation::EmptyClaim { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn fingerprints_that_are_ignored_are_caught_as_counts_that_stay_apart() {
-    let bug = Bug::Core(quipu_core::bug::Bug::FingerprintsIgnored);
+    let bug = Bug::FingerprintsIgnored;
     let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, half_told);
     assert!(matches!(violation, Violation::Apart { .. }), "seed {seed}: {violation}");
     // A plan that provokes the trace by luck alone would stop doing so unnoticed.
@@ -134,7 +134,7 @@ fn fingerprints_that_are_ignored_are_caught_as_counts_that_stay_apart() {
 
 #[test]
 fn answers_before_the_sync_are_caught_as_acknowledged_increments_that_a_start_does_not_find() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::AnsweredBeforeSync));
+    let (seed, violation) = caught(Bug::AnsweredBeforeSync);
     let is_loss = matches!(
         violation,
         Violation::Miscounted { .. } | Violation::WentDown { .. } | Violation::Lost { .. }
@@ -144,28 +144,27 @@ fn answers_before_the_sync_are_caught_as_acknowledged_increments_that_a_start_do
 
 #[test]
 fn pushes_before_the_sync_are_caught_as_counts_that_their_origin_had_not_synced() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::PushedBeforeSync));
+    let (seed, violation) = caught(Bug::PushedBeforeSync);
     assert!(matches!(violation, Violation::Invented { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn an_origin_that_is_used_again_is_caught() {
     // What is found depends on who notices first that one version of it names two states.
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::OriginReused));
+    let (seed, violation) = caught(Bug::OriginReused);
     let is_about_counts = !matches!(violation, Violation::Lists { .. } | Violation::Panicked(_));
     assert!(is_about_counts, "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_snapshot_that_is_valid_before_its_journal_is_synced_is_caught_as_a_state_that_never_was() {
-    let (seed, violation) =
-        caught_within(Bug::Core(quipu_core::bug::Bug::PublishedEarly), 0..SEEDS_MAX, slow_disks);
+    let (seed, violation) = caught_within(Bug::PublishedEarly, 0..SEEDS_MAX, slow_disks);
     assert!(matches!(violation, Violation::Mixed { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn segments_that_go_before_their_snapshot_is_synced_are_caught_as_missing() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::SegmentsGoFirst));
+    let (seed, violation) = caught(Bug::SegmentsGoFirst);
     let is_gone = matches!(
         violation,
         Violation::Damaged { .. } | Violation::Lost { .. } | Violation::Miscounted { .. }
@@ -175,52 +174,52 @@ fn segments_that_go_before_their_snapshot_is_synced_are_caught_as_missing() {
 
 #[test]
 fn a_recovered_tail_that_is_shown_before_it_is_synced_is_caught_as_lost() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::TailNotSynced));
+    let (seed, violation) = caught(Bug::TailNotSynced);
     let is_lost = matches!(violation, Violation::Lost { .. } | Violation::StartForgotten { .. });
     assert!(is_lost, "seed {seed}: {violation}");
 }
 
 #[test]
 fn links_that_outlive_a_removal_are_caught() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::LinksOutliveRemoval));
+    let (seed, violation) = caught(Bug::LinksOutliveRemoval);
     assert!(matches!(violation, Violation::LinkOutlived { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_start_that_forgets_removals_is_caught() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::RemovalsForgotten));
+    let (seed, violation) = caught(Bug::RemovalsForgotten);
     assert!(matches!(violation, Violation::StandingLost { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_start_that_follows_the_wall_clock_back_is_caught() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::BootFollowsClock));
+    let (seed, violation) = caught(Bug::BootFollowsClock);
     assert!(matches!(violation, Violation::BootWentBack { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_start_under_another_id_than_the_disks_is_caught() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::IdNotKept));
+    let (seed, violation) = caught(Bug::IdNotKept);
     assert!(matches!(violation, Violation::IdentityLost { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_reply_that_holds_its_increment_twice_is_caught() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::RepliesTwice));
+    let (seed, violation) = caught(Bug::RepliesTwice);
     assert!(matches!(violation, Violation::NotTheSum { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn a_raise_that_does_not_wait_for_what_the_node_lacks_is_caught() {
-    let (seed, violation) = caught(Bug::Core(quipu_core::bug::Bug::RaisesBehind));
+    let (seed, violation) = caught(Bug::RaisesBehind);
     assert!(matches!(violation, Violation::RaisedBehind { .. }), "seed {seed}: {violation}");
 }
 
 #[test]
 fn answers_that_are_not_so_are_caught() {
-    use quipu_core::bug::Bug::{PageIsShort, ScanSkips, WaitCountsLinks, WaitEndsAll};
+    use quipu_sim::bug::Bug::{PageIsShort, ScanSkips, WaitCountsLinks, WaitEndsAll};
     for bug in [WaitCountsLinks, ScanSkips, PageIsShort, WaitEndsAll] {
-        let (seed, violation) = caught(Bug::Core(bug));
+        let (seed, violation) = caught(bug);
         assert!(matches!(violation, Violation::WrongAnswer { .. }), "seed {seed}: {violation}");
     }
 }
@@ -239,7 +238,7 @@ fn with_strangers(seed: u64, bug: Option<Bug>) -> Plan {
 
 #[test]
 fn strangers_that_are_heard_are_caught() {
-    let bug = Bug::Core(quipu_core::bug::Bug::MacIgnored);
+    let bug = Bug::MacIgnored;
     let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, with_strangers);
     let is_theirs = matches!(
         violation,
@@ -266,7 +265,7 @@ fn one_removal_too_many(seed: u64, bug: Option<Bug>) -> Plan {
 
 #[test]
 fn a_removal_without_room_that_is_acknowledged_is_caught() {
-    let bug = Bug::Core(quipu_core::bug::Bug::RemovalBeyondRoom);
+    let bug = Bug::RemovalBeyondRoom;
     let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, one_removal_too_many);
     assert!(matches!(violation, Violation::RemovalIgnored { .. }), "seed {seed}: {violation}");
 }
@@ -279,7 +278,7 @@ fn every_bug_has_a_name_of_its_own() {
 
 #[test]
 fn a_failing_plan_is_made_small_and_still_fails_in_the_same_way() {
-    let plan = plan(0, Some(Bug::Core(quipu_core::bug::Bug::AddOnMerge)));
+    let plan = plan(0, Some(Bug::AddOnMerge));
     let whole = plan.requests.len() + plan.faults.len();
     let (at, violation) =
         run(&plan, &mut Trace::hashed()).verdict.expect_err("the bug shows in every seed");

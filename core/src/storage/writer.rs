@@ -202,11 +202,6 @@ impl Writer {
         self.news.push(News::Snapshot(Step::Publish));
     }
 
-    /// Whether it has nothing to do before another job comes or time passes.
-    pub fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && self.gathered.is_empty() && self.last.is_none()
-    }
-
     /// What is to be done now. What turned out to be safe on the way is news.
     pub fn next(&mut self, now: Time) -> Next {
         loop {
@@ -590,7 +585,6 @@ mod tests {
         let (mut writer, mut files) = writer(Habits::default());
         writer.put(append(1, &mark()));
         writer.finish(at(0), &mut files).unwrap();
-        assert!(writer.is_idle());
         let told: Vec<String> = writer.take_news().map(|news| format!("{news:?}")).collect();
         assert_eq!(told, ["Safe(1)"]);
     }

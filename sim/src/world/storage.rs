@@ -52,12 +52,12 @@ impl World<'_> {
         let seed = self.identity_chance.any();
         let machine = &mut self.hosts[host];
         machine.powered = true;
-        let is_reused = self.plan.bug == Some(Bug::Core(quipu_core::bug::Bug::OriginReused));
+        let is_reused = self.plan.bug == Some(Bug::OriginReused);
         let origin = machine.last_origin.filter(|_| is_reused).unwrap_or(origin);
         machine.last_origin = Some(origin);
         let wall_millis = machine.wall_at_zero_millis + self.now.as_micros() / 1000;
         let mut state = Recovered::new(origin, seed);
-        if let Some(Bug::Core(bug)) = self.plan.bug {
+        if let Some(bug) = self.plan.bug {
             state.plant(bug);
         }
         let opened = storage::open(&mut machine.disk.directory, &mut state, |found| {
@@ -120,11 +120,11 @@ impl World<'_> {
         let began = machine.clock.read(self.now);
         let mut started = Node::recovered(config, state, began);
         started.limit(plan.limits);
-        if let Some(Bug::Core(bug)) = plan.bug {
+        if let Some(bug) = plan.bug {
             started.plant(bug);
         }
         let mut process = Process::new(id, started, origin, began);
-        if let Some(Bug::Core(bug)) = plan.bug {
+        if let Some(bug) = plan.bug {
             process.outbox.plant(bug);
         }
         machine.process = Some(process);
