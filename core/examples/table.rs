@@ -21,13 +21,14 @@ use std::io;
 use std::time::Instant;
 
 use quipu_core::counters::Counters;
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
 use quipu_core::operation::Op;
 use quipu_core::outbox::Effects;
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage;
 use quipu_core::storage::files::Files;
 use quipu_core::storage::snapshot::SnapshotWriter;
@@ -83,7 +84,12 @@ fn fill(counters: &mut Counters, origin: u64, count: usize) -> u128 {
             origin: OriginId(origin),
             after: version as u64,
             upto: version as u64 + 1,
-            entries: names.iter().map(|name| Entry { name, plus: 1, minus: 0, raise: 0 }).collect(),
+            changes: names
+                .iter()
+                .map(|name| {
+                    Change::slot(name, Slot::from(Numbers { plus: 1, ..Numbers::default() }))
+                })
+                .collect(),
         };
         let start = Instant::now();
         counters.merge(&delta).expect("there is room");
@@ -181,7 +187,10 @@ fn slots(count: usize) {
             origin: OriginId(2 + origin as u64),
             after: 0,
             upto: 1,
-            entries: vec![Entry { name, plus: 1, minus: 0, raise: 0 }],
+            changes: vec![Change::slot(
+                name,
+                Slot::from(Numbers { plus: 1, ..Numbers::default() }),
+            )],
         };
         let mut counters = Counters::new(OriginId(1), 42);
         for what in ["as their origins come", "in another order"] {

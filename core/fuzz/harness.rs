@@ -143,7 +143,8 @@ impl Pair {
     fn assert_own_count(&self) {
         let counters = self.nodes[0].counters();
         let ours = counters.iter().filter(|view| view.origin == counters.our_origin());
-        let ours: Vec<(&str, u64)> = ours.map(|view| (view.name, view.slot.plus)).collect();
+        let ours: Vec<(&str, u64)> =
+            ours.map(|view| (view.name, view.slot.numbers().plus)).collect();
         assert_eq!(ours, [("default", 5)], "nobody else writes our slots");
     }
 

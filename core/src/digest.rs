@@ -1,7 +1,5 @@
 //! What nodes know of origins, and ask of each other.
 
-use serde::{Deserialize, Serialize};
-
 use crate::identity::{OriginId, Version};
 
 /// A digest is compared in so many parts: one for each first byte of an origin, which is random.
@@ -17,7 +15,7 @@ pub struct Known {
 }
 
 /// What one peer asks of another: the changes of one origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {
     /// Whose.
     pub origin: OriginId,

@@ -27,7 +27,7 @@ pub enum Key {
 }
 
 /// The record of one key: the epochs of its last removal and its last registration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// Whose.
     pub key: Key,

@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
 use quipu_core::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity, NodeId, OriginId};
 use quipu_core::membership::{Key, PARTS, Standing};
 use quipu_core::name::{NAME_BYTES_MAX, NameError};
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::auth::{PROOF_BYTES, Secret};
 use quipu_core::wire::datagram::{
     Beacon, BeaconKind, CLUSTER_BYTES_MAX, DATAGRAM_BYTES_MAX, Datagram, Envelope,
@@ -97,10 +98,11 @@ fn standings() -> impl Strategy<Value = Vec<Standing>> {
     prop::collection::vec(standing(), 0..5)
 }
 
-fn entries() -> impl Strategy<Value = Vec<Entry<'static>>> {
-    let entry = (prop::sample::select(&NAMES[..]), number(), number(), number())
-        .prop_map(|(name, plus, minus, raise)| Entry { name, plus, minus, raise });
-    prop::collection::vec(entry, 0..6)
+fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
+    let change = (prop::sample::select(&NAMES[..]), number(), number(), number()).prop_map(
+        |(name, plus, minus, raise)| Change::slot(name, Slot::from(Numbers { plus, minus, raise })),
+    );
+    prop::collection::vec(change, 0..6)
 }
 
 fn range() -> impl Strategy<Value = (u64, u64)> {
@@ -108,11 +110,11 @@ fn range() -> impl Strategy<Value = (u64, u64)> {
 }
 
 fn delta() -> impl Strategy<Value = Delta<'static>> {
-    (origin(), range(), entries()).prop_map(|(origin, (after, upto), entries)| Delta {
+    (origin(), range(), changes()).prop_map(|(origin, (after, upto), changes)| Delta {
         origin,
         after,
         upto,
-        entries,
+        changes,
     })
 }
 
@@ -163,11 +165,11 @@ fn message() -> impl Strategy<Value = Message<'static>> {
         Just(Message::Welcome),
         goodbye().prop_map(Message::Goodbye),
         standings().prop_map(Message::Membership),
-        (range(), number(), entries()).prop_map(|((after, upto), age_us, entries)| Message::Push {
+        (range(), number(), changes()).prop_map(|((after, upto), age_us, changes)| Message::Push {
             after,
             batches: upto - after,
             age_us,
-            entries
+            changes
         }),
         version().prop_map(Message::Confirm),
         any::<u64>().prop_map(Message::DigestHash),
@@ -290,10 +292,13 @@ fn example_hashes() -> Vec<u64> {
     hashes
 }
 
-fn example_entries() -> Vec<Entry<'static>> {
+fn example_changes() -> Vec<Change<'static>> {
     vec![
-        Entry { name: "default", plus: 300, minus: 2, raise: 0 },
-        Entry { name: "päge:views/1", plus: u64::MAX, minus: 0, raise: 1 << 32 },
+        Change::slot("default", Slot::from(Numbers { plus: 300, minus: 2, raise: 0 })),
+        Change::slot(
+            "päge:views/1",
+            Slot::from(Numbers { plus: u64::MAX, minus: 0, raise: 1 << 32 }),
+        ),
     ]
 }
 
@@ -306,8 +311,8 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         nonce: *b"sixteen bytes...",
         has_secret: true,
     };
-    let delta = Delta { origin, after: 7, upto: 300, entries: example_entries() };
-    let nothing = Delta { origin: OriginId(1), after: 5, upto: 5, entries: Vec::new() };
+    let delta = Delta { origin, after: 7, upto: 300, changes: example_changes() };
+    let nothing = Delta { origin: OriginId(1), after: 5, upto: 5, changes: Vec::new() };
     let row = |origin, version| Row { origin: OriginId(origin), version, fingerprint: u64::MAX };
     vec![
         ("Hello", Message::Hello(hello)),
@@ -323,7 +328,7 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         ("Goodbye Duplicate", Message::Goodbye(Goodbye::Duplicate)),
         ("Goodbye Leaving", Message::Goodbye(Goodbye::Leaving)),
         ("Membership", Message::Membership(example_standings())),
-        ("Push", Message::Push { after: 299, batches: 2, age_us: 300, entries: example_entries() }),
+        ("Push", Message::Push { after: 299, batches: 2, age_us: 300, changes: example_changes() }),
         ("Confirm", Message::Confirm(301)),
         ("DigestHash", Message::DigestHash(0x0123_4567_89ab_cdef)),
         (
@@ -530,8 +535,8 @@ fn a_datagram_of_another_cluster_or_secret_is_told_from_a_malformed_one() {
 // --- bounds --------------------------------------------------------------------------------------
 
 fn push(name: &str) -> Message<'_> {
-    let entries = vec![Entry { name, plus: 1, minus: 0, raise: 0 }];
-    Message::Push { after: 0, batches: 1, age_us: 0, entries }
+    let changes = vec![Change::slot(name, Slot::from(Numbers { plus: 1, minus: 0, raise: 0 }))];
+    Message::Push { after: 0, batches: 1, age_us: 0, changes }
 }
 
 fn part(delta: Delta<'_>) -> Message<'_> {
@@ -552,8 +557,8 @@ fn a_name_that_no_counter_can_have_is_refused() {
     ] {
         let bytes = frame::encode(&push(name));
         assert_eq!(frame::decode(&bytes), Err(CodecError::Name(expected)));
-        let entries = vec![Entry { name, plus: 1, minus: 0, raise: 0 }];
-        let delta = Delta { origin: OriginId(1), after: 0, upto: 1, entries };
+        let changes = vec![Change::slot(name, Slot::from(Numbers { plus: 1, minus: 0, raise: 0 }))];
+        let delta = Delta { origin: OriginId(1), after: 0, upto: 1, changes };
         let bytes = frame::encode(&part(delta));
         assert_eq!(frame::decode(&bytes), Err(CodecError::Name(expected)));
     }
@@ -569,8 +574,8 @@ fn a_name_that_is_not_text_is_refused() {
 
 #[test]
 fn a_version_that_is_nobodys_is_refused_wherever_it_stands() {
-    let push = |after, batches| Message::Push { after, batches, age_us: 0, entries: Vec::new() };
-    let delta = |after, upto| part(Delta { origin: OriginId(1), after, upto, entries: Vec::new() });
+    let push = |after, batches| Message::Push { after, batches, age_us: 0, changes: Vec::new() };
+    let delta = |after, upto| part(Delta { origin: OriginId(1), after, upto, changes: Vec::new() });
     let row = Row { origin: OriginId(1), version: VERSION_MAX, fingerprint: 0 };
     let rows = Message::DigestPart { first: OriginId(0), last: OriginId(9), rows: vec![row] };
     for message in [
@@ -690,7 +695,7 @@ fn a_length_far_beyond_the_bytes_costs_no_memory() {
     let heads: [&[u8]; 6] = [
         &[3, 1],        // Goodbye Removed: standings
         &[4],           // Membership: standings
-        &[5, 0, 1],     // Push: entries
+        &[5, 0, 1],     // Push: changes
         &[8, 0, 0],     // DigestPart: rows
         &[9, 1],        // Ask: wants
         &[10, 1, 0, 1], // Part: deltas

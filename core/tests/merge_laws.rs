@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use quipu_core::counters::Counters;
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
 use quipu_core::identity::{OriginId, Version};
 use quipu_core::replication::scan::Scan;
-use quipu_core::slot::Slot;
+use quipu_core::slot::{Numbers, Slot};
 
 const NODES: usize = 3;
 const NAMES: [&str; 4] = ["w", "x", "y", "z"];
@@ -33,7 +33,8 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 fn slot() -> impl Strategy<Value = Slot> {
-    (number(), number(), number()).prop_map(|(plus, minus, raise)| Slot { plus, minus, raise })
+    (number(), number(), number())
+        .prop_map(|(plus, minus, raise)| Slot::from(Numbers { plus, minus, raise }))
 }
 
 fn merged(one: &Slot, other: &Slot) -> Slot {
@@ -77,14 +78,14 @@ struct Letter {
 
 impl Letter {
     fn of(delta: &Delta<'_>) -> Self {
-        let entry = |entry: &Entry<'_>| (entry.name.to_owned(), entry.slot());
-        let entries = delta.entries.iter().map(entry).collect();
+        let entry = |Change::Slot { name, slot }: &Change<'_>| ((*name).to_owned(), *slot);
+        let entries = delta.changes.iter().map(entry).collect();
         Letter { origin: delta.origin, after: delta.after, upto: delta.upto, entries }
     }
 
     fn read(&self) -> Delta<'_> {
-        let entries = self.entries.iter().map(|(name, slot)| Entry::new(name, *slot)).collect();
-        Delta { origin: self.origin, after: self.after, upto: self.upto, entries }
+        let changes = self.entries.iter().map(|(name, slot)| Change::slot(name, *slot)).collect();
+        Delta { origin: self.origin, after: self.after, upto: self.upto, changes }
     }
 }
 
@@ -105,7 +106,7 @@ fn state(table: &Counters) -> BTreeMap<(String, OriginId), (u64, u64, u64)> {
         .iter()
         .filter(|view| view.slot != Slot::default())
         .map(|view| {
-            let Slot { plus, minus, raise } = view.slot;
+            let Numbers { plus, minus, raise } = view.slot.numbers();
             ((view.name.to_owned(), view.origin), (plus, minus, raise))
         })
         .collect()

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use quipu_core::delta::Change;
 use quipu_core::input::Input;
+use quipu_core::slot::Numbers;
 use quipu_core::wire::datagram::{Datagram, Envelope};
 use quipu_core::wire::frame::{self, Message};
 
@@ -24,13 +26,13 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
     match message {
         Message::Hello(hello) => write!(text, "hello of {}", hello.identity.node),
         Message::Proof(_) => write!(text, "proof"),
-        Message::Push { after, batches, entries, .. } => {
+        Message::Push { after, batches, changes, .. } => {
             write!(text, "push ({after},{}]:", after + batches)?;
-            for entry in entries.iter().take(SHOWN) {
-                let name = short(entry.name);
-                write!(text, " {name} +{} -{} ^{}", entry.plus, entry.minus, entry.raise)?;
+            for Change::Slot { name, slot } in changes.iter().take(SHOWN) {
+                let (name, Numbers { plus, minus, raise }) = (short(name), slot.numbers());
+                write!(text, " {name} +{plus} -{minus} ^{raise}")?;
             }
-            more(entries.len(), text)
+            more(changes.len(), text)
         }
         Message::DigestHash(hash) => write!(text, "digest hash {hash:016x}"),
         Message::DigestPart { rows, .. } => {
@@ -66,7 +68,7 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
         Message::Part { request, index, last, deltas } => {
             write!(text, "part {index} of {request}{}:", if *last { ", the last" } else { "" })?;
             for delta in deltas.iter().take(SHOWN) {
-                let (origin, entries) = (delta.origin, delta.entries.len());
+                let (origin, entries) = (delta.origin, delta.changes.len());
                 write!(text, " {origin} ({},{}] {entries} slots;", delta.after, delta.upto)?;
             }
             more(deltas.len(), text)

@@ -107,8 +107,9 @@ pub fn values(counters: &Counters) -> Values {
     let mut sums: BTreeMap<&str, (i128, u64)> = BTreeMap::new();
     for view in counters.iter() {
         let (sum, raise) = sums.entry(view.name).or_default();
-        *sum += i128::from(view.slot.plus) - i128::from(view.slot.minus);
-        *raise = view.slot.raise.max(*raise);
+        let numbers = view.slot.numbers();
+        *sum += i128::from(numbers.plus) - i128::from(numbers.minus);
+        *raise = numbers.raise.max(*raise);
     }
     sums.into_iter()
         .map(|(name, (sum, raise))| (name.to_owned(), sum + i128::from(raise)))

@@ -19,8 +19,9 @@ use crate::workload::only_grows;
 pub(crate) fn sum_of_slots(counters: &Counters, name: &str) -> i128 {
     let (mut sum, mut raise) = (0, 0);
     for view in counters.slots_of(name) {
-        sum += i128::from(view.slot.plus) - i128::from(view.slot.minus);
-        raise = raise.max(view.slot.raise);
+        let numbers = view.slot.numbers();
+        sum += i128::from(numbers.plus) - i128::from(numbers.minus);
+        raise = raise.max(numbers.raise);
     }
     sum + i128::from(raise)
 }

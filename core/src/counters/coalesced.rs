@@ -71,9 +71,10 @@ impl Latest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::Numbers;
 
     fn slot(plus: u64) -> Slot {
-        Slot { plus, ..Slot::default() }
+        Slot::from(Numbers { plus, ..Numbers::default() })
     }
 
     #[test]

@@ -17,7 +17,7 @@
 use crate::counters::slots::{HeldSlot, Slots};
 use crate::identity::Version;
 use crate::operation::{Refusal, Value};
-use crate::slot::Slot;
+use crate::slot::{Contribution, Slot};
 
 /// The place of an origin in the table of origins: a slot names its writer in four bytes.
 pub(crate) type OriginIndex = u32;
@@ -31,35 +31,25 @@ enum Sums {
     /// Σ plus − Σ minus, where it fits and nobody has raised the counter.
     Narrow(i64),
     /// Any other; once it is here, it stays.
-    Wide(Box<Wide>),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Wide {
-    /// Σ plus − Σ minus over all slots.
-    sum: i128,
-    /// The largest raise of all slots.
-    raise: u64,
+    Wide(Box<Contribution>),
 }
 
 impl Sums {
-    fn get(&self) -> Wide {
+    fn get(&self) -> Contribution {
         match self {
-            Sums::Narrow(sum) => Wide { sum: i128::from(*sum), raise: 0 },
+            Sums::Narrow(sum) => Contribution { sum: i128::from(*sum), raise: 0 },
             Sums::Wide(wide) => **wide,
         }
     }
 
     /// A slot has become another one.
     fn change(&mut self, before: &Slot, after: &Slot) {
-        let Wide { mut sum, mut raise } = self.get();
-        sum += i128::from(after.plus) - i128::from(before.plus);
-        sum -= i128::from(after.minus) - i128::from(before.minus);
-        raise = raise.max(after.raise);
-        match (&mut *self, i64::try_from(sum)) {
-            (Sums::Wide(wide), _) => **wide = Wide { sum, raise },
-            (Sums::Narrow(narrow), Ok(sum)) if raise == 0 => *narrow = sum,
-            (Sums::Narrow(_), _) => *self = Sums::Wide(Box::new(Wide { sum, raise })),
+        let mut all = self.get();
+        all.replace(before, after);
+        match (&mut *self, i64::try_from(all.sum)) {
+            (Sums::Wide(wide), _) => **wide = all,
+            (Sums::Narrow(narrow), Ok(sum)) if all.raise == 0 => *narrow = sum,
+            (Sums::Narrow(_), _) => *self = Sums::Wide(Box::new(all)),
         }
     }
 }
@@ -88,8 +78,7 @@ impl Counter {
     }
 
     pub(crate) fn value(&self) -> Value {
-        let Wide { sum, raise } = self.sums.get();
-        Value(sum + i128::from(raise))
+        Value(self.sums.get().value())
     }
 
     /// Ours comes first, if there is one.
@@ -113,10 +102,7 @@ impl Counter {
         if leaves {
             return Err(Refusal::Overflow);
         }
-        let mut slot = self.our_slot();
-        let number = if by < 0 { &mut slot.minus } else { &mut slot.plus };
-        *number = number.checked_add(by.unsigned_abs()).ok_or(Refusal::Overflow)?;
-        Ok(slot)
+        self.our_slot().added(by).ok_or(Refusal::Overflow)
     }
 
     /// Adds to a counter that our open version has changed already and that has only ever counted
@@ -125,13 +111,13 @@ impl Counter {
     pub(crate) fn add_again(&mut self, by: u64, open: Version) -> Option<Value> {
         let held = self.slots.ours_mut()?;
         let Sums::Narrow(sum) = &mut self.sums else { return None };
-        if held.version != open || held.rest.is_some() {
+        if held.version != open {
             return None;
         }
-        let plus = held.plus.checked_add(by)?;
-        *sum = sum.checked_add_unsigned(by)?;
-        held.plus = plus;
-        Some(Value(i128::from(*sum)))
+        let grown = sum.checked_add_unsigned(by)?;
+        held.count_up(by)?;
+        *sum = grown;
+        Some(Value(i128::from(grown)))
     }
 
     /// What our slot becomes by raising the value to `to`; `None` if it is there already.
@@ -145,7 +131,7 @@ impl Counter {
         // Above the largest raise known, since the value is the sum plus that.
         let lift =
             u64::try_from(i128::from(to) - self.sums.get().sum).map_err(|_| Refusal::Overflow)?;
-        Ok(Some(Slot { raise: lift, ..self.our_slot() }))
+        Ok(Some(self.our_slot().lifted(lift)))
     }
 
     fn our_slot(&self) -> Slot {
@@ -177,8 +163,10 @@ impl Counter {
     /// simulator must find.
     #[cfg(feature = "planted-bugs")]
     pub(crate) fn merge_by_adding(&self, origin: OriginIndex, slot: &Slot) -> Slot {
+        use crate::slot::Numbers;
         let held = self.slot_of(origin).map_or(Slot::default(), HeldSlot::slot);
-        Slot { plus: held.plus.saturating_add(slot.plus), ..*slot }
+        let (held, told) = (held.numbers(), slot.numbers());
+        Slot::from(Numbers { plus: held.plus.saturating_add(told.plus), ..told })
     }
 }
 
@@ -187,6 +175,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::slot::Numbers;
 
     fn counter(slots: &[Slot]) -> Counter {
         let mut counter = Counter::new(0);
@@ -203,16 +192,16 @@ mod tests {
     #[test]
     fn the_value_is_the_sums_plus_the_largest_raise() {
         let counter = counter(&[
-            Slot { plus: 10, minus: 3, raise: 5 },
-            Slot { plus: 1, minus: 0, raise: 7 },
-            Slot { plus: 0, minus: 4, raise: 0 },
+            Slot::from(Numbers { plus: 10, minus: 3, raise: 5 }),
+            Slot::from(Numbers { plus: 1, minus: 0, raise: 7 }),
+            Slot::from(Numbers { plus: 0, minus: 4, raise: 0 }),
         ]);
         assert_eq!(counter.value(), Value(10 - 3 + 1 - 4 + 7));
     }
 
     #[test]
     fn a_raise_brings_the_value_to_its_target_and_a_lower_one_changes_nothing() {
-        let mut counter = counter(&[Slot { plus: 10, minus: 0, raise: 0 }]);
+        let mut counter = counter(&[Slot::from(Numbers { plus: 10, minus: 0, raise: 0 })]);
         let slot = counter.raised(17).unwrap().unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(17));
@@ -225,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_negative_counter_can_be_raised_over_its_whole_range() {
-        let mut counter = counter(&[Slot { plus: 0, minus: 1 << 63, raise: 0 }]);
+        let mut counter = counter(&[Slot::from(Numbers { plus: 0, minus: 1 << 63, raise: 0 })]);
         assert_eq!(counter.value(), Value(i128::from(i64::MIN)));
         let slot = counter.raised(i64::MAX).unwrap().unwrap();
         apply(&mut counter, &slot);
@@ -234,9 +223,10 @@ mod tests {
 
     #[test]
     fn an_operation_that_would_leave_the_range_is_refused() {
-        let mut counter = counter(&[Slot { plus: i64::MAX as u64, minus: 0, raise: 0 }]);
+        let mut counter =
+            counter(&[Slot::from(Numbers { plus: i64::MAX as u64, minus: 0, raise: 0 })]);
         assert_eq!(counter.added(1), Err(Refusal::Overflow));
-        assert_eq!(counter.added(0).unwrap().plus, i64::MAX as u64);
+        assert_eq!(counter.added(0).unwrap().numbers().plus, i64::MAX as u64);
         let slot = counter.added(i64::MIN).unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(-1));
@@ -245,17 +235,17 @@ mod tests {
 
     #[test]
     fn a_value_that_merging_took_out_of_range_can_only_be_led_back() {
-        let big = Slot { plus: i64::MAX as u64, minus: 0, raise: 0 };
+        let big = Slot::from(Numbers { plus: i64::MAX as u64, minus: 0, raise: 0 });
         let counter = counter(&[Slot::default(), big, big]);
         assert!(counter.value().is_out_of_range());
         assert_eq!(counter.value().clamped(), i64::MAX);
         assert_eq!(counter.added(1), Err(Refusal::Overflow));
-        assert_eq!(counter.added(-1).unwrap().minus, 1);
+        assert_eq!(counter.added(-1).unwrap().numbers().minus, 1);
     }
 
     #[test]
     fn a_slot_number_never_wraps() {
-        let counter = counter(&[Slot { plus: u64::MAX, minus: u64::MAX, raise: 0 }]);
+        let counter = counter(&[Slot::from(Numbers { plus: u64::MAX, minus: u64::MAX, raise: 0 })]);
         assert_eq!(counter.value(), Value(0));
         assert_eq!(counter.added(1), Err(Refusal::Overflow));
         assert_eq!(counter.added(-1), Err(Refusal::Overflow));
@@ -271,13 +261,13 @@ mod tests {
     fn a_sum_that_leaves_64_bits_is_exact_and_so_is_its_way_back() {
         let mut counter = Counter::new(0);
         let (plus, minus) = (u64::MAX, u64::MAX);
-        counter.merge(1, &Slot { plus, minus: 0, raise: 0 }, 1);
-        counter.merge(2, &Slot { plus, minus: 0, raise: 0 }, 1);
+        counter.merge(1, &Slot::from(Numbers { plus, minus: 0, raise: 0 }), 1);
+        counter.merge(2, &Slot::from(Numbers { plus, minus: 0, raise: 0 }), 1);
         assert_eq!(counter.value(), Value(2 * i128::from(u64::MAX)));
-        counter.merge(3, &Slot { plus: 0, minus, raise: 0 }, 1);
-        counter.merge(1, &Slot { plus, minus, raise: 0 }, 2);
+        counter.merge(3, &Slot::from(Numbers { plus: 0, minus, raise: 0 }), 1);
+        counter.merge(1, &Slot::from(Numbers { plus, minus, raise: 0 }), 2);
         assert_eq!(counter.value(), Value(0));
-        counter.merge(2, &Slot { plus, minus, raise: 0 }, 2);
+        counter.merge(2, &Slot::from(Numbers { plus, minus, raise: 0 }), 2);
         assert_eq!(counter.value(), Value(-i128::from(u64::MAX)));
     }
 
@@ -296,16 +286,17 @@ mod tests {
             let mut counter = Counter::new(0);
             let mut slots = [Slot::default(); 4];
             for (origin, plus, minus, raise) in merges {
-                let slot = Slot { plus, minus, raise: if may_raise { raise } else { 0 } };
+                let slot = Slot::from(Numbers { plus, minus, raise: if may_raise { raise } else { 0 } });
                 let before = slots[origin as usize];
                 slots[origin as usize].merge(&slot);
                 let merged = counter.merge(origin, &slot, 1);
                 prop_assert_eq!((merged.before, merged.after), (before, slots[origin as usize]));
-                let sum = |number: fn(&Slot) -> u64| -> i128 {
-                    slots.iter().map(|slot| i128::from(number(slot))).sum()
+                let numbers = slots.map(|slot| slot.numbers());
+                let sum = |number: fn(&Numbers) -> u64| -> i128 {
+                    numbers.iter().map(|numbers| i128::from(number(numbers))).sum()
                 };
-                let raise = slots.iter().map(|slot| slot.raise).max().unwrap_or(0);
-                let value = sum(|slot| slot.plus) - sum(|slot| slot.minus) + i128::from(raise);
+                let raise = numbers.iter().map(|numbers| numbers.raise).max().unwrap_or(0);
+                let value = sum(|of| of.plus) - sum(|of| of.minus) + i128::from(raise);
                 prop_assert_eq!(counter.value(), Value(value));
             }
             for held in counter.slots() {
@@ -322,7 +313,7 @@ mod tests {
             let made = || {
                 let mut counter = Counter::new(0);
                 for (origin, plus, minus, raise) in &merges {
-                    let slot = Slot { plus: *plus, minus: *minus, raise: *raise };
+                    let slot = Slot::from(Numbers { plus: *plus, minus: *minus, raise: *raise });
                     counter.merge(*origin, &slot, 2);
                 }
                 counter

@@ -3,8 +3,7 @@
 use super::{Counters, Sought};
 use crate::counters::counter::OURS;
 use crate::counters::slots::HeldSlot;
-use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
-use crate::fingerprint;
+use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
 use crate::identity::Version;
 use crate::operation::{Refusal, Value};
 use crate::slot::Slot;
@@ -112,9 +111,8 @@ impl Counters {
         }
         if held.is_none_or(|held| held.version < open_version) {
             let before = held.map_or(Slot::default(), HeldSlot::slot);
-            self.open.outdated =
-                self.open.outdated.wrapping_add(fingerprint::of_slot(counter.name_hash, &before));
-            self.open.bytes += self.list.name_bytes(place) + ENTRY_BYTES_MAX;
+            self.open.outdated = self.open.outdated.wrapping_add(before.hash(counter.name_hash));
+            self.open.bytes += self.list.name_bytes(place) + CHANGE_BYTES_MAX;
             self.open.dirty.push(place);
         }
         let counter = &mut self.list[place];
@@ -147,7 +145,7 @@ impl Counters {
             let counter = &self.list[place];
             if let Some(held) = counter.slot_of(OURS) {
                 let slot = held.slot();
-                let summand = fingerprint::of_slot(counter.name_hash, &slot);
+                let summand = slot.hash(counter.name_hash);
                 known.fingerprint = known.fingerprint.wrapping_add(summand);
                 entries.push((place, slot));
             }
@@ -162,12 +160,12 @@ impl Counters {
 
     /// A closed batch as the value that goes into the journal.
     pub fn delta_of(&self, batch: &OwnBatch) -> Delta<'_> {
-        let entry = |&(place, slot): &(u32, Slot)| Entry::new(self.name_at(place), slot);
+        let change = |&(place, slot): &(u32, Slot)| Change::slot(self.name_at(place), slot);
         Delta {
             origin: self.our_origin(),
             after: batch.version - 1,
             upto: batch.version,
-            entries: batch.entries.iter().map(entry).collect(),
+            changes: batch.entries.iter().map(change).collect(),
         }
     }
 }

@@ -3,8 +3,7 @@
 
 use super::{Counters, SOUGHT_MAX};
 use crate::counters::counter::{MergedSlot, OURS, OriginIndex};
-use crate::delta::{Delta, Entry};
-use crate::fingerprint;
+use crate::delta::{Change, Delta};
 use crate::identity::Version;
 use crate::slot::Slot;
 
@@ -48,9 +47,10 @@ impl Counters {
         let mut news = false;
         let mut full = false;
         let mut sought = Vec::new();
-        for entries in delta.entries.chunks(SOUGHT_MAX) {
-            self.seek(entries.iter().map(|entry| entry.name.as_bytes()), &mut sought);
-            for (entry, sought) in entries.iter().zip(&sought) {
+        for changes in delta.changes.chunks(SOUGHT_MAX) {
+            self.seek(changes.iter().map(|change| change.name().as_bytes()), &mut sought);
+            for (change, sought) in changes.iter().zip(&sought) {
+                let Change::Slot { slot, .. } = change;
                 let Ok(place) = self.find_or_insert(sought) else {
                     full = true;
                     continue;
@@ -64,7 +64,7 @@ impl Counters {
                     full = true;
                     continue;
                 }
-                news |= self.merge_slot(place, origin, &entry.slot(), delta.upto);
+                news |= self.merge_slot(place, origin, slot, delta.upto);
             }
         }
         if full {
@@ -118,19 +118,20 @@ impl Counters {
         let known = &mut origin.known;
         known.fingerprint = known
             .fingerprint
-            .wrapping_sub(fingerprint::of_slot(counter.name_hash, &before))
-            .wrapping_add(fingerprint::of_slot(counter.name_hash, &after));
+            .wrapping_sub(before.hash(counter.name_hash))
+            .wrapping_add(after.hash(counter.name_hash));
         true
     }
 
     /// What others tell of our own origin can only be what they have from us.
     fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
-        let known = |entry: &Entry<'_>| {
-            self.find(&self.sought(entry.name))
+        let known = |change: &Change<'_>| {
+            let Change::Slot { name, slot } = change;
+            self.find(&self.sought(name))
                 .and_then(|place| self.list[place].slot_of(OURS))
-                .is_some_and(|held| entry.slot().is_within(&held.slot()))
+                .is_some_and(|held| slot.is_within(&held.slot()))
         };
-        if delta.upto > self.our_version() || !delta.entries.iter().all(known) {
+        if delta.upto > self.our_version() || !delta.changes.iter().all(known) {
             return Err(MergeError::ForeignWriter);
         }
         Ok(Merged { gap: false, news: false })

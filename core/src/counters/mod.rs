@@ -30,7 +30,7 @@ use crate::counters::list::List;
 use crate::counters::places::Places;
 use crate::counters::ranges::Ranges;
 use crate::counters::slots::HeldSlot;
-use crate::delta::{Delta, Entry};
+use crate::delta::{Change, Delta};
 use crate::digest::Known;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
@@ -86,8 +86,7 @@ struct Origin {
 impl Origin {
     fn count(&mut self, merged: &MergedSlot) {
         let MergedSlot { before, after, .. } = merged;
-        let grown = (after.plus - before.plus).wrapping_add(after.minus - before.minus);
-        self.counted = self.counted.wrapping_add(grown);
+        self.counted = self.counted.wrapping_add(after.counted_since(before));
     }
 }
 
@@ -356,10 +355,10 @@ impl Counters {
     /// Of a delta for which there was no room: what of it is here, claiming nothing.
     pub(crate) fn held_of<'a>(&self, delta: &Delta<'a>) -> Delta<'a> {
         let (origin, upto) = (delta.origin, delta.upto);
-        let is_held = |entry: &&Entry<'_>| self.find(&self.sought(entry.name)).is_some();
+        let is_held = |change: &&Change<'_>| self.find(&self.sought(change.name())).is_some();
         let is_known = self.index_of(origin).is_some();
-        let held = delta.entries.iter().filter(|_| is_known).filter(is_held);
-        Delta { origin, after: upto, upto, entries: held.copied().collect() }
+        let held = delta.changes.iter().filter(|_| is_known).filter(is_held);
+        Delta { origin, after: upto, upto, changes: held.copied().collect() }
     }
 
     /// The place of an origin that others tell of. `None` if there are too many.

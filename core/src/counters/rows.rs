@@ -177,13 +177,13 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delta::{Delta, Entry};
-    use crate::slot::Slot;
+    use crate::delta::{Change, Delta};
+    use crate::slot::{Numbers, Slot};
 
     fn bring(counters: &mut Counters, origin: u64, range: (u64, u64), plus: u64) {
-        let entries = vec![Entry::new("x", Slot { plus, ..Slot::default() })];
+        let changes = vec![Change::slot("x", Slot::from(Numbers { plus, ..Numbers::default() }))];
         let (after, upto) = range;
-        counters.merge(&Delta { origin: OriginId(origin), after, upto, entries }).unwrap();
+        counters.merge(&Delta { origin: OriginId(origin), after, upto, changes }).unwrap();
     }
 
     fn made_anew(counters: &Counters) -> u64 {

@@ -12,8 +12,9 @@
 
 use hashbrown::HashTable;
 
-use super::{OURS, OriginIndex, Slot};
+use super::{OURS, OriginIndex};
 use crate::identity::Version;
+use crate::slot::{Numbers, Slot};
 
 /// A counter of more slots has an index. So many are searched in 2 KiB of memory that is read in
 /// order, which costs about what the three reads out of order do that an index takes.
@@ -26,13 +27,13 @@ pub(crate) struct HeldSlot {
     /// Not below the batch of `origin` that last changed the slot; it may be above (rule
     /// `version-never-too-low`).
     pub(crate) version: Version,
-    pub(super) plus: u64,
+    plus: u64,
     /// `None` while both are 0: most slots only count up, for which they would take a third more.
-    pub(super) rest: Option<Box<Rest>>,
+    rest: Option<Box<Rest>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Rest {
+struct Rest {
     minus: u64,
     raise: u64,
 }
@@ -44,11 +45,21 @@ impl HeldSlot {
 
     pub(crate) fn slot(&self) -> Slot {
         let (minus, raise) = self.rest.as_ref().map_or((0, 0), |rest| (rest.minus, rest.raise));
-        Slot { plus: self.plus, minus, raise }
+        Slot::from(Numbers { plus: self.plus, minus, raise })
+    }
+
+    /// Adds to a slot that has only ever counted up. `None`, and nothing has changed, if it has not,
+    /// or would overflow.
+    pub(super) fn count_up(&mut self, by: u64) -> Option<()> {
+        if self.rest.is_some() {
+            return None;
+        }
+        self.plus = self.plus.checked_add(by)?;
+        Some(())
     }
 
     pub(super) fn set(&mut self, slot: &Slot) {
-        let Slot { plus, minus, raise } = *slot;
+        let Numbers { plus, minus, raise } = slot.numbers();
         self.plus = plus;
         match &mut self.rest {
             Some(rest) => **rest = Rest { minus, raise },
@@ -213,7 +224,7 @@ mod tests {
     use super::*;
 
     fn numbered(plus: u64) -> Slot {
-        Slot { plus, ..Slot::default() }
+        Slot::from(Numbers { plus, ..Numbers::default() })
     }
 
     /// Puts a slot there, or finds the one that is, and gives it a number.
@@ -226,7 +237,7 @@ mod tests {
 
     fn held(slots: &Slots) -> BTreeMap<OriginIndex, u64> {
         let all: BTreeMap<_, _> =
-            slots.all().iter().map(|held| (held.origin, held.slot().plus)).collect();
+            slots.all().iter().map(|held| (held.origin, held.slot().numbers().plus)).collect();
         assert_eq!(all.len(), slots.all().len(), "each origin has one slot");
         all
     }
@@ -303,7 +314,7 @@ mod tests {
                 prop_assert_eq!(is_new, model.insert(origin, plus).is_none());
             }
             for origin in 0..400 {
-                let found = slots.of(origin).map(|held| held.slot().plus);
+                let found = slots.of(origin).map(|held| held.slot().numbers().plus);
                 prop_assert_eq!(found, model.get(&origin).copied());
             }
             prop_assert_eq!(held(&slots), model);

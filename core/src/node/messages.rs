@@ -141,10 +141,10 @@ impl Node {
         effects: &mut Effects,
     ) {
         match message {
-            Message::Push { after, batches, age_us, entries } => {
+            Message::Push { after, batches, age_us, changes } => {
                 let Some(origin) = self.replication.pusher(link) else { return };
                 self.totals.deltas_received += 1;
-                let delta = Delta { origin, after, upto: after + batches, entries };
+                let delta = Delta { origin, after, upto: after + batches, changes };
                 let upto = delta.upto;
                 self.counters.meet_writer(origin);
                 if self.merge(now, link, &delta, effects) == Ok(true) {
@@ -241,7 +241,7 @@ impl Node {
         deltas: Vec<Delta<'_>>,
         effects: &mut Effects,
     ) {
-        let slots = deltas.iter().map(|delta| delta.entries.len()).sum();
+        let slots = deltas.iter().map(|delta| delta.changes.len()).sum();
         let totals = &mut self.totals;
         let came = self.replication.part_came(now, link, part, slots, totals, effects);
         for mut delta in deltas {

@@ -316,7 +316,7 @@ impl Replication {
             after: push.after,
             batches: push.batches,
             age_us: u64::try_from(now.since(accepted).as_micros()).unwrap_or(u64::MAX),
-            entries: push.entries,
+            changes: push.changes,
         });
         let mut links = Vec::with_capacity(self.sessions.len());
         for (&link, session) in &mut self.sessions {

@@ -159,7 +159,7 @@ impl Serving {
         counters: &'a Counters,
     ) -> Option<(Message<'a>, u64)> {
         let (deltas, last) = self.scan.step(counters, PART_BYTES, STEP_SLOTS);
-        let slots: usize = deltas.iter().map(|delta| delta.entries.len()).sum();
+        let slots: usize = deltas.iter().map(|delta| delta.changes.len()).sum();
         if !last && slots == 0 && now < self.said + SIGN_OF_LIFE_EVERY {
             return None;
         }

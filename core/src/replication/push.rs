@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::counters::coalesced::Latest;
 use crate::counters::{Counters, OwnBatch};
-use crate::delta::{ENTRY_BYTES_MAX, Entry};
+use crate::delta::{CHANGE_BYTES_MAX, Change};
 use crate::identity::Version;
 use crate::slot::Slot;
 use crate::time::Time;
@@ -44,7 +44,7 @@ pub(crate) struct Push<'a> {
     pub(crate) batches: u64,
     /// When the oldest change in it was accepted.
     pub(crate) accepted: Time,
-    pub(crate) entries: Vec<Entry<'a>>,
+    pub(crate) changes: Vec<Change<'a>>,
 }
 
 impl Push<'_> {
@@ -60,7 +60,7 @@ impl Gather {
         self.accepted.get_or_insert(accepted);
         for &(place, slot) in &batch.entries {
             if self.slots.set(place, slot) {
-                self.bytes += counters.name_at(place).len() + ENTRY_BYTES_MAX;
+                self.bytes += counters.name_at(place).len() + CHANGE_BYTES_MAX;
             }
         }
     }
@@ -86,10 +86,10 @@ impl Gather {
         if self.next_deadline()? > now {
             return None;
         }
-        let entry = |&(place, slot): &(u32, Slot)| Entry::new(counters.name_at(place), slot);
-        let entries = self.slots.entries().iter().map(entry).collect();
+        let change = |&(place, slot): &(u32, Slot)| Change::slot(counters.name_at(place), slot);
+        let changes = self.slots.entries().iter().map(change).collect();
         let accepted = self.accepted.take().unwrap_or(now);
-        let push = Push { after: self.after, batches: self.upto - self.after, accepted, entries };
+        let push = Push { after: self.after, batches: self.upto - self.after, accepted, changes };
         self.after = self.upto;
         self.slots.clear();
         self.bytes = 0;
@@ -120,7 +120,7 @@ mod tests {
         let first = batch(&mut counters, "a");
         gather.add(ms(4), &first, &counters);
         let push = gather.take(ms(5), &counters).unwrap();
-        assert_eq!((push.after, push.batches, push.entries.len()), (0, 1, 1));
+        assert_eq!((push.after, push.batches, push.changes.len()), (0, 1, 1));
         assert_eq!(push.accepted, ms(4));
         for (name, at) in [("a", 2), ("b", 3), ("a", 5)] {
             let batch = batch(&mut counters, name);
@@ -131,7 +131,11 @@ mod tests {
         let push = gather.take(ms(6), &counters).unwrap();
         assert_eq!((push.after, push.batches), (1, 3));
         assert_eq!(push.accepted, ms(2), "the oldest counts");
-        let plus: Vec<(&str, u64)> = push.entries.iter().map(|e| (e.name, e.plus)).collect();
+        let plus: Vec<(&str, u64)> = push
+            .changes
+            .iter()
+            .map(|Change::Slot { name, slot }| (*name, slot.numbers().plus))
+            .collect();
         assert_eq!(plus, [("a", 3), ("b", 1)], "each counter once, with its latest numbers");
         assert_eq!(gather.next_deadline(), None);
     }
@@ -146,7 +150,7 @@ mod tests {
             gather.add(Time::ZERO, &batch, &counters);
             if let Some(push) = gather.take(Time::ZERO, &counters) {
                 let bytes: usize =
-                    push.entries.iter().map(|e| e.name.len() + ENTRY_BYTES_MAX).sum();
+                    push.changes.iter().map(|change| change.name().len() + CHANGE_BYTES_MAX).sum();
                 largest = largest.max(bytes);
             }
         }

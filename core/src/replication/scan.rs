@@ -6,7 +6,7 @@
 //! hold. Each step yields deltas that claim nothing; the last one claims all ranges.
 
 use crate::counters::Counters;
-use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
+use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
 use crate::digest::Want;
 use crate::identity::{OriginId, Version};
 
@@ -64,7 +64,7 @@ impl Scan {
         bytes: usize,
         passed_max: usize,
     ) -> (Vec<Delta<'a>>, bool) {
-        let mut entries: Vec<Vec<Entry<'a>>> = vec![Vec::new(); self.wants.len()];
+        let mut changes: Vec<Vec<Change<'a>>> = vec![Vec::new(); self.wants.len()];
         let (mut gathered, mut passed) = (0, 0);
         while self.at < self.end
             && gathered < bytes
@@ -84,8 +84,8 @@ impl Scan {
                 let number = self.wanted.get(held.origin as usize).copied().unwrap_or(0);
                 let Some(want) = usize::from(number).checked_sub(1) else { continue };
                 if held.version >= self.wants[want].lowest {
-                    entries[want].push(Entry::new(name, held.slot()));
-                    gathered += name.len() + ENTRY_BYTES_MAX;
+                    changes[want].push(Change::slot(name, held.slot()));
+                    gathered += name.len() + CHANGE_BYTES_MAX;
                 }
             }
             if self.slots_told >= slots.len() {
@@ -97,13 +97,13 @@ impl Scan {
         let deltas = self
             .wants
             .iter()
-            .zip(entries)
-            .filter(|(_, entries)| last || !entries.is_empty())
-            .map(|(want, entries)| Delta {
+            .zip(changes)
+            .filter(|(_, changes)| last || !changes.is_empty())
+            .map(|(want, changes)| Delta {
                 origin: want.origin,
                 after: if last { want.after } else { want.upto },
                 upto: want.upto,
-                entries,
+                changes,
             })
             .collect();
         (deltas, last)

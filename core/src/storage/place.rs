@@ -99,9 +99,9 @@ const INDEX: [u8; 256] = {
 mod tests {
     use super::super::record::{self, MARK};
     use super::*;
-    use crate::delta::{Delta, Entry};
+    use crate::delta::{Change, Delta};
     use crate::identity::OriginId;
-    use crate::slot::Slot;
+    use crate::slot::{Numbers, Slot};
 
     /// Some records of different lengths, and how long each is.
     fn records(count: u64) -> (Vec<u8>, Vec<usize>) {
@@ -109,8 +109,9 @@ mod tests {
         for n in 0..count {
             let before = records.len();
             let name = "x".repeat(1 + n as usize % 200);
-            let entries = vec![Entry::new(&name, Slot { plus: n, ..Slot::default() })];
-            let delta = Delta { origin: OriginId(n << 50 | 7), after: n, upto: n + 1, entries };
+            let changes =
+                vec![Change::slot(&name, Slot::from(Numbers { plus: n, ..Numbers::default() }))];
+            let delta = Delta { origin: OriginId(n << 50 | 7), after: n, upto: n + 1, changes };
             record::append_delta(&mut records, &delta);
             lengths.push(records.len() - before);
         }

@@ -23,12 +23,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, FRAME_BYTES, RECORD_BYTES_MAX};
-use crate::delta::Delta;
-use crate::identity::{Identity, NodeId, OriginId, Version};
-use crate::membership::Standing;
+use crate::delta::{Change, Delta};
+use crate::identity::{Address, Identity, NodeId, OriginId, Version};
+use crate::membership::{Key, Standing};
 use crate::name;
 use crate::name::{NAME_BYTES_MAX, NameError};
-use crate::slot::Slot;
+use crate::slot::{Numbers, Slot};
 
 pub(crate) const DELTA: u8 = 1;
 pub(crate) const STANDING: u8 = 2;
@@ -65,7 +65,7 @@ const _: () = {
 };
 
 /// One start of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The node.
     pub node: NodeId,
@@ -79,6 +79,52 @@ impl From<&Identity> for Start {
     fn from(identity: &Identity) -> Self {
         Start { node: identity.node, boot: identity.boot, origin: identity.origin }
     }
+}
+
+/// A delta as the journal holds it. These structs are the format: their fields, in their order, are
+/// what postcard writes, and what the protocol's rooms work with may change without them.
+#[derive(Serialize, Deserialize)]
+struct DeltaRow<'a> {
+    origin: OriginId,
+    after: Version,
+    upto: Version,
+    #[serde(borrow)]
+    slots: Vec<ChangeRow<'a>>,
+}
+
+/// One slot of a delta.
+#[derive(Serialize, Deserialize)]
+struct ChangeRow<'a> {
+    name: &'a str,
+    plus: u64,
+    minus: u64,
+    raise: u64,
+}
+
+/// The record of a removal or a registration.
+#[derive(Serialize, Deserialize)]
+struct StandingRow {
+    key: Key,
+    removed: u64,
+    registered: u64,
+}
+
+/// One start of a node.
+#[derive(Serialize, Deserialize)]
+struct StartRow {
+    node: NodeId,
+    boot: u64,
+    origin: OriginId,
+}
+
+/// A member as it was known last.
+#[derive(Serialize, Deserialize)]
+struct PeerRow {
+    node: NodeId,
+    address: Address,
+    epoch: u64,
+    boot: u64,
+    origin: OriginId,
 }
 
 /// Up to which version everything of an origin was here when a snapshot was cut.
@@ -100,14 +146,20 @@ pub(crate) struct SlotRow {
     /// The number of its origin among the snapshot's origins.
     pub(crate) origin: u32,
     pub(crate) version: Version,
-    pub(crate) plus: u64,
-    pub(crate) minus: u64,
-    pub(crate) raise: u64,
+    plus: u64,
+    minus: u64,
+    raise: u64,
 }
 
 impl SlotRow {
+    pub(crate) fn new(origin: u32, version: Version, slot: Slot) -> Self {
+        let Numbers { plus, minus, raise } = slot.numbers();
+        SlotRow { origin, version, plus, minus, raise }
+    }
+
     pub(crate) fn slot(&self) -> Slot {
-        Slot { plus: self.plus, minus: self.minus, raise: self.raise }
+        let SlotRow { plus, minus, raise, .. } = *self;
+        Slot::from(Numbers { plus, minus, raise })
     }
 }
 
@@ -144,29 +196,39 @@ pub enum BadPayload {
 /// Appends a delta; as several records if one would be too long. Those before the last claim
 /// nothing (rule `claim-the-beginning`), so that a crash between them leaves no claim to what it
 /// has torn off.
-pub(crate) fn append_delta(records: &mut Vec<u8>, delta: &Delta<'_>) {
+pub(crate) fn append_delta<'a>(records: &mut Vec<u8>, delta: &Delta<'a>) {
     let start = records.len();
-    frame::append(records, DELTA, delta);
+    let Delta { origin, after, upto, .. } = *delta;
+    let row = |change: &Change<'a>| {
+        let Change::Slot { name, slot } = *change;
+        let Numbers { plus, minus, raise } = slot.numbers();
+        ChangeRow { name, plus, minus, raise }
+    };
+    let slots = delta.changes.iter().map(row).collect();
+    frame::append(records, DELTA, &DeltaRow { origin, after, upto, slots });
     if records.len() - start <= RECORD_BYTES_MAX {
         return;
     }
     records.truncate(start);
-    let (first, last) = delta.entries.split_at(delta.entries.len() / 2);
-    for (after, entries) in [(delta.upto, first), (delta.after, last)] {
-        append_delta(records, &Delta { after, entries: entries.to_vec(), ..*delta });
+    let (first, last) = delta.changes.split_at(delta.changes.len() / 2);
+    for (after, changes) in [(upto, first), (after, last)] {
+        append_delta(records, &Delta { after, changes: changes.to_vec(), ..*delta });
     }
 }
 
 pub(crate) fn append_standing(records: &mut Vec<u8>, standing: &Standing) {
-    frame::append(records, STANDING, standing);
+    let Standing { key, removed, registered } = standing.clone();
+    frame::append(records, STANDING, &StandingRow { key, removed, registered });
 }
 
 pub(crate) fn append_start(records: &mut Vec<u8>, start: &Start) {
-    frame::append(records, START, start);
+    let Start { node, boot, origin } = *start;
+    frame::append(records, START, &StartRow { node, boot, origin });
 }
 
 pub(crate) fn append_peer(records: &mut Vec<u8>, identity: &Identity) {
-    frame::append(records, PEER, identity);
+    let Identity { node, address, epoch, boot, origin } = identity.clone();
+    frame::append(records, PEER, &PeerRow { node, address, epoch, boot, origin });
 }
 
 pub(crate) fn append_mark(records: &mut Vec<u8>) {
@@ -205,18 +267,35 @@ fn extend<T: Serialize>(bytes: Vec<u8>, value: &T) -> Vec<u8> {
 pub(crate) fn read(kind: u8, payload: &[u8]) -> Result<Record<'_>, BadPayload> {
     Ok(match kind {
         DELTA => {
-            let delta: Delta<'_> = all("delta", payload)?;
-            for entry in &delta.entries {
-                name::check(entry.name)?;
+            let DeltaRow { origin, after, upto, slots } = all("delta", payload)?;
+            for row in &slots {
+                name::check(row.name)?;
             }
-            if delta.after > delta.upto {
+            if after > upto {
                 return Err(BadPayload::Malformed("delta"));
             }
-            Record::Delta(delta)
+            let change = |ChangeRow { name, plus, minus, raise }| {
+                Change::slot(name, Slot::from(Numbers { plus, minus, raise }))
+            };
+            Record::Delta(Delta {
+                origin,
+                after,
+                upto,
+                changes: slots.into_iter().map(change).collect(),
+            })
         }
-        STANDING => Record::Standing(all("standing", payload)?),
-        START => Record::Start(all("start", payload)?),
-        PEER => Record::Peer(all("peer", payload)?),
+        STANDING => {
+            let StandingRow { key, removed, registered } = all("standing", payload)?;
+            Record::Standing(Standing { key, removed, registered })
+        }
+        START => {
+            let StartRow { node, boot, origin } = all("start", payload)?;
+            Record::Start(Start { node, boot, origin })
+        }
+        PEER => {
+            let PeerRow { node, address, epoch, boot, origin } = all("peer", payload)?;
+            Record::Peer(Identity { node, address, epoch, boot, origin })
+        }
         MARK => Record::Mark,
         ORIGINS => Record::Origins(all("origins", payload)?),
         COUNTERS => Record::Counters(CounterRows(payload)),

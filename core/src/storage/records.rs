@@ -11,7 +11,7 @@
 
 use crate::counters::coalesced::Latest;
 use crate::counters::{Counters, OwnBatch};
-use crate::delta::{Delta, ENTRY_BYTES_MAX, Entry};
+use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
 use crate::identity::{Identity, OriginId, Version};
 use crate::membership::Standing;
 use crate::slot::Slot;
@@ -66,7 +66,7 @@ impl Own {
 
     /// At most what its record takes.
     fn bytes(&self) -> usize {
-        self.names.len() + self.ends.len() * ENTRY_BYTES_MAX
+        self.names.len() + self.ends.len() * CHANGE_BYTES_MAX
     }
 
     fn takes(&self, later: &Own) -> bool {
@@ -92,9 +92,9 @@ impl Own {
     }
 
     fn append(&self, records: &mut Vec<u8>) {
-        let entries = self.entries().map(|(name, _, slot)| Entry::new(name, slot)).collect();
+        let changes = self.entries().map(|(name, _, slot)| Change::slot(name, slot)).collect();
         let Own { origin, after, upto, .. } = *self;
-        record::append_delta(records, &Delta { origin, after, upto, entries });
+        record::append_delta(records, &Delta { origin, after, upto, changes });
     }
 }
 
@@ -174,6 +174,7 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::Numbers;
     use crate::storage::frame;
     use crate::storage::frame::{FileKind, RECORD_BYTES_MAX};
     use crate::storage::record::Record;
@@ -203,8 +204,11 @@ mod tests {
         let (mut deltas, mut at) = (Vec::new(), 0);
         while let Some(framed) = frame::read(&bytes[at..], at as u64, FileKind::Segment).unwrap() {
             if let Record::Delta(delta) = record::read(framed.kind, framed.payload).unwrap() {
-                let entries = delta.entries.iter().map(|entry| (entry.name.to_owned(), entry.plus));
-                deltas.push((delta.after, delta.upto, entries.collect()));
+                let plus = |Change::Slot { name, slot }: &Change<'_>| {
+                    ((*name).to_owned(), slot.numbers().plus)
+                };
+                let changes = delta.changes.iter().map(plus).collect();
+                deltas.push((delta.after, delta.upto, changes));
             }
             at += framed.bytes;
         }
@@ -236,9 +240,10 @@ mod tests {
     fn what_others_did_is_written_beside_it() {
         let mut counters = counters();
         let mut records = batch(&mut counters, &["a"]);
-        let entries = vec![Entry::new("b", Slot { plus: 5, ..Slot::default() })];
+        let changes =
+            vec![Change::slot("b", Slot::from(Numbers { plus: 5, ..Numbers::default() }))];
         let mut others = Records::default();
-        others.add_delta(&Delta { origin: OriginId(8), after: 4, upto: 6, entries });
+        others.add_delta(&Delta { origin: OriginId(8), after: 4, upto: 6, changes });
         records.absorb(others);
         records.absorb(batch(&mut counters, &["a"]));
         let expected = [(4, 6, vec![("b".to_owned(), 5)]), (0, 2, vec![("a".to_owned(), 2)])];
@@ -262,7 +267,7 @@ mod tests {
             assert_eq!(delta.0, upto);
             upto = delta.1;
             entries += delta.2.len();
-            let bytes: usize = delta.2.iter().map(|(name, _)| name.len() + ENTRY_BYTES_MAX).sum();
+            let bytes: usize = delta.2.iter().map(|(name, _)| name.len() + CHANGE_BYTES_MAX).sum();
             assert!(bytes < RECORD_BYTES_MAX);
         }
         assert_eq!((upto, entries), (200, 20_000));

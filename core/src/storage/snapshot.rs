@@ -150,14 +150,7 @@ fn append_rows(rows: &[OriginRow], from: &mut usize, records: &mut Vec<u8>, byte
 }
 
 fn row(held: &HeldSlot) -> SlotRow {
-    let slot = held.slot();
-    SlotRow {
-        origin: held.origin,
-        version: held.version,
-        plus: slot.plus,
-        minus: slot.minus,
-        raise: slot.raise,
-    }
+    SlotRow::new(held.origin, held.version, held.slot())
 }
 
 /// A snapshot on its way to the disk.

@@ -9,6 +9,7 @@ use crate::identity::Identity;
 use crate::membership::Standing;
 use crate::wire::auth::{MAC_BYTES, Secret};
 use crate::wire::error::{CodecError, Foreign, malformed};
+use crate::wire::values::list;
 use crate::wire::versions::DATAGRAM_VERSIONS;
 
 /// Longest datagram, in bytes: below the smallest path MTU in common use, so none is fragmented.
@@ -37,7 +38,7 @@ pub enum Datagram<'a> {
     /// A message of the membership protocol.
     Swim(#[serde(borrow)] &'a [u8]),
     /// What the sender knows of the receiver's own removals and registrations.
-    Standing(Vec<Standing>),
+    Standing(#[serde(with = "list")] Vec<Standing>),
 }
 
 /// "Here I am."

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::write;
-use crate::delta::{Delta, Entry};
+use crate::delta::{Change, Delta};
 use crate::digest::{DIGEST_PARTS, Known, Want};
 use crate::identity::{Identity, NodeId, OriginId, Version};
 use crate::membership::{PARTS, PARTS_ASKED_MAX, Standing};
@@ -12,6 +12,7 @@ use crate::name;
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::CLUSTER_BYTES_MAX;
 use crate::wire::error::{CodecError, malformed};
+use crate::wire::values::list;
 
 /// Bytes of a frame's length on the connection.
 pub(crate) const FRAME_LENGTH_BYTES: u64 = 3;
@@ -56,7 +57,7 @@ pub enum Goodbye {
     NotAMember,
     /// The receiver was removed.
     #[error("removed from the cluster")]
-    Removed(Vec<Standing>),
+    Removed(#[serde(with = "list")] Vec<Standing>),
     /// Another process with the receiver's NodeId answers.
     #[error("its node id is in use by another process")]
     NodeIdInUse(NodeId),
@@ -110,7 +111,7 @@ pub enum Message<'a> {
     /// The sender is about to close the link, and why.
     Goodbye(Goodbye),
     /// Removals and registrations.
-    Membership(Vec<Standing>),
+    Membership(#[serde(with = "list")] Vec<Standing>),
     /// The sender's own changes in (`after`, `after + batches`]: the gathering push.
     Push {
         /// The version after which the range begins.
@@ -119,8 +120,9 @@ pub enum Message<'a> {
         batches: u64,
         /// How long before it left its oldest change was accepted, in microseconds.
         age_us: u64,
-        /// The slots.
-        entries: Vec<Entry<'a>>,
+        /// What changed.
+        #[serde(borrow, with = "list")]
+        changes: Vec<Change<'a>>,
     },
     /// The sender has synced the receiver's own changes up to this version.
     Confirm(Version),
@@ -140,6 +142,7 @@ pub enum Message<'a> {
         /// Names the request on this link.
         request: u32,
         /// At most [`WANTS_MAX`].
+        #[serde(with = "list")]
         wants: Vec<Want>,
     },
     /// Part of the answer to an ask. Only the last one's deltas claim ranges.
@@ -151,6 +154,7 @@ pub enum Message<'a> {
         /// Whether it is the last.
         last: bool,
         /// What was asked for.
+        #[serde(borrow, with = "list")]
         deltas: Vec<Delta<'a>>,
     },
     /// A part has been synced: the next may come.
@@ -216,19 +220,19 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
         Message::Hello(hello) if !hello.identity.is_sane() => {
             return Err(malformed("hello", "an epoch or boot beyond 2^48"));
         }
-        Message::Push { after, batches, entries, .. } => {
+        Message::Push { after, batches, changes, .. } => {
             after
                 .checked_add(*batches)
                 .filter(|upto| *upto < VERSION_MAX)
                 .ok_or_else(|| malformed("push", "a version beyond 2^63"))?;
-            check_entries(entries)?;
+            check_names(changes)?;
         }
         Message::Part { deltas, .. } => {
             for delta in deltas {
                 if delta.after > delta.upto || delta.upto >= VERSION_MAX {
                     return Err(malformed("delta", "a range that runs backwards or beyond 2^63"));
                 }
-                check_entries(&delta.entries)?;
+                check_names(&delta.changes)?;
             }
         }
         Message::Ask { wants, .. } if wants.len() > WANTS_MAX => {
@@ -276,8 +280,8 @@ fn check_rows(rows: &[Row]) -> Result<(), CodecError> {
     Ok(())
 }
 
-fn check_entries(entries: &[Entry<'_>]) -> Result<(), CodecError> {
-    entries.iter().try_for_each(|entry| name::check(entry.name).map_err(CodecError::Name))
+fn check_names(changes: &[Change<'_>]) -> Result<(), CodecError> {
+    changes.iter().try_for_each(|change| name::check(change.name()).map_err(CodecError::Name))
 }
 
 fn read<'a, T: Deserialize<'a>>(

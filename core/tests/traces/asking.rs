@@ -74,7 +74,7 @@ fn each_origins_share_of_a_counter_is_told_with_its_address() {
         let identity = cluster.node(place).status(cluster.now()).identity;
         let share = shares.iter().find(|share| share.origin == identity.origin).unwrap();
         assert_eq!(share.address.as_ref(), Some(&identity.address));
-        (share.slot.plus, share.slot.minus)
+        (share.slot.numbers().plus, share.slot.numbers().minus)
     };
     assert_eq!((shares.len(), of(A), of(B)), (2, (5, 0), (0, 2)));
     let nobody = cluster.query(A, Query::Origins { name: name("y") });

@@ -1,12 +1,12 @@
 //! Tables that are full, and peers that bring what nobody asked for.
 
 use quipu_core::counters::{Bounds, Counters};
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
 use quipu_core::event::Event;
 use quipu_core::identity::OriginId;
 use quipu_core::replication::scan::Scan;
-use quipu_core::slot::Slot;
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::time::Time;
 use quipu_core::wire::frame::{self, FRAME_BYTES_MAX, Message};
 
@@ -59,8 +59,8 @@ fn a_full_table_claims_nothing_of_what_it_could_not_take_and_asks_seldom() {
 }
 
 fn invented(n: u64) -> Delta<'static> {
-    let entries = vec![Entry::new("x", Slot { plus: 1, minus: 0, raise: 0 })];
-    Delta { origin: OriginId(1 << 40 | n), after: 0, upto: 3, entries }
+    let changes = vec![Change::slot("x", Slot::from(Numbers { plus: 1, minus: 0, raise: 0 }))];
+    Delta { origin: OriginId(1 << 40 | n), after: 0, upto: 3, changes }
 }
 
 /// `A member sends frames full of origins that it has invented.` Eleven of them filled the table for
@@ -113,8 +113,8 @@ fn what_a_live_writer_cannot_have_made_is_not_taken() {
     let mut cluster = Cluster::of(1);
     let request = asked(&mut cluster);
     let (began, origin) = (cluster.now(), cluster.origin_of(A));
-    let entries = vec![Entry::new("y", Slot { plus: 9, minus: 0, raise: 0 })];
-    let deltas = vec![Delta { origin, after: 0, upto: 1 << 62, entries }];
+    let changes = vec![Change::slot("y", Slot::from(Numbers { plus: 9, minus: 0, raise: 0 }))];
+    let deltas = vec![Delta { origin, after: 0, upto: 1 << 62, changes }];
     cluster.inject(A, B, &Message::Part { request, index: 0, last: true, deltas });
     cluster.run(ms(1));
     assert_eq!((cluster.known(B, A), cluster.value(B, "y")), (0, 0));
@@ -161,8 +161,9 @@ fn a_counter_of_more_slots_than_a_frame_holds_is_told_in_parts() {
     let name = "x".repeat(255);
     let mut kept = Counters::new(config(A).origin, 0);
     for n in 1..=ORIGINS {
-        let entries = vec![Entry::new(&name, Slot { plus: n, ..Slot::default() })];
-        kept.merge(&Delta { origin: OriginId(n << 20), after: 0, upto: 1, entries }).unwrap();
+        let changes =
+            vec![Change::slot(&name, Slot::from(Numbers { plus: n, ..Numbers::default() }))];
+        kept.merge(&Delta { origin: OriginId(n << 20), after: 0, upto: 1, changes }).unwrap();
     }
     let wants: Vec<Want> =
         (1..=60_000).map(|n| Want { origin: OriginId(n << 20), after: Some(0) }).collect();
@@ -170,7 +171,7 @@ fn a_counter_of_more_slots_than_a_frame_holds_is_told_in_parts() {
     let (mut told, mut parts) = (0, 0);
     loop {
         let (deltas, last) = scan.step(&kept, FRAME_BYTES_MAX / 8, 16_384);
-        told += deltas.iter().map(|delta| delta.entries.len()).sum::<usize>();
+        told += deltas.iter().map(|delta| delta.changes.len()).sum::<usize>();
         parts += 1;
         if last {
             break;

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use quipu_core::counters::Counters;
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::event::Event;
 use quipu_core::identity::OriginId;
-use quipu_core::slot::Slot;
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::time::Time;
 use quipu_core::wire::frame::{FRAME_BYTES_MAX, Message};
 
@@ -54,9 +54,9 @@ fn a_part_in_front_of_which_one_is_missing_claims_nothing() {
         })
         .expect("B has asked");
     // As if the link had lost all parts but the first and the last.
-    let entries = vec![Entry::new("x", Slot { plus: 5, minus: 0, raise: 0 })];
+    let changes = vec![Change::slot("x", Slot::from(Numbers { plus: 5, minus: 0, raise: 0 }))];
     let (origin, upto) = (cluster.origin_of(A), cluster.known(A, A));
-    let deltas = vec![Delta { origin, after: 0, upto, entries }];
+    let deltas = vec![Delta { origin, after: 0, upto, changes }];
     cluster.inject(A, B, &Message::Part { request, index: 20, last: true, deltas });
     cluster.run_until("it has come", ms(10), |c| c.value(B, "x") == 5);
     assert_eq!(cluster.known(B, A), 0);
@@ -142,8 +142,8 @@ fn long_history(place: Place, origins: u64) -> Counters {
     let mut kept = Counters::new(config(place).origin, 0);
     for n in 1..=origins {
         let origin = OriginId(n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let entries = vec![Entry::new("x", Slot { plus: 1, minus: 0, raise: 0 })];
-        kept.merge(&Delta { origin, after: 0, upto: 1, entries }).unwrap();
+        let changes = vec![Change::slot("x", Slot::from(Numbers { plus: 1, minus: 0, raise: 0 }))];
+        kept.merge(&Delta { origin, after: 0, upto: 1, changes }).unwrap();
     }
     kept
 }

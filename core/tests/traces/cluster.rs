@@ -643,11 +643,9 @@ impl Cluster {
             let views = self.machines[place].node.counters().iter();
             let mut slots: Vec<_> = views
                 .filter(|view| view.slot != Default::default())
-                .map(|view| {
-                    (view.name, view.origin, view.slot.plus, view.slot.minus, view.slot.raise)
-                })
+                .map(|view| (view.name, view.origin, view.slot))
                 .collect();
-            slots.sort_unstable();
+            slots.sort_unstable_by_key(|(name, origin, _)| (*name, *origin));
             slots
         });
         let first = tables.next();

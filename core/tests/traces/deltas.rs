@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use quipu_core::counters::{Counters, Merged, OwnBatch};
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
 use quipu_core::identity::{OriginId, Version};
 use quipu_core::replication::scan::Scan;
@@ -42,7 +42,7 @@ fn merge_all(into: &mut Counters, deltas: &[Delta<'_>]) {
 }
 
 fn names_of<'a>(delta: &Delta<'a>) -> Vec<&'a str> {
-    let mut names: Vec<&str> = delta.entries.iter().map(|entry| entry.name).collect();
+    let mut names: Vec<&str> = delta.changes.iter().map(|change| change.name()).collect();
     names.sort_unstable();
     names
 }
@@ -226,7 +226,7 @@ fn a_scan_skips_nothing_while_the_table_grows_under_it() {
     let mut seen = Vec::new();
     for step in 0.. {
         let (deltas, last) = scan.step(&a, 1, 7);
-        seen.extend(deltas.iter().flat_map(|d| &d.entries).map(|entry| entry.name.to_owned()));
+        seen.extend(deltas.iter().flat_map(|d| &d.changes).map(|change| change.name().to_owned()));
         if last {
             break;
         }
@@ -266,7 +266,7 @@ fn the_largest_batch_that_can_close_fits_a_frame_with_room_to_spare() {
         n += 1;
     }
     let batch = a.close().unwrap();
-    let entries: Vec<Entry<'_>> = a.delta_of(&batch).entries;
-    let push = Message::Push { after: 0, batches: 1, age_us: 0, entries };
+    let changes: Vec<Change<'_>> = a.delta_of(&batch).changes;
+    let push = Message::Push { after: 0, batches: 1, age_us: 0, changes };
     assert!(frame::encode(&push).len() <= FRAME_BYTES_MAX / 3);
 }

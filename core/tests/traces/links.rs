@@ -513,7 +513,7 @@ fn a_hello_that_speaks_older_and_newer_versions_too_is_not_refused_for_them() {
 
 #[test]
 fn whoever_speaks_out_of_turn_is_cut_off_and_nothing_changes() {
-    let push = Message::Push { after: 0, batches: 1, age_us: 0, entries: Vec::new() };
+    let push = Message::Push { after: 0, batches: 1, age_us: 0, changes: Vec::new() };
     for message in [push, Message::Welcome, Message::Proof([0; PROOF_BYTES]), Message::Ping] {
         let mut cluster = Cluster::of(2);
         let listed = cluster.listed(A);

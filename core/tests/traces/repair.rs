@@ -1,16 +1,16 @@
 //! Rules `equal-versions-compare-fingerprints` and `one-writer`: equal versions are not equal
 //! states, and nobody else writes our slots.
 
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::event::{Event, LinkEnd};
 use quipu_core::query::Answer;
-use quipu_core::slot::Slot;
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::frame::{Message, Row};
 
 use crate::cluster::{A, B, C, Cluster, LATENCY, add, config, ms, secs};
 
-fn entry(name: &str, plus: u64) -> Entry<'_> {
-    Entry::new(name, Slot { plus, minus: 0, raise: 0 })
+fn entry(name: &str, plus: u64) -> Change<'_> {
+    Change::slot(name, Slot::from(Numbers { plus, minus: 0, raise: 0 }))
 }
 
 fn repairs(cluster: &Cluster) -> u64 {
@@ -25,7 +25,7 @@ fn what_a_dead_node_pushed_beyond_a_gap_to_one_peer_reaches_the_other() {
     cluster.inject(
         A,
         B,
-        &Message::Push { after: 1, batches: 1, age_us: 0, entries: vec![entry("x", 5)] },
+        &Message::Push { after: 1, batches: 1, age_us: 0, changes: vec![entry("x", 5)] },
     );
     cluster.run(ms(1));
     cluster.crash(A);
@@ -76,8 +76,8 @@ fn a_repair_sends_slots_however_old_they_are() {
     let version = cluster.known(C, A);
     assert_eq!(cluster.known(B, A), version);
     // B holds a slot that C lacks, and both claim the same version of A.
-    let entries = vec![entry("z", 9)];
-    cluster.inject(A, B, &Message::Push { after: 0, batches: 1, age_us: 0, entries });
+    let changes = vec![entry("z", 9)];
+    cluster.inject(A, B, &Message::Push { after: 0, batches: 1, age_us: 0, changes });
     cluster.run(ms(1));
     assert_eq!(cluster.known(B, A), version);
     cluster.crash(A);
@@ -154,11 +154,11 @@ fn whoever_claims_changes_of_ours_that_we_never_made_loses_the_link() {
     cluster.run(secs(2));
     let ours = cluster.origin_of(B);
     let version = cluster.known(B, B);
-    let part = |after, upto, entries| Message::Part {
+    let part = |after, upto, changes| Message::Part {
         request: 1000,
         index: 0,
         last: false,
-        deltas: vec![Delta { origin: ours, after, upto, entries }],
+        deltas: vec![Delta { origin: ours, after, upto, changes }],
     };
     assert_refused(&part(0, version, vec![entry("x", 6)]), &mut cluster);
     assert_refused(&part(0, version, vec![entry("never counted", 1)]), &mut cluster);
@@ -214,8 +214,8 @@ fn what_was_believed_of_a_live_writer_is_taken_back_at_its_own_word() {
     cluster.add(A, "x", 5);
     cluster.run(secs(2));
     let (after, began) = (cluster.known(A, A), cluster.now());
-    let entries = vec![entry("x", 5)];
-    cluster.inject(A, B, &Message::Push { after, batches: 1 << 62, age_us: 0, entries });
+    let changes = vec![entry("x", 5)];
+    cluster.inject(A, B, &Message::Push { after, batches: 1 << 62, age_us: 0, changes });
     cluster.run(ms(1));
     assert!(cluster.known(B, A) > 1 << 61);
     // What A adds now is lost to B, as far as B knows.
@@ -242,7 +242,7 @@ fn what_we_wrote_may_be_repeated_to_us() {
     cluster.add(B, "x", 5);
     cluster.run(secs(2));
     let origin = cluster.origin_of(B);
-    let deltas = vec![Delta { origin, after: 0, upto: 1, entries: vec![entry("x", 3)] }];
+    let deltas = vec![Delta { origin, after: 0, upto: 1, changes: vec![entry("x", 3)] }];
     let began = cluster.now();
     cluster.inject(A, B, &Message::Part { request: 1000, index: 0, last: false, deltas });
     cluster.run(ms(1));

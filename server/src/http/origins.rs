@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quipu_core::operation::Value;
 use quipu_core::query::{Answer, Query, Share};
+use quipu_core::slot::{Contribution, Numbers};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -69,13 +70,16 @@ pub(super) async fn origins(State(app): Shared, name: NameInPath) -> Result<Resp
     let value = value(&shares);
     let mut origins: Vec<Origin<'_>> = shares
         .iter()
-        .map(|share| Origin {
-            origin: share.origin.to_string(),
-            address: share.address.as_ref().map(|address| address.as_str()),
-            plus: share.slot.plus,
-            minus: share.slot.minus,
-            raise: share.slot.raise,
-            version: share.version,
+        .map(|share| {
+            let Numbers { plus, minus, raise } = share.slot.numbers();
+            Origin {
+                origin: share.origin.to_string(),
+                address: share.address.as_ref().map(|address| address.as_str()),
+                plus,
+                minus,
+                raise,
+                version: share.version,
+            }
         })
         .collect();
     origins.sort_unstable_by(|one, other| one.origin.cmp(&other.origin));
@@ -91,8 +95,5 @@ pub(super) async fn origins(State(app): Shared, name: NameInPath) -> Result<Resp
 
 /// From the same shares that are told, so that the two agree whatever happens meanwhile.
 fn value(shares: &[Share]) -> Value {
-    let sum = |number: fn(&Share) -> u64| shares.iter().map(|s| i128::from(number(s))).sum();
-    let (plus, minus): (i128, i128) = (sum(|s| s.slot.plus), sum(|s| s.slot.minus));
-    let raise = shares.iter().map(|share| share.slot.raise).max().unwrap_or(0);
-    Value(plus - minus + i128::from(raise))
+    Value(Contribution::of(shares.iter().map(|share| &share.slot)).value())
 }

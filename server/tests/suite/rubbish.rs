@@ -9,9 +9,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quipu_core::delta::Entry;
+use quipu_core::delta::Change;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
 use quipu_core::membership::{Key, Standing};
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
 use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
 use quipu_core::wire::versions::PROTOCOL_VERSIONS;
@@ -209,7 +210,8 @@ fn links_that_claim_to_be_members_are_not_believed() {
         let removal =
             Standing { key: Key::Node(identities[1].node), removed: u64::MAX / 2, registered: 0 };
         let origin = identities[0].origin;
-        let entry = Entry { name: "default", plus: 1 << 40, minus: 0, raise: 0 };
+        let numbers = Numbers { plus: 1 << 40, ..Numbers::default() };
+        let change = Change::slot("default", Slot::from(numbers));
         let mut held = Vec::new();
         open_many(target, |_, connection| {
             let Some(mut link) = link(connection) else { return };
@@ -230,7 +232,7 @@ fn links_that_claim_to_be_members_are_not_believed() {
             let lies = [
                 Message::Proof(proof),
                 Message::Welcome,
-                Message::Push { after: 0, batches: 1, age_us: 0, entries: vec![entry] },
+                Message::Push { after: 0, batches: 1, age_us: 0, changes: vec![change] },
                 Message::Membership(vec![removal.clone()]),
                 Message::Goodbye(Goodbye::Removed(vec![removal.clone()])),
                 Message::DigestPart { first: origin, last: origin, rows: Vec::new() },

@@ -155,7 +155,7 @@ fn every_start_counts_under_a_fresh_origin_and_keeps_what_the_old_ones_counted()
         .node
         .counters()
         .slots_of("x")
-        .map(|view| (view.origin, view.version, view.slot.plus))
+        .map(|view| (view.origin, view.version, view.slot.numbers().plus))
         .collect();
     assert_eq!(shares.len(), 2, "{shares:?}");
     assert!(shares.contains(&(OriginId(1), 1, 1)) && shares.contains(&(OriginId(2), 1, 100)));

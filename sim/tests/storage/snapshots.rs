@@ -80,7 +80,7 @@ fn a_slot_beyond_the_digest_keeps_its_version_and_the_digest_is_as_of_the_cut() 
     let (state, _) = look(&machine.files).expect("sound");
     assert_eq!(state.counters().known(ours).version, 2);
     let y = state.counters().slots_of("y").find(|view| view.origin == ours);
-    assert_eq!(y.map(|view| (view.version, view.slot.plus)), Some((3, 5)));
+    assert_eq!(y.map(|view| (view.version, view.slot.numbers().plus)), Some((3, 5)));
 }
 
 /// Rule `cut-at-the-beginning`.
@@ -131,7 +131,10 @@ fn a_power_cut_at_any_step_of_a_publication_leaves_one_state_that_was() {
             let version = found.known(ours).version;
             assert!(version >= safe, "step {at}, seed {seed}: version {version}");
             let slot = |name| {
-                found.slots_of(name).find(|view| view.origin == ours).map_or(0, |v| v.slot.plus)
+                found
+                    .slots_of(name)
+                    .find(|view| view.origin == ours)
+                    .map_or(0, |v| v.slot.numbers().plus)
             };
             let at_version = |changes: &[(u64, u64)]| {
                 changes.iter().filter(|(v, _)| *v <= version).map(|(_, by)| by).sum::<u64>()

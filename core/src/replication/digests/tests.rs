@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::delta::{Delta, Entry};
+use crate::delta::{Change, Delta};
 use crate::digest::Want;
 use crate::effect::Effect;
 use crate::identity::NodeId;
 use crate::replication::scan::Scan;
-use crate::slot::Slot;
+use crate::slot::{Numbers, Slot};
 use crate::wire::frame;
 
 const LINKS: u64 = 99;
@@ -18,8 +18,9 @@ fn known_by_peers() -> Counters {
     let mut counters = Counters::new(OriginId(1), 0);
     for n in 1..=ORIGINS {
         let origin = OriginId(n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let entries = vec![Entry::new("x", Slot { plus: 1, ..Slot::default() })];
-        counters.merge(&Delta { origin, after: 0, upto: 1, entries }).unwrap();
+        let changes =
+            vec![Change::slot("x", Slot::from(Numbers { plus: 1, ..Numbers::default() }))];
+        counters.merge(&Delta { origin, after: 0, upto: 1, changes }).unwrap();
     }
     counters.settle_rows();
     counters.turn_rows();

@@ -42,9 +42,9 @@ fn a_counter_of_ten_records_outlives_snapshot_check_repair_and_restart() {
     let starts = 10 * RECORD_BYTES_MAX as u64 / 44;
     let mut counters = Counters::new(OriginId(1), 1);
     for n in 0..starts {
-        let numbers = Slot { plus: long(n), minus: long(n), raise: long(n) };
-        let entries = vec![Entry::new("x", numbers)];
-        let delta = Delta { origin: OriginId(long(n)), after: 0, upto: long(n), entries };
+        let numbers = Slot::from(Numbers { plus: long(n), minus: long(n), raise: long(n) });
+        let changes = vec![Change::slot("x", numbers)];
+        let delta = Delta { origin: OriginId(long(n)), after: 0, upto: long(n), changes };
         counters.merge(&delta).unwrap();
     }
     counters.add("x", -5).unwrap();
@@ -189,7 +189,7 @@ fn ranges(mut bytes: Vec<u8>) -> Vec<(Version, Version, usize)> {
     let (mut ranges, mut at) = (Vec::new(), 0);
     while let Some(framed) = frame::read(&bytes[at..], at as u64, FileKind::Segment).unwrap() {
         match record::read(framed.kind, framed.payload).unwrap() {
-            Record::Delta(delta) => ranges.push((delta.after, delta.upto, delta.entries.len())),
+            Record::Delta(delta) => ranges.push((delta.after, delta.upto, delta.changes.len())),
             other => panic!("expected a delta, found {other:?}"),
         }
         at += framed.bytes;
@@ -290,8 +290,8 @@ fn record_of(kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn counters_record(name: &str, slots: usize, origins: u32) -> Vec<u8> {
-    let row =
-        |n: u32| SlotRow { origin: n % origins, version: long(1), plus: 1, minus: 0, raise: 0 };
+    let slot = Slot::from(Numbers { plus: 1, ..Numbers::default() });
+    let row = |n: u32| SlotRow::new(n % origins, long(1), slot);
     let mut payload = Vec::new();
     let rows: Vec<SlotRow> = (0..u32::try_from(slots).unwrap()).map(row).collect();
     record::append_counter(&mut payload, name, rows.into_iter());

@@ -11,6 +11,7 @@ use super::super::record::{self, ORIGIN_ROWS_MAX, OriginRow, Record, SlotRow};
 use super::super::repair::{Repair, repair};
 use super::*;
 use crate::identity::{Address, Identity};
+use crate::slot::{Numbers, Slot};
 
 /// Whose batches most of these tests write: each counts one on a counter of its own.
 const WRITER: u64 = 9;
@@ -281,7 +282,10 @@ fn no_slot_of_a_damaged_snapshot_is_taken_for_another_origins() {
         }
         let (_, state) = repaired(&mut files);
         let found = slots(state.counters());
-        assert!(found.iter().all(|(_, origin, _, slot)| slot.plus == origin.0), "{hits:?}");
+        assert!(
+            found.iter().all(|(_, origin, _, slot)| slot.numbers().plus == origin.0),
+            "{hits:?}"
+        );
         assert_eq!(found.len(), expected, "{hits:?}");
         assert!(state.counters().digest().all(|(_, known)| known.version == 0), "{hits:?}");
     }
@@ -300,7 +304,8 @@ fn of_a_snapshot_of_an_earlier_release_slots_are_kept_that_are_known_whose_they_
     };
     let row = |origin| OriginRow { origin: OriginId(origin), version: 1 };
     let counters = |name: &str, origin: u32| {
-        let slot = SlotRow { origin, version: 1, plus: 1, minus: 0, raise: 0 };
+        let slot = Slot::from(Numbers { plus: 1, ..Numbers::default() });
+        let slot = SlotRow::new(origin, 1, slot);
         let mut record = Vec::new();
         let start = frame::open(&mut record, record::COUNTERS);
         record::append_counter(&mut record, name, [slot].into_iter());
@@ -575,7 +580,7 @@ fn told(files: &Memory, before: &Memory) -> Vec<String> {
             let framed = frame::read(&now[range], position, FileKind::Segment).unwrap();
             let framed = framed.expect("it is sound");
             if let Ok(Record::Delta(delta)) = record::read(framed.kind, framed.payload) {
-                names.extend(delta.entries.iter().map(|entry| entry.name.to_owned()));
+                names.extend(delta.changes.iter().map(|change| change.name().to_owned()));
             }
         }
     }
@@ -603,7 +608,7 @@ fn however_much_goes_bad_every_sound_record_is_kept_and_no_claim_is_false() {
             assert_eq!(value(&name), 1, "seed {seed}: a sound record told of {name}");
         }
         for (name, _, _, slot) in slots(state.counters()) {
-            let is_true = slot.plus == 1 && truth.counters().value(&name).0 == 1;
+            let is_true = slot.numbers().plus == 1 && truth.counters().value(&name).0 == 1;
             assert!(is_true, "seed {seed}: {name} has {slot:?}");
         }
         let claimed = known(&state);

@@ -15,9 +15,9 @@ use super::record::Start;
 use super::snapshot::{SnapshotWriter, Walk};
 use super::state::Recovered;
 use crate::counters::Counters;
-use crate::delta::{Delta, Entry};
+use crate::delta::{Change, Delta};
 use crate::identity::{NodeId, OriginId, Version};
-use crate::slot::Slot;
+use crate::slot::{Numbers, Slot};
 
 pub(super) const NODE: NodeId = NodeId(7);
 
@@ -114,12 +114,14 @@ pub(super) fn delta<'a>(
     range: (Version, Version),
     entries: &[(&'a str, u64)],
 ) -> Delta<'a> {
-    let entry = |&(name, plus): &(&'a str, u64)| Entry::new(name, Slot { plus, ..Slot::default() });
+    let entry = |&(name, plus): &(&'a str, u64)| {
+        Change::slot(name, Slot::from(Numbers { plus, ..Numbers::default() }))
+    };
     Delta {
         origin: OriginId(origin),
         after: range.0,
         upto: range.1,
-        entries: entries.iter().map(entry).collect(),
+        changes: entries.iter().map(entry).collect(),
     }
 }
 
