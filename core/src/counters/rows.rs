@@ -120,6 +120,14 @@ impl Counters {
         self.rows.recent[0].clear();
     }
 
+    /// All that has changed so far counts as long ago: it was found on the disk, and peers whose links
+    /// begin have most of it.
+    pub(crate) fn rest_rows(&mut self) {
+        self.settle_rows();
+        self.turn_rows();
+        self.rows.recent = Default::default();
+    }
+
     /// The rows that have changed lately, sorted.
     pub(crate) fn recent_rows(&self) -> Vec<Row> {
         self.rows_of(self.rows.recent.iter().flatten())
@@ -219,6 +227,19 @@ mod tests {
             assert_eq!(counters.parts_without(&rows)[usize::from(part)].hash, 0);
         }
         assert_eq!(counters.hash_without(&counters.all_rows()), 0);
+    }
+
+    #[test]
+    fn what_was_found_at_the_start_has_not_changed_lately_until_it_changes() {
+        let mut counters = Counters::new(OriginId(1), 0);
+        (1_000..6_000).for_each(|origin| bring(&mut counters, origin, (0, 1), 1));
+        counters.rest_rows();
+        assert_eq!(counters.recent_rows(), []);
+        assert_eq!(counters.hash_without(&[]), made_anew(&counters));
+        bring(&mut counters, 1_007, (1, 2), 2);
+        counters.settle_rows();
+        let recent: Vec<u64> = counters.recent_rows().iter().map(|row| row.origin.0).collect();
+        assert_eq!(recent, [1_007]);
     }
 
     #[test]

@@ -176,11 +176,13 @@ impl Node {
         let mut peers =
             Peers::new(me, envelope.clone(), &config.seeds, ChaCha8Rng::from_seed(seed), now);
         peers.recover(now, recovered.registry, recovered.peers.into_values());
+        let mut counters = recovered.counters;
+        counters.rest_rows();
         Node {
             cluster: config.cluster,
             envelope,
             started: now,
-            counters: recovered.counters,
+            counters,
             is_kept: config.is_kept,
             kept,
             chance,

@@ -43,6 +43,11 @@ impl Recovered {
         Recovered { counters, ..Recovered::new(OriginId(0), 0) }
     }
 
+    /// The same with who was removed and registered again.
+    pub fn with_registry(self, registry: Registry) -> Self {
+        Recovered { registry, ..self }
+    }
+
     /// The table as it was recovered.
     pub fn counters(&self) -> &Counters {
         &self.counters

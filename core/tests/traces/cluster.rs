@@ -235,10 +235,15 @@ impl Cluster {
         place
     }
 
-    /// Starts another node, which finds this on its disk.
+    /// Starts another node, which finds this table on its disk.
     pub(crate) fn start_with(&mut self, config: Config, kept: Counters) -> Place {
+        self.start_on(config, Recovered::holding(kept))
+    }
+
+    /// Starts another node, which finds this on its disk.
+    pub(crate) fn start_on(&mut self, config: Config, kept: Recovered) -> Place {
         let place = self.start(config.clone());
-        let node = Node::recovered(config, Recovered::holding(kept), self.now);
+        let node = Node::recovered(config, kept, self.now);
         self.machines[place].node = node;
         self.step(place, Input::Tick);
         place
