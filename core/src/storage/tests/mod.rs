@@ -1,6 +1,7 @@
 //! A directory in memory, and what is written to it and found in it. How a directory behaves that
 //! loses what was not synced, the simulator's tests of this room try.
 
+mod age;
 mod bounds;
 mod clocks;
 mod damage;
