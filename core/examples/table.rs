@@ -16,8 +16,8 @@
 // An example stands outside of the wall around the protocol: it measures.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::BTreeMap;
-use std::io;
+mod support;
+
 use std::time::Instant;
 
 use quipu_core::counters::Counters;
@@ -30,10 +30,11 @@ use quipu_core::operation::Op;
 use quipu_core::outbox::Effects;
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage;
-use quipu_core::storage::files::Files;
 use quipu_core::storage::snapshot::SnapshotWriter;
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
+
+use support::files::InMemory;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -207,56 +208,6 @@ fn slots(count: usize) {
             let bytes = resident_bytes().saturating_sub(before) / count;
             println!("{count} slots of a counter, {what}: {nanoseconds} ns and {bytes} bytes each");
         }
-    }
-}
-
-/// Files in memory: what is measured is the table, not a disk.
-#[derive(Default)]
-struct InMemory(BTreeMap<String, Vec<u8>>);
-
-impl Files for InMemory {
-    fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.0.keys().cloned().collect())
-    }
-
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let bytes = &self.0[name][offset as usize..];
-        let count = bytes.len().min(into.len());
-        into[..count].copy_from_slice(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn create(&mut self, name: &str) -> io::Result<()> {
-        self.0.insert(name.to_owned(), Vec::new());
-        Ok(())
-    }
-
-    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.0.get_mut(name).expect("it was created").extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn reserve(&mut self, _: &str, _: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync(&mut self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let bytes = self.0.remove(from).expect("it was created");
-        self.0.insert(to.to_owned(), bytes);
-        Ok(())
-    }
-
-    fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.0.remove(name);
-        Ok(())
-    }
-
-    fn sync_directory(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
