@@ -12,6 +12,10 @@ use quipu_core::storage::state::Recovered;
 
 use crate::disk::directory::{Directory, Lock, LockError};
 
+/// Origins that a repair tells of one by one at most: those that came last. An old cluster has had a
+/// hundred thousand, of which few can have counted since.
+const ORIGINS_TOLD_MAX: usize = 20;
+
 /// Why a directory could not be looked at, or is not well.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataError {
@@ -126,9 +130,36 @@ fn mended(path: &Path, repair: &Repair) -> String {
         "  what the damaged bytes held comes back from peers when the node has joined them; what no \
          peer has is lost. Complete here up to:\n",
     );
-    for (origin, version) in &repair.complete_up_to {
+    let origins = &repair.complete_up_to;
+    let (more, last) = origins.split_at(origins.len().saturating_sub(ORIGINS_TOLD_MAX));
+    for (origin, version) in last {
         let _ = writeln!(text, "  origin {origin}: batch {version}");
+    }
+    if !more.is_empty() {
+        let _ = writeln!(text, "  and {} origins that this node heard of before these", more.len());
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `A directory of ten years is repaired.` The answer had a hundred thousand lines.
+    #[test]
+    fn what_a_repair_tells_of_an_old_directory_fits_a_screen() {
+        let told = |origins: u64| {
+            let complete_up_to = (1..=origins).map(|n| (OriginId(n), n)).collect();
+            let text = mended(Path::new("data"), &Repair { complete_up_to, ..Repair::default() });
+            text.lines().skip(3).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let all = told(20);
+        assert_eq!(all.len(), 20);
+        assert!(all[0].ends_with(": batch 1") && all[19].ends_with(": batch 20"), "{all:?}");
+        let some = told(100_000);
+        assert_eq!(some.len(), 21);
+        assert!(some[19].ends_with(": batch 100000"), "{some:?}");
+        assert_eq!(some[20], "  and 99980 origins that this node heard of before these");
+    }
 }
