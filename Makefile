@@ -3,7 +3,7 @@
 # answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
 .PHONY: all stop restart clean logs add-node build image bench demo pictures help \
-	test test-api test-chaos test-clients test-full test-sim test-health test-increment test-count test-sync test-all-peers \
+	test test-api test-chaos test-clients test-full test-sim test-upgrade test-health test-increment test-count test-sync test-all-peers \
 	test-peers test-discovery test-remove-existing-peer
 
 all: ## Stop what ran, build, start three nodes, return when they have found each other
@@ -45,6 +45,9 @@ test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged, al
 
 test-chaos: ## Kill nodes for some five minutes: a storm, 50 rounds, every step to the disk
 	QUIPU_CHAOS=1 cargo test --package quipu --test suite kill_ -- --nocapture --test-threads 1
+
+test-upgrade: ## The release before and this one count together, and a cluster under load goes from one to the other and back
+	QUIPU_UPGRADE=1 cargo test --package quipu --test suite upgrade:: -- --nocapture --test-threads 1
 
 SEEDS ?= 1000
 FROM ?= 0

@@ -41,4 +41,5 @@ mod secrets;
 mod service_manager;
 mod slow_peer;
 mod top;
+mod upgrade;
 mod watch_command;

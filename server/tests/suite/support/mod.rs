@@ -18,6 +18,7 @@ pub mod node;
 pub mod program;
 pub mod queues;
 pub mod redis_server;
+pub mod release;
 pub mod resp;
 pub mod secret;
 pub mod siege;
