@@ -24,6 +24,7 @@ mod live_page;
 mod lost_directory;
 mod lost_replies;
 mod memory;
+mod metrics;
 mod not_understood;
 mod openapi;
 mod operators_files;
