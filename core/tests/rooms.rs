@@ -65,10 +65,14 @@ const SERVER: &[&str] = &[
     "run",
 ];
 
+/// The one room of `server` that knows what connections are made of; the others have its streams.
+const TRANSPORT: &str = "transport";
+
 /// Each module of a crate with the modules that it imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-fn imports(source: &Path) -> Imports {
+/// Each module of a crate with its text; those that hold only tests are left out.
+fn modules(source: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![source.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -87,6 +91,11 @@ fn imports(source: &Path) -> Imports {
     files.remove("lib");
     files.remove("main");
     files.retain(|module, _| module != "tests" && !module.ends_with("::tests"));
+    files
+}
+
+fn imports(source: &Path) -> Imports {
+    let files = modules(source);
     let modules: BTreeSet<String> = files.keys().cloned().collect();
     files
         .iter()
@@ -128,14 +137,18 @@ fn nearest(path: &[String], modules: &BTreeSet<String>) -> Option<String> {
         .find(|module| modules.contains(module))
 }
 
-/// The paths behind each `crate::`, those in braces one by one.
-fn paths(text: &str) -> Vec<Vec<String>> {
-    let code: String = text
-        .lines()
+/// A file without its comments and tests.
+fn code(text: &str) -> String {
+    text.lines()
         .take_while(|line| !line.starts_with("mod tests {"))
         .map(|line| line.split("//").next().unwrap_or_default())
         .collect::<Vec<_>>()
-        .join("\n");
+        .join("\n")
+}
+
+/// The paths behind each `crate::`, those in braces one by one.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let code = code(text);
     let mut found = Vec::new();
     for (at, start) in code.match_indices("crate::") {
         let is_other =
@@ -224,6 +237,13 @@ fn circle(imports: &Imports) -> Vec<String> {
     imports.keys().filter(|module| reached(module).contains(module)).cloned().collect()
 }
 
+/// The names of TCP's sockets, and of the parts of such, that a file speaks of.
+fn sockets_of_tcp(text: &str) -> Vec<&'static str> {
+    const NAMES: [&str; 4] = ["TcpStream", "TcpListener", "TcpSocket", "net::tcp"];
+    let code = code(text);
+    NAMES.into_iter().filter(|name| code.contains(name)).collect()
+}
+
 fn check(source: &str, rooms: &[&str]) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(source);
     let imports = imports(&source);
@@ -243,6 +263,25 @@ fn the_rooms_of_core_import_downwards_only() {
 #[test]
 fn the_rooms_of_the_server_import_downwards_only() {
     check("server/src", SERVER);
+}
+
+#[test]
+fn no_room_of_the_server_but_transport_knows_what_a_connection_is_made_of() {
+    let modules = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/src"));
+    let (transport, others): (Vec<_>, Vec<_>) =
+        modules.iter().partition(|(module, _)| room(module) == TRANSPORT);
+    let known = |(_, text): &(&String, &String)| !sockets_of_tcp(text).is_empty();
+    assert!(transport.iter().any(known), "{TRANSPORT} knows no socket");
+    let found: Vec<&String> = others.into_iter().filter(known).map(|(module, _)| module).collect();
+    assert_eq!(found, [""; 0], "expected streams of {TRANSPORT}, found sockets of TCP");
+}
+
+#[test]
+fn sockets_are_found_in_code_and_nowhere_else() {
+    let found = sockets_of_tcp("use tokio::net::tcp::ReadHalf;\nfn f(s: &TcpStream) {}");
+    assert_eq!(found, ["TcpStream", "net::tcp"]);
+    let passed_over = "// TcpStream\nmod tests {\nuse std::net::TcpListener;";
+    assert_eq!(sockets_of_tcp(passed_over), [""; 0]);
 }
 
 #[test]

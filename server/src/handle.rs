@@ -23,7 +23,7 @@ use crate::inbox::{Arrival, Command, Done, Members, Report};
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
 use crate::os::memory::Memory;
-use crate::transport::connection::Connection;
+use crate::transport::link::Connection;
 
 /// A door to the driver. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use quipu_core::query::{Answer, Query};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::transport::connection::Connection;
+use crate::transport::link::Connection;
 
 /// Datagrams that wait: half a second of what the busiest cluster sends to one node. At most 2 KiB
 /// each, so 1 MiB in all.

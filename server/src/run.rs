@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_core::identity::{Address, AddressError};
-use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -26,7 +25,7 @@ use crate::os::memory::Memory;
 use crate::os::notify;
 use crate::os::signals::Signals;
 use crate::start::{StartError, start};
-use crate::transport::accepting::listen_at;
+use crate::transport::listener::Listener;
 use crate::watch::{Watch, lines};
 use crate::{http, redis};
 
@@ -163,12 +162,12 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
 }
 
 /// Listens for clients of Redis, and tells where.
-fn redis_listener(config: RedisConfig) -> Result<Option<(TcpListener, SocketAddr)>, RunError> {
+fn redis_listener(config: RedisConfig) -> Result<Option<(Listener, SocketAddr)>, RunError> {
     let at = match config {
         RedisConfig::Off => return Ok(None),
         RedisConfig::At(at) | RedisConfig::IfFree(at) => at,
     };
-    match listen_at(at) {
+    match Listener::at(at) {
         Ok(listener) => {
             let at = listener.local_addr()?;
             Ok(Some((listener, at)))

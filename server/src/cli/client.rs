@@ -4,13 +4,14 @@
 //! each of them, and every ten seconds for the image's health check.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
+use crate::transport::blocking::{self, Stream};
 
 /// How long connecting may take, and how long each step of an answer. A node answers in milliseconds,
 /// but for raises, which wait two seconds at most, and the first listing of millions of names.
@@ -116,27 +117,19 @@ impl Client {
     }
 
     /// A connection, of which connecting may take so long.
-    pub(super) fn connect(&self, step: Duration) -> io::Result<TcpStream> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for socket in &self.sockets {
-            match TcpStream::connect_timeout(socket, step) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+    pub(super) fn connect(&self, step: Duration) -> io::Result<Stream> {
+        blocking::dial(&self.sockets, step)
     }
 
     fn exchange(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         method: &str,
         path: &str,
         body: &str,
         step: Duration,
     ) -> io::Result<Vec<u8>> {
-        stream.set_read_timeout(Some(step))?;
-        stream.set_write_timeout(Some(step))?;
+        stream.limit(step, step)?;
         let (host, length) = (&self.node, body.len());
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\

@@ -18,21 +18,22 @@ use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tower::Service;
 
 use super::app::App;
 use super::errors::Problem;
-use super::half_closed::{Answering, Noted, Stream};
+use super::noted::Noted;
 use super::routes::{self, Route, router};
 use super::site::{self, Hosts};
 use super::traffic::Traffic;
 use super::{extract, openapi, query};
 use crate::handle::Handle;
 use crate::redis;
-use crate::transport::accepting::Door;
+use crate::transport::acceptor::Acceptor;
+use crate::transport::half_closed::{Answering, HalfClosed};
+use crate::transport::listener::Listener;
+use crate::transport::stream::{Options, Stream};
 use crate::watch::Watch;
 
 /// How long a request's head may take to arrive, from the connection's start or the last answer on.
@@ -49,7 +50,6 @@ const BUFFER_BYTES_MAX: usize = 16 << 10;
 
 /// How long the other side may leave our bytes unread before the system ends the connection. A
 /// client that only asks and never reads would otherwise hold it for ever.
-#[cfg(target_os = "linux")]
 const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long requests that are under way may take to end when the node stops. The longest wait in
@@ -68,7 +68,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 /// Serves the API on `listener` until `stop` ends; then takes no more connections, lets requests
 /// that are under way end, and returns.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     handle: Handle,
     redis: Arc<redis::Traffic>,
     watch: Watch,
@@ -80,22 +80,22 @@ pub(crate) async fn serve(
     let (stopping, stopped) = watch::channel(());
     let app = Arc::new(App::new(handle, redis, watch, stopped.clone()));
     let (router, hosts) = (router(Arc::clone(&app)), Arc::new(hosts));
-    let door = Door {
+    let acceptor = Acceptor {
         listener,
         name: "connections",
+        options: Options { keepalive: None, unread_time_max: UNREAD_TIME_MAX },
         connections_max,
         drain_time_max: DRAIN_TIME_MAX,
         stopping,
     };
-    let take = |stream: TcpStream, slot| {
+    let take = |mut stream: Stream, slot| {
         let Some(slot) = slot else {
             app.traffic.refused.add(1);
             // If not even this fits the socket's empty buffer, closing it says enough.
-            let _ = stream.try_write(FULL);
+            let _ = stream.write_now(FULL);
             return;
         };
         app.traffic.accepted.add(1);
-        set_options(&stream);
         let connection = Connection {
             app: Arc::clone(&app),
             router: router.clone(),
@@ -105,15 +105,7 @@ pub(crate) async fn serve(
         };
         tokio::spawn(connection.run(stream));
     };
-    door.keep(&app.traffic.accept_errors, take, stop).await;
-}
-
-/// Best effort: a socket that refuses an option is about to fail anyway, or works without it.
-fn set_options(stream: &TcpStream) {
-    // An answer leaves in one write; waiting for more to send with it would only delay it.
-    let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
+    acceptor.run(&app.traffic.accept_errors, take, stop).await;
 }
 
 struct Connection {
@@ -125,10 +117,10 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(mut self, stream: TcpStream) {
+    async fn run(mut self, stream: Stream) {
         let traffic = &self.app.traffic;
-        let answering = Answering::default();
-        let stream = Stream { tcp: stream, answering: answering.clone() };
+        let (peer, answering) = (stream.peer(), Answering::default());
+        let stream = HalfClosed::new(stream, answering.clone());
         let service = service_fn(|request| {
             let request = request.map(|body| Noted::new(body, &answering));
             let answer = answer(self.router.clone(), traffic, &self.hosts, request);
@@ -156,7 +148,7 @@ impl Connection {
         };
         if let Err(error) = ended {
             traffic.broken.add(1);
-            tracing::debug!(%error, "a connection broke");
+            tracing::debug!(%peer, %error, "a connection broke");
         }
         traffic.ended.add(1);
     }

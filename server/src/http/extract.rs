@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::errors::{Kind, Problem};
-use super::half_closed::Noted;
+use super::noted::Noted;
 use super::routes::Route;
 use super::unknown;
 

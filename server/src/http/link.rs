@@ -6,11 +6,10 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper_util::rt::TokioIo;
 
 use super::app::Shared;
 use super::errors::{Kind, Problem};
-use crate::transport::connection::PROTOCOL;
+use crate::transport::link::{Connection, PROTOCOL};
 
 /// Becomes a link between two nodes
 #[utoipa::path(
@@ -23,9 +22,16 @@ pub(super) async fn upgrade(State(app): Shared, mut request: Request) -> Respons
     }
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        match upgrade.await {
-            Ok(connection) => app.handle.accept_link(TokioIo::new(connection)),
-            Err(error) => tracing::debug!(%error, "a peer went away while its link was taken"),
+        let upgraded = match upgrade.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                tracing::debug!(%error, "a peer went away while its link was taken");
+                return;
+            }
+        };
+        match Connection::accepted(upgraded) {
+            Ok(connection) => app.handle.accept_link(connection),
+            Err(error) => tracing::warn!(%error, "a link was not taken"),
         }
     });
     (StatusCode::SWITCHING_PROTOCOLS, upgrade_headers()).into_response()

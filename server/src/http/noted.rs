@@ -1,91 +1,12 @@
-//! Clients that end their side of a connection behind their request, as `nc -N` does and many a
-//! script, and still want the answer.
-//!
-//! Whether one that has ended its side is gone, or waits, cannot be told from outside. So as long as
-//! a request that has arrived whole is being answered, the end behind it is not passed on. Before, a
-//! body that will never be whole ends at once, and so does afterwards a stream of events that nobody
-//! may be reading any more.
-//!
-//! Rejected: hyper's own `half_close`, under which it would not notice that one who only listens has
-//! gone until the next heartbeat is refused.
+//! Notes of each request when it has arrived whole: from then on its client waits for an answer, and
+//! the [rule for half-closed connections](crate::transport::half_closed) holds.
 
-use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-/// Whether a connection's client waits for an answer. Used by its task alone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Answering(Arc<AtomicBool>);
-
-impl Answering {
-    /// A request has arrived whole.
-    pub(super) fn begin(&self) {
-        self.0.store(true, Relaxed);
-    }
-
-    /// Its answer is ready.
-    pub(super) fn end(&self) {
-        self.0.store(false, Relaxed);
-    }
-}
-
-/// A connection, whose end is not read as long as its client waits for an answer. Whoever reads is
-/// woken by the answer.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) tcp: TcpStream,
-    pub(super) answering: Answering,
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer))?;
-        let is_end = buffer.filled().len() == before && buffer.remaining() > 0;
-        if is_end && self.answering.0.load(Relaxed) { Poll::Pending } else { Poll::Ready(Ok(())) }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
-}
+use crate::transport::half_closed::Answering;
 
 /// A request's body, which notes when it has arrived whole.
 #[derive(Debug)]

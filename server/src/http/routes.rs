@@ -14,7 +14,7 @@ use super::unknown::shortened;
 use super::{
     batch, counters, events, link, listing, metrics, openapi, original, origins, page, status,
 };
-use crate::transport::connection::PATH;
+use crate::transport::link::PATH;
 
 /// A path, or a family of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,12 @@ use hyper::header::{CONNECTION, HOST, UPGRADE};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use quipu_core::identity::Address;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::resolve::Resolver;
-use crate::transport::connection::{Connection, PATH, PROTOCOL};
+use crate::transport::dial;
+use crate::transport::link::{Connection, PATH, PROTOCOL};
+use crate::transport::stream::Stream;
 
 /// How long a connection may take, all addresses of a name together.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
@@ -49,18 +50,15 @@ pub(super) async fn dial(address: &Address, resolver: &Resolver) -> Result<Conne
     timeout(UPGRADE_TIME_MAX, upgrade(stream, address)).await.map_err(|_| DialError::UpgradeTime)?
 }
 
-async fn connect(address: &Address, resolver: &Resolver) -> Result<TcpStream, DialError> {
+async fn connect(address: &Address, resolver: &Resolver) -> Result<Stream, DialError> {
     let sockets = resolver.resolve(address).await;
     if sockets.is_empty() {
         return Err(DialError::Unresolved(address.clone()));
     }
-    let stream = TcpStream::connect(&sockets[..]).await?;
-    // Frames leave in one write; waiting for more to send with them would only delay them.
-    stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(dial::dial(&sockets).await?)
 }
 
-async fn upgrade(stream: TcpStream, address: &Address) -> Result<Connection, DialError> {
+async fn upgrade(stream: Stream, address: &Address) -> Result<Connection, DialError> {
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Empty::<Bytes>::new());
@@ -83,7 +81,7 @@ async fn upgrade(stream: TcpStream, address: &Address) -> Result<Connection, Dia
     let (upgraded, driven) = tokio::join!(asking, connection.with_upgrades());
     let upgraded = upgraded?;
     driven?;
-    Ok(TokioIo::new(upgraded))
+    Ok(Connection::dialed(upgraded)?)
 }
 
 #[cfg(test)]

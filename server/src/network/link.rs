@@ -12,7 +12,7 @@ use super::Counts;
 use super::frames::{FrameReader, Next};
 use super::outbox::{FrameWriter, Outbox, outbox};
 use crate::inbox::Arrival;
-use crate::transport::connection::Connection;
+use crate::transport::link::Connection;
 
 /// How long a link may take to be established. The node has the same bound; this one holds even if
 /// the node is busy, for it is strangers who open links and say nothing.

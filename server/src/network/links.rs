@@ -13,7 +13,7 @@ use super::Counts;
 use super::link::{self, CLOSING_TIME_MAX, Link, Phase};
 use super::outbox::Overflow;
 use crate::inbox::Arrival;
-use crate::transport::connection::Connection;
+use crate::transport::link::Connection;
 
 /// Most links at a time, those included that are being closed. A full mesh of so many nodes would
 /// be out of reason for other causes; an idle link costs some 20 KiB.

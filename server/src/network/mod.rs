@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::DiscoveryConfig;
 use crate::inbox::{Arrival, Outside};
-use crate::transport::connection::Connection;
+use crate::transport::link::Connection;
 use broadcast::Member;
 use datagrams::Datagrams;
 use links::Links;

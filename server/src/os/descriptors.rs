@@ -1,13 +1,6 @@
-//! File descriptors: as many as the system allows, a share of them for each front end, and what is
-//! done when there is none.
+//! File descriptors: as many as the system allows, and a share of them for each front end.
 
-use std::fs::File;
-use std::io;
-use std::task::{Context, Poll, Waker};
-
-use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpStream};
 
 /// Most HTTP connections at a time. One that holds half a head takes some 25 KiB (measured), so all
 /// of them 250 MiB; and more clients than that would wait for the processor, not for a connection.
@@ -15,7 +8,7 @@ const HTTP_CONNECTIONS_MAX: usize = 10_000;
 
 /// Most connections of Redis clients at a time. Those are kept open for days and mostly idle, at
 /// some 5 KiB each (measured), and every worker of every service has one: twice as many as Redis
-/// allows where nobody has set it.
+/// allows where its operator sets nothing.
 const REDIS_CONNECTIONS_MAX: usize = 20_000;
 
 /// File descriptors that connections leave free however many strangers hold one, so that links,
@@ -49,50 +42,6 @@ fn shares_of(descriptors: usize, serves_redis: bool) -> Shares {
     let spare = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2);
     let http = if serves_redis { spare / 3 } else { spare }.clamp(1, HTTP_CONNECTIONS_MAX);
     Shares { http, redis: spare.saturating_sub(http).clamp(1, REDIS_CONNECTIONS_MAX) }
-}
-
-/// A descriptor that is held for the moment at which there is no other: with it a connection can be
-/// taken, told that there is no room, and closed. Else it would wait and not know for what.
-pub(crate) struct Spare(Option<File>);
-
-/// What became of the connection for which there was no descriptor.
-pub(crate) enum Turn {
-    /// It has the spare one.
-    Taken(TcpStream),
-    /// There was none: the system looks for a descriptor before it looks who waits.
-    NobodyWaits,
-    /// It waits on.
-    Waits,
-}
-
-impl Spare {
-    pub(crate) fn new() -> Self {
-        Spare(File::open("/dev/null").ok())
-    }
-
-    /// Takes the connection that the error was about.
-    pub(crate) fn accept(&mut self, listener: &TcpListener, error: &io::Error) -> Turn {
-        let code = Errno::from_io_error(error);
-        let is_full = matches!(code, Some(Errno::MFILE | Errno::NFILE));
-        if !is_full || self.0.take().is_none() {
-            return Turn::Waits;
-        }
-        match listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok((stream, _))) => Turn::Taken(stream),
-            Poll::Ready(Err(_)) => Turn::Waits,
-            Poll::Pending => {
-                // At once, or another front end takes it for a connection that it serves.
-                self.renew();
-                Turn::NobodyWaits
-            }
-        }
-    }
-
-    pub(crate) fn renew(&mut self) {
-        if self.0.is_none() {
-            *self = Spare::new();
-        }
-    }
 }
 
 #[cfg(test)]

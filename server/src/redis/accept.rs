@@ -4,19 +4,18 @@
 //! that is gone without a word is found by TCP's own keep-alive.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::connection::{Connection, End};
 use super::front::Front;
 use super::traffic::Traffic;
 use crate::handle::Handle;
-use crate::transport::accepting::Door;
+use crate::transport::acceptor::Acceptor;
+use crate::transport::listener::Listener;
+use crate::transport::stream::{Options, Stream};
 use crate::watch::Watch;
 
 /// How long a connection is silent before the system asks the other side whether it is still
@@ -25,7 +24,6 @@ const KEEPALIVE: Duration = Duration::from_secs(300);
 
 /// How long the other side may leave our bytes unacknowledged before the system ends the
 /// connection.
-#[cfg(target_os = "linux")]
 const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long clients may take to read their last answers when the node stops.
@@ -37,43 +35,44 @@ const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
 /// Serves Redis clients on `listener` until `stop` ends; then takes no more connections, answers
 /// what has been asked, and returns.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     handle: Handle,
     watching: Watch,
     traffic: Arc<Traffic>,
     connections_max: usize,
     stop: impl Future<Output = ()>,
 ) {
-    let port = listener.local_addr().map_or(0, |address: SocketAddr| address.port());
+    let port = listener.local_addr().map_or(0, |address| address.port());
     let (stopping, stopped) = watch::channel(());
     let front = Arc::new(Front::new(handle, watching, traffic, port, connections_max));
-    let door = Door {
+    let acceptor = Acceptor {
         listener,
         name: "Redis connections",
+        options: Options { keepalive: Some(KEEPALIVE), unread_time_max: UNREAD_TIME_MAX },
         connections_max,
         drain_time_max: DRAIN_TIME_MAX,
         stopping,
     };
-    let take = |stream: TcpStream, slot| {
+    let take = |mut stream: Stream, slot| {
         let Some(slot) = slot else {
             front.traffic.refused.add(1);
             // If not even this fits the socket's empty buffer, closing it says enough.
-            let _ = stream.try_write(FULL);
+            let _ = stream.write_now(FULL);
             return;
         };
         front.traffic.accepted.add(1);
-        set_options(&stream);
         tokio::spawn(run(Arc::clone(&front), stream, stopped.clone(), slot));
     };
-    door.keep(&front.traffic.accept_errors, take, stop).await;
+    acceptor.run(&front.traffic.accept_errors, take, stop).await;
 }
 
 async fn run(
     front: Arc<Front>,
-    stream: TcpStream,
+    stream: Stream,
     stopped: watch::Receiver<()>,
     _slot: OwnedSemaphorePermit,
 ) {
+    let peer = stream.peer();
     let end = Connection::new(Arc::clone(&front)).run(stream, stopped).await;
     let traffic = &front.traffic;
     match &end {
@@ -82,16 +81,6 @@ async fn run(
         End::Unread => traffic.unread.add(1),
         End::Broken(_) => traffic.broken.add(1),
     }
-    tracing::debug!(%end, "a Redis connection ended");
+    tracing::debug!(%peer, %end, "a Redis connection ended");
     traffic.ended.add(1);
-}
-
-/// Best effort: a socket that refuses an option is about to fail anyway, or works without it.
-fn set_options(stream: &TcpStream) {
-    // Answers leave in one write; waiting for more to send with them would only delay them.
-    let _ = stream.set_nodelay(true);
-    let socket = SockRef::from(stream);
-    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
 }

@@ -5,16 +5,16 @@
 //! next commands be read while its last ones are applied, and would cost every increment two more
 //! wakes; the driver serves the other clients meanwhile.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use quipu_core::query::Row;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -32,6 +32,7 @@ use super::session::Session;
 use super::subscriptions::{Subscriptions, Topic};
 use super::traffic::Tally;
 use crate::handle::Unavailable;
+use crate::transport::stream::Stream;
 use crate::watch::{Door, Read, Refused, Watch, Watcher, What};
 
 /// What a connection reads at a time: little to begin with, since most of ten thousand are idle and
@@ -45,10 +46,6 @@ const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Rest before the driver is asked anew when it answered early, as it does when too many wait.
 const REST_WHEN_FULL: Duration = Duration::from_secs(1);
-
-/// How often it is looked whether a client that waits has gone, when it sent more commands behind its
-/// `WAIT`. One that sent none is seen to go at once.
-const UNREAD_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two values of one counter for one who listens, as for who watches by HTTP and does not
 /// say otherwise.
@@ -130,16 +127,11 @@ impl Connection {
 
     /// Serves the client until it goes, or `stopped` tells that the node stops: then it is still
     /// answered what it has asked.
-    pub(super) async fn run(
-        mut self,
-        mut stream: TcpStream,
-        mut stopped: watch::Receiver<()>,
-    ) -> End {
-        let (mut reader, writer) = stream.split();
-        let Err(end) = self.converse(&mut reader, &writer, &mut stopped).await;
+    pub(super) async fn run(mut self, mut stream: Stream, mut stopped: watch::Receiver<()>) -> End {
+        let Err(end) = self.converse(&mut stream, &mut stopped).await;
         self.front.traffic.add(&mut self.tally);
         if !matches!(end, End::Broken(_) | End::Unread)
-            && let Err(error) = self.write_out(&writer).await
+            && let Err(error) = self.write_out(&mut stream).await
         {
             return End::Broken(error);
         }
@@ -151,8 +143,7 @@ impl Connection {
 
     async fn converse(
         &mut self,
-        reader: &mut ReadHalf<'_>,
-        writer: &WriteHalf<'_>,
+        stream: &mut Stream,
         stopped: &mut watch::Receiver<()>,
     ) -> Result<std::convert::Infallible, End> {
         let mut stopping = pin!(stopped.changed());
@@ -168,47 +159,38 @@ impl Connection {
                     self.tell(read, changed).await?;
                     None
                 }
-                read = reader.read_buf(&mut self.input) => Some(read?),
-                ready = writer.writable(), if !self.output.is_empty() => {
-                    ready?;
-                    None
-                }
+                read = exchange(stream, &mut self.input, &mut self.output) => read?,
                 _ = &mut stopping => return Err(End::Stopping),
             };
             match read {
                 Some(0) => return Err(End::Over),
-                Some(read) => self.take_rest(reader, read)?,
+                Some(read) => self.take_rest(stream, read)?,
                 None => {}
             }
-            while !self.serve(reader, writer).await? {}
+            while !self.serve(stream).await? {}
             self.front.traffic.add(&mut self.tally);
             self.forget_ended_subscriptions();
-            self.output.send(writer)?;
+            self.output.send(stream)?;
             self.output.check()?;
         }
     }
 
     /// Reads what more there is when a read has filled all the room that it was given.
-    fn take_rest(&mut self, reader: &ReadHalf<'_>, read: usize) -> io::Result<()> {
+    fn take_rest(&mut self, stream: &mut Stream, read: usize) -> io::Result<()> {
         let mut room = self.read_bytes;
         let mut filled = read >= room;
         while filled && room < READ_BYTES_MAX {
             self.read_bytes = (2 * room).min(READ_BYTES_MAX);
             self.input.reserve(self.read_bytes);
-            match reader.try_read_buf(&mut self.input) {
-                Ok(read) => {
-                    room = self.read_bytes;
-                    filled = read >= room;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
+            let Some(read) = stream.read_now(&mut self.input) else { break };
+            room = self.read_bytes;
+            filled = read? >= room;
         }
         Ok(())
     }
 
     /// Answers the commands that are here; true if none was.
-    async fn serve(&mut self, reader: &ReadHalf<'_>, writer: &WriteHalf<'_>) -> Result<bool, End> {
+    async fn serve(&mut self, stream: &mut Stream) -> Result<bool, End> {
         let parsed = self.parser.parse(&mut self.input, &mut self.frames);
         let whole = self.parser.whole();
         let is_idle = whole == 0;
@@ -234,7 +216,7 @@ impl Connection {
                 Next::Go => {}
                 Next::Ask(question) => {
                     self.settle().await?;
-                    self.answer(question, reader, writer).await?;
+                    self.answer(question, stream).await?;
                 }
                 Next::Close => {
                     self.settle().await?;
@@ -277,12 +259,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn answer(
-        &mut self,
-        question: Question,
-        reader: &ReadHalf<'_>,
-        writer: &WriteHalf<'_>,
-    ) -> Result<(), End> {
+    async fn answer(&mut self, question: Question, stream: &mut Stream) -> Result<(), End> {
         let handle = &self.front.handle;
         let mut answer = Vec::new();
         let out = &mut answer;
@@ -301,14 +278,14 @@ impl Connection {
                 pubsub::tell(&self.front.audience, &about, out);
             }
             Question::Wait { peers, patience } => {
-                // Whoever waits shall have its earlier answers.
-                self.output.send(writer)?;
+                // A client that waits shall have its earlier answers.
+                self.output.send(stream)?;
                 let confirmed = tokio::select! {
                     biased;
                     confirmed = self.confirmed(peers, patience) => confirmed?,
                     // It may have ended its own side only, and read on. One that has gone is found
                     // when it is answered.
-                    () = gone(reader) => self.confirmed(peers, Some(Duration::ZERO)).await?,
+                    () = stream.peer_has_ended() => self.confirmed(peers, Some(Duration::ZERO)).await?,
                 };
                 reply::integer(out, i64::try_from(confirmed).unwrap_or(i64::MAX));
             }
@@ -317,7 +294,7 @@ impl Connection {
             self.output.bytes.append(&mut answer);
         }
         // Such answers may be long, and a read may hold thousands of such questions.
-        self.output.send(writer)?;
+        self.output.send(stream)?;
         self.output.check()?;
         Ok(())
     }
@@ -425,15 +402,31 @@ impl Connection {
     }
 
     /// Writes all that is still to be read by a client that will be left.
-    async fn write_out(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
-        loop {
-            self.output.send(writer)?;
-            if self.output.is_empty() {
-                return Ok(());
-            }
-            writer.writable().await?;
+    async fn write_out(&mut self, stream: &mut Stream) -> io::Result<()> {
+        while !self.output.is_empty() {
+            poll_fn(|cx| self.output.poll_send(stream, cx)).await?;
         }
+        Ok(())
     }
+}
+
+/// Waits until the client has sent something, or has taken some of what it is sent; how many bytes
+/// came, if any did.
+async fn exchange(
+    stream: &mut Stream,
+    input: &mut BytesMut,
+    output: &mut Output,
+) -> io::Result<Option<usize>> {
+    poll_fn(|cx| {
+        if let Poll::Ready(read) = stream.poll_read_buf(cx, input) {
+            return Poll::Ready(read.map(Some));
+        }
+        if output.is_empty() {
+            return Poll::Pending;
+        }
+        output.poll_send(stream, cx).map_ok(|()| None)
+    })
+    .await
 }
 
 /// Watches the counters among these subscriptions, if there are any.
@@ -466,21 +459,9 @@ async fn watched(watcher: &mut Option<Box<Watcher>>, changed: &mut Vec<Row>) -> 
 
 /// Reads to the client's end, and forgets it. A connection that is closed while bytes are unread is
 /// reset, and the client would not see the error that tells why.
-async fn linger(mut stream: TcpStream) -> io::Result<()> {
+async fn linger(mut stream: Stream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut forgotten = [0; 1 << 10];
     while stream.read(&mut forgotten).await? > 0 {}
     Ok(())
-}
-
-/// Ends when the client has gone, or has ended its side. What it sends meanwhile stays where it is, and so does the runtime's
-/// note that something is there to read: taken away, nothing but further bytes would bring it back,
-/// and the next read would wait for those.
-async fn gone(reader: &ReadHalf<'_>) {
-    while let Ok(ready) = reader.ready(Interest::READABLE).await {
-        if ready.is_read_closed() {
-            return;
-        }
-        sleep(UNREAD_LOOK_EVERY).await;
-    }
 }

@@ -6,18 +6,21 @@
 //! Redis does the same and has no bound for ordinary clients.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
 
-use tokio::net::tcp::WriteHalf;
+use tokio::io::AsyncWrite;
 
 use super::front::Front;
+use crate::transport::stream::Stream;
 
 /// Most bytes of replies that one client leaves unread: of some two million increments.
 const UNREAD_BYTES_MAX: usize = 16 << 20;
 
-/// Most bytes that all clients together leave unread. Whoever goes beyond it is dropped, so ten
-/// thousand clients cannot take ten thousand times the bound above.
+/// Most bytes that all clients together leave unread. A client that goes beyond it is dropped, so
+/// ten thousand clients cannot take ten thousand times the bound above.
 const UNREAD_BYTES_MAX_OF_ALL: usize = 512 << 20;
 
 /// Memory that is kept for the next replies.
@@ -48,15 +51,30 @@ impl Output {
     }
 
     /// Hands the system as much as it takes at once.
-    pub(super) fn send(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
-        while self.sent < self.bytes.len() {
-            match writer.try_write(&self.bytes[self.sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => self.sent += sent,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+    pub(super) fn send(&mut self, stream: &mut Stream) -> io::Result<()> {
+        match self.poll_send(stream, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// The same; ready once it has taken some, or all is sent.
+    pub(super) fn poll_send(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = self.sent;
+        let mut is_full = false;
+        while self.sent < self.bytes.len() && !is_full {
+            match Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.sent..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(sent)) => self.sent += sent,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => is_full = true,
             }
         }
+        let is_stuck = is_full && self.sent == before;
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
@@ -66,7 +84,7 @@ impl Output {
             self.bytes.drain(..self.sent);
             self.sent = 0;
         }
-        Ok(())
+        if is_stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     /// Holds what is unread against the bounds.

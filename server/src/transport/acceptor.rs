@@ -1,26 +1,18 @@
 //! What every front end that takes connections must mind: that the system may have none to hand
 //! out, and that connections end before the process does.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-#[cfg(unix)]
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::listener::Listener;
+use super::spare::{Spare, Turn};
+use super::stream::{Options, Stream};
 use crate::count::Count;
-use crate::os::descriptors::{Spare, Turn};
-
-/// Connections that may wait to be taken. Where they find no room the system says nothing, and who
-/// connects tries again after one second, three, seven: a burst of strangers, or a node that has
-/// been paused for a moment, would keep others waiting for that long. What waits costs the system
-/// some hundred bytes each. Linux allows so many by default and cuts larger numbers to that.
-const CONNECTIONS_WAITING_MAX: u32 = 4096;
 
 /// Rest after the system could not hand out a connection: long enough not to spin, too short for a
 /// client to notice.
@@ -29,29 +21,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// The shortest time between two log lines about that.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Listens for connections.
-///
-/// # Errors
-/// When the address cannot be had.
-pub(crate) fn listen_at(at: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // [::] is all addresses, those of IPv4 too, whatever the machine is set up to do by itself.
-    #[cfg(unix)]
-    if at.is_ipv6() {
-        SockRef::from(&socket).set_only_v6(false)?;
-    }
-    // Connections of a run that has just ended would keep the port from this one.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(at)?;
-    socket.listen(CONNECTIONS_WAITING_MAX)
-}
-
 /// One front end's connections.
-pub(crate) struct Door {
-    pub(crate) listener: TcpListener,
+pub(crate) struct Acceptor {
+    pub(crate) listener: Listener,
     /// What the log calls them.
     pub(crate) name: &'static str,
+    pub(crate) options: Options,
     /// Most at a time.
     pub(crate) connections_max: usize,
     /// How long those that are open may take to end when the node stops.
@@ -60,13 +35,13 @@ pub(crate) struct Door {
     pub(crate) stopping: watch::Sender<()>,
 }
 
-impl Door {
+impl Acceptor {
     /// Hands connections to `take`, each with its place among those that may be open, or with none if
     /// there are too many, until `stop` ends. Then tells those that are open, and waits for them.
-    pub(crate) async fn keep(
+    pub(crate) async fn run(
         self,
         errors: &Count,
-        take: impl Fn(TcpStream, Option<OwnedSemaphorePermit>),
+        take: impl Fn(Stream, Option<OwnedSemaphorePermit>),
         stop: impl Future<Output = ()>,
     ) {
         let slots = Arc::new(Semaphore::new(self.connections_max));
@@ -77,14 +52,20 @@ impl Door {
             let accepted = tokio::select! {
                 biased;
                 () = &mut stop => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = poll_fn(|cx| self.listener.poll_accept(cx)) => accepted,
             };
             match accepted {
-                Ok((stream, _)) => take(stream, Arc::clone(&slots).try_acquire_owned().ok()),
+                Ok(stream) => {
+                    let slot = Arc::clone(&slots).try_acquire_owned().ok();
+                    if slot.is_some() {
+                        stream.set(&self.options);
+                    }
+                    take(stream, slot);
+                }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     let turn = spare.accept(&self.listener, &error);
-                    if matches!(turn, Turn::NobodyWaits) {
+                    if matches!(turn, Turn::NoneWaits) {
                         continue;
                     }
                     errors.add(1);
@@ -122,7 +103,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Says that connections cannot be taken, and not more often than someone reads it.
+/// Says that connections cannot be taken, and not more often than an operator reads it.
 #[derive(Debug, Default)]
 struct Complaints {
     last: Option<Instant>,

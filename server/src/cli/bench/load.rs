@@ -13,12 +13,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::latencies::Latencies;
 use super::names::Names;
 use super::protocol::Protocol;
+use crate::transport::dial::dial;
+use crate::transport::stream::Stream;
 
 /// How long requests that are under way at the end are waited for.
 const GRACE: Duration = Duration::from_secs(2);
@@ -105,7 +106,7 @@ impl Tally {
 pub(super) async fn run(plan: &Plan, mut watch: impl FnMut(&Tally)) -> io::Result<Tally> {
     let mut streams = Vec::new();
     for _ in 0..plan.connections {
-        streams.push(connect(plan.socket).await?);
+        streams.push(dial(&[plan.socket]).await?);
     }
     let tally = Rc::new(RefCell::new(Tally::new(plan.requests_max)));
     let deadline = tally.borrow().start + plan.time_max;
@@ -144,12 +145,6 @@ pub(super) async fn run(plan: &Plan, mut watch: impl FnMut(&Tally)) -> io::Resul
     Ok(tally.replace(Tally::new(0)))
 }
 
-async fn connect(socket: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(socket).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 struct Connection {
     plan: Plan,
     names: Names,
@@ -160,7 +155,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(mut self, mut stream: TcpStream) {
+    async fn run(mut self, mut stream: Stream) {
         loop {
             let due = self.pause().await;
             if Instant::now() >= self.deadline {
@@ -175,7 +170,7 @@ impl Connection {
             }
             loop {
                 tokio::time::sleep(RECONNECT_PAUSE).await;
-                match connect(self.plan.socket).await {
+                match dial(&[self.plan.socket]).await {
                     Ok(fresh) => break stream = fresh,
                     Err(_) if Instant::now() < self.deadline => {}
                     Err(_) => return,
@@ -199,7 +194,7 @@ impl Connection {
     /// Sends so many requests and reads their answers. They wait from now on, or longer already.
     async fn exchange(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         some: u16,
         due: Option<Instant>,
     ) -> io::Result<()> {

@@ -5,11 +5,11 @@
 //! values instead of gathering them here.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::cli::Failure;
 use crate::cli::client::{ANSWER_BYTES_MAX, Client, STEP_TIME_MAX, parsed};
+use crate::transport::blocking::Stream;
 
 /// A node that has nothing to tell says so every 15 s; after thrice that it is gone without a word.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -23,7 +23,7 @@ const LENGTH_BYTES_MAX: u64 = 256;
 /// What a node tells, as it comes.
 #[derive(Debug)]
 pub(super) struct Events {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Stream>,
     /// What has arrived and is no whole event yet.
     arrived: Vec<u8>,
 }
@@ -104,13 +104,12 @@ impl Events {
 
 /// Asks, and reads the head of the answer.
 fn asked(
-    mut stream: TcpStream,
+    mut stream: Stream,
     node: &str,
     path: &str,
     behind: &str,
-) -> io::Result<(BufReader<TcpStream>, Vec<u8>)> {
-    stream.set_read_timeout(Some(SILENCE_MAX))?;
-    stream.set_write_timeout(Some(STEP_TIME_MAX))?;
+) -> io::Result<(BufReader<Stream>, Vec<u8>)> {
+    stream.limit(SILENCE_MAX, STEP_TIME_MAX)?;
     let behind = match behind {
         "" => String::new(),
         id => format!("Last-Event-ID: {id}\r\n"),

@@ -1,0 +1,158 @@
+//! One connection, and what is known of its other side.
+//!
+//! Everything is known when this is compiled: a read is the socket's own read behind a `match`. A
+//! boxed stream was rejected, since each increment would pay for it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+/// How often it is looked whether the other side has ended while it has sent something that is not
+/// read yet. Where it has sent nothing its end is seen at once.
+const END_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    io: Io,
+    peer: SocketAddr,
+}
+
+/// What a connection is made of.
+#[derive(Debug)]
+enum Io {
+    Tcp(TcpStream),
+}
+
+/// What the system is to do for a connection that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// How long a connection is silent before the system asks the other side whether it is still
+    /// there; `None` where silence ends it anyway.
+    pub(crate) keepalive: Option<Duration>,
+    /// How long the other side may leave our bytes unacknowledged before the system ends the
+    /// connection. Only Linux has this.
+    pub(crate) unread_time_max: Duration,
+}
+
+impl Stream {
+    pub(super) fn tcp(socket: TcpStream, peer: SocketAddr) -> Self {
+        Stream { io: Io::Tcp(socket), peer }
+    }
+
+    /// The address of the other side: a client's own, or that of what stands before it.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Best effort: a socket that refuses an option is about to fail anyway, or works without it.
+    pub(super) fn set(&self, options: &Options) {
+        let Io::Tcp(socket) = &self.io;
+        // Answers leave in one write; waiting for more to send with them would only delay them.
+        let _ = socket.set_nodelay(true);
+        let socket = SockRef::from(socket);
+        if let Some(silent_for) = options.keepalive {
+            let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silent_for));
+        }
+        #[cfg(target_os = "linux")]
+        let _ = socket.set_tcp_user_timeout(Some(options.unread_time_max));
+    }
+
+    /// Reads as much as there is without waiting; `None` if there is nothing.
+    pub(crate) fn read_now(&mut self, buffer: &mut BytesMut) -> Option<io::Result<usize>> {
+        match self.poll_read_buf(&mut Context::from_waker(Waker::noop()), buffer) {
+            Poll::Ready(read) => Some(read),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Writes as much as the system takes without waiting; `None` if that is nothing.
+    pub(crate) fn write_now(&mut self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        match Pin::new(self).poll_write(&mut Context::from_waker(Waker::noop()), bytes) {
+            Poll::Ready(written) => Some(written),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Reads behind what a buffer holds already, into the room that it has.
+    pub(crate) fn poll_read_buf(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        std::pin::pin!(self.read_buf(buffer)).poll(cx)
+    }
+
+    /// Ends when the other side has ended its side, or has gone. What it sends meanwhile stays where
+    /// it is, and so does the runtime's note that something is there to read: taken away, nothing but
+    /// further bytes would bring it back, and the next read would wait for those.
+    pub(crate) async fn peer_has_ended(&self) {
+        let Io::Tcp(socket) = &self.io;
+        while let Ok(ready) = socket.ready(Interest::READABLE).await {
+            if ready.is_read_closed() {
+                return;
+            }
+            sleep(END_LOOK_EVERY).await;
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Tcp(socket) => socket.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
+}
