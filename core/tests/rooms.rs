@@ -48,6 +48,7 @@ const SERVER: &[&str] = &[
     "os",
     "dashboard",
     "transport",
+    "access",
     "disk",
     "cli",
     "flags",
@@ -274,6 +275,22 @@ fn no_room_of_the_server_but_transport_knows_what_a_connection_is_made_of() {
     assert!(transport.iter().any(known), "{TRANSPORT} knows no socket");
     let found: Vec<&String> = others.into_iter().filter(known).map(|(module, _)| module).collect();
     assert_eq!(found, [""; 0], "expected streams of {TRANSPORT}, found sockets of TCP");
+}
+
+/// Where the node asks for itself, which is judged nowhere.
+const OWN: &str = "access::own";
+
+/// Those who may, since they ask on behalf of callers that were judged.
+const ASK_FOR_THE_NODE: [&str; 1] = ["watch::hub"];
+
+#[test]
+fn no_front_end_asks_in_the_name_of_the_node() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/src");
+    let (modules, imports) = (modules(&source), imports(&source));
+    let asks =
+        |module: &&String| imports[*module].contains(OWN) || code(&modules[*module]).contains(OWN);
+    let found: Vec<&String> = modules.keys().filter(asks).collect();
+    assert_eq!(found, ASK_FOR_THE_NODE, "expected a caller, found the node's own questions");
 }
 
 #[test]

@@ -1,9 +1,12 @@
-//! What front ends may ask of the node; the only door to the driver.
+//! What front ends may ask of the node; the only way to the driver.
 //!
 //! A front end parses a request into operations and hands them in here as one message; the answer
-//! comes back when what it tells is durable. The queue behind the door is bounded: when the driver
-//! is busy, callers wait at the door, and so do the connections that they serve. That is the
+//! comes back when what it tells is durable. What is handed in was judged before: see [`access`].
+//! The queue behind it is bounded: when the driver is busy, callers wait, and so do the connections
+//! that they serve. That is the
 //! back-pressure of the whole program, and why nothing in here ever answers "try again".
+//!
+//! [`access`]: crate::access
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,20 +15,21 @@ use std::time::Duration;
 use quipu_core::identity::{Address, Version};
 use quipu_core::input::PeerName;
 use quipu_core::membership::PeersRefusal;
-use quipu_core::operation::Op;
+use quipu_core::name::CounterName;
 use quipu_core::query::{Answer, Query};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::{Administer, Allowed, Confirm, Health, Link, Names, Observe, Ops, Peers};
 use crate::config::DEFAULT_PORT;
 use crate::disk;
 use crate::disk::fsync::Fsync;
 use crate::inbox::{Arrival, Command, Done, Members, Report};
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
-use crate::os::memory::Memory;
+use crate::os::memory::{Level, Memory};
 use crate::transport::link::Connection;
 
-/// A door to the driver. Cheap to clone.
+/// The way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
@@ -71,7 +75,7 @@ pub(crate) struct Confirmed {
 }
 
 impl Handle {
-    /// A door to the driver that reads the other ends of these queues.
+    /// The way to the driver that reads the other ends of these queues.
     pub(crate) fn new(
         commands: mpsc::Sender<Command>,
         arrivals: mpsc::Sender<Arrival>,
@@ -86,7 +90,7 @@ impl Handle {
         Handle { commands, arrivals, shared }
     }
 
-    /// Lets everybody in: the node has started.
+    /// Lets callers in: the node has started.
     pub(crate) fn open(&self) {
         self.shared.is_open.store(true, Relaxed);
     }
@@ -97,19 +101,44 @@ impl Handle {
     }
 
     /// Applies operations in order, as one message; answers when they are durable.
-    pub(crate) async fn request(&self, ops: Vec<Op>) -> Result<Done, Unavailable> {
+    pub(crate) async fn request(&self, ops: Ops) -> Result<Done, Unavailable> {
+        let ops = ops.into_inner();
         self.ask(|reply| Command::Request { ops, reply }).await
     }
 
     /// Answers a question about the table as a whole.
-    pub(crate) async fn query(&self, query: Query) -> Result<Answer, Unavailable> {
+    pub(crate) async fn query(&self, query: Allowed<Query>) -> Result<Answer, Unavailable> {
+        let query = query.into_inner();
         self.ask(|reply| Command::Query { query, reply }).await
+    }
+
+    /// How many counters there are.
+    pub(crate) async fn size(&self, _: &Allowed<Names>) -> Result<usize, Unavailable> {
+        match self.ask(|reply| Command::Query { query: Query::Size, reply }).await? {
+            Answer::Size(size) => Ok(size),
+            _ => Err(Unavailable::Stopping),
+        }
+    }
+
+    /// The next names of a walk over all counters, and where it goes on; 0 at its end.
+    pub(crate) async fn names(
+        &self,
+        _: &Allowed<Names>,
+        from: u64,
+        count: usize,
+    ) -> Result<(Vec<CounterName>, u64), Unavailable> {
+        let query = Query::Scan { from, count };
+        match self.ask(|reply| Command::Query { query, reply }).await? {
+            Answer::Scanned { names, next } => Ok((names, next)),
+            _ => Err(Unavailable::Stopping),
+        }
     }
 
     /// Waits until so many peers have synced this node's changes up to a version, or the patience
     /// is over.
     pub(crate) async fn confirmed(
         &self,
+        _: &Allowed<Confirm>,
         version: Version,
         peers: usize,
         patience: Option<Duration>,
@@ -124,6 +153,7 @@ impl Handle {
     /// Takes a peer in. `given` is a host or host:port, `address` the same with its port.
     pub(crate) async fn register(
         &self,
+        _: &Allowed<Administer>,
         given: String,
         address: Address,
     ) -> Result<Result<(), PeersRefusal>, Unavailable> {
@@ -131,9 +161,10 @@ impl Handle {
         peers(self.ask(|reply| Command::Register { peer, reply }).await?)
     }
 
-    /// Removes a peer from the cluster, until somebody registers it again.
+    /// Removes a peer from the cluster, until an operator registers it again.
     pub(crate) async fn remove(
         &self,
+        _: &Allowed<Administer>,
         given: String,
         address: Address,
     ) -> Result<Result<(), PeersRefusal>, Unavailable> {
@@ -143,27 +174,32 @@ impl Handle {
 
     /// How the node is and what it has done, as of one moment; how much was counted, as of one at
     /// which all of that is safe.
-    pub(crate) async fn report(&self) -> Result<Report, Unavailable> {
+    pub(crate) async fn report(&self, _: &Allowed<Observe>) -> Result<Report, Unavailable> {
         self.ask(|reply| Command::Report { reply }).await
     }
 
-    /// Who belongs to the cluster.
-    pub(crate) async fn members(&self) -> Result<Members, Unavailable> {
+    /// Which nodes belong to the cluster.
+    pub(crate) async fn members(&self, _: &Allowed<Peers>) -> Result<Members, Unavailable> {
         self.ask(|reply| Command::Members { reply }).await
     }
 
     /// Where what was counted is kept.
-    pub(crate) fn kept(&self) -> &Kept {
+    pub(crate) fn kept(&self, _: &Allowed<Observe>) -> &Kept {
         &self.shared.kept
     }
 
     /// How much memory is used of what may be.
-    pub(crate) fn memory(&self) -> &Memory {
+    pub(crate) fn memory(&self, _: &Allowed<Observe>) -> &Memory {
         &self.shared.memory
     }
 
+    /// How full the memory is, if new names are refused for that.
+    pub(crate) fn full(&self, _: &Allowed<Health>) -> Option<Level> {
+        self.shared.memory.full()
+    }
+
     /// What the network has sent, received, dropped and refused.
-    pub(crate) fn network_counts(&self) -> &Counts {
+    pub(crate) fn network_counts(&self, _: &Allowed<Observe>) -> &Counts {
         &self.shared.counts
     }
 
@@ -181,7 +217,7 @@ impl Handle {
     ///
     /// Does not wait: strangers open these too, and while the driver has more than it can take,
     /// the connection is closed. A peer dials again within a second.
-    pub(crate) fn accept_link(&self, connection: Connection) {
+    pub(crate) fn accept_link(&self, _: Allowed<Link>, connection: Connection) {
         if !self.is_open() || self.arrivals.try_send(Arrival::Accepted(connection)).is_err() {
             self.shared.counts.links_refused.add(1);
         }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::advance;
 
 use super::*;
+use crate::access::{Observe, Peers, own};
 use crate::handle::{Handle, Kept, Unavailable};
 use crate::inbox::inbox;
 use crate::network::Counts;
@@ -89,7 +90,7 @@ impl Stage {
     async fn add(&mut self) -> (JoinHandle<Result<Done, Unavailable>>, u64) {
         let handle = self.handle.clone();
         let op = Op::Add { name: CounterName::DEFAULT, by: 1 };
-        let answer = tokio::spawn(async move { handle.request(vec![op]).await });
+        let answer = tokio::spawn(async move { handle.request(own::ops(vec![op])).await });
         (answer, self.appended.recv().await.unwrap())
     }
 
@@ -99,7 +100,7 @@ impl Stage {
 
     /// Waits until the driver has taken all that it will take for now.
     async fn settle(&self) {
-        self.handle.members().await.unwrap();
+        self.handle.members(&own::ask(Peers)).await.unwrap();
     }
 }
 
@@ -128,7 +129,7 @@ async fn a_reply_is_timed_when_it_leaves_and_from_when_its_request_was_taken() {
     let waited = taken.elapsed();
     stage.sync(batch);
     answer.await.unwrap().unwrap();
-    let replied = stage.handle.report().await.unwrap().replied;
+    let replied = stage.handle.report(&own::ask(Observe)).await.unwrap().replied;
     assert_eq!(replied.count(), 1);
     // The clock counts whole microseconds.
     assert!(replied.sum() + Duration::from_micros(2) >= waited, "{replied:?}, {waited:?}");
@@ -139,7 +140,7 @@ async fn a_report_waits_for_the_counts_that_it_tells() {
     let mut stage = Stage::new().await;
     let report = |stage: &Stage| {
         let handle = stage.handle.clone();
-        tokio::spawn(async move { handle.report().await.unwrap().status })
+        tokio::spawn(async move { handle.report(&own::ask(Observe)).await.unwrap().status })
     };
     let status = report(&stage).await.unwrap();
     assert_eq!((status.version, status.counted, status.counters), (0, 0, 0));
@@ -159,10 +160,10 @@ async fn a_report_does_not_wait_for_a_disk_that_hangs_and_tells_what_was_safe_be
     let (answer, batch) = stage.add().await;
     stage.sync(batch);
     answer.await.unwrap().unwrap();
-    let _ = stage.handle.report().await.unwrap();
+    let _ = stage.handle.report(&own::ask(Observe)).await.unwrap();
     let (_hangs, _) = stage.add().await;
     let began = Instant::now();
-    let report = stage.handle.report().await.unwrap();
+    let report = stage.handle.report(&own::ask(Observe)).await.unwrap();
     let took = began.elapsed();
     assert!(took >= reports::PATIENCE && took < 2 * reports::PATIENCE, "{took:?}");
     let status = &report.status;
@@ -176,7 +177,7 @@ async fn a_read_waits_for_what_it_may_have_seen_and_for_nothing_else() {
     let read = |stage: &Stage| {
         let handle = stage.handle.clone();
         let op = Op::Get { name: CounterName::DEFAULT };
-        tokio::spawn(async move { handle.request(vec![op]).await })
+        tokio::spawn(async move { handle.request(own::ops(vec![op])).await })
     };
     assert_eq!(value(read(&stage).await.unwrap()), 0, "the disk has nothing to do with it");
     let (answer, batch) = stage.add().await;
@@ -210,7 +211,7 @@ async fn batches_gather_while_others_are_synced_and_one_sync_serves_all() {
 /// passes.
 async fn say(stage: &Stage, op: Op) -> BoxFuture<'static, Result<Done, Unavailable>> {
     let handle = stage.handle.clone();
-    let mut answer = async move { handle.request(vec![op]).await }.boxed();
+    let mut answer = async move { handle.request(own::ops(vec![op])).await }.boxed();
     assert!((&mut answer).now_or_never().is_none(), "answered before it was taken");
     tokio::task::yield_now().await;
     answer
@@ -284,7 +285,7 @@ async fn a_disk_that_does_not_keep_up_makes_commands_wait() {
     }
     let handle = stage.handle.clone();
     let op = Op::Add { name: CounterName::DEFAULT, by: 1 };
-    let late = tokio::spawn(async move { handle.request(vec![op]).await });
+    let late = tokio::spawn(async move { handle.request(own::ops(vec![op])).await });
     // On one thread a yield lets every task that can go on do so.
     for _ in 0..10 {
         tokio::task::yield_now().await;

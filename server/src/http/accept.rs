@@ -27,7 +27,8 @@ use super::noted::Noted;
 use super::routes::{self, Route, router};
 use super::site::{self, Hosts};
 use super::traffic::Traffic;
-use super::{extract, openapi, query};
+use super::{caller, extract, openapi, query};
+use crate::access::{Caller, Door};
 use crate::handle::Handle;
 use crate::redis;
 use crate::transport::acceptor::Acceptor;
@@ -103,7 +104,8 @@ pub(crate) async fn serve(
             stopped: stopped.clone(),
             _slot: slot,
         };
-        tokio::spawn(connection.run(stream));
+        let caller = Caller::anyone(Door::Http, stream.peer());
+        tokio::spawn(caller::serving(caller, connection.run(stream)));
     };
     acceptor.run(&app.traffic.accept_errors, take, stop).await;
 }

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use super::batch::BATCHES_STEPS_MAX;
 use super::errors::{Kind, Problem};
 use super::traffic::Traffic;
+use crate::access::{Caller, Ops};
 use crate::handle::Handle;
 use crate::redis;
 use crate::watch::Watch;
@@ -57,9 +58,12 @@ impl App {
     /// Applies operations as one and answers with a result for each.
     pub(super) async fn request<const N: usize>(
         &self,
-        ops: [Op; N],
+        caller: &Caller,
+        asked: [Op; N],
     ) -> Result<[Result<Value, Refusal>; N], Problem> {
-        let results = self.handle.request(Vec::from(ops)).await?.results;
+        let mut ops = Ops::with_capacity(N);
+        asked.into_iter().try_for_each(|op| ops.add(caller, op))?;
+        let results = self.handle.request(ops).await?.results;
         results.try_into().map_err(|results: Results| {
             let found = results.len();
             let reason = format!("expected {N} results for as many operations, found {found}");
@@ -68,8 +72,8 @@ impl App {
     }
 
     /// Applies one operation and answers with the value after it.
-    pub(super) async fn apply(&self, op: Op) -> Result<Value, Problem> {
-        let [result] = self.request([op]).await?;
+    pub(super) async fn apply(&self, caller: &Caller, op: Op) -> Result<Value, Problem> {
+        let [result] = self.request(caller, [op]).await?;
         result.map_err(Problem::from)
     }
 }

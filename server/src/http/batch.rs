@@ -27,6 +27,7 @@ use super::errors::{Kind, Problem};
 use super::extract::{self, BODY_BYTES_MAX, BODY_TIME_MAX};
 use super::operation::{Batch, OPERATIONS_MAX, Operation};
 use super::problem_document::{Document, Documented};
+use crate::access::{Action, Caller, Denied, Ops};
 
 /// Longest operation, in bytes: a decrement of a name of 255 bytes, each escaped as in \u0061, by 19
 /// digits, with the spaces and line ends that writers put in.
@@ -112,7 +113,11 @@ enum Awaited {
     request_body(content = inline(Batch)),
     responses((status = 200, description = "Results", body = inline(Results<'_>)))
 )]
-pub(super) async fn batch(State(app): Shared, request: Request) -> Result<Response, Documented> {
+pub(super) async fn batch(
+    State(app): Shared,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Documented> {
     // Held until it is answered, since names are slices of the body.
     let declared = request.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
     let bytes = declared.unwrap_or(BATCH_BYTES_MAX).min(BATCH_BYTES_MAX);
@@ -124,17 +129,17 @@ pub(super) async fn batch(State(app): Shared, request: Request) -> Result<Respon
         Some(room.map_err(|_| too_many())?)
     };
     let body = extract::read(request, BATCH_BYTES_MAX).await?;
-    let (ops, awaited) = prepare(Operation::all(&body)?);
+    let (ops, awaited) = prepare(Operation::all(&body)?, &caller);
     let results = request_all(&app, ops).await?;
-    let refused = values_of_refused(&app, &awaited, &results).await?;
-    let results = outcomes(&awaited, &results, &refused)?;
+    let refused = values_of_refused(&app, &caller, &awaited, &results).await?;
+    let results = outcomes(&caller, &awaited, &results, &refused)?;
     let json = serde_json::to_vec(&Results { node_id: app.node_id(), results })
         .map_err(|error| Problem::new(Kind::Internal, format!("cannot write it: {error}")))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-async fn request_all(app: &App, ops: Vec<Op>) -> Result<operation::Results, Problem> {
-    if ops.is_empty() { Ok(Vec::new()) } else { Ok(app.handle.request(ops).await?.results) }
+async fn request_all(app: &App, ops: Ops) -> Result<operation::Results, Problem> {
+    if ops.len() == 0 { Ok(Vec::new()) } else { Ok(app.handle.request(ops).await?.results) }
 }
 
 fn too_many() -> Problem {
@@ -146,50 +151,70 @@ fn too_many() -> Problem {
 }
 
 /// What is handed in, and what is to be made of the results.
-fn prepare(operations: Vec<Operation>) -> (Vec<Op>, Vec<Awaited>) {
-    let mut ops = Vec::with_capacity(operations.len());
-    let mut awaited = Vec::with_capacity(operations.len());
-    for operation in operations {
-        let add =
-            |name: CounterName, by| (Op::Add { name: name.clone(), by }, Awaited::Add { name, by });
-        let (op, awaits) = match operation {
-            Operation::Increment { name, by } => add(name, by),
-            Operation::Decrement { name, by } => match negated(by) {
-                Ok(by) => add(name, by),
-                Err(problem) => {
-                    awaited.push(Awaited::Refused { name: Some(name), problem });
-                    continue;
-                }
-            },
-            Operation::Get { name } => (Op::Get { name: name.clone() }, Awaited::Get { name }),
-            Operation::Raise { name, to } => {
-                ops.push(Op::Get { name: name.clone() });
-                (Op::Raise { name: name.clone(), to }, Awaited::Raise { name })
-            }
-            Operation::Wrong { name, problem } => {
-                awaited.push(Awaited::Refused { name, problem });
-                continue;
-            }
-        };
-        ops.push(op);
-        awaited.push(awaits);
-    }
+fn prepare(operations: Vec<Operation>, caller: &Caller) -> (Ops, Vec<Awaited>) {
+    let mut ops = Ops::with_capacity(operations.len());
+    let awaited = operations.into_iter().map(|operation| take_in(&mut ops, caller, operation));
+    let awaited = awaited.collect();
     (ops, awaited)
+}
+
+/// Hands in one operation, unless something is wrong with it or its caller may not have it.
+fn take_in(ops: &mut Ops, caller: &Caller, operation: Operation) -> Awaited {
+    let add = |ops: &mut Ops, name: CounterName, by| {
+        let added = ops.add(caller, Op::Add { name: name.clone(), by });
+        awaited_unless_denied(added, name, |name| Awaited::Add { name, by })
+    };
+    match operation {
+        Operation::Increment { name, by } => add(ops, name, by),
+        Operation::Decrement { name, by } => match negated(by) {
+            Ok(by) => add(ops, name, by),
+            Err(problem) => Awaited::Refused { name: Some(name), problem },
+        },
+        Operation::Get { name } => {
+            let read = ops.add(caller, Op::Get { name: name.clone() });
+            awaited_unless_denied(read, name, |name| Awaited::Get { name })
+        }
+        Operation::Raise { name, to } => {
+            let before = ops.len();
+            let raised = ops
+                .add(caller, Op::Get { name: name.clone() })
+                .and_then(|()| ops.add(caller, Op::Raise { name: name.clone(), to }));
+            if raised.is_err() {
+                ops.truncate(before);
+            }
+            awaited_unless_denied(raised, name, |name| Awaited::Raise { name })
+        }
+        Operation::Wrong { name, problem } => Awaited::Refused { name, problem },
+    }
+}
+
+fn awaited_unless_denied(
+    judged: Result<(), Denied>,
+    name: CounterName,
+    awaits: impl FnOnce(CounterName) -> Awaited,
+) -> Awaited {
+    match judged {
+        Ok(()) => awaits(name),
+        Err(denied) => Awaited::Refused { name: Some(name), problem: denied.into() },
+    }
 }
 
 /// The values of the counters whose additions were refused, in their order.
 async fn values_of_refused(
     app: &App,
+    caller: &Caller,
     awaited: &[Awaited],
     results: &[Done],
 ) -> Result<operation::Results, Problem> {
     let mut results = results.iter();
-    let mut ops = Vec::new();
+    let mut ops = Ops::default();
     for awaits in awaited {
         match awaits {
             Awaited::Add { name, .. } => {
-                if let Some(Err(Refusal::Overflow)) = results.next() {
-                    ops.push(Op::Get { name: name.clone() });
+                if let Some(Err(Refusal::Overflow)) = results.next()
+                    && may_read(caller, name)
+                {
+                    ops.add(caller, Op::Get { name: name.clone() })?;
                 }
             }
             Awaited::Get { .. } => drop(results.next()),
@@ -200,7 +225,13 @@ async fn values_of_refused(
     request_all(app, ops).await
 }
 
+/// Whether a caller whose addition was refused is told what the value was.
+fn may_read(caller: &Caller, name: &CounterName) -> bool {
+    caller.may(&Action::Read(name)).is_ok()
+}
+
 fn outcomes<'a>(
+    caller: &Caller,
     awaited: &'a [Awaited],
     results: &[Done],
     refused: &[Done],
@@ -212,7 +243,7 @@ fn outcomes<'a>(
             Ok(match awaits {
                 Awaited::Add { name, by } => match next(&mut results)? {
                     Ok(value) => Outcome::changed(name, value, (*by).into()),
-                    Err(Refusal::Overflow) => match next(&mut refused)? {
+                    Err(Refusal::Overflow) if may_read(caller, name) => match next(&mut refused)? {
                         Ok(found) => Outcome::refused(Some(name), overflow(*by, found).into()),
                         Err(refusal) => Outcome::from((name, refusal)),
                     },

@@ -12,6 +12,7 @@ use quipu_core::name::NameError;
 use quipu_core::operation::Refusal;
 use serde::Serialize;
 
+use crate::access::Denied;
 use crate::handle::Unavailable;
 
 /// After how many seconds a request that could not be granted *now* is worth another try: digests
@@ -61,6 +62,8 @@ pub(super) enum Kind {
     Starting,
     /// The node is about to end.
     Stopping,
+    /// The caller has no right to it.
+    Denied,
     /// A page of another site had a browser ask.
     CrossSite,
     /// Asked by a name that a page of another site may have made up.
@@ -93,7 +96,7 @@ impl Kind {
             Kind::TooManyCounters | Kind::OutOfMemory | Kind::TooManyRemovals => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
-            Kind::CrossSite | Kind::Host => StatusCode::FORBIDDEN,
+            Kind::Denied | Kind::CrossSite | Kind::Host => StatusCode::FORBIDDEN,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -126,6 +129,12 @@ impl Problem {
             }
             _ => {}
         }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Problem::new(Kind::Denied, format!("{denied}; nothing was changed"))
     }
 }
 

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::unfold;
 use quipu_core::identity::OriginId;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -24,8 +24,9 @@ use super::listing::{bound, name};
 use super::problem_document::Documented;
 use super::query::{self, wrong};
 use super::routes::Route;
+use crate::access::{Caller, Door};
 use crate::watch::{
-    Begin, Door, EVERY_MAX, EVERY_MIN, Filter, Peer, Position, Read, Refused, Watch, Watcher, What,
+    Begin, Change, EVERY_MAX, EVERY_MIN, Filter, Peer, Position, Read, Refused, Watch, Watcher,
     row_json,
 };
 
@@ -58,16 +59,18 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 )]
 pub(super) async fn events(
     State(app): Shared,
+    caller: Caller,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Documented> {
     let Asked { filter, every } = Asked::parse(uri.query().unwrap_or_default())?;
     let resume = headers.get("last-event-id").map(|id| parse_id(id.as_bytes()));
+    let filter = caller.ask(filter)?;
     let (begin, watcher) =
-        app.watch.join(Door::Events, filter, resume).await.map_err(Problem::from)?;
+        app.watch.join(Door::Http, filter, resume).await.map_err(Problem::from)?;
     let mut first = Text::new(begin.origin);
     first.begin(&begin, app.node_id());
-    let told = Telling {
+    let stream = EventStream {
         watch: app.watch.clone(),
         watcher,
         every,
@@ -83,7 +86,7 @@ pub(super) async fn events(
         // nginx would gather what is meant to arrive at once.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    let body = Body::from_stream(stream::unfold(told, Telling::next));
+    let body = Body::from_stream(unfold(stream, EventStream::next));
     Ok((headers, body).into_response())
 }
 
@@ -97,7 +100,7 @@ impl From<Refused> for Problem {
 }
 
 /// One client's stream.
-struct Telling {
+struct EventStream {
     watch: Watch,
     watcher: Watcher,
     every: Duration,
@@ -110,7 +113,7 @@ struct Telling {
     stopped: watch::Receiver<()>,
 }
 
-impl Telling {
+impl EventStream {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let bytes = match self.ready.take() {
             Some(ready) => ready,
@@ -124,7 +127,7 @@ impl Telling {
     async fn wait(&mut self) -> Option<Bytes> {
         loop {
             let mut text = Text::new(self.origin);
-            let show = |position, what: &What| text.add(position, what);
+            let show = |position, change: &Change| text.add(position, change);
             let read = tokio::select! {
                 biased;
                 _ = self.stopped.changed() => return None,
@@ -193,9 +196,9 @@ impl Text {
         }
     }
 
-    fn add(&mut self, position: Position, what: &What) {
-        match what {
-            What::Counter { json, .. } => {
+    fn add(&mut self, position: Position, change: &Change) {
+        match change {
+            Change::Counter { json, .. } => {
                 self.text.push_str(match self.is_listing {
                     true => ",",
                     false => "event: change\ndata: {\"counters\":[",
@@ -203,8 +206,8 @@ impl Text {
                 self.text.push_str(json);
                 (self.is_listing, self.last) = (true, position);
             }
-            What::Peers(peers) => self.peers(position, peers),
-            What::Line(line) => self.event("log", position, line.as_ref()),
+            Change::Peers(peers) => self.peers(position, peers),
+            Change::Line(line) => self.event("log", position, line.as_ref()),
         }
     }
 
@@ -249,7 +252,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// What an event was called. One that this program never wrote is a place that nobody knows.
+/// What an event was called. One that this program never wrote is a place that no record has.
 fn parse_id(id: &[u8]) -> (OriginId, Position) {
     let parsed = std::str::from_utf8(id).ok().and_then(|id| {
         let (origin, position) = id.split_once('-')?;
@@ -353,7 +356,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_becomes_events_in_order_and_each_id_claims_no_more_than_was_sent() {
-        let row = |text: &str, value| What::Counter {
+        let row = |text: &str, value| Change::Counter {
             name: CounterName::new(text.as_bytes().to_vec()).unwrap(),
             value: Value(value),
             json: format!(r#"{{"name":"{text}","value":{value}}}"#).into(),
@@ -361,7 +364,7 @@ mod tests {
         let mut text = Text::new(OriginId(0xab));
         text.add(3, &row("a", 1));
         text.add(5, &row("b", 2));
-        text.add(6, &What::Peers([].into()));
+        text.add(6, &Change::Peers([].into()));
         text.add(9, &row("c", 3));
         let told = text.finish(12);
         assert_eq!(

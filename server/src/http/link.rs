@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::Shared;
 use super::errors::{Kind, Problem};
+use crate::access::{self, Caller};
 use crate::transport::link::{Connection, PROTOCOL};
 
 /// Becomes a link between two nodes
@@ -16,10 +17,14 @@ use crate::transport::link::{Connection, PROTOCOL};
     get, path = "/link", tag = "operation",
     responses((status = 101, description = "From here on, frames of Quipu's own protocol"))
 )]
-pub(super) async fn upgrade(State(app): Shared, mut request: Request) -> Response {
+pub(super) async fn upgrade(State(app): Shared, caller: Caller, mut request: Request) -> Response {
     if let Err(problem) = asks_for_link(request.headers()) {
         return (upgrade_headers(), problem).into_response();
     }
+    let allowed = match caller.ask(access::Link) {
+        Ok(allowed) => allowed,
+        Err(denied) => return Problem::from(denied).into_response(),
+    };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let upgraded = match upgrade.await {
@@ -30,7 +35,7 @@ pub(super) async fn upgrade(State(app): Shared, mut request: Request) -> Respons
             }
         };
         match Connection::accepted(upgraded) {
-            Ok(connection) => app.handle.accept_link(connection),
+            Ok(connection) => app.handle.accept_link(allowed, connection),
             Err(error) => tracing::warn!(%error, "a link was not taken"),
         }
     });

@@ -21,6 +21,7 @@ use super::errors::{Kind, Problem};
 use super::problem_document::Documented;
 use super::query::{self, wrong};
 use super::routes::Route;
+use crate::access::Caller;
 
 /// Rows of a page where no number is given: a screenful or two.
 const ROWS_DEFAULT: usize = 100;
@@ -65,9 +66,14 @@ impl<'a> From<&'a Row> for Listed<'a> {
     ),
     responses((status = 200, description = "A page", body = inline(Page<'_>)))
 )]
-pub(super) async fn list(State(app): Shared, uri: Uri) -> Result<Response, Documented> {
+pub(super) async fn list(
+    State(app): Shared,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, Documented> {
     let Asked { prefix, after, limit } = Asked::parse(uri.query().unwrap_or_default())?;
-    let (rows, more) = match app.handle.query(Query::List { prefix, after, limit }).await? {
+    let asked = caller.ask(Query::List { prefix, after, limit })?;
+    let (rows, more) = match app.handle.query(asked).await? {
         Answer::Page { rows, more } => (rows, more),
         Answer::Busy => {
             let reason = "expected few listings that wait at a time, found too many; nothing is \

@@ -25,12 +25,13 @@ use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
 use super::exposition::Format;
 use super::traffic::Traffic;
+use crate::access::{Allowed, Caller, Door, Observe};
 use crate::inbox::{Depths, Report};
 use crate::network::Counts;
 use crate::os::memory::Memory;
 use crate::os::process::Usage;
 use crate::timing::Timing;
-use crate::watch::{Crowd, Door};
+use crate::watch::Gauge as WatcherGauge;
 use crate::{disk, redis};
 
 /// Tells what the node has counted of its own work, for Prometheus
@@ -41,17 +42,22 @@ use crate::{disk, redis};
         (String = "application/openmetrics-text"),
     )))
 )]
-pub(super) async fn metrics(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
-    let report = app.handle.report().await?;
+pub(super) async fn metrics(
+    State(app): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = caller.ask(Observe)?;
+    let report = app.handle.report(&asked).await?;
     let mut text = String::new();
-    encode(&mut text, &registry(&app, &report))
+    encode(&mut text, &registry(&app, &asked, &report))
         .map_err(|error| Problem::new(Kind::Internal, format!("cannot write metrics: {error}")))?;
     let format = Format::asked_for(&headers);
     let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
     Ok((headers, format.told(text)).into_response())
 }
 
-fn registry(app: &App, report: &Report) -> Registry {
+fn registry(app: &App, asked: &Allowed<Observe>, report: &Report) -> Registry {
     let mut registry = Registry::default();
     let started = app.started.duration_since(UNIX_EPOCH).unwrap_or_default();
     registry.register_with_unit(
@@ -70,15 +76,15 @@ fn registry(app: &App, report: &Report) -> Registry {
         Info::new([("version", env!("CARGO_PKG_VERSION"))]),
     );
     totals(ours, &report.totals, report.status.counted);
-    network(ours, &report.totals, app.handle.network_counts());
+    network(ours, &report.totals, app.handle.network_counts(asked));
     levels(ours, &report.status);
-    memory(ours, app.handle.memory());
+    memory(ours, app.handle.memory(asked));
     queues(ours, &report.depths);
     replication(ours, &report.status);
     latencies(ours, report);
     http(ours, &app.traffic);
-    watching(ours, app.watch.crowd());
-    disk(ours, &app.handle.kept().counts);
+    watching(ours, app.watch.gauge());
+    disk(ours, &app.handle.kept(asked).counts);
     redis(ours, &app.redis);
     registry
 }
@@ -500,13 +506,13 @@ impl EncodeMetric for Labelled {
 }
 
 /// Those who watch what changes, by the door that they came by.
-fn watching(registry: &mut Registry, crowd: &Crowd) {
+fn watching(registry: &mut Registry, gauge: &WatcherGauge) {
     let present = Family::<[(&str, &str); 1], Gauge>::default();
     let refused = Family::<[(&str, &str); 1], Counter>::default();
     for door in Door::ALL {
-        let label = [("kind", door.as_str())];
-        present.get_or_create(&label).set(signed(crowd.present(door)));
-        refused.get_or_create(&label).inc_by(crowd.refused(door));
+        let label = [("kind", if door == Door::Http { "events" } else { "redis" })];
+        present.get_or_create(&label).set(signed(gauge.present(door)));
+        refused.get_or_create(&label).inc_by(gauge.refused(door));
     }
     registry.register(
         "watchers",

@@ -8,6 +8,7 @@ mod accept;
 mod answer;
 mod app;
 mod batch;
+mod caller;
 mod counters;
 mod errors;
 mod events;

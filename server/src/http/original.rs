@@ -16,6 +16,7 @@ use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
 use super::extract::{Object, WholeBody};
 use super::routes::Route;
+use crate::access::{self, Administer, Caller};
 use crate::os::memory::Level;
 
 /// For a client that asks `/increment` for more than it does.
@@ -98,16 +99,17 @@ pub(super) struct Discovery<'a> {
     get, path = "/health", tag = "original",
     responses((status = 200, description = "It is", body = inline(Health<'_>)))
 )]
-pub(super) async fn health(State(app): Shared) -> Response {
+pub(super) async fn health(State(app): Shared, caller: Caller) -> Result<Response, Problem> {
+    let asked = caller.ask(access::Health)?;
     if !app.handle.is_open() {
-        return starting();
+        return Ok(starting());
     }
-    let full = app.handle.memory().full().map(|Level { used_bytes, bytes_max }| Full {
+    let full = app.handle.full(&asked).map(|Level { used_bytes, bytes_max }| Full {
         used_bytes,
         max_bytes: bytes_max,
         percent: used_bytes.saturating_mul(100) / bytes_max.max(1),
     });
-    Json(Health { status: "ok", node_id: app.node_id(), full }).into_response()
+    Ok(Json(Health { status: "ok", node_id: app.node_id(), full }).into_response())
 }
 
 /// Reads the counter named default
@@ -115,8 +117,8 @@ pub(super) async fn health(State(app): Shared) -> Response {
     get, path = "/count", tag = "original",
     responses((status = 200, description = "Its value", body = inline(answer::Count<'_>)))
 )]
-pub(super) async fn count(State(app): Shared) -> Result<Response, Problem> {
-    let value = app.apply(Op::Get { name: CounterName::DEFAULT }).await?;
+pub(super) async fn count(State(app): Shared, caller: Caller) -> Result<Response, Problem> {
+    let value = app.apply(&caller, Op::Get { name: CounterName::DEFAULT }).await?;
     Ok(answer::count(value, app.node_id()))
 }
 
@@ -128,12 +130,16 @@ pub(super) async fn count(State(app): Shared) -> Result<Response, Problem> {
     post, path = "/increment", tag = "original",
     responses((status = 200, description = "Its value after it", body = inline(answer::Count<'_>)))
 )]
-pub(super) async fn increment(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
+pub(super) async fn increment(
+    State(app): Shared,
+    caller: Caller,
+    body: WholeBody,
+) -> Result<Response, Problem> {
     if asks_for_something(body.trimmed()) {
         let reason = format!("expected no body, since this call adds 1, found one; {ADDS_MORE}");
         return Err(Problem::new(Kind::Body, reason));
     }
-    let value = app.apply(Op::Add { name: CounterName::DEFAULT, by: 1 }).await?;
+    let value = app.apply(&caller, Op::Add { name: CounterName::DEFAULT, by: 1 }).await?;
     Ok(answer::count(value, app.node_id()))
 }
 
@@ -144,7 +150,11 @@ pub(super) async fn increment(State(app): Shared, body: WholeBody) -> Result<Res
     post, path = "/sync", tag = "original", request_body(content = inline(Sync)),
     responses((status = 200, description = "Its value after it", body = inline(answer::Count<'_>)))
 )]
-pub(super) async fn sync(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
+pub(super) async fn sync(
+    State(app): Shared,
+    caller: Caller,
+    body: WholeBody,
+) -> Result<Response, Problem> {
     let Sync { count } = body.object(Route::Sync)?;
     if count < 0 {
         let reason = format!(
@@ -153,7 +163,7 @@ pub(super) async fn sync(State(app): Shared, body: WholeBody) -> Result<Response
         );
         return Err(Problem::new(Kind::Body, reason));
     }
-    let value = app.apply(Op::Raise { name: CounterName::DEFAULT, to: count }).await?;
+    let value = app.apply(&caller, Op::Raise { name: CounterName::DEFAULT, to: count }).await?;
     Ok(answer::count(value, app.node_id()))
 }
 
@@ -162,8 +172,9 @@ pub(super) async fn sync(State(app): Shared, body: WholeBody) -> Result<Response
     get, path = "/peers", tag = "original",
     responses((status = 200, description = "Their addresses; none if there are none", body = inline(Vec<String>)))
 )]
-pub(super) async fn peers(State(app): Shared) -> Result<Response, Problem> {
-    Ok(Json(app.handle.members().await?.listed).into_response())
+pub(super) async fn peers(State(app): Shared, caller: Caller) -> Result<Response, Problem> {
+    let members = app.handle.members(&caller.ask(access::Peers)?).await?;
+    Ok(Json(members.listed).into_response())
 }
 
 /// Takes a node into the cluster, also one that was removed
@@ -171,9 +182,13 @@ pub(super) async fn peers(State(app): Shared) -> Result<Response, Problem> {
     post, path = "/register", tag = "original", request_body(content = inline(Peer)),
     responses((status = 200, description = "It is listed, and asked to answer", body = inline(Acknowledged<'_>)))
 )]
-pub(super) async fn register(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
+pub(super) async fn register(
+    State(app): Shared,
+    caller: Caller,
+    body: WholeBody,
+) -> Result<Response, Problem> {
     let (given, address) = peer(&app, Route::Register, &body)?;
-    app.handle.register(given, address).await??;
+    app.handle.register(&caller.ask(Administer)?, given, address).await??;
     Ok(acknowledged(&app))
 }
 
@@ -182,9 +197,13 @@ pub(super) async fn register(State(app): Shared, body: WholeBody) -> Result<Resp
     post, path = "/remove-peer", tag = "original", request_body(content = inline(Peer)),
     responses((status = 200, description = "It is removed", body = inline(Acknowledged<'_>)))
 )]
-pub(super) async fn remove_peer(State(app): Shared, body: WholeBody) -> Result<Response, Problem> {
+pub(super) async fn remove_peer(
+    State(app): Shared,
+    caller: Caller,
+    body: WholeBody,
+) -> Result<Response, Problem> {
     let (given, address) = peer(&app, Route::RemovePeer, &body)?;
-    app.handle.remove(given, address).await??;
+    app.handle.remove(&caller.ask(Administer)?, given, address).await??;
     Ok(acknowledged(&app))
 }
 
@@ -193,8 +212,8 @@ pub(super) async fn remove_peer(State(app): Shared, body: WholeBody) -> Result<R
     get, path = "/discovery", tag = "original",
     responses((status = 200, description = "Itself, and its peers", body = inline(Discovery<'_>)))
 )]
-pub(super) async fn discovery(State(app): Shared) -> Result<Response, Problem> {
-    let members = app.handle.members().await?;
+pub(super) async fn discovery(State(app): Shared, caller: Caller) -> Result<Response, Problem> {
+    let members = app.handle.members(&caller.ask(access::Peers)?).await?;
     let answer = Discovery {
         node_id: app.node_id(),
         peers: members.listed,
@@ -237,7 +256,7 @@ fn acknowledged(app: &App) -> Response {
     Json(Acknowledged { status: "ok", node_id: app.node_id() }).into_response()
 }
 
-/// The node reads what it had counted before; whoever balances load passes it over until then.
+/// The node reads what it had counted before; a load balancer passes it over until then.
 fn starting() -> Response {
     #[derive(Serialize)]
     struct Starting {

@@ -17,6 +17,7 @@ use super::app::Shared;
 use super::counters::{self, InPath, NameInPath};
 use super::errors::{Kind, Problem};
 use super::problem_document::Documented;
+use crate::access::Caller;
 
 /// A counter and all that it is made of: `value` is the sum of all `plus`, less the sum of all
 /// `minus`, and the largest `raise`.
@@ -58,9 +59,14 @@ pub(super) struct Origin<'a> {
     params(InPath),
     responses((status = 200, description = "All shares", body = inline(Origins<'_>)))
 )]
-pub(super) async fn origins(State(app): Shared, name: NameInPath) -> Result<Response, Documented> {
+pub(super) async fn origins(
+    State(app): Shared,
+    caller: Caller,
+    name: NameInPath,
+) -> Result<Response, Documented> {
     let name = counters::name(name)?;
-    let shares = match app.handle.query(Query::Origins { name: name.clone() }).await? {
+    let asked = caller.ask(Query::Origins { name: name.clone() })?;
+    let shares = match app.handle.query(asked).await? {
         Answer::Origins(shares) => shares,
         other => {
             let reason = format!("expected shares of origins, found {other:?}");

@@ -75,6 +75,7 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::Busy => ("urn:quipu:problem:busy", "Too many such requests wait already"),
         Kind::Starting => ("urn:quipu:problem:starting", "This node is starting"),
         Kind::Stopping => ("urn:quipu:problem:stopping", "This node is shutting down"),
+        Kind::Denied => ("urn:quipu:problem:denied", "This caller may not do this"),
         Kind::CrossSite => ("urn:quipu:problem:cross-site", "Asked by a page of another site"),
         Kind::Host => ("urn:quipu:problem:host", "Asked by a name that is not this machine's"),
         Kind::HostHeader => ("urn:quipu:problem:host-header", "Not one Host header"),

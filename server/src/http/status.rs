@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::app::Shared;
 use super::errors::Problem;
+use crate::access::{Caller, Observe};
 use crate::inbox::Report;
 
 /// How a node is.
@@ -68,9 +69,10 @@ pub(super) struct Link {
     get, path = "/status", tag = "operation",
     responses((status = 200, description = "How it is", body = inline(Status<'_>)))
 )]
-pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
-    let report = app.handle.report().await?;
-    let fsync = app.handle.kept().fsync;
+pub(super) async fn status(State(app): Shared, caller: Caller) -> Result<Response, Problem> {
+    let asked = caller.ask(Observe)?;
+    let report = app.handle.report(&asked).await?;
+    let fsync = app.handle.kept(&asked).fsync;
     let fsync = fsync.map_or_else(|| "in-memory".to_owned(), |fsync| fsync.to_string());
     Ok(Json(Status::of(&report, fsync)).into_response())
 }

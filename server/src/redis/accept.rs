@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::connection::{Connection, End};
 use super::front::Front;
 use super::traffic::Traffic;
+use crate::access::{Caller, Door};
 use crate::handle::Handle;
 use crate::transport::acceptor::Acceptor;
 use crate::transport::listener::Listener;
@@ -72,8 +73,8 @@ async fn run(
     stopped: watch::Receiver<()>,
     _slot: OwnedSemaphorePermit,
 ) {
-    let peer = stream.peer();
-    let end = Connection::new(Arc::clone(&front)).run(stream, stopped).await;
+    let caller = Caller::anyone(Door::Redis, stream.peer());
+    let end = Connection::new(Arc::clone(&front), caller).run(stream, stopped).await;
     let traffic = &front.traffic;
     match &end {
         End::Over | End::Stopping => {}
@@ -81,6 +82,6 @@ async fn run(
         End::Unread => traffic.unread.add(1),
         End::Broken(_) => traffic.broken.add(1),
     }
-    tracing::debug!(%peer, %end, "a Redis connection ended");
+    tracing::debug!(%caller, %end, "a Redis connection ended");
     traffic.ended.add(1);
 }

@@ -31,9 +31,10 @@ use super::reply;
 use super::session::Session;
 use super::subscriptions::{Subscriptions, Topic};
 use super::traffic::Tally;
+use crate::access::{Allowed, Caller, Confirm, Door};
 use crate::handle::Unavailable;
 use crate::transport::stream::Stream;
-use crate::watch::{Door, Read, Refused, Watch, Watcher, What};
+use crate::watch::{Change, Filter, Read, Refused, Watch, Watcher};
 
 /// What a connection reads at a time: little to begin with, since most of ten thousand are idle and
 /// a lone command takes forty bytes; twice as much each time that it was not enough.
@@ -109,9 +110,9 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(front: Arc<Front>) -> Self {
+    pub(super) fn new(front: Arc<Front>, caller: Caller) -> Self {
         Connection {
-            session: Session::new(front.next_id()),
+            session: Session::new(front.next_id(), caller),
             watcher: None,
             is_listed: false,
             output: Output::new(Arc::clone(&front)),
@@ -264,12 +265,16 @@ impl Connection {
         let mut answer = Vec::new();
         let out = &mut answer;
         match question {
-            Question::Size => keyspace::tell_size(handle, out).await?,
-            Question::Role => info::tell_role(handle, out).await?,
-            Question::Scan(scan) => keyspace::tell_scanned(handle, &scan, out).await?,
-            Question::Keys { pattern } => keyspace::tell_keys(handle, &pattern, out).await?,
-            Question::Info(sections) => {
-                info::tell(&self.front, &sections, self.session.protocol, out).await?;
+            Question::Size(names) => keyspace::tell_size(handle, &names, out).await?,
+            Question::Role(observe) => info::tell_role(handle, &observe, out).await?,
+            Question::Scan(names, scan) => {
+                keyspace::tell_scanned(handle, &names, &scan, out).await?;
+            }
+            Question::Keys { names, pattern } => {
+                keyspace::tell_keys(handle, &names, &pattern, out).await?;
+            }
+            Question::Info { asked, sections } => {
+                info::tell(&self.front, &asked, &sections, self.session.protocol, out).await?;
             }
             Question::Subscribe(topic, names) => self.subscribe(topic, names, out).await?,
             Question::Unsubscribe(topic, names) => self.unsubscribe(topic, names),
@@ -277,15 +282,15 @@ impl Connection {
                 self.forget_ended_subscriptions();
                 pubsub::tell(&self.front.audience, &about, out);
             }
-            Question::Wait { peers, patience } => {
+            Question::Wait { asked, peers, patience } => {
                 // A client that waits shall have its earlier answers.
                 self.output.send(stream)?;
                 let confirmed = tokio::select! {
                     biased;
-                    confirmed = self.confirmed(peers, patience) => confirmed?,
+                    confirmed = self.confirmed(&asked, peers, patience) => confirmed?,
                     // It may have ended its own side only, and read on. One that has gone is found
                     // when it is answered.
-                    () = stream.peer_has_ended() => self.confirmed(peers, Some(Duration::ZERO)).await?,
+                    () = stream.peer_has_ended() => self.confirmed(&asked, peers, Some(Duration::ZERO)).await?,
                 };
                 reply::integer(out, i64::try_from(confirmed).unwrap_or(i64::MAX));
             }
@@ -307,19 +312,23 @@ impl Connection {
         names: Vec<Bytes>,
         out: &mut Vec<u8>,
     ) -> Result<(), Unavailable> {
-        let Session { id, subscriptions, protocol, .. } = &mut self.session;
+        let Session { id, caller, subscriptions, protocol, .. } = &mut self.session;
         if let Err(text) = subscriptions.admit(topic, &names) {
             reply::error(out, text.as_bytes());
             return Ok(());
         }
         let (mut more, mut confirmations) = (subscriptions.clone(), Vec::new());
         more.add(topic, names, *protocol, &mut confirmations);
+        let Ok(filter) = caller.ask(more.filter()) else {
+            reply::error(out, errors::DENIED_CHANNEL.as_bytes());
+            return Ok(());
+        };
         if let Err(too_many) = self.front.audience.note(*id, &more) {
             reply::error(out, format!("ERR {too_many}").as_bytes());
             return Ok(());
         }
         self.is_listed = true;
-        if let Err(refused) = watch_for(&more, &mut self.watcher, &self.front.watch).await {
+        if let Err(refused) = watch_for(&more, filter, &mut self.watcher, &self.front.watch).await {
             // As few as before always have room.
             let _ = self.front.audience.note(*id, subscriptions);
             let text = match refused {
@@ -338,10 +347,13 @@ impl Connection {
 
     /// Ends subscriptions, and confirms that.
     fn unsubscribe(&mut self, topic: Topic, names: Vec<Bytes>) {
-        let Session { id, subscriptions, protocol, .. } = &mut self.session;
+        let Session { id, caller, subscriptions, protocol, .. } = &mut self.session;
         subscriptions.remove(topic, names, *protocol, &mut self.output.bytes);
-        if let Some(watcher) = &mut self.watcher {
-            watcher.look_for(subscriptions.filter());
+        // Where a right was taken away meanwhile, what is told is still what it listens to.
+        if let Some(watcher) = &mut self.watcher
+            && let Ok(filter) = caller.ask(subscriptions.filter())
+        {
+            watcher.look_for(filter);
         }
         // Fewer than before always have room.
         let _ = self.front.audience.note(*id, subscriptions);
@@ -382,6 +394,7 @@ impl Connection {
     /// patience is over; no patience at all does not end.
     async fn confirmed(
         &self,
+        asked: &Allowed<Confirm>,
         peers: usize,
         patience: Option<Duration>,
     ) -> Result<usize, Unavailable> {
@@ -391,7 +404,7 @@ impl Connection {
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
         loop {
             let watch = left().unwrap_or(WATCH_TIME_MAX).min(WATCH_TIME_MAX);
-            let confirmed = handle.confirmed(version, peers, Some(watch)).await?;
+            let confirmed = handle.confirmed(asked, version, peers, Some(watch)).await?;
             if confirmed.peers >= peers || left().is_some_and(|left| left.is_zero()) {
                 return Ok(confirmed.peers);
             }
@@ -432,13 +445,13 @@ async fn exchange(
 /// Watches the counters among these subscriptions, if there are any.
 async fn watch_for(
     subscriptions: &Subscriptions,
+    filter: Allowed<Filter>,
     watcher: &mut Option<Box<Watcher>>,
     watch: &Watch,
 ) -> Result<(), Refused> {
     if !subscriptions.are_of_counters() {
         return Ok(());
     }
-    let filter = subscriptions.filter();
     match watcher {
         Some(watcher) => watcher.look_for(filter),
         None => *watcher = Some(Box::new(watch.join(Door::Redis, filter, None).await?.1)),
@@ -449,8 +462,8 @@ async fn watch_for(
 /// Waits until counters have changed, and it is time to tell it; never ends without a watcher.
 async fn watched(watcher: &mut Option<Box<Watcher>>, changed: &mut Vec<Row>) -> Read {
     let Some(watcher) = watcher else { return std::future::pending().await };
-    let show = |_, what: &What| {
-        if let What::Counter { name, value, .. } = what {
+    let show = |_, change: &Change| {
+        if let Change::Counter { name, value, .. } = change {
             changed.push((name.clone(), *value));
         }
     };
@@ -464,4 +477,28 @@ async fn linger(mut stream: Stream) -> io::Result<()> {
     let mut forgotten = [0; 1 << 10];
     while stream.read(&mut forgotten).await? > 0 {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Right;
+    use crate::redis::stage;
+    use crate::redis::traffic::Traffic;
+    use crate::watch::lines;
+
+    #[tokio::test]
+    async fn a_caller_that_may_not_watch_is_denied_the_channels_of_counters() {
+        let (handle, mut inbox) = stage::handle();
+        let watch = Watch::start(handle.clone(), lines().1);
+        let front = Front::new(handle, watch, Arc::new(Traffic::default()), 1, 1);
+        let caller = Caller::anyone(Door::Redis, "127.0.0.1:1".parse().unwrap());
+        let mut connection = Connection::new(Arc::new(front), caller.without(Right::Watch));
+        let mut out = Vec::new();
+        let names = vec![Bytes::from_static(b"counter:a")];
+        connection.subscribe(Topic::Channel, names, &mut out).await.unwrap();
+        assert_eq!(out, [b"-", errors::DENIED_CHANNEL.as_bytes(), b"\r\n"].concat());
+        assert!(connection.session.subscriptions.is_empty() && connection.output.is_empty());
+        assert!(inbox.commands.try_recv().is_err(), "it reached the node");
+    }
 }

@@ -18,6 +18,7 @@ use super::reply;
 use super::session::Session;
 use super::subscriptions::Topic;
 use super::table::{self, Class, Found, Kind, Spec};
+use crate::access::{Action, Allowed, Caller, Confirm, Denied, Names, Observe};
 use crate::handle::Handle;
 
 /// How a connection goes on after a command.
@@ -39,15 +40,15 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) enum Question {
     /// `DBSIZE`
-    Size,
+    Size(Allowed<Names>),
     /// `ROLE`
-    Role,
+    Role(Allowed<Observe>),
     /// `INFO`, with the names of sections.
-    Info(Vec<Bytes>),
+    Info { asked: (Allowed<Observe>, Allowed<Names>), sections: Vec<Bytes> },
     /// `KEYS`
-    Keys { pattern: Bytes },
+    Keys { names: Allowed<Names>, pattern: Bytes },
     /// `SCAN`
-    Scan(keyspace::Scan),
+    Scan(Allowed<Names>, keyspace::Scan),
     /// `SUBSCRIBE`, `PSUBSCRIBE`
     Subscribe(Topic, Vec<Bytes>),
     /// `UNSUBSCRIBE`, `PUNSUBSCRIBE`; no names are all
@@ -55,11 +56,11 @@ pub(super) enum Question {
     /// `PUBSUB`
     Audience(pubsub::About),
     /// `WAIT`; no patience is no end to it.
-    Wait { peers: usize, patience: Option<Duration> },
+    Wait { asked: Allowed<Confirm>, peers: usize, patience: Option<Duration> },
 }
 
 /// Plans one command. Answers with how to go on, and under what to count it. Before the node has
-/// started, nobody is told anything about counters.
+/// started, no client is told anything about counters.
 pub(super) fn plan(
     command: &Command<'_>,
     handle: &Handle,
@@ -100,10 +101,29 @@ pub(super) fn plan(
         return (Next::Go, spec.class);
     }
     if session.transaction.is_some() && !acts_at_once(spec.kind) {
+        if let Err(denied) = judged(command, spec, &session.caller) {
+            refuse(session, plan, denied);
+            return (Next::Go, spec.class);
+        }
         transaction::hold(command, spec, session, plan);
         return (Next::Go, spec.class);
     }
     (carry_out(command, spec, handle, session, plan), spec.class)
+}
+
+/// Whether a command of a transaction will be allowed: one that will not is refused before it is held
+/// back, and breaks the transaction.
+fn judged(command: &Command<'_>, spec: &Spec, caller: &Caller) -> Result<(), String> {
+    let last = if spec.keys.1 < 0 { command.len() } else { spec.keys.1 as usize + 1 };
+    let names = (spec.keys.0 as usize..last).filter_map(|at| command.name(at).ok());
+    for name in names.filter(|_| spec.keys.0 > 0) {
+        let action = match spec.class {
+            Class::Write => Action::Change(&name),
+            _ => Action::Read(&name),
+        };
+        caller.may(&action).map_err(|_| errors::denied(command.argument(0)))?;
+    }
+    Ok(())
 }
 
 /// Whether this is how a request of HTTP begins, or what stands in each of its heads. Redis looks for
@@ -150,25 +170,49 @@ pub(super) fn carry_out(
     session: &mut Session,
     plan: &mut Plan,
 ) -> Next {
+    let caller = &session.caller;
     match spec.kind {
-        Kind::Incr => plan.add(command, 1),
-        Kind::Decr => plan.add(command, -1),
-        Kind::IncrBy => counters::increment_by(command, plan),
-        Kind::DecrBy => counters::decrement_by(command, plan),
-        Kind::Get => counters::get(command, session.protocol, plan),
-        Kind::MGet => counters::get_many(command, session.protocol, plan),
-        Kind::Exists => counters::exists(command, plan),
-        Kind::StrLen => counters::length(command, plan),
-        Kind::Type => counters::kind(command, plan),
-        Kind::Ttl => counters::lifetime(command, plan),
+        Kind::Incr => plan.add(caller, command, 1),
+        Kind::Decr => plan.add(caller, command, -1),
+        Kind::IncrBy => counters::increment_by(caller, command, plan),
+        Kind::DecrBy => counters::decrement_by(caller, command, plan),
+        Kind::Get => counters::get(session, command, plan),
+        Kind::MGet => counters::get_many(session, command, plan),
+        Kind::Exists => counters::exists(caller, command, plan),
+        Kind::StrLen => counters::length(caller, command, plan),
+        Kind::Type => counters::kind(caller, command, plan),
+        Kind::Ttl => counters::lifetime(caller, command, plan),
         Kind::Client | Kind::CommandInfo | Kind::Config | Kind::PubSub if command.is(1, "help") => {
             introspection::help(spec, plan);
         }
-        Kind::Role => return Next::Ask(Question::Role),
-        Kind::DbSize => return Next::Ask(Question::Size),
-        Kind::Keys => return Next::Ask(Question::Keys { pattern: command.shared(1) }),
-        Kind::Scan => return ask_or_fail(keyspace::scan(command).map(Question::Scan), plan),
-        Kind::Wait => return ask_or_fail(keyspace::wait(command), plan),
+        Kind::Role => {
+            return ask_if_allowed(command, plan, caller.ask(Observe).map(Question::Role));
+        }
+        Kind::DbSize => {
+            return ask_if_allowed(command, plan, caller.ask(Names).map(Question::Size));
+        }
+        Kind::Keys => {
+            let keys = |names| Question::Keys { names, pattern: command.shared(1) };
+            return ask_if_allowed(command, plan, caller.ask(Names).map(keys));
+        }
+        Kind::Scan => {
+            return match keyspace::scan(command) {
+                Ok(scan) => {
+                    let asked = caller.ask(Names).map(|names| Question::Scan(names, scan));
+                    ask_if_allowed(command, plan, asked)
+                }
+                Err(text) => failed(plan, text),
+            };
+        }
+        Kind::Wait => {
+            return match keyspace::wait(command) {
+                Ok((peers, patience)) => {
+                    let wait = |asked| Question::Wait { asked, peers, patience };
+                    ask_if_allowed(command, plan, caller.ask(Confirm).map(wait))
+                }
+                Err(text) => failed(plan, text),
+            };
+        }
         Kind::Subscribe => return Next::Ask(Question::Subscribe(Topic::Channel, names(command))),
         Kind::PSubscribe => return Next::Ask(Question::Subscribe(Topic::Pattern, names(command))),
         Kind::Unsubscribe => {
@@ -177,8 +221,18 @@ pub(super) fn carry_out(
         Kind::PUnsubscribe => {
             return Next::Ask(Question::Unsubscribe(Topic::Pattern, names(command)));
         }
-        Kind::PubSub => return ask_or_fail(pubsub::pubsub(command), plan),
-        Kind::Info => return Next::Ask(Question::Info(introspection::sections(command))),
+        Kind::PubSub => {
+            return match pubsub::pubsub(command) {
+                Ok(question) => Next::Ask(question),
+                Err(text) => failed(plan, text),
+            };
+        }
+        Kind::Info => {
+            let sections = introspection::sections(command);
+            let asked = caller.ask(Observe).and_then(|observe| Ok((observe, caller.ask(Names)?)));
+            let info = |asked| Question::Info { asked, sections };
+            return ask_if_allowed(command, plan, asked.map(info));
+        }
         Kind::Ping => connection::ping(command, spec, session, plan),
         Kind::Echo => plan.say(|out| reply::bulk(out, command.argument(1))),
         Kind::Hello => connection::hello(command, session, plan),
@@ -195,7 +249,7 @@ pub(super) fn carry_out(
             plan.say(|out| reply::simple(out, "RESET"));
         }
         Kind::CommandInfo => introspection::command(command, session.protocol, plan),
-        Kind::Config => introspection::config(command, handle, session.protocol, plan),
+        Kind::Config => introspection::config(command, handle, session, plan),
         Kind::Multi => transaction::multi(session, plan),
         Kind::Discard => transaction::discard(session, plan),
         // Clients send it to be sure, whatever came of their WATCH.
@@ -210,12 +264,96 @@ fn names(command: &Command<'_>) -> Vec<Bytes> {
     command.arguments(1).map(Bytes::copy_from_slice).collect()
 }
 
-fn ask_or_fail(question: Result<Question, impl AsRef<[u8]>>, plan: &mut Plan) -> Next {
+/// Asks what its caller may have, or answers that it may not.
+fn ask_if_allowed(
+    command: &Command<'_>,
+    plan: &mut Plan,
+    question: Result<Question, Denied>,
+) -> Next {
     match question {
         Ok(question) => Next::Ask(question),
-        Err(text) => {
-            plan.fail(text);
-            Next::Go
+        Err(_) => failed(plan, errors::denied(command.argument(0))),
+    }
+}
+
+/// Answers with an error.
+fn failed(plan: &mut Plan, text: impl AsRef<[u8]>) -> Next {
+    plan.fail(text);
+    Next::Go
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use quipu_core::operation::Results;
+
+    use super::*;
+    use crate::access::{Door, Right};
+    use crate::redis::frames::Frames;
+    use crate::redis::parser::Parser;
+    use crate::redis::stage;
+
+    /// What commands are answered, as far as they are answered without the driver, and how the last
+    /// of them goes on.
+    fn answered(caller: Caller, commands: &str) -> (String, Next) {
+        let handle = stage::handle().0;
+        let (mut session, mut plan) = (Session::new(1, caller), Plan::default());
+        let (mut parser, mut frames) = (Parser::default(), Frames::default());
+        let mut input = BytesMut::from(commands);
+        parser.parse(&mut input, &mut frames).expect("commands");
+        let bytes = input.freeze();
+        let mut next = Next::Go;
+        for at in 0..frames.len() {
+            let command = Command::new(&bytes, frames.command(at));
+            next = super::plan(&command, &handle, &mut session, &mut plan).0;
+            assert_eq!(plan.ops(), 0, "an operation of {commands:?} reached the plan");
         }
+        let mut out = Vec::new();
+        plan.render(Results::new(), &mut out);
+        (String::from_utf8(out).unwrap(), next)
+    }
+
+    fn powerless() -> Caller {
+        let anyone = Caller::anyone(Door::Redis, "127.0.0.1:1".parse().unwrap());
+        Right::ALL.into_iter().fold(anyone, Caller::without)
+    }
+
+    #[test]
+    fn a_caller_without_rights_is_denied_every_command_on_counters() {
+        let arguments = |spec: &Spec| match spec.kind {
+            Kind::IncrBy | Kind::DecrBy => " a 1",
+            Kind::Wait => " 1 1",
+            Kind::Scan => " 0",
+            _ if spec.arity == 1 || spec.kind == Kind::Info => "",
+            _ => " a",
+        };
+        let is_of_counters =
+            |spec: &&Spec| matches!(spec.class, Class::Write | Class::Read | Class::Keyspace);
+        let mut denied = 0;
+        for spec in table::SERVED.iter().filter(is_of_counters) {
+            let (said, next) =
+                answered(powerless(), &format!("{}{}\r\n", spec.name, arguments(spec)));
+            let name = spec.name;
+            let expected =
+                format!("-NOPERM this user has no permissions to run the '{name}' command\r\n");
+            assert_eq!(said, expected);
+            assert!(matches!(next, Next::Go), "{name}: {next:?}");
+            denied += 1;
+        }
+        assert_eq!(denied, 20, "commands on counters");
+        let (said, _) = answered(powerless(), "CONFIG GET maxmemory\r\n");
+        assert!(said.starts_with("-NOPERM"), "{said}");
+        assert!(said.ends_with("'config|get' command\r\n"), "{said}");
+    }
+
+    #[test]
+    fn a_transaction_is_broken_by_a_command_that_its_caller_may_not_have() {
+        let (said, _) = answered(powerless(), "MULTI\r\nINCR a\r\nMGET a b\r\nPING\r\nEXEC\r\n");
+        assert_eq!(
+            said,
+            "+OK\r\n-NOPERM this user has no permissions to run the 'incr' command\r\n\
+             -NOPERM this user has no permissions to run the 'mget' command\r\n+QUEUED\r\n\
+             -EXECABORT Transaction discarded because of previous errors.\r\n"
+        );
     }
 }

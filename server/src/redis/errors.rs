@@ -13,6 +13,8 @@ pub(super) const NO_CLUSTER: &str = "ERR This instance has cluster support disab
 pub(super) const NO_RESULT: &str =
     "ERR the node gave no result for this operation, and may have done it or not";
 pub(super) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+pub(super) const DENIED_CHANNEL: &str =
+    "NOPERM this user has no permissions to access one of the channels used as arguments";
 pub(super) const SYNTAX: &str = "ERR syntax error";
 pub(super) const WRONG_PASSWORD: &str =
     "WRONGPASS invalid username-password pair or user is disabled.";
@@ -26,6 +28,12 @@ pub(super) fn refusal(refusal: Refusal) -> String {
         Refusal::OutOfMemory => OUT_OF_MEMORY.to_owned(),
         other => format!("ERR {other}"),
     }
+}
+
+/// A command that its caller may not have.
+pub(super) fn denied(command: &[u8]) -> String {
+    let name = String::from_utf8_lossy(command).to_ascii_lowercase();
+    format!("NOPERM this user has no permissions to run the '{name}' command")
 }
 
 /// A key that cannot be a counter's name.

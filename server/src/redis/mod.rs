@@ -22,6 +22,8 @@ mod plan;
 mod reply;
 mod session;
 mod silence;
+#[cfg(test)]
+mod stage;
 mod subcommands;
 mod subscriptions;
 mod table;

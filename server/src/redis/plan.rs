@@ -11,6 +11,7 @@ use quipu_core::operation::{Op, Refusal, Results, Value};
 use super::command::Command;
 use super::errors;
 use super::reply::{self, Protocol};
+use crate::access::{Caller, Ops};
 
 /// How a reply, or a part of one, is made of the results that follow.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ pub(super) enum Slot {
 /// Commands on their way to the driver and back.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    ops: Vec<Op>,
+    ops: Ops,
     slots: Vec<Slot>,
     /// The bytes that are known, one slot's after the other's.
     said: Vec<u8>,
@@ -69,7 +70,7 @@ impl Plan {
     }
 
     /// Takes the operations out, for the driver.
-    pub(super) fn take_ops(&mut self) -> Vec<Op> {
+    pub(super) fn take_ops(&mut self) -> Ops {
         std::mem::take(&mut self.ops)
     }
 
@@ -95,29 +96,27 @@ impl Plan {
     }
 
     /// Adds `by` to the counter that the first argument names; the reply is the value after it.
-    pub(super) fn add(&mut self, command: &Command<'_>, by: i64) {
-        match command.name(1) {
-            Ok(name) => {
-                self.ops.push(Op::Add { name, by });
-                self.slots.push(Slot::Number);
-            }
+    pub(super) fn add(&mut self, caller: &Caller, command: &Command<'_>, by: i64) {
+        match command.name(1).map(|name| self.ops.add(caller, Op::Add { name, by })) {
+            Ok(Ok(())) => self.slots.push(Slot::Number),
+            Ok(Err(_)) => self.fail(errors::denied(command.argument(0))),
             Err(error) => self.fail(errors::name(error)),
         }
     }
 
-    /// Reads every counter that the arguments name. If one cannot be a name, none is read and that
-    /// is the reply; else the reply is still to be told by slots.
-    pub(super) fn find(&mut self, command: &Command<'_>) -> bool {
+    /// Reads every counter that the arguments name. If one cannot be a name, or may not be read, none
+    /// is read and that is the reply; else the reply is still to be told by slots.
+    pub(super) fn find(&mut self, caller: &Caller, command: &Command<'_>) -> bool {
         let before = self.ops.len();
         for at in 1..command.len() {
-            match command.name(at) {
-                Ok(name) => self.ops.push(Op::Find { name }),
-                Err(error) => {
-                    self.ops.truncate(before);
-                    self.fail(errors::name(error));
-                    return false;
-                }
-            }
+            let text = match command.name(at).map(|name| self.ops.add(caller, Op::Find { name })) {
+                Ok(Ok(())) => continue,
+                Ok(Err(_)) => errors::denied(command.argument(0)),
+                Err(error) => errors::name(error),
+            };
+            self.ops.truncate(before);
+            self.fail(text);
+            return false;
         }
         true
     }

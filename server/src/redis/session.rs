@@ -8,10 +8,13 @@ use super::silence::Silence;
 use super::subscriptions::Subscriptions;
 use super::table::Last;
 use super::transaction::Transaction;
+use crate::access::Caller;
 
 /// One client's state.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// Who asks.
+    pub(super) caller: Caller,
     /// Never given to another connection.
     pub(super) id: u64,
     pub(super) protocol: Protocol,
@@ -26,8 +29,9 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: u64) -> Self {
+    pub(super) fn new(id: u64, caller: Caller) -> Self {
         Session {
+            caller,
             id,
             protocol: Protocol::Two,
             name: None,

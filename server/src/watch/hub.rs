@@ -15,9 +15,10 @@ use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query, Row};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::crowd::{Crowd, Door};
+use super::gauge::Gauge;
 use super::record::{Filter, LogLine, Position, Record};
 use super::watcher::{Begin, Refused, Watcher};
+use crate::access::{Allowed, Door, Observe, own};
 use crate::handle::{Handle, Unavailable};
 
 /// Those who may watch at a time: beyond some hundreds each would see little, since all of them
@@ -74,7 +75,7 @@ pub(super) struct Shared {
     pub(super) slots: Arc<Semaphore>,
     /// Told when a watcher goes.
     pub(super) left: Notify,
-    pub(super) crowd: Crowd,
+    pub(super) gauge: Gauge,
 }
 
 impl Shared {
@@ -105,7 +106,7 @@ impl Watch {
             last,
             slots: Arc::new(Semaphore::new(WATCHERS_MAX)),
             left: Notify::new(),
-            crowd: Crowd::default(),
+            gauge: Gauge::default(),
         });
         let hub = Hub {
             handle: handle.clone(),
@@ -125,15 +126,16 @@ impl Watch {
     pub(crate) async fn join(
         &self,
         door: Door,
-        filter: Filter,
+        filter: Allowed<Filter>,
         resume: Option<Resume>,
     ) -> Result<(Begin, Watcher), Refused> {
+        let filter = filter.into_inner();
         if !self.handle.is_open() {
             return Err(Refused::Unavailable(Unavailable::Starting));
         }
         let slot = Arc::clone(&self.shared.slots).try_acquire_owned();
         let slot = slot.map_err(|_| {
-            self.shared.crowd.refuse(door);
+            self.shared.gauge.refuse(door);
             Refused::TooMany(WATCHERS_MAX)
         })?;
         let mut watcher = Watcher::new(door, filter.clone(), Arc::clone(&self.shared), slot);
@@ -141,9 +143,9 @@ impl Watch {
         Ok((begin, watcher))
     }
 
-    /// Who watch.
-    pub(crate) fn crowd(&self) -> &Crowd {
-        &self.shared.crowd
+    /// How many watch.
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.shared.gauge
     }
 
     /// Begins anew with one whom the record has outrun.
@@ -202,7 +204,7 @@ impl Hub {
                     self.ask();
                     Ok(())
                 }
-                () = sleep_until(self.look_at), if shared.crowd.size() > 0 => {
+                () = sleep_until(self.look_at), if shared.gauge.size() > 0 => {
                     self.look_at_peers().await.map(drop)
                 }
                 () = shared.left.notified() => {
@@ -224,7 +226,9 @@ impl Hub {
         self.ask_at = None;
         let handle = self.handle.clone();
         self.asked =
-            Some(Box::pin(async move { handle.query(Query::Changes { wait: true }).await }));
+            Some(Box::pin(
+                async move { handle.query(own::ask(Query::Changes { wait: true })).await },
+            ));
     }
 
     fn hear(&mut self, answer: Result<Answer, Unavailable>) -> Result<(), Unavailable> {
@@ -239,7 +243,7 @@ impl Hub {
     /// Records all that has changed until now; nothing is asked when it returns.
     async fn catch_up(&mut self) -> Result<(), Unavailable> {
         loop {
-            let now = self.handle.query(Query::Changes { wait: false });
+            let now = self.handle.query(own::ask(Query::Changes { wait: false }));
             // In this order: who waits is answered when somebody else asks.
             let (waited, now) = match self.asked.take() {
                 Some(asked) => {
@@ -292,7 +296,8 @@ impl Hub {
         match filter {
             Filter::Prefix(prefix) => {
                 let (prefix, after, limit) = (prefix.clone(), None, PAGE_ROWS_MAX);
-                match self.handle.query(Query::List { prefix, after, limit }).await? {
+                let list = Query::List { prefix, after, limit };
+                match self.handle.query(own::ask(list)).await? {
                     Answer::Page { rows, more } => Ok((rows, more)),
                     // Too many list already; the changes will show what matters.
                     _ => Ok((Vec::new(), true)),
@@ -300,7 +305,7 @@ impl Hub {
             }
             Filter::Counters(names) => {
                 let ops = names.iter().map(|name| Op::Find { name: name.clone() }).collect();
-                let results = self.handle.request(ops).await?.results;
+                let results = self.handle.request(own::ops(ops)).await?.results;
                 let rows = names.iter().zip(results);
                 Ok((
                     rows.filter_map(|(name, value)| Some((name.clone(), value.ok()?))).collect(),
@@ -325,13 +330,13 @@ impl Hub {
     /// Records how the peers are, if they were not so before. This process's origin.
     async fn look_at_peers(&mut self) -> Result<OriginId, Unavailable> {
         self.look_at = Instant::now() + LOOK_EVERY;
-        let status = self.handle.report().await?.status;
+        let status = self.handle.report(&own::ask(Observe)).await?.status;
         self.publish(|record| record.peers(&status.peers));
         Ok(status.identity.origin)
     }
 
     fn look_around(&mut self) {
-        if self.shared.crowd.size() == 0 && self.idle_since.is_none() {
+        if self.shared.gauge.size() == 0 && self.idle_since.is_none() {
             self.idle_since = Some(Instant::now());
         }
     }
@@ -339,11 +344,11 @@ impl Hub {
     /// Nobody has watched for long.
     async fn stop(&mut self) -> Result<(), Unavailable> {
         self.idle_since = None;
-        if self.shared.crowd.size() > 0 {
+        if self.shared.gauge.size() > 0 {
             return Ok(());
         }
         self.ask_at = None;
-        let ignore = self.handle.query(Query::IgnoreChanges);
+        let ignore = self.handle.query(own::ask(Query::IgnoreChanges));
         match self.asked.take() {
             Some(asked) => {
                 let (_, ignored) = tokio::join!(biased; asked, ignore);

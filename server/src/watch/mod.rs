@@ -10,13 +10,13 @@
 //! Rejected: a queue for each watcher, which is either without bound or loses the last value; a
 //! broadcast of every change, which makes each watcher handle the load of all counters.
 
-mod crowd;
+mod gauge;
 mod hub;
 mod record;
 mod watcher;
 
-pub(crate) use crowd::{Crowd, Door};
+pub(crate) use gauge::Gauge;
 pub(crate) use hub::TICK as EVERY_MIN;
 pub(crate) use hub::{Line, Watch, lines};
-pub(crate) use record::{Filter, Peer, Position, What, row_json};
+pub(crate) use record::{Change, Filter, Peer, Position, row_json};
 pub(crate) use watcher::{Begin, EVERY_MAX, Read, Refused, Watcher};

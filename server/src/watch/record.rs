@@ -14,6 +14,8 @@ use quipu_core::query::Row;
 use quipu_core::status::{PeerState, PeerStatus};
 use serde::Serialize;
 
+use crate::access::{Action, Asks, Denied};
+
 /// Counters that the record holds at most: those that changed last. At some 300 bytes each, 40 MB,
 /// and only while somebody watches. Who is so slow that more have changed meanwhile begins anew.
 const COUNTERS_MAX: usize = 1 << 17;
@@ -27,7 +29,7 @@ const LOOKS_MAX: usize = 1 << 13;
 /// A place in the record: everything up to and including it is known.
 pub(crate) type Position = u64;
 
-/// Which counters somebody wants to see.
+/// Which counters a client wants to see.
 #[derive(Clone, Debug)]
 pub(crate) enum Filter {
     /// Those whose names begin so; all if there is nothing.
@@ -36,9 +38,23 @@ pub(crate) enum Filter {
     Counters(Vec<CounterName>),
 }
 
+impl Asks for Filter {
+    fn each_action(
+        &self,
+        mut judge: impl FnMut(&Action<'_>) -> Result<(), Denied>,
+    ) -> Result<(), Denied> {
+        match self {
+            Filter::Prefix(prefix) => judge(&Action::WatchPrefix(prefix.as_ref())),
+            Filter::Counters(names) => {
+                names.iter().try_for_each(|name| judge(&Action::Watch(name)))
+            }
+        }
+    }
+}
+
 /// Something that is told.
 #[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum Change {
     /// A counter has changed.
     Counter {
         name: CounterName,
@@ -76,7 +92,7 @@ struct Entry {
     /// over without reading it.
     head: u64,
     /// `None` once something newer stands further back.
-    what: Option<What>,
+    change: Option<Change>,
 }
 
 /// What was asked for lies before all that is kept.
@@ -111,9 +127,9 @@ impl Record {
     /// Counters have changed.
     pub(crate) fn changed(&mut self, rows: &[Row]) {
         for (name, value) in rows {
-            let what =
-                What::Counter { name: name.clone(), value: *value, json: row_json(name, *value) };
-            let position = self.push(head(name.as_str()), what);
+            let change =
+                Change::Counter { name: name.clone(), value: *value, json: row_json(name, *value) };
+            let position = self.push(head(name.as_str()), change);
             if let Some(older) = self.counters.insert(name.clone(), position) {
                 self.outdate(older);
             }
@@ -122,7 +138,7 @@ impl Record {
             self.forget_oldest();
         }
         if self.outdated > self.entries.len() / 2 {
-            self.entries.retain(|entry| entry.what.is_some());
+            self.entries.retain(|entry| entry.change.is_some());
             self.outdated = 0;
         }
     }
@@ -133,7 +149,7 @@ impl Record {
         if self.peers.as_ref().is_some_and(|(_, known)| *known == peers) {
             return false;
         }
-        let position = self.push(0, What::Peers(Arc::clone(&peers)));
+        let position = self.push(0, Change::Peers(Arc::clone(&peers)));
         if let Some((older, _)) = self.peers.replace((position, peers)) {
             self.outdate(older);
         }
@@ -142,7 +158,7 @@ impl Record {
 
     /// The node's log has a new line.
     pub(crate) fn line(&mut self, line: LogLine) {
-        let position = self.push(0, What::Line(Arc::new(line)));
+        let position = self.push(0, Change::Line(Arc::new(line)));
         self.lines.push_back(position);
         if self.lines.len() > LINES_MAX
             && let Some(oldest) = self.lines.pop_front()
@@ -153,7 +169,7 @@ impl Record {
 
     /// Forgets counters: nobody has watched for long, and changes are no longer told.
     pub(crate) fn forget_counters(&mut self) {
-        self.entries.retain(|entry| !matches!(entry.what, None | Some(What::Counter { .. })));
+        self.entries.retain(|entry| !matches!(entry.change, None | Some(Change::Counter { .. })));
         self.entries.shrink_to_fit();
         self.counters = HashMap::default();
         self.outdated = 0;
@@ -165,8 +181,8 @@ impl Record {
     /// The peers and the last lines, for who begins to watch.
     pub(crate) fn state(&self) -> (Arc<[Peer]>, Vec<Arc<LogLine>>) {
         let peers = self.peers.as_ref().map_or_else(|| Arc::from([]), |(_, peers)| peers.clone());
-        let line = |position: &Position| match self.at(*position)?.what.as_ref()? {
-            What::Line(line) => Some(Arc::clone(line)),
+        let line = |position: &Position| match self.at(*position)?.change.as_ref()? {
+            Change::Line(line) => Some(Arc::clone(line)),
             _ => None,
         };
         (peers, self.lines.iter().filter_map(line).collect())
@@ -180,7 +196,7 @@ impl Record {
         upto: Position,
         filter: &Filter,
         shown_max: usize,
-        mut show: impl FnMut(Position, &What),
+        mut show: impl FnMut(Position, &Change),
     ) -> Result<(Position, usize), Forgotten> {
         if !self.reaches(after) {
             return Err(Forgotten);
@@ -198,8 +214,10 @@ impl Record {
             if shown == shown_max || looks == LOOKS_MAX {
                 return Ok((entry.position - 1, shown));
             }
-            if let Some(what) = entry.what.as_ref().filter(|what| wanted.takes(entry.head, what)) {
-                show(entry.position, what);
+            if let Some(change) =
+                entry.change.as_ref().filter(|change| wanted.takes(entry.head, change))
+            {
+                show(entry.position, change);
                 shown += 1;
             }
         }
@@ -212,7 +230,7 @@ impl Record {
         after: Position,
         upto: Position,
         names: &[CounterName],
-        mut show: impl FnMut(Position, &What),
+        mut show: impl FnMut(Position, &Change),
     ) -> (Position, usize) {
         let counters = names.iter().filter_map(|name| self.counters.get(name).copied());
         let peers = self.peers.as_ref().map(|(position, _)| *position);
@@ -224,16 +242,16 @@ impl Record {
         positions.sort_unstable();
         positions.dedup();
         for position in &positions {
-            if let Some(what) = self.at(*position).and_then(|entry| entry.what.as_ref()) {
-                show(*position, what);
+            if let Some(change) = self.at(*position).and_then(|entry| entry.change.as_ref()) {
+                show(*position, change);
             }
         }
         (upto, positions.len())
     }
 
-    fn push(&mut self, head: u64, what: What) -> Position {
+    fn push(&mut self, head: u64, change: Change) -> Position {
         self.last += 1;
-        self.entries.push_back(Entry { position: self.last, head, what: Some(what) });
+        self.entries.push_back(Entry { position: self.last, head, change: Some(change) });
         self.last
     }
 
@@ -262,7 +280,7 @@ impl Record {
 
     fn outdate(&mut self, position: Position) {
         if let Some(place) = self.place_of(position) {
-            self.entries[place].what = None;
+            self.entries[place].change = None;
             self.outdated += 1;
         }
     }
@@ -271,14 +289,14 @@ impl Record {
     fn forget_oldest(&mut self) {
         let mut kept = Vec::new();
         while let Some(entry) = self.entries.pop_front() {
-            match entry.what {
+            match entry.change {
                 None => self.outdated -= 1,
-                Some(What::Counter { name, .. }) => {
+                Some(Change::Counter { name, .. }) => {
                     self.counters.remove(&name);
                     self.floor = self.floor.max(entry.position);
                     break;
                 }
-                Some(What::Peers(_) | What::Line(_)) => kept.push(entry),
+                Some(Change::Peers(_) | Change::Line(_)) => kept.push(entry),
             }
         }
         while let Some(entry) = kept.pop() {
@@ -315,12 +333,12 @@ impl<'a> Wanted<'a> {
         Wanted { prefix, head: head(prefix), mask }
     }
 
-    fn takes(&self, head: u64, what: &What) -> bool {
-        match what {
-            What::Counter { name, .. } => {
+    fn takes(&self, head: u64, change: &Change) -> bool {
+        match change {
+            Change::Counter { name, .. } => {
                 head & self.mask == self.head && name.as_str().starts_with(self.prefix)
             }
-            What::Peers(_) | What::Line(_) => true,
+            Change::Peers(_) | Change::Line(_) => true,
         }
     }
 }
@@ -374,10 +392,10 @@ mod tests {
     fn read(record: &Record, after: Position, filter: &Filter, part: usize) -> Vec<String> {
         let (mut position, mut seen) = (after, Vec::new());
         while position < record.last() {
-            let show = |_, what: &What| match what {
-                What::Counter { json, .. } => seen.push(json.to_string()),
-                What::Line(line) => seen.push(line.text.clone()),
-                What::Peers(_) => seen.push("peers".to_owned()),
+            let show = |_, change: &Change| match change {
+                Change::Counter { json, .. } => seen.push(json.to_string()),
+                Change::Line(line) => seen.push(line.text.clone()),
+                Change::Peers(_) => seen.push("peers".to_owned()),
             };
             let (upto, _) = record.read(position, record.last(), filter, part, show).unwrap();
             assert!(upto > position, "it goes on");

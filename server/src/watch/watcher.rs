@@ -9,9 +9,9 @@ use quipu_core::query::Row;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::crowd::Door;
 use super::hub::{Shared, TICK};
-use super::record::{Filter, Forgotten, LogLine, Peer, Position, What};
+use super::record::{Change, Filter, Forgotten, LogLine, Peer, Position};
+use crate::access::{Allowed, Door};
 use crate::handle::Unavailable;
 
 /// Counters that all watchers together are told of in a second. Each costs some 50 ns and as many
@@ -25,7 +25,7 @@ const ROWS_MAX: usize = 1000;
 /// The longest that a watcher may want to be told nothing.
 pub(crate) const EVERY_MAX: Duration = Duration::from_secs(60);
 
-/// Why somebody may not watch.
+/// Why a client may not watch.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("expected at most {0} who watch at a time, found as many already")]
@@ -88,7 +88,7 @@ impl Watcher {
         shared: Arc<Shared>,
         slot: OwnedSemaphorePermit,
     ) -> Self {
-        shared.crowd.enter(door);
+        shared.gauge.enter(door);
         let (last, now) = (shared.last.clone(), Instant::now());
         Watcher {
             door,
@@ -108,8 +108,8 @@ impl Watcher {
     }
 
     /// Watches for other counters from here on.
-    pub(crate) fn look_for(&mut self, filter: Filter) {
-        self.filter = filter;
+    pub(crate) fn look_for(&mut self, filter: Allowed<Filter>) {
+        self.filter = filter.into_inner();
     }
 
     pub(super) fn filter(&self) -> &Filter {
@@ -126,7 +126,7 @@ impl Watcher {
     pub(crate) async fn read(
         &mut self,
         every: Duration,
-        show: impl FnMut(Position, &What),
+        show: impl FnMut(Position, &Change),
     ) -> Read {
         let position = self.position;
         if self.last.wait_for(|last| *last > position).await.is_err() {
@@ -147,7 +147,7 @@ impl Watcher {
         };
         self.position = position;
         // A long turn is paced by what all watchers share, a short one ends with the rest.
-        let watchers = u32::try_from(self.shared.crowd.size()).unwrap_or(u32::MAX);
+        let watchers = u32::try_from(self.shared.gauge.size()).unwrap_or(u32::MAX);
         let shown = u32::try_from(shown).unwrap_or(u32::MAX);
         let share = Duration::from_secs(1) * shown / ROWS_PER_SECOND_MAX * watchers.max(1);
         self.not_before = now + share;
@@ -160,7 +160,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.shared.crowd.leave(self.door);
+        self.shared.gauge.leave(self.door);
         self.shared.left.notify_one();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quipu_core::status::PeerState;
 
-use super::keyspace;
+use crate::access::{Allowed, Names, Observe};
 use crate::handle::{Handle, Unavailable};
 use crate::inbox::Report;
 use crate::os::process::Usage;
@@ -35,12 +35,13 @@ struct Known {
 /// it says so, and take an error for one that will not pass.
 pub(in crate::redis) async fn tell(
     front: &Front,
+    (observe, names): &(Allowed<Observe>, Allowed<Names>),
     asked: &[Bytes],
     protocol: Protocol,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let known = match front.handle.report().await {
-        Ok(report) => Some(Known { report, counters: keyspace::size(&front.handle).await? }),
+    let known = match front.handle.report(observe).await {
+        Ok(report) => Some(Known { report, counters: front.handle.size(names).await? }),
         Err(Unavailable::Starting) => None,
         Err(unavailable) => return Err(unavailable),
     };
@@ -58,7 +59,8 @@ pub(in crate::redis) async fn tell(
         if !text.is_empty() {
             text.push_str("\r\n");
         }
-        let (title, lines) = lines(section, front, known.as_ref(), usage.as_ref());
+        let most = front.handle.memory(observe).bytes_max().unwrap_or_default();
+        let (title, lines) = lines(section, front, known.as_ref(), (usage.as_ref(), most));
         let _ = write!(text, "# {title}\r\n");
         for (key, value) in lines {
             let _ = write!(text, "{key}:{value}\r\n");
@@ -72,9 +74,10 @@ pub(in crate::redis) async fn tell(
 /// client would look for Redis at their addresses, and where they serve it only they know.
 pub(in crate::redis) async fn tell_role(
     handle: &Handle,
+    observe: &Allowed<Observe>,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let version = handle.report().await?.status.version;
+    let version = handle.report(observe).await?.status.version;
     reply::array(out, 3);
     reply::bulk(out, b"master");
     reply::integer(out, i64::try_from(version).unwrap_or(i64::MAX));
@@ -88,7 +91,7 @@ fn lines(
     section: &str,
     front: &Front,
     known: Option<&Known>,
-    usage: Option<&Usage>,
+    (usage, memory_max): (Option<&Usage>, u64),
 ) -> (&'static str, Lines) {
     let traffic = &front.traffic;
     match section {
@@ -124,11 +127,10 @@ fn lines(
                 // Redis counts what it has asked its allocator for, and beside it what is really
                 // there. Only the latter is known here, and tools show the former.
                 let bytes = usage.resident_bytes.to_string();
-                let most = front.handle.memory().bytes_max().unwrap_or_default();
                 vec![
                     ("used_memory", bytes.clone()),
                     ("used_memory_rss", bytes),
-                    ("maxmemory", most.to_string()),
+                    ("maxmemory", memory_max.to_string()),
                 ]
             }),
         ),

@@ -3,10 +3,12 @@
 
 use bytes::Bytes;
 
+use crate::access::Observe;
 use crate::handle::Handle;
 use crate::redis::command::Command;
 use crate::redis::plan::Plan;
 use crate::redis::reply::Protocol;
+use crate::redis::session::Session;
 use crate::redis::table::{Class, Found, SERVED, Spec};
 use crate::redis::{errors, glob, reply, subcommands, table};
 
@@ -28,10 +30,13 @@ pub(in crate::redis) fn help(spec: &Spec, plan: &mut Plan) {
 pub(in crate::redis) fn config(
     command: &Command<'_>,
     handle: &Handle,
-    protocol: Protocol,
+    session: &Session,
     plan: &mut Plan,
 ) {
     if command.is(1, "get") {
+        let Ok(asked) = session.caller.ask(Observe) else {
+            return plan.fail(errors::denied(b"config|get"));
+        };
         // A name that was asked for as such is told as it was written.
         let asked_as = |name: &'static str| {
             let mut patterns = command.arguments(2);
@@ -46,9 +51,9 @@ pub(in crate::redis) fn config(
         // The settings of Redis that have a meaning here: whether every change is written down, how
         // many databases there are, and when all is written anew, which is never a matter of a
         // schedule. Tools show 16 databases where they are not told how many.
-        let is_kept = handle.kept().fsync.is_some();
+        let is_kept = handle.kept(&asked).fsync.is_some();
         let appendonly = if is_kept { "yes" } else { "no" };
-        let most = handle.memory().bytes_max().unwrap_or_default().to_string();
+        let most = handle.memory(&asked).bytes_max().unwrap_or_default().to_string();
         let settings = [
             ("appendonly", appendonly),
             ("databases", "1"),
@@ -61,7 +66,7 @@ pub(in crate::redis) fn config(
             .filter_map(|(name, value)| Some((asked_as(name)?, value.to_owned())))
             .collect();
         plan.say(|out| {
-            reply::map(out, protocol, told.len());
+            reply::map(out, session.protocol, told.len());
             for (name, value) in told {
                 reply::bulk(out, name);
                 reply::bulk(out, value.as_bytes());

@@ -5,11 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use quipu_core::name::CounterName;
 use quipu_core::node::SCAN_NAMES_MAX;
-use quipu_core::query::{Answer, Query};
 
+use crate::access::{Allowed, Names};
 use crate::handle::{Handle, Unavailable};
 use crate::redis::command::Command;
-use crate::redis::dispatch::Question;
 use crate::redis::{errors, glob, reply};
 
 /// Names that one `SCAN` looks at unless it says otherwise. As Redis has it.
@@ -59,40 +58,34 @@ fn cursor(text: &[u8]) -> Option<u64> {
 }
 
 /// `WAIT peers timeout`, the timeout in milliseconds; 0 waits for ever.
-pub(in crate::redis) fn wait(command: &Command<'_>) -> Result<Question, &'static str> {
+pub(in crate::redis) fn wait(
+    command: &Command<'_>,
+) -> Result<(usize, Option<Duration>), &'static str> {
     let peers = command.integer(1).ok_or(errors::NOT_AN_INTEGER)?;
     let timeout = command.integer(2).ok_or("ERR timeout is not an integer or out of range")?;
     let timeout = u64::try_from(timeout).map_err(|_| "ERR timeout is negative")?;
-    Ok(Question::Wait {
-        peers: usize::try_from(peers).unwrap_or(0),
-        patience: (timeout > 0).then(|| Duration::from_millis(timeout)),
-    })
+    let patience = (timeout > 0).then(|| Duration::from_millis(timeout));
+    Ok((usize::try_from(peers).unwrap_or(0), patience))
 }
 
 /// Answers `DBSIZE`.
 pub(in crate::redis) async fn tell_size(
     handle: &Handle,
+    asked: &Allowed<Names>,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    reply::integer(out, i64::try_from(size(handle).await?).unwrap_or(i64::MAX));
+    reply::integer(out, i64::try_from(handle.size(asked).await?).unwrap_or(i64::MAX));
     Ok(())
-}
-
-/// How many counters there are.
-pub(in crate::redis) async fn size(handle: &Handle) -> Result<usize, Unavailable> {
-    match handle.query(Query::Size).await? {
-        Answer::Size(size) => Ok(size),
-        _ => Err(Unavailable::Stopping),
-    }
 }
 
 /// Answers one step of a `SCAN`.
 pub(in crate::redis) async fn tell_scanned(
     handle: &Handle,
+    asked: &Allowed<Names>,
     scan: &Scan,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let (names, next) = names(handle, scan.from, scan.count).await?;
+    let (names, next) = handle.names(asked, scan.from, scan.count).await?;
     let is_wanted = |name: &&CounterName| {
         scan.is_of_strings
             && scan
@@ -113,13 +106,14 @@ pub(in crate::redis) async fn tell_scanned(
 /// Answers `KEYS`.
 pub(in crate::redis) async fn tell_keys(
     handle: &Handle,
+    asked: &Allowed<Names>,
     pattern: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
     let mut found = Vec::new();
     let mut from = 0;
     loop {
-        let (names, next) = names(handle, from, SCAN_NAMES_MAX).await?;
+        let (names, next) = handle.names(asked, from, SCAN_NAMES_MAX).await?;
         let matching = |name: &CounterName| glob::matches(pattern, name.as_str().as_bytes());
         found.extend(names.into_iter().filter(matching));
         if found.len() > KEYS_MAX {
@@ -139,15 +133,4 @@ pub(in crate::redis) async fn tell_keys(
         reply::bulk(out, name.as_str().as_bytes());
     }
     Ok(())
-}
-
-async fn names(
-    handle: &Handle,
-    from: u64,
-    count: usize,
-) -> Result<(Vec<CounterName>, u64), Unavailable> {
-    match handle.query(Query::Scan { from, count }).await? {
-        Answer::Scanned { names, next } => Ok((names, next)),
-        _ => Err(Unavailable::Stopping),
-    }
 }

@@ -2,36 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::access::Door;
 use crate::count::Count;
-
-/// Where a watcher came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// `GET /events`.
-    Events,
-    /// A Redis connection that has subscribed.
-    Redis,
-}
-
-impl Door {
-    pub(crate) const ALL: [Door; 2] = [Door::Events, Door::Redis];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Door::Events => "events",
-            Door::Redis => "redis",
-        }
-    }
-}
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(crate) struct Crowd {
+pub(crate) struct Gauge {
     present: [AtomicU64; Door::ALL.len()],
     refused: [Count; Door::ALL.len()],
 }
 
-impl Crowd {
+impl Gauge {
     pub(super) fn enter(&self, door: Door) {
         self.present[door as usize].fetch_add(1, Relaxed);
     }
