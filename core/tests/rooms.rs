@@ -45,6 +45,7 @@ const SERVER: &[&str] = &[
     "count",
     "words",
     "timing",
+    "metrics",
     "os",
     "dashboard",
     "transport",

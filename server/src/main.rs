@@ -18,6 +18,7 @@ mod handle;
 mod http;
 mod inbox;
 mod logging;
+mod metrics;
 mod network;
 mod os;
 mod redis;

@@ -16,6 +16,7 @@ pub(crate) mod counts;
 pub(crate) mod directory;
 pub(crate) mod fsync;
 mod journal;
+pub(crate) mod metrics;
 mod snapshot;
 
 use std::future::{Future, pending};

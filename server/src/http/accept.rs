@@ -22,10 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tower::Service;
 
 use super::app::App;
+use super::cross_site_guard::{self, Hosts};
 use super::errors::Problem;
 use super::noted::Noted;
 use super::routes::{self, Route, router};
-use super::site::{self, Hosts};
 use super::traffic::Traffic;
 use super::{caller, extract, openapi, query};
 use crate::access::{Caller, Door};
@@ -163,7 +163,7 @@ async fn answer(
     mut request: Request<Noted>,
 ) -> Result<Response, Infallible> {
     let (route, began) = (Route::of(request.uri().path()), Instant::now());
-    let mut checked = site::check(&request, hosts);
+    let mut checked = cross_site_guard::check(&request, hosts);
     if let (Ok(()), Some(route)) = (&checked, route) {
         checked = understood(route, &mut request).await;
     }

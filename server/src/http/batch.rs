@@ -22,10 +22,10 @@ use utoipa::ToSchema;
 
 use super::answer::exact;
 use super::app::{App, Shared};
+use super::batch_parser::{Batch, OPERATIONS_MAX, Operation};
 use super::counters::{negated, overflow};
 use super::errors::{Kind, Problem};
 use super::extract::{self, BODY_BYTES_MAX, BODY_TIME_MAX};
-use super::operation::{Batch, OPERATIONS_MAX, Operation};
 use super::problem_document::{Document, Documented};
 use crate::access::{Action, Caller, Denied, Ops};
 

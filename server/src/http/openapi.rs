@@ -17,7 +17,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use super::errors::{self, Kind, Problem};
 use super::problem_document::{self, Document, Documented, words};
 use super::routes::Route;
-use super::{batch, counters, events, link, listing, metrics, original, origins, page, status};
+use super::{batch, counters, events, link, listing, original, origins, page, scrape, status};
 
 /// A distributed counter: every node counts, every node agrees. Every node of a cluster answers
 /// these calls, for every counter.
@@ -29,7 +29,7 @@ use super::{batch, counters, events, link, listing, metrics, original, origins, 
         origins::origins, listing::list, batch::batch,
         original::health, original::count, original::increment, original::sync, original::peers,
         original::register, original::remove_peer, original::discovery,
-        status::status, metrics::metrics, events::events, link::upgrade, document,
+        status::status, scrape::metrics, events::events, link::upgrade, document,
         page::page, page::file,
     ),
     components(schemas(Document<'_>, errors::Error)),

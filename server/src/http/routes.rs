@@ -12,7 +12,7 @@ use super::app::App;
 use super::errors::{self, Problem};
 use super::unknown::shortened;
 use super::{
-    batch, counters, events, link, listing, metrics, openapi, original, origins, page, status,
+    batch, counters, events, link, listing, openapi, original, origins, page, scrape, status,
 };
 use crate::transport::link::PATH;
 
@@ -285,7 +285,7 @@ impl Route {
             Route::Batch => post(batch::batch),
             Route::OpenApi => get(openapi::document),
             Route::Status => get(status::status),
-            Route::Metrics => get(metrics::metrics),
+            Route::Metrics => get(scrape::metrics),
             Route::Events => get(events::events),
             Route::Link => get(link::upgrade),
             Route::Page => get(page::page),

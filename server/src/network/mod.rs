@@ -10,6 +10,7 @@ mod dial;
 mod frames;
 mod link;
 mod links;
+pub(crate) mod metrics;
 mod outbox;
 pub(crate) mod resolve;
 mod sockets;

@@ -4,6 +4,7 @@ mod cgroup;
 pub(crate) mod companion;
 pub(crate) mod descriptors;
 pub(crate) mod memory;
+pub(crate) mod metrics;
 pub(crate) mod notify;
 pub(crate) mod process;
 pub(crate) mod signals;

@@ -15,6 +15,7 @@ mod frames;
 mod front;
 mod glob;
 mod inline;
+pub(crate) mod metrics;
 mod number;
 mod output;
 mod parser;

@@ -12,10 +12,10 @@
 
 mod gauge;
 mod hub;
+pub(crate) mod metrics;
 mod record;
 mod watcher;
 
-pub(crate) use gauge::Gauge;
 pub(crate) use hub::TICK as EVERY_MIN;
 pub(crate) use hub::{Line, Watch, lines};
 pub(crate) use record::{Change, Filter, Peer, Position, row_json};

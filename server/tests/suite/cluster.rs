@@ -15,6 +15,17 @@ use crate::support::load::Load;
 use crate::support::node::Node;
 use crate::support::wait::{say_loudly, wait_until};
 
+/// A node calls six times in its first two seconds, and then every three or so.
+const CALLING_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How often a node has called, or answered a call, since its start.
+#[track_caller]
+fn beacons_sent(node: &Node) -> u64 {
+    let text = node.get("/metrics").body;
+    let sent = text.lines().find_map(|line| line.strip_prefix("quipu_beacons_sent_total "));
+    sent.and_then(|sent| sent.parse().ok()).unwrap_or_else(|| panic!("expected it in:\n{text}"))
+}
+
 /// Increments on every node at once, and all nodes come to exactly what was acknowledged.
 #[track_caller]
 fn count_together(nodes: &[&Node]) {
@@ -156,16 +167,16 @@ fn a_removed_node_stays_away_though_it_calls_and_restarts_until_it_is_registered
     nodes[2].post("/increment", "");
     nodes[2].post("/increment", "");
     wait_until_counted(&[&nodes[0], &nodes[1]], 1, AGREEING_TIME_MAX);
-    // Long enough for its calls of the first two seconds and the one after them.
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(6) {
+    // Six calls of the first two seconds, the one after them, and an answer to each of the others.
+    let stays_away = || {
         for node in &nodes[..2] {
             assert!(!node.peers().contains(&id), "{} lists it again", node.id());
             assert_eq!(node.count(), 1, "{} counts what it counts", node.id());
         }
         assert_eq!((nodes[2].count(), nodes[2].peers().len()), (2, 0), "it serves its own clients");
-        thread::sleep(Duration::from_millis(50));
-    }
+        beacons_sent(&nodes[2])
+    };
+    wait_until("it calls on", CALLING_TIME_MAX, stays_away, |sent| *sent >= 9);
 
     assert_eq!(nodes[1].post("/register", &named(&id)).status, 200);
     let all: Vec<_> = nodes.iter().collect();

@@ -31,6 +31,7 @@ mod operators_files;
 mod partition;
 mod problems;
 mod redis_clients;
+mod redis_commands;
 mod redis_compare;
 mod redis_compare_random;
 mod redis_fuzz;

@@ -5,6 +5,8 @@
 //! they are read they are dropped, as datagrams are. What links bring is read next and makes its
 //! sender wait, down to the peer's own socket. Commands are read last and make clients wait.
 
+pub(crate) mod metrics;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
