@@ -19,17 +19,20 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::command::Command;
-use super::commands::{info, keyspace, pubsub};
-use super::dispatch::{self, Next, Question};
+use super::commands::{dbsize, info, keys, pubsub, role, scan};
+use super::dispatch;
 use super::errors;
 use super::frames::Frames;
 use super::front::Front;
 use super::output::{Output, Unread};
 use super::parser::Parser;
 use super::plan::{OPS_MAX, Plan};
+use super::question::Question;
 use super::reply;
 use super::session::Session;
+use super::spec::Next;
 use super::subscriptions::{Subscriptions, Topic};
+use super::table::Last;
 use super::traffic::Tally;
 use crate::access::{Allowed, Caller, Confirm, Door};
 use crate::handle::Unavailable;
@@ -87,6 +90,7 @@ impl From<Unavailable> for End {
 pub(super) struct Connection {
     front: Arc<Front>,
     session: Session,
+    last: Last,
     /// While there are subscriptions to counters.
     watcher: Option<Box<Watcher>>,
     /// Whether the audience knows of subscriptions.
@@ -113,6 +117,7 @@ impl Connection {
     pub(super) fn new(front: Arc<Front>, caller: Caller) -> Self {
         Connection {
             session: Session::new(front.next_id(), caller),
+            last: Last::default(),
             watcher: None,
             is_listed: false,
             output: Output::new(Arc::clone(&front)),
@@ -211,7 +216,8 @@ impl Connection {
             }
             let command = Command::new(&bytes, self.frames.command(at));
             let handle = &self.front.handle;
-            let (next, class) = dispatch::plan(&command, handle, &mut self.session, &mut self.plan);
+            let (next, class) =
+                dispatch::plan(&command, handle, &mut self.last, &mut self.session, &mut self.plan);
             self.tally.add(class);
             match next {
                 Next::Go => {}
@@ -265,22 +271,22 @@ impl Connection {
         let mut answer = Vec::new();
         let out = &mut answer;
         match question {
-            Question::Size(names) => keyspace::tell_size(handle, &names, out).await?,
-            Question::Role(observe) => info::tell_role(handle, &observe, out).await?,
-            Question::Scan(names, scan) => {
-                keyspace::tell_scanned(handle, &names, &scan, out).await?;
+            Question::Size(names) => dbsize::answer(handle, &names, out).await?,
+            Question::Role(observe) => role::answer(handle, &observe, out).await?,
+            Question::Scan(names, asked) => {
+                scan::answer(handle, &names, &asked, out).await?;
             }
             Question::Keys { names, pattern } => {
-                keyspace::tell_keys(handle, &names, &pattern, out).await?;
+                keys::answer(handle, &names, &pattern, out).await?;
             }
             Question::Info { asked, sections } => {
-                info::tell(&self.front, &asked, &sections, self.session.protocol, out).await?;
+                info::answer(&self.front, &asked, &sections, self.session.protocol, out).await?;
             }
             Question::Subscribe(topic, names) => self.subscribe(topic, names, out).await?,
             Question::Unsubscribe(topic, names) => self.unsubscribe(topic, names),
             Question::Audience(about) => {
                 self.forget_ended_subscriptions();
-                pubsub::tell(&self.front.audience, &about, out);
+                pubsub::answer(&self.front.audience, &about, out);
             }
             Question::Wait { asked, peers, patience } => {
                 // A client that waits shall have its earlier answers.

@@ -20,9 +20,11 @@ mod number;
 mod output;
 mod parser;
 mod plan;
+mod question;
 mod reply;
 mod session;
 mod silence;
+mod spec;
 #[cfg(test)]
 mod stage;
 mod subcommands;

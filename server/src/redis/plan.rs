@@ -13,6 +13,9 @@ use super::errors;
 use super::reply::{self, Protocol};
 use crate::access::{Caller, Ops};
 
+/// How a command writes what it has read of one counter: its value, or that there is none.
+pub(super) type Write = fn(&mut Vec<u8>, Protocol, Option<Value>);
+
 /// How a reply, or a part of one, is made of the results that follow.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Slot {
@@ -20,16 +23,10 @@ pub(super) enum Slot {
     Said(usize),
     /// The value as a number, of one result.
     Number,
-    /// The value as a string, or null, of one result.
-    Text(Protocol),
-    /// How many of so many results are of counters that exist.
-    Existing(usize),
-    /// How long the value is as a string, of one result.
-    Length,
-    /// What kind of value it is, of one result.
-    Kind,
-    /// How long it will live, of one result: for ever, if it exists.
-    Lifetime,
+    /// What a command writes of one result.
+    Read(Protocol, Write),
+    /// What a command writes of how many of so many results are of counters that exist.
+    Existing(usize, fn(&mut Vec<u8>, i64)),
     /// No reply of its own: whether the client wants those that follow not.
     Silence(bool),
 }
@@ -144,20 +141,14 @@ impl Plan {
                     Some(Err(refusal)) => reply::error(out, errors::refusal(refusal).as_bytes()),
                     None => reply::error(out, errors::NO_RESULT.as_bytes()),
                 },
-                Slot::Text(protocol) => read(out, &mut results, |out, value| match value {
-                    Some(value) => reply::bulk_number(out, value.clamped()),
-                    None => reply::null(out, protocol),
-                }),
-                Slot::Existing(names) => existing(out, names, &mut results),
-                Slot::Length => read(out, &mut results, |out, value| {
-                    reply::integer(out, value.map_or(0, length));
-                }),
-                Slot::Kind => read(out, &mut results, |out, value| {
-                    reply::simple(out, if value.is_some() { "string" } else { "none" });
-                }),
-                Slot::Lifetime => read(out, &mut results, |out, value| {
-                    reply::integer(out, if value.is_some() { -1 } else { -2 });
-                }),
+                Slot::Read(protocol, write) => match found(results.next()) {
+                    Ok(value) => write(out, protocol, value),
+                    Err(text) => reply::error(out, text.as_bytes()),
+                },
+                Slot::Existing(names, write) => match existing(names, &mut results) {
+                    Ok(existing) => write(out, existing),
+                    Err(text) => reply::error(out, text.as_bytes()),
+                },
             }
             if self.renders_silently {
                 out.truncate(before);
@@ -180,25 +171,12 @@ fn found(result: Option<Result<Value, Refusal>>) -> Result<Option<Value>, String
     }
 }
 
-/// Answers a read of one counter.
-fn read(
-    out: &mut Vec<u8>,
-    results: &mut impl Iterator<Item = Result<Value, Refusal>>,
-    write: impl FnOnce(&mut Vec<u8>, Option<Value>),
-) {
-    match found(results.next()) {
-        Ok(value) => write(out, value),
-        Err(text) => reply::error(out, text.as_bytes()),
-    }
-}
-
-/// Answers with how many counters exist. All results are taken, also behind one that is an error, so
-/// that the next command finds its own.
+/// How many counters exist. All results are taken, also behind one that is an error, so that the next
+/// command finds its own.
 fn existing(
-    out: &mut Vec<u8>,
     names: usize,
     results: &mut impl Iterator<Item = Result<Value, Refusal>>,
-) {
+) -> Result<i64, String> {
     let (mut existing, mut failed) = (0, None);
     for _ in 0..names {
         match found(results.next()) {
@@ -206,19 +184,13 @@ fn existing(
             Err(text) => failed = failed.or(Some(text)),
         }
     }
-    match failed {
-        Some(text) => reply::error(out, text.as_bytes()),
-        None => reply::integer(out, existing),
-    }
-}
-
-fn length(value: Value) -> i64 {
-    itoa::Buffer::new().format(value.clamped()).len() as i64
+    failed.map_or(Ok(existing), Err)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::commands::{get, kind, strlen, ttl};
 
     /// What a plan of one read says, given these results.
     fn rendered(slots: &[Slot], results: Results) -> String {
@@ -229,8 +201,17 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const READS: [Slot; 5] =
-        [Slot::Text(Protocol::Two), Slot::Existing(2), Slot::Length, Slot::Kind, Slot::Lifetime];
+    fn count(out: &mut Vec<u8>, existing: i64) {
+        reply::integer(out, existing);
+    }
+
+    const READS: [Slot; 5] = [
+        Slot::Read(Protocol::Two, get::write),
+        Slot::Existing(2, count),
+        Slot::Read(Protocol::Two, strlen::write),
+        Slot::Read(Protocol::Two, kind::write),
+        Slot::Read(Protocol::Two, ttl::write),
+    ];
 
     #[test]
     fn a_result_that_never_came_is_an_error_and_no_value() {
@@ -257,7 +238,7 @@ mod tests {
     fn a_failed_read_of_several_leaves_the_next_command_its_own_result() {
         let results =
             vec![Err(Refusal::Overflow), Err(Refusal::Untouched), Err(Refusal::Untouched)];
-        let said = rendered(&[Slot::Existing(2), Slot::Kind], results);
+        let said = rendered(&[Slot::Existing(2, count), READS[3]], results);
         assert_eq!(said, format!("-ERR {}\r\n+none\r\n", Refusal::Overflow));
     }
 }

@@ -6,7 +6,6 @@ use quipu_core::identity::Version;
 use super::reply::Protocol;
 use super::silence::Silence;
 use super::subscriptions::Subscriptions;
-use super::table::Last;
 use super::transaction::Transaction;
 use crate::access::Caller;
 
@@ -23,7 +22,6 @@ pub(super) struct Session {
     pub(super) transaction: Option<Transaction>,
     pub(super) subscriptions: Subscriptions,
     pub(super) silence: Silence,
-    pub(super) last: Last,
     /// This node's version that holds the connection's last change; 0 if it made none.
     pub(super) version: Version,
 }
@@ -38,7 +36,6 @@ impl Session {
             transaction: None,
             subscriptions: Subscriptions::default(),
             silence: Silence::default(),
-            last: Last::default(),
             version: 0,
         }
     }

@@ -3,191 +3,60 @@
 //! One row each, from which the lookup, `COMMAND` and the metrics all read.
 
 use super::command::Command;
+use super::commands::refused::{REFUSED, Reason};
+use super::commands::{
+    auth, client, command, config, dbsize, decr, decrby, discard, echo, exec, exists, get, hello,
+    incr, incrby, info, keys, kind, mget, multi, ping, pubsub, quit, reset, role, scan, select,
+    strlen, subscribe, ttl, unsubscribe, unwatch, wait,
+};
 use super::errors;
-use super::subcommands::words;
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Auth,
-    Client,
-    CommandInfo,
-    Config,
-    DbSize,
-    Decr,
-    DecrBy,
-    Discard,
-    Echo,
-    Exec,
-    Exists,
-    Get,
-    Hello,
-    Incr,
-    IncrBy,
-    Info,
-    Keys,
-    MGet,
-    Multi,
-    Ping,
-    PSubscribe,
-    PubSub,
-    PUnsubscribe,
-    Quit,
-    Reset,
-    Role,
-    Scan,
-    Select,
-    StrLen,
-    Subscribe,
-    Ttl,
-    Type,
-    Unsubscribe,
-    Unwatch,
-    Wait,
-}
-
-/// Why a command of Redis is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    Assigns,
-    Clusters,
-    Deletes,
-    Expires,
-    NotACounter,
-    NotAnInteger,
-    Publishes,
-    Scripts,
-    Subscribes,
-    Watches,
-}
-
-/// A group of commands, as metrics count them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Write,
-    Read,
-    Keyspace,
-    Connection,
-    Transaction,
-    Subscription,
-    Refused,
-    Unknown,
-}
-
-impl Class {
-    pub(super) const ALL: [Class; 8] = [
-        Class::Write,
-        Class::Read,
-        Class::Keyspace,
-        Class::Connection,
-        Class::Transaction,
-        Class::Subscription,
-        Class::Refused,
-        Class::Unknown,
-    ];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Class::Write => "write",
-            Class::Read => "read",
-            Class::Keyspace => "keyspace",
-            Class::Connection => "connection",
-            Class::Transaction => "transaction",
-            Class::Subscription => "subscription",
-            Class::Refused => "refused",
-            Class::Unknown => "unknown",
-        }
-    }
-}
-
-/// A row.
-#[derive(Debug)]
-pub(super) struct Spec {
-    /// In lower case.
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) class: Class,
-    /// How many arguments it takes, its name included; at least so many if negative.
-    pub(super) arity: i64,
-    /// Where its first and last key stand: (0, 0) if it has none, -1 for the last argument.
-    pub(super) keys: (i64, i64),
-    /// For `COMMAND DOCS`.
-    pub(super) summary: &'static str,
-}
+use super::spec::{Served, Spec};
 
 /// The commands that are served, in alphabetical order.
-pub(super) static SERVED: [Spec; 39] = {
-    use Class::{Connection, Keyspace, Read, Subscription, Transaction, Write};
-    [
-        row(
-            "auth",
-            Kind::Auth,
-            Connection,
-            -2,
-            (0, 0),
-            "Lets in the user `default`, whatever the password",
-        ),
-        row("client", Kind::Client, Connection, -2, (0, 0), "Names this connection"),
-        row("command", Kind::CommandInfo, Connection, -1, (0, 0), "Tells what is served"),
-        row("config", Kind::Config, Connection, -2, (0, 0), "Tells settings that tools ask for"),
-        row("dbsize", Kind::DbSize, Keyspace, 1, (0, 0), "Tells how many counters there are"),
-        row("decr", Kind::Decr, Write, 2, (1, 1), "Subtracts one from a counter"),
-        row("decrby", Kind::DecrBy, Write, 3, (1, 1), "Subtracts from a counter"),
-        row("discard", Kind::Discard, Transaction, 1, (0, 0), "Forgets the commands since MULTI"),
-        row("echo", Kind::Echo, Connection, 2, (0, 0), "Answers with its argument"),
-        row("exec", Kind::Exec, Transaction, 1, (0, 0), "Does the commands since MULTI as one"),
-        row("exists", Kind::Exists, Read, -2, (1, -1), "Tells how many of the counters exist"),
-        row("expiretime", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
-        row("get", Kind::Get, Read, 2, (1, 1), "Tells a counter's value"),
-        row("hello", Kind::Hello, Connection, -1, (0, 0), "Agrees on the protocol's version"),
-        row("incr", Kind::Incr, Write, 2, (1, 1), "Adds one to a counter"),
-        row("incrby", Kind::IncrBy, Write, 3, (1, 1), "Adds to a counter"),
-        row("info", Kind::Info, Keyspace, -1, (0, 0), "Tells of this node"),
-        row("keys", Kind::Keys, Keyspace, 2, (0, 0), "Tells the names that match a pattern"),
-        row("mget", Kind::MGet, Read, -2, (1, -1), "Tells the values of counters"),
-        row("multi", Kind::Multi, Transaction, 1, (0, 0), "Holds commands back until EXEC"),
-        row("pexpiretime", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
-        row("ping", Kind::Ping, Connection, -1, (0, 0), "Answers"),
-        row(
-            "psubscribe",
-            Kind::PSubscribe,
-            Subscription,
-            -2,
-            (0, 0),
-            "Tells the values of counters that match a pattern, as they change",
-        ),
-        row("pttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
-        row("pubsub", Kind::PubSub, Subscription, -2, (0, 0), "Tells who listens on this node"),
-        row("punsubscribe", Kind::PUnsubscribe, Subscription, -1, (0, 0), "Ends PSUBSCRIBE"),
-        row("quit", Kind::Quit, Connection, -1, (0, 0), "Ends the connection"),
-        row("reset", Kind::Reset, Connection, 1, (0, 0), "Makes the connection as new"),
-        row("role", Kind::Role, Keyspace, 1, (0, 0), "Tells that this node takes writes"),
-        row("scan", Kind::Scan, Keyspace, -2, (0, 0), "Tells all names, step by step"),
-        row("select", Kind::Select, Connection, 2, (0, 0), "Chooses the only database, 0"),
-        row("strlen", Kind::StrLen, Read, 2, (1, 1), "Tells how long a counter's value is"),
-        row(
-            "subscribe",
-            Kind::Subscribe,
-            Subscription,
-            -2,
-            (0, 0),
-            "Tells the values of counters, as they change",
-        ),
-        row("touch", Kind::Exists, Read, -2, (1, -1), "Tells how many of the counters exist"),
-        row("ttl", Kind::Ttl, Read, 2, (1, 1), "Tells that a counter lives for ever"),
-        row("type", Kind::Type, Read, 2, (1, 1), "Tells that a counter is a string"),
-        row("unsubscribe", Kind::Unsubscribe, Subscription, -1, (0, 0), "Ends SUBSCRIBE"),
-        row("unwatch", Kind::Unwatch, Transaction, 1, (0, 0), "Answers: nothing is ever watched"),
-        row(
-            "wait",
-            Kind::Wait,
-            Keyspace,
-            3,
-            (0, 0),
-            "Waits until peers have confirmed the last change",
-        ),
-    ]
-};
+static SERVED: [Spec; 39] = [
+    auth::SPEC,
+    client::SPEC,
+    command::SPEC,
+    config::SPEC,
+    dbsize::SPEC,
+    decr::SPEC,
+    decrby::SPEC,
+    discard::SPEC,
+    echo::SPEC,
+    exec::SPEC,
+    exists::SPEC,
+    ttl::EXPIRETIME,
+    get::SPEC,
+    hello::SPEC,
+    incr::SPEC,
+    incrby::SPEC,
+    info::SPEC,
+    keys::SPEC,
+    mget::SPEC,
+    multi::SPEC,
+    ttl::PEXPIRETIME,
+    ping::SPEC,
+    subscribe::PSUBSCRIBE,
+    ttl::PTTL,
+    pubsub::SPEC,
+    unsubscribe::PUNSUBSCRIBE,
+    quit::SPEC,
+    reset::SPEC,
+    role::SPEC,
+    scan::SPEC,
+    select::SPEC,
+    strlen::SPEC,
+    subscribe::SPEC,
+    exists::TOUCH,
+    ttl::SPEC,
+    kind::SPEC,
+    unsubscribe::SPEC,
+    unwatch::SPEC,
+    wait::SPEC,
+];
+
+/// The same, for commands that tell of commands.
+pub(super) static TABLE: Served = Served { all: &SERVED, find: served };
 
 /// What is wrong with a command's number of arguments, or with its second word.
 pub(super) fn check(spec: &Spec, command: &Command<'_>) -> Result<(), Vec<u8>> {
@@ -198,70 +67,20 @@ pub(super) fn check(spec: &Spec, command: &Command<'_>) -> Result<(), Vec<u8>> {
     if spec.arity >= 0 || command.len() < 2 {
         return Ok(());
     }
-    let mut words = words(spec.kind).peekable();
-    if words.peek().is_none() {
+    if spec.words.is_empty() {
         return Ok(());
     }
-    match words.find(|word| command.is(1, word.word)) {
+    match spec.words.iter().find(|word| command.is(1, word.word)) {
         Some(word) if takes(word.arity, command.len()) => Ok(()),
         Some(word) => Err(errors::arity(word.name).into()),
         None => Err(errors::unknown_subcommand(command, spec.name)),
     }
 }
 
-/// A command's name with its second word, if it has some, as errors tell it.
-pub(super) fn full_name(spec: &Spec, command: &Command<'_>) -> &'static str {
-    words(spec.kind).find(|word| command.is(1, word.word)).map_or(spec.name, |word| word.name)
-}
-
 fn takes(arity: i64, arguments: usize) -> bool {
     let arguments = i64::try_from(arguments).unwrap_or(i64::MAX);
     if arity < 0 { arguments >= -arity } else { arguments == arity }
 }
-
-const fn row(
-    name: &'static str,
-    kind: Kind,
-    class: Class,
-    arity: i64,
-    keys: (i64, i64),
-    summary: &'static str,
-) -> Spec {
-    Spec { name, kind, class, arity, keys, summary }
-}
-
-/// Commands of Redis that are refused with a reason, by reason.
-const REFUSED: [(Reason, &[&str]); 10] = [
-    (
-        Reason::Assigns,
-        &[
-            "set", "setnx", "setex", "psetex", "getset", "mset", "msetnx", "setrange", "append",
-            "restore",
-        ],
-    ),
-    (
-        Reason::Deletes,
-        &[
-            "del", "unlink", "getdel", "flushdb", "flushall", "rename", "renamenx", "move", "copy",
-            "swapdb",
-        ],
-    ),
-    (Reason::Expires, &["expire", "pexpire", "expireat", "pexpireat", "persist", "getex"]),
-    (Reason::NotAnInteger, &["incrbyfloat", "hincrbyfloat"]),
-    (
-        Reason::NotACounter,
-        &[
-            "hset", "hsetnx", "hmset", "hincrby", "hdel", "lpush", "rpush", "lpop", "rpop", "lset",
-            "sadd", "srem", "spop", "zadd", "zincrby", "zrem", "xadd", "pfadd", "setbit",
-            "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange", "object",
-        ],
-    ),
-    (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
-    (Reason::Publishes, &["publish", "spublish"]),
-    (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
-    (Reason::Watches, &["watch"]),
-    (Reason::Clusters, &["cluster", "readonly", "readwrite", "asking"]),
-];
 
 /// What was found under a name.
 #[derive(Clone, Copy, Debug)]
@@ -279,6 +98,13 @@ pub(super) fn find(name: &[u8]) -> Option<Found> {
             .iter()
             .find(|(_, names)| names.iter().any(|name| key(name.as_bytes()) == Some(sought)))
             .map(|(reason, _)| Found::Refused(*reason)),
+    }
+}
+
+fn served(name: &[u8]) -> Option<&'static Spec> {
+    match find(name)? {
+        Found::Served(spec) => Some(spec),
+        Found::Refused(_) => None,
     }
 }
 
@@ -359,7 +185,7 @@ mod tests {
         }
         for spec in &SERVED {
             assert!(
-                words(spec.kind).next().is_none() || spec.arity < 0,
+                spec.words.is_empty() || spec.arity < 0,
                 "{}: they would not be looked at",
                 spec.name
             );

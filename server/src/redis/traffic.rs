@@ -2,7 +2,7 @@
 //! adds them up once, since fifty connections would otherwise fight for the same number with every
 //! increment.
 
-use super::table::Class;
+use super::spec::Class;
 use crate::count::Count;
 
 /// Connections and commands since the start.

@@ -3,14 +3,13 @@
 //! They are copied: as slices they would keep alive every buffer in which they arrived, of which
 //! each may be a thousand times longer. What is kept has the form in which commands arrive, so
 //! `EXEC` reads it as if it had come in one piece. It becomes one message to the driver, which
-//! applies it as one: nobody sees half of it.
+//! applies it as one: no client sees half of it.
 
 use bytes::Bytes;
 
 use super::command::Command;
 use super::frames::{Frames, Span};
 use super::plan::OPS_MAX;
-use super::table::Spec;
 
 /// Most bytes of commands, with where each of their arguments stands: as many as the longest command
 /// takes, and enough for as many operations as there may be, of the longest names.
@@ -30,10 +29,8 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Holds a command back, unless there are too many already.
-    pub(super) fn hold(&mut self, command: &Command<'_>, spec: &Spec) -> Result<(), String> {
-        // What names several counters is an operation on each; what names none counts as one.
-        let ops = if spec.keys.1 < 0 { command.len() - 1 } else { 1 };
+    /// Holds back a command of so many operations, unless there are too many already.
+    pub(super) fn hold(&mut self, command: &Command<'_>, ops: usize) -> Result<(), String> {
         if self.ops + ops > OPS_MAX {
             return Err(format!(
                 "ERR expected a transaction of at most {OPS_MAX} operations, found more"

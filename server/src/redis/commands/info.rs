@@ -7,11 +7,13 @@ use bytes::Bytes;
 use quipu_core::status::PeerState;
 
 use crate::access::{Allowed, Names, Observe};
-use crate::handle::{Handle, Unavailable};
+use crate::handle::Unavailable;
 use crate::inbox::Report;
 use crate::os::process::Usage;
 use crate::redis::front::Front;
+use crate::redis::question::Question;
 use crate::redis::reply::Protocol;
+use crate::redis::spec::{Call, Class, Next, Spec};
 use crate::redis::subscriptions::Topic;
 use crate::redis::{REDIS_VERSION, reply};
 
@@ -19,11 +21,22 @@ use crate::redis::{REDIS_VERSION, reply};
 const SECTIONS: [&str; 8] =
     ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "keyspace"];
 
+pub(in crate::redis) const SPEC: Spec =
+    Spec::new("info", Class::Keyspace, -1, run, "Tells of this node").before_start();
+
 /// Words that stand for all sections.
 const ALL: [&str; 3] = ["default", "all", "everything"];
 
 /// When clients that were told that the node is starting ask again. How long it takes is not known.
 const LOADING_ETA_S: u64 = 1;
+
+/// `INFO [section …]`
+fn run(call: &mut Call<'_>) -> Next {
+    let sections = call.command.arguments(1).map(|section| section.to_ascii_lowercase().into());
+    let sections = sections.collect();
+    let Some(names) = call.allowed(Names) else { return Next::Go };
+    call.ask(Observe, |observe| Question::Info { asked: (observe, names), sections })
+}
 
 /// What is known once the node has read what it had kept.
 struct Known {
@@ -33,7 +46,7 @@ struct Known {
 
 /// Answers `INFO`. A node that is starting answers it too: many clients ask it first and wait while
 /// it says so, and take an error for one that will not pass.
-pub(in crate::redis) async fn tell(
+pub(in crate::redis) async fn answer(
     front: &Front,
     (observe, names): &(Allowed<Observe>, Allowed<Names>),
     asked: &[Bytes],
@@ -67,21 +80,6 @@ pub(in crate::redis) async fn tell(
         }
     }
     reply::verbatim(out, protocol, &text);
-    Ok(())
-}
-
-/// Answers `ROLE`. Every node takes writes, and every other one follows; those are not listed, since a
-/// client would look for Redis at their addresses, and where they serve it only they know.
-pub(in crate::redis) async fn tell_role(
-    handle: &Handle,
-    observe: &Allowed<Observe>,
-    out: &mut Vec<u8>,
-) -> Result<(), Unavailable> {
-    let version = handle.report(observe).await?.status.version;
-    reply::array(out, 3);
-    reply::bulk(out, b"master");
-    reply::integer(out, i64::try_from(version).unwrap_or(i64::MAX));
-    reply::array(out, 0);
     Ok(())
 }
 

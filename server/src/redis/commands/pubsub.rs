@@ -4,23 +4,50 @@ use bytes::Bytes;
 
 use crate::redis::audience::Audience;
 use crate::redis::command::Command;
-use crate::redis::dispatch::Question;
+use crate::redis::question::{About, Question};
+use crate::redis::spec::{Call, Class, Next, Spec};
+use crate::redis::subcommands::{HELP, Subcommand, word};
 use crate::redis::subscriptions::Topic;
 use crate::redis::{errors, glob, reply};
 
-/// What of the audience is asked for.
-#[derive(Debug)]
-pub(in crate::redis) enum About {
-    /// `CHANNELS [pattern]`
-    Channels(Option<Bytes>),
-    /// `NUMSUB [channel …]`
-    Subscribers(Vec<Bytes>),
-    /// `NUMPAT`
-    Patterns,
+pub(in crate::redis) const SPEC: Spec =
+    Spec::new("pubsub", Class::Subscription, -2, run, "Tells who listens on this node")
+        .words(&WORDS);
+
+const WORDS: [Subcommand; 4] = [
+    word(
+        "channels",
+        "pubsub|channels",
+        -2,
+        "[<pattern>]",
+        "Tells the channels that clients listen to on this node.",
+    ),
+    word("help", "pubsub|help", 2, "", HELP),
+    word(
+        "numpat",
+        "pubsub|numpat",
+        2,
+        "",
+        "Tells how many patterns clients listen to on this node.",
+    ),
+    word(
+        "numsub",
+        "pubsub|numsub",
+        -2,
+        "[<channel> ...]",
+        "Tells how many listen to channels on this node.",
+    ),
+];
+
+fn run(call: &mut Call<'_>) -> Next {
+    match parsed(&call.command) {
+        Ok(about) => Next::Ask(Question::Audience(about)),
+        Err(text) => call.fail(text),
+    }
 }
 
 /// `PUBSUB CHANNELS | NUMSUB | NUMPAT`
-pub(in crate::redis) fn pubsub(command: &Command<'_>) -> Result<Question, Vec<u8>> {
+fn parsed(command: &Command<'_>) -> Result<About, Vec<u8>> {
     let about = if command.is(1, "channels") {
         if command.len() > 3 {
             return Err(errors::subcommand_syntax(command, "pubsub"));
@@ -31,11 +58,11 @@ pub(in crate::redis) fn pubsub(command: &Command<'_>) -> Result<Question, Vec<u8
     } else {
         About::Patterns
     };
-    Ok(Question::Audience(about))
+    Ok(about)
 }
 
 /// Answers it.
-pub(in crate::redis) fn tell(audience: &Audience, about: &About, out: &mut Vec<u8>) {
+pub(in crate::redis) fn answer(audience: &Audience, about: &About, out: &mut Vec<u8>) {
     match about {
         About::Channels(pattern) => {
             let mut channels = audience.of(Topic::Channel);

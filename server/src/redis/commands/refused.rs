@@ -1,9 +1,56 @@
-//! Commands of Redis that a replicated counter cannot honour. Whoever sends one is told why, and
-//! what to use instead: silence, or an error that names nothing, would cost them an afternoon.
+//! Commands of Redis that a replicated counter cannot honour. A client that sends one is told why, and
+//! what to use instead: silence, or an error that names nothing, would cost its author an afternoon.
 
 use crate::redis::command::Command;
 use crate::redis::errors;
-use crate::redis::table::Reason;
+
+/// Why a command of Redis is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::redis) enum Reason {
+    Assigns,
+    Clusters,
+    Deletes,
+    Expires,
+    NotACounter,
+    NotAnInteger,
+    Publishes,
+    Scripts,
+    Subscribes,
+    Watches,
+}
+
+/// Commands of Redis that are refused with a reason, by reason.
+pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 10] = [
+    (
+        Reason::Assigns,
+        &[
+            "set", "setnx", "setex", "psetex", "getset", "mset", "msetnx", "setrange", "append",
+            "restore",
+        ],
+    ),
+    (
+        Reason::Deletes,
+        &[
+            "del", "unlink", "getdel", "flushdb", "flushall", "rename", "renamenx", "move", "copy",
+            "swapdb",
+        ],
+    ),
+    (Reason::Expires, &["expire", "pexpire", "expireat", "pexpireat", "persist", "getex"]),
+    (Reason::NotAnInteger, &["incrbyfloat", "hincrbyfloat"]),
+    (
+        Reason::NotACounter,
+        &[
+            "hset", "hsetnx", "hmset", "hincrby", "hdel", "lpush", "rpush", "lpop", "rpop", "lset",
+            "sadd", "srem", "spop", "zadd", "zincrby", "zrem", "xadd", "pfadd", "setbit",
+            "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange", "object",
+        ],
+    ),
+    (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
+    (Reason::Publishes, &["publish", "spublish"]),
+    (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
+    (Reason::Watches, &["watch"]),
+    (Reason::Clusters, &["cluster", "readonly", "readwrite", "asking"]),
+];
 
 /// The error.
 pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {

@@ -1,0 +1,54 @@
+//! `KEYS pattern`: the names that match, gathered in steps, so that the driver serves others between
+//! two of them.
+
+use quipu_core::name::CounterName;
+use quipu_core::node::SCAN_NAMES_MAX;
+
+use crate::access::{Allowed, Names};
+use crate::handle::{Handle, Unavailable};
+use crate::redis::question::Question;
+use crate::redis::spec::{Call, Class, Next, Spec};
+use crate::redis::{glob, reply};
+
+pub(in crate::redis) const SPEC: Spec =
+    Spec::new("keys", Class::Keyspace, 2, run, "Tells the names that match a pattern");
+
+/// Most names that `KEYS` tells: some megabytes of reply.
+const KEYS_MAX: usize = 10_000;
+
+fn run(call: &mut Call<'_>) -> Next {
+    let pattern = call.command.shared(1);
+    call.ask(Names, |names| Question::Keys { names, pattern })
+}
+
+/// Answers it.
+pub(in crate::redis) async fn answer(
+    handle: &Handle,
+    asked: &Allowed<Names>,
+    pattern: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Unavailable> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    loop {
+        let (names, next) = handle.names(asked, from, SCAN_NAMES_MAX).await?;
+        let matching = |name: &CounterName| glob::matches(pattern, name.as_str().as_bytes());
+        found.extend(names.into_iter().filter(matching));
+        if found.len() > KEYS_MAX {
+            let text = format!(
+                "ERR KEYS tells at most {KEYS_MAX} names, and more match; use SCAN with MATCH"
+            );
+            reply::error(out, text.as_bytes());
+            return Ok(());
+        }
+        if next == 0 {
+            break;
+        }
+        from = next;
+    }
+    reply::array(out, found.len());
+    for name in found {
+        reply::bulk(out, name.as_str().as_bytes());
+    }
+    Ok(())
+}

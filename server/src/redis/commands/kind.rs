@@ -1,0 +1,18 @@
+//! `TYPE name`
+
+use quipu_core::operation::Value;
+
+use crate::redis::reply::{self, Protocol};
+use crate::redis::spec::{Call, Class, Next, Spec};
+
+pub(in crate::redis) const SPEC: Spec =
+    Spec::new("type", Class::Read, 2, run, "Tells that a counter is a string").keys(1, 1);
+
+fn run(call: &mut Call<'_>) -> Next {
+    call.read(write)
+}
+
+/// What kind of value it is.
+pub(in crate::redis) fn write(out: &mut Vec<u8>, _: Protocol, value: Option<Value>) {
+    reply::simple(out, if value.is_some() { "string" } else { "none" });
+}
