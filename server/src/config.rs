@@ -65,7 +65,7 @@ pub(crate) enum RedisConfig {
     Off,
     /// Nowhere else.
     At(SocketAddr),
-    /// There if nobody else does, since nobody asked for it.
+    /// There if no other program does, since no operator asked for it.
     IfFree(SocketAddr),
 }
 
@@ -86,7 +86,7 @@ pub(crate) enum ConfigError {
     Address { flag: &'static str, error: AddressError },
     #[error(
         "--advertise: expected an address at which other nodes reach this one, found {0}, which \
-         is every address of whoever asks"
+         is every address of the client that asks"
     )]
     AdvertisesNothing(IpAddr),
     #[error("--secret-file: cannot read {0}: {1}; name a file that this user may read")]
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_come_from_the_flag_and_from_peers_and_empty_entries_are_nobody() {
+    fn seeds_come_from_the_flag_and_from_peers_and_empty_entries_are_no_nodes() {
         let config = config(&["--join", "a:1,,b"], &[("PEERS", " c:3 ,")]).unwrap();
         let seeds: Vec<_> = config.seeds.iter().map(Address::as_str).collect();
         assert_eq!(seeds, ["a:1", "b:8088", "c:3"]);

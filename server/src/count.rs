@@ -1,7 +1,7 @@
 //! A number that only grows, for `/metrics`.
 //!
 //! An atomic and nothing else: an increment's whole path costs some ten microseconds, and a lock
-//! would be seen in it. It is read only when someone scrapes, so nothing has to agree with anything
+//! would be seen in it. It is read only by a scrape, so nothing has to agree with anything
 //! and `Relaxed` is enough.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

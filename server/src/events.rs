@@ -93,7 +93,7 @@ impl Events {
         } else {
             tracing::info!("{event}");
         }
-        // The driver waits for nobody who watches: what does not fit is in the log all the same.
+        // The driver waits for no watcher: what does not fit is in the log all the same.
         let _ = self.lines.try_send(line);
     }
 
@@ -133,7 +133,7 @@ impl Events {
     }
 }
 
-/// Whether somebody who belongs to no cluster, or to another one, can cause this.
+/// Whether a stranger can cause this: a node of no cluster, or of another one.
 fn is_strangers(event: &Event) -> bool {
     matches!(
         event,

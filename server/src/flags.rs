@@ -147,7 +147,7 @@ pub(crate) struct Cluster {
     pub(crate) cluster: String,
 
     /// File with the secret that all nodes of the cluster share, 16 bytes or more. Without one,
-    /// whoever reaches this node can join and count
+    /// any client that reaches this node can join and count
     #[arg(long, value_name = "FILE", env = "QUIPU_SECRET_FILE", hide_env_values = true)]
     pub(crate) secret_file: Option<PathBuf>,
 }

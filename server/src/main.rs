@@ -79,7 +79,7 @@ fn node(flags: Flags, service_links: &[String]) -> ExitCode {
         Err(error) => return complain(&format!("the system gives no threads: {error}"), 1),
     };
     let ended = runtime.block_on(run::run(config));
-    // Lookups of names may still hold threads, and nobody waits for their answers.
+    // Lookups of names may still hold threads, and nothing waits for their answers.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -143,7 +143,7 @@ fn written(done: io::Result<()>) -> ExitCode {
     }
 }
 
-/// Says why the program ends. Whoever cannot hear it sees the code.
+/// Says why the program ends. Where that is not read, the code tells as much.
 fn complain(line: &str, code: u8) -> ExitCode {
     let _ = writeln!(io::stderr(), "quipu: {line}");
     ExitCode::from(code)

@@ -82,7 +82,7 @@ pub(crate) async fn run(config: Config) -> Result<(), RunError> {
         kept.clone(),
         Arc::clone(&memory),
     );
-    // Before what was kept is read, so that whoever asks learns that the node is starting.
+    // Before what was kept is read, so that a client that asks learns that the node is starting.
     let (logged, lines) = lines();
     let watching = Watch::start(handle.clone(), lines);
     let (stop, stopping) = watch::channel(());
@@ -213,7 +213,7 @@ fn advertised(config: &Config, listen: SocketAddr) -> Result<Address, AddressErr
 fn warn_if_open(config: &Config, listen: SocketAddr) {
     if config.secret.is_none() && !listen.ip().is_loopback() {
         tracing::warn!(
-            "no secret: whoever reaches {listen} can join this cluster and change its counts; give \
+            "no secret: any client that reaches {listen} can join this cluster and change its counts; give \
              all its nodes one with --secret-file"
         );
     }

@@ -54,11 +54,7 @@ impl Caller {
 
     /// Whether something would be allowed.
     pub(crate) fn may(&self, action: &Action<'_>) -> Result<(), Denied> {
-        judge(self, action)
-    }
-
-    pub(super) fn rights(&self) -> Rights {
-        self.rights
+        judge(self, self.rights, action)
     }
 }
 

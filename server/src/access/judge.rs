@@ -1,7 +1,8 @@
 //! The one place where it is judged what a caller may have.
 
+use std::fmt::Display;
+
 use super::action::{Action, Right};
-use super::caller::Caller;
 
 /// Which rights a caller has: a bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,14 @@ impl Rights {
 #[error("expected a caller that may {}, found one that may not", .0.as_str())]
 pub(crate) struct Denied(pub(crate) Right);
 
-/// Judges. Later rights that end at a prefix of names will be looked for here: the action knows the
-/// counter.
-pub(super) fn judge(caller: &Caller, action: &Action<'_>) -> Result<(), Denied> {
-    if caller.rights().has(action.right()) {
+/// Judges what a caller with these rights asks. Later rights that end at a prefix of names will be
+/// looked for here: the action knows the counter.
+pub(super) fn judge(
+    caller: impl Display,
+    rights: Rights,
+    action: &Action<'_>,
+) -> Result<(), Denied> {
+    if rights.has(action.right()) {
         return Ok(());
     }
     tracing::debug!(%caller, %action, "denied");
@@ -42,7 +47,7 @@ mod tests {
     use quipu_core::query::Query;
 
     use super::*;
-    use crate::access::{Door, Ops};
+    use crate::access::{Caller, Door, Ops};
 
     fn anyone() -> Caller {
         Caller::anyone(Door::Http, "127.0.0.1:1".parse().unwrap())

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Why a command failed. Its text is one line that says what to do where that is not plain.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("nobody knows where {0} is: {1}")]
+    #[error("expected an address of {0}, found none: {1}")]
     Unresolved(String, io::Error),
     #[error("no node answers at {0}: {1}; start one with: quipu")]
     Silent(String, io::Error),

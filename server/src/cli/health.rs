@@ -1,4 +1,4 @@
-//! `quipu health`: whether a running node is well, for whoever watches over it.
+//! `quipu health`: whether a running node is well, for what watches over it.
 //!
 //! An image of one file has no shell and no curl, so the program asks itself.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::Failure;
 use crate::cli::client::Client;
 
-/// How long each step may take. Whoever watches gives up after a few seconds.
+/// How long each step may take. What watches gives up after a few seconds.
 const STEP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Where to ask a node that listens there: one on all addresses is asked on loopback.
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_listens_no_node_is_well() {
+    fn where_no_node_listens_none_is_well() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let node = listener.local_addr().unwrap().to_string();
         drop(listener);

@@ -41,7 +41,7 @@ use crate::watch::Watch;
 /// So it also ends connections on which nothing is said. 75 s is what nginx gives an idle
 /// connection: longer than the intervals at which clients like to come back (10, 15, 30, 60 s),
 /// which would otherwise meet the closing of their connection. A shorter limit for half a head
-/// would protect nothing, since whoever holds that can as well hold an idle connection.
+/// would protect nothing, since a client that holds that can as well hold an idle connection.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(75);
 
 /// Longest head of a request, in bytes, and the most that a connection buffers of pipelined ones:

@@ -26,7 +26,7 @@ pub(super) struct Count<'a> {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Counter<'a> {
     name: &'a str,
-    /// 0 if nobody has touched the counter.
+    /// 0 if there is no such counter.
     value: i64,
     /// The node that answers, as host:port.
     node_id: &'a str,

@@ -25,8 +25,8 @@ use super::field::{AnyField, Field, Key};
 use super::routes::Route;
 use super::unknown::{self, shortened};
 
-/// Most operations in one request. The driver is busy with them for a millisecond or two, and nobody
-/// else waits for longer than that.
+/// Most operations in one request. The driver is busy with them for a millisecond or two, and no
+/// other client waits for longer than that.
 pub(super) const OPERATIONS_MAX: usize = 10_000;
 
 // A raise is two of the node's operations.

@@ -69,7 +69,7 @@ impl Default for By {
 
 /// Reads a counter
 ///
-/// One that nobody has touched is 0, and reading does not make it.
+/// One that does not exist is 0, and reading does not make it.
 #[utoipa::path(
     get, path = "/counters/{name}", tag = "counters", operation_id = "get_counter",
     params(InPath),

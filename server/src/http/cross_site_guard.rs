@@ -145,7 +145,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?.?"))
 }
 
-/// Whether nobody but this machine's owner can have a page under this name. An address is what the
+/// Whether only this machine's owner can have a page under this name. An address is what the
 /// browser was told to call, so no rebinding has led here; nor can a name without a dot be had in
 /// the public DNS.
 fn is_local(host: &str, names: &[String]) -> bool {

@@ -213,10 +213,10 @@ impl Text {
 
     fn peers(&mut self, position: Position, peers: &[Peer]) {
         #[derive(Serialize)]
-        struct Told<'a> {
+        struct Peers<'a> {
             peers: &'a [Peer],
         }
-        self.event("peers", position, &Told { peers });
+        self.event("peers", position, &Peers { peers });
     }
 
     fn event(&mut self, event: &str, position: Position, data: &impl Serialize) {

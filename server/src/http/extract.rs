@@ -1,7 +1,8 @@
-//! Request bodies, bounded in size and time before anyone looks at them.
+//! Request bodies, bounded in size and time before they are looked at.
 //!
 //! The request's `Content-Type` is not looked at: the system that this one replaces decoded
-//! whatever came, and `curl -d` names a type of its own that nobody means. That is why axum's
+//! whatever came, and `curl -d` names a type of its own that its user does not mean. That is why
+//! axum's
 //! `Json` is not used.
 
 use std::time::Duration;
@@ -21,7 +22,7 @@ use super::unknown;
 /// 270 bytes; the rest is room for clients that send more than they need.
 pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// How long a body may take to arrive once its head has. Whoever is slower holds a connection for
+/// How long a body may take to arrive once its head has. A slower client holds a connection for
 /// nothing.
 pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 

@@ -1,4 +1,4 @@
-//! A member of a JSON object before anybody has judged it.
+//! A member of a JSON object before it is judged.
 //!
 //! What stands where an integer is expected may be anything: it is taken in, so that the refusal can
 //! name it, and so that what follows it can still be read.

@@ -27,7 +27,7 @@ pub(super) struct Origins<'a> {
     value: i64,
     /// The node that answers, as host:port.
     node_id: &'a str,
-    /// In the order of their ids; none if nobody has touched the counter.
+    /// In the order of their ids; none if there is no such counter.
     origins: Vec<Origin<'a>>,
     /// The digits of a value that does not fit, which `value` is as near to as it can be.
     #[serde(skip_serializing_if = "Option::is_none")]

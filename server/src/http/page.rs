@@ -11,7 +11,7 @@ use crate::dashboard;
 use crate::dashboard::Asset;
 
 /// What the page may do in a browser: load what comes from this node, and nothing else, nowhere
-/// else. No script or style stands in the page itself, so none that somebody else wrote can.
+/// else. No script or style stands in the page itself, so none that a stranger wrote can.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";

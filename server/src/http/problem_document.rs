@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457): how calls on named counters say that a request was not granted.
 //!
 //! `type` is a URN and not the address of a page: it names the problem for programs, on every node
-//! and in every release alike, and promises nobody a page that would have to be kept.
+//! and in every release alike, and promises no page that would have to be kept.
 
 use std::borrow::Cow;
 
@@ -65,7 +65,7 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         }
         Kind::Overflow => ("urn:quipu:problem:overflow", "Increment or decrement would overflow"),
         Kind::Behind => ("urn:quipu:problem:behind", "This node is behind its peers"),
-        Kind::Untouched => ("urn:quipu:problem:untouched", "Nobody has touched this counter"),
+        Kind::NotFound => ("urn:quipu:problem:not-found", "No such counter"),
         Kind::TooManyCounters => ("urn:quipu:problem:too-many-counters", "Too many counters"),
         Kind::OutOfMemory => ("urn:quipu:problem:out-of-memory", "No memory for a new counter"),
         Kind::TooManyRemovals => ("urn:quipu:problem:too-many-removals", "Too many removals"),

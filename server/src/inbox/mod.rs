@@ -130,7 +130,7 @@ pub(crate) struct Inbox {
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
-/// The ends that everybody else writes.
+/// The ends that all others write.
 #[derive(Clone, Debug)]
 pub(crate) struct Outside {
     pub(crate) datagrams: mpsc::Sender<Received>,

@@ -12,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::broadcast::{self, Interface};
 
-/// Addresses that belong to nobody (TEST-NET-1 of RFC 5737, and the prefix of RFC 3849) and lie behind
-/// every default route.
+/// Addresses that belong to no machine (TEST-NET-1 of RFC 5737, and the prefix of RFC 3849) and lie
+/// behind every default route.
 const FAR_AWAY: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),

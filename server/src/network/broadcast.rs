@@ -22,8 +22,8 @@ use crate::config::DiscoveryConfig;
 /// All of loopback. A socket bound to 127.0.0.1 hears no broadcast; one bound to this does.
 pub(super) const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 255);
 
-/// The group in which nodes call each other by IPv6: one that nobody has to assign, of link-local
-/// scope (RFC 4291, section 2.7), named for the first two letters of this program.
+/// The group in which nodes call each other by IPv6: one that no authority has to assign, of
+/// link-local scope (RFC 4291, section 2.7), named for the first two letters of this program.
 pub(super) const GROUP: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0, 0x7175);
 
 /// Networks of a host that are called on, of either kind; a host has a handful, one with hundreds of
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_neither_broadcast_nor_multicast_nobody_is_called() {
+    fn where_there_is_neither_broadcast_nor_multicast_no_node_is_called() {
         for listen in ["10.9.0.1", "10.8.0.1", "::1", "fd09::1"] {
             assert_eq!(called(listen, &[], &all()), [""; 0], "{listen}");
             assert_eq!(heard(listen), None, "{listen}");

@@ -11,7 +11,7 @@ pub(crate) struct Counts {
     pub(crate) datagrams_overrun: Count,
     /// Dropped because they were longer than any that a node sends.
     pub(crate) datagrams_too_long: Count,
-    /// Not sent: no route, a full socket, a name that nobody knows.
+    /// Not sent: no route, a full socket, a name without an address.
     pub(crate) datagrams_unsent: Count,
     /// Connections for links opened, by either side.
     pub(crate) links_opened: Count,

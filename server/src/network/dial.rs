@@ -28,7 +28,7 @@ const HEAD_BYTES_MAX: usize = 8 << 10;
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
-    #[error("nobody knows where {0} is")]
+    #[error("expected an address of {0}, found none")]
     Unresolved(Address),
     #[error("no connection within {CONNECT_TIME_MAX:?}")]
     ConnectTime,
@@ -91,11 +91,11 @@ mod tests {
 
     use super::*;
 
-    /// Dials someone who answers so; what was asked, and what came of it.
-    async fn dial_someone(answer: &'static [u8]) -> (String, Result<Connection, DialError>) {
+    /// Dials a listener that answers so; what was asked, and what came of it.
+    async fn dial_listener(answer: &'static [u8]) -> (String, Result<Connection, DialError>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::from(listener.local_addr().unwrap());
-        let someone = tokio::spawn(async move {
+        let answering = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
@@ -106,14 +106,14 @@ mod tests {
             (String::from_utf8(head).unwrap(), stream)
         });
         let result = dial(&address, &Resolver::new()).await;
-        let (head, _stream) = someone.await.unwrap();
+        let (head, _stream) = answering.await.unwrap();
         (head, result)
     }
 
     #[tokio::test]
     async fn a_dial_asks_for_an_upgrade_and_loses_nothing_that_follows_the_answer() {
         let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: quipu/1\r\n\r\nabc";
-        let (head, connection) = dial_someone(answer).await;
+        let (head, connection) = dial_listener(answer).await;
         assert!(head.starts_with("GET /link HTTP/1.1\r\n"), "{head}");
         assert!(head.contains("connection: Upgrade\r\nupgrade: quipu/1\r\n"), "{head}");
         let mut first = [0; 3];
@@ -122,19 +122,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_does_not_agree_is_no_peer() {
+    async fn a_listener_that_does_not_agree_is_no_peer() {
         let (_, refused) =
-            dial_someone(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+            dial_listener(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
         assert!(matches!(refused, Err(DialError::Refused(StatusCode::NOT_FOUND))), "{refused:?}");
-        let (_, rubbish) = dial_someone(b"\x00\x01\x02rubbish\r\n\r\n").await;
+        let (_, rubbish) = dial_listener(b"\x00\x01\x02rubbish\r\n\r\n").await;
         assert!(matches!(rubbish, Err(DialError::Http(_))), "{rubbish:?}");
         static ENDLESS: [u8; 64 << 10] = [b'x'; 64 << 10];
-        let (_, endless) = dial_someone(&ENDLESS).await;
+        let (_, endless) = dial_listener(&ENDLESS).await;
         assert!(matches!(endless, Err(DialError::Http(_))), "{endless:?}");
     }
 
     #[tokio::test]
-    async fn a_port_on_which_nobody_listens_is_an_error_at_once() {
+    async fn a_port_without_a_listener_is_an_error_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::from(listener.local_addr().unwrap());
         drop(listener);

@@ -89,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite> Task<S> {
         if is_closing {
             let _ = timeout(CLOSING_TIME_MAX, self.close()).await;
         } else {
-            // If the driver is gone there is nobody to tell.
+            // A driver that is gone need not be told.
             let _ = self.shared.arrivals.send(Arrival::Closed { link: self.link }).await;
         }
     }

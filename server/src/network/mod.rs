@@ -146,7 +146,7 @@ impl Network {
                     Arrival::DialFailed { node }
                 }
             };
-            // If the driver is gone there is nobody to tell.
+            // A driver that is gone need not be told.
             let _ = arrivals.send(arrival).await;
         });
     }

@@ -154,7 +154,7 @@ mod tests {
         drop(outbox);
         tokio::select! {
             biased;
-            _ = writer.run() => panic!("nobody has read anything"),
+            _ = writer.run() => panic!("nothing was read"),
             () = std::future::ready(()) => {}
         }
         let reading = async {

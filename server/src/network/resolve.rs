@@ -2,9 +2,9 @@
 //!
 //! The system's resolver may take seconds and holds a thread meanwhile, and names are asked for
 //! again and again: seeds every second while the node is alone. So one question is asked once at a
-//! time, its answer (also "nobody") serves for some seconds, and only so many threads are held.
-//! A DNS client of our own was rejected: it would not know `/etc/hosts` nor what else the system is
-//! set up with.
+//! time, its answer (also that there is none) serves for some seconds, and only so many threads are
+//! held. A DNS client of our own was rejected: it would not know `/etc/hosts` nor what else the
+//! system is set up with.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 /// Kubernetes services) for which names are used at all.
 const ANSWER_AGE_MAX: Duration = Duration::from_secs(3);
 
-/// How long anyone waits for an answer. A later one still serves those who ask then.
+/// How long a caller waits for an answer. A later one still serves those who ask then.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lookups under way at a time; each holds a thread of the runtime's 512.
@@ -64,7 +64,7 @@ impl Resolver {
         }
     }
 
-    /// Where an address is: itself if it is no name; nowhere if nobody says so in time.
+    /// Where an address is: itself if it is no name; nowhere if no answer comes in time.
     pub(crate) async fn resolve(&self, address: &Address) -> Vec<SocketAddr> {
         if let Some(socket) = address.ip() {
             return vec![socket];

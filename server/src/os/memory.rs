@@ -1,6 +1,6 @@
 //! `--max-memory`: how much memory this process may use before new names are refused.
 //!
-//! What is measured is the memory that is really there and belongs to nobody else (resident and
+//! What is measured is the memory that is really there and belongs to no other process (resident and
 //! not shared with a file): the system can take the program's own text away and read it again, but
 //! for this it has to kill. It is read from the system some ten times a second, and between two
 //! readings the node counts what its new counters take (`Input::Room`), so that a burst of names
@@ -10,7 +10,7 @@
 //! share of connections: where only that is left, slots that are not there yet are refused too.
 //!
 //! Rejected: adding up the sizes of all that is kept. It misses what the allocator holds back, and
-//! every structure that somebody forgets to add; the system kills by what is there.
+//! every structure that its author forgets to add; the system kills by what is there.
 
 use std::fmt;
 use std::str::FromStr;

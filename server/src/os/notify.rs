@@ -17,7 +17,7 @@ pub(crate) const READY: &str = "READY=1\nSTATUS=counting";
 /// The node takes its leave.
 pub(crate) const STOPPING: &str = "STOPPING=1\nSTATUS=leaving the cluster";
 
-/// Tells whoever watches over this process; nobody else.
+/// Tells the service manager that watches over this process, if one does.
 pub(crate) fn tell(state: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::connection::{Connection, End};
-use super::front::Front;
+use super::context::Context;
 use super::traffic::Traffic;
 use crate::access::{Caller, Door};
 use crate::handle::Handle;
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let (stopping, stopped) = watch::channel(());
-    let front = Arc::new(Front::new(handle, watching, traffic, port, connections_max));
+    let context = Arc::new(Context::new(handle, watching, traffic, port, connections_max));
     let acceptor = Acceptor {
         listener,
         name: "Redis connections",
@@ -56,26 +56,26 @@ pub(crate) async fn serve(
     };
     let take = |mut stream: Stream, slot| {
         let Some(slot) = slot else {
-            front.traffic.refused.add(1);
+            context.traffic.refused.add(1);
             // If not even this fits the socket's empty buffer, closing it says enough.
             let _ = stream.write_now(FULL);
             return;
         };
-        front.traffic.accepted.add(1);
-        tokio::spawn(run(Arc::clone(&front), stream, stopped.clone(), slot));
+        context.traffic.accepted.add(1);
+        tokio::spawn(run(Arc::clone(&context), stream, stopped.clone(), slot));
     };
-    acceptor.run(&front.traffic.accept_errors, take, stop).await;
+    acceptor.run(&context.traffic.accept_errors, take, stop).await;
 }
 
 async fn run(
-    front: Arc<Front>,
+    context: Arc<Context>,
     stream: Stream,
     stopped: watch::Receiver<()>,
     _slot: OwnedSemaphorePermit,
 ) {
     let caller = Caller::anyone(Door::Redis, stream.peer());
-    let end = Connection::new(Arc::clone(&front), caller).run(stream, stopped).await;
-    let traffic = &front.traffic;
+    let end = Connection::new(Arc::clone(&context), caller).run(stream, stopped).await;
+    let traffic = &context.traffic;
     match &end {
         End::Over | End::Stopping => {}
         End::NotTheProtocol => traffic.protocol_errors.add(1),

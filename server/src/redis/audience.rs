@@ -1,8 +1,8 @@
 //! Who listens to what, on this node: what `PUBSUB` tells.
 //!
 //! Each connection that has subscriptions leaves a copy of them here, and takes it away when it has
-//! none any more or ends. Nothing is kept beside: whoever asks has them counted, which is a matter of
-//! milliseconds in the worst case, since there is a bound to all of them together.
+//! none any more or ends. Nothing is kept beside: a client that asks has them counted, which is a
+//! matter of milliseconds in the worst case, since there is a bound to all of them together.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

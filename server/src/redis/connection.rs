@@ -20,10 +20,10 @@ use tokio::time::{sleep, timeout};
 
 use super::command::Command;
 use super::commands::{dbsize, info, keys, pubsub, role, scan};
+use super::context::Context;
 use super::dispatch;
 use super::errors;
 use super::frames::Frames;
-use super::front::Front;
 use super::output::{Output, Unread};
 use super::parser::Parser;
 use super::plan::{OPS_MAX, Plan};
@@ -88,7 +88,7 @@ impl From<Unavailable> for End {
 /// One client.
 #[derive(Debug)]
 pub(super) struct Connection {
-    front: Arc<Front>,
+    context: Arc<Context>,
     session: Session,
     last: Last,
     /// While there are subscriptions to counters.
@@ -108,20 +108,20 @@ pub(super) struct Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.is_listed {
-            self.front.audience.forget(self.session.id);
+            self.context.audience.forget(self.session.id);
         }
     }
 }
 
 impl Connection {
-    pub(super) fn new(front: Arc<Front>, caller: Caller) -> Self {
+    pub(super) fn new(context: Arc<Context>, caller: Caller) -> Self {
         Connection {
-            session: Session::new(front.next_id(), caller),
+            session: Session::new(context.next_id(), caller),
             last: Last::default(),
             watcher: None,
             is_listed: false,
-            output: Output::new(Arc::clone(&front)),
-            front,
+            output: Output::new(Arc::clone(&context)),
+            context,
             input: BytesMut::new(),
             parser: Parser::default(),
             frames: Frames::default(),
@@ -135,7 +135,7 @@ impl Connection {
     /// answered what it has asked.
     pub(super) async fn run(mut self, mut stream: Stream, mut stopped: watch::Receiver<()>) -> End {
         let Err(end) = self.converse(&mut stream, &mut stopped).await;
-        self.front.traffic.add(&mut self.tally);
+        self.context.traffic.add(&mut self.tally);
         if !matches!(end, End::Broken(_) | End::Unread)
             && let Err(error) = self.write_out(&mut stream).await
         {
@@ -174,7 +174,7 @@ impl Connection {
                 None => {}
             }
             while !self.serve(stream).await? {}
-            self.front.traffic.add(&mut self.tally);
+            self.context.traffic.add(&mut self.tally);
             self.forget_ended_subscriptions();
             self.output.send(stream)?;
             self.output.check()?;
@@ -215,7 +215,7 @@ impl Connection {
                 self.settle().await?;
             }
             let command = Command::new(&bytes, self.frames.command(at));
-            let handle = &self.front.handle;
+            let handle = &self.context.handle;
             let (next, class) =
                 dispatch::plan(&command, handle, &mut self.last, &mut self.session, &mut self.plan);
             self.tally.add(class);
@@ -258,7 +258,7 @@ impl Connection {
     async fn settle(&mut self) -> Result<(), Unavailable> {
         let mut results = Vec::new();
         if self.plan.ops() > 0 {
-            let done = self.front.handle.request(self.plan.take_ops()).await?;
+            let done = self.context.handle.request(self.plan.take_ops()).await?;
             self.session.version = self.session.version.max(done.version);
             results = done.results;
         }
@@ -267,7 +267,7 @@ impl Connection {
     }
 
     async fn answer(&mut self, question: Question, stream: &mut Stream) -> Result<(), End> {
-        let handle = &self.front.handle;
+        let handle = &self.context.handle;
         let mut answer = Vec::new();
         let out = &mut answer;
         match question {
@@ -280,13 +280,13 @@ impl Connection {
                 keys::answer(handle, &names, &pattern, out).await?;
             }
             Question::Info { asked, sections } => {
-                info::answer(&self.front, &asked, &sections, self.session.protocol, out).await?;
+                info::answer(&self.context, &asked, &sections, self.session.protocol, out).await?;
             }
             Question::Subscribe(topic, names) => self.subscribe(topic, names, out).await?,
             Question::Unsubscribe(topic, names) => self.unsubscribe(topic, names),
             Question::Audience(about) => {
                 self.forget_ended_subscriptions();
-                pubsub::answer(&self.front.audience, &about, out);
+                pubsub::answer(&self.context.audience, &about, out);
             }
             Question::Wait { asked, peers, patience } => {
                 // A client that waits shall have its earlier answers.
@@ -329,14 +329,15 @@ impl Connection {
             reply::error(out, errors::DENIED_CHANNEL.as_bytes());
             return Ok(());
         };
-        if let Err(too_many) = self.front.audience.note(*id, &more) {
+        if let Err(too_many) = self.context.audience.note(*id, &more) {
             reply::error(out, format!("ERR {too_many}").as_bytes());
             return Ok(());
         }
         self.is_listed = true;
-        if let Err(refused) = watch_for(&more, filter, &mut self.watcher, &self.front.watch).await {
+        if let Err(refused) = watch_for(&more, filter, &mut self.watcher, &self.context.watch).await
+        {
             // As few as before always have room.
-            let _ = self.front.audience.note(*id, subscriptions);
+            let _ = self.context.audience.note(*id, subscriptions);
             let text = match refused {
                 Refused::Unavailable(Unavailable::Starting) => errors::LOADING.to_owned(),
                 Refused::Unavailable(unavailable) => return Err(unavailable),
@@ -362,7 +363,7 @@ impl Connection {
             watcher.look_for(filter);
         }
         // Fewer than before always have room.
-        let _ = self.front.audience.note(*id, subscriptions);
+        let _ = self.context.audience.note(*id, subscriptions);
         self.forget_ended_subscriptions();
     }
 
@@ -371,7 +372,7 @@ impl Connection {
         let Session { id, subscriptions, .. } = &self.session;
         if self.is_listed && subscriptions.is_empty() {
             self.is_listed = false;
-            self.front.audience.forget(*id);
+            self.context.audience.forget(*id);
         }
         if self.watcher.is_some() && !subscriptions.are_of_counters() {
             self.watcher = None;
@@ -384,7 +385,7 @@ impl Connection {
             (Read::Up, _) => changed,
             // What it missed is not known one by one any more, so it is told how all stands.
             (Read::Outrun, Some(watcher)) => {
-                let begin = self.front.watch.begin_anew(watcher).await?;
+                let begin = self.context.watch.begin_anew(watcher).await?;
                 begin.snapshot.map_or_else(Vec::new, |(rows, _)| rows)
             }
             (Read::Outrun | Read::Ended, _) => return Err(End::Stopping),
@@ -404,7 +405,7 @@ impl Connection {
         peers: usize,
         patience: Option<Duration>,
     ) -> Result<usize, Unavailable> {
-        let (handle, version) = (&self.front.handle, self.session.version);
+        let (handle, version) = (&self.context.handle, self.session.version);
         // A patience beyond what a clock can tell has no end.
         let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -497,9 +498,9 @@ mod tests {
     async fn a_caller_that_may_not_watch_is_denied_the_channels_of_counters() {
         let (handle, mut inbox) = stage::handle();
         let watch = Watch::start(handle.clone(), lines().1);
-        let front = Front::new(handle, watch, Arc::new(Traffic::default()), 1, 1);
+        let context = Context::new(handle, watch, Arc::new(Traffic::default()), 1, 1);
         let caller = Caller::anyone(Door::Redis, "127.0.0.1:1".parse().unwrap());
-        let mut connection = Connection::new(Arc::new(front), caller.without(Right::Watch));
+        let mut connection = Connection::new(Arc::new(context), caller.without(Right::Watch));
         let mut out = Vec::new();
         let names = vec![Bytes::from_static(b"counter:a")];
         connection.subscribe(Topic::Channel, names, &mut out).await.unwrap();

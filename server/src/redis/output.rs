@@ -9,11 +9,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Waker};
+use std::task::{self, Poll, Waker};
 
 use tokio::io::AsyncWrite;
 
-use super::front::Front;
+use super::context::Context;
 use crate::transport::stream::Stream;
 
 /// Most bytes of replies that one client leaves unread: of some two million increments.
@@ -33,7 +33,7 @@ pub(super) struct Unread;
 /// Replies on their way out.
 #[derive(Debug)]
 pub(super) struct Output {
-    front: Arc<Front>,
+    context: Arc<Context>,
     /// Replies are written to its end.
     pub(super) bytes: Vec<u8>,
     sent: usize,
@@ -42,8 +42,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(front: Arc<Front>) -> Self {
-        Output { front, bytes: Vec::new(), sent: 0, counted: 0 }
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Output { context, bytes: Vec::new(), sent: 0, counted: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -52,7 +52,7 @@ impl Output {
 
     /// Hands the system as much as it takes at once.
     pub(super) fn send(&mut self, stream: &mut Stream) -> io::Result<()> {
-        match self.poll_send(stream, &mut Context::from_waker(Waker::noop())) {
+        match self.poll_send(stream, &mut task::Context::from_waker(Waker::noop())) {
             Poll::Ready(sent) => sent,
             Poll::Pending => Ok(()),
         }
@@ -62,7 +62,7 @@ impl Output {
     pub(super) fn poll_send(
         &mut self,
         stream: &mut Stream,
-        cx: &mut Context<'_>,
+        cx: &mut task::Context<'_>,
     ) -> Poll<io::Result<()>> {
         let before = self.sent;
         let mut is_full = false;
@@ -91,7 +91,7 @@ impl Output {
     pub(super) fn check(&mut self) -> Result<(), Unread> {
         let unread = self.bytes.len() - self.sent;
         if unread != self.counted {
-            let sum = &self.front.unread_bytes;
+            let sum = &self.context.unread_bytes;
             sum.fetch_add(unread, Relaxed);
             let all = sum.fetch_sub(self.counted, Relaxed) - self.counted;
             self.counted = unread;
@@ -105,6 +105,6 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.front.unread_bytes.fetch_sub(self.counted, Relaxed);
+        self.context.unread_bytes.fetch_sub(self.counted, Relaxed);
     }
 }

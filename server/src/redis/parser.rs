@@ -5,7 +5,7 @@
 //! anything; what is kept is the places of arguments that have arrived whole.
 //!
 //! Rejected: a tree of values as RESP has them for replies. Requests are flat lists of strings, and
-//! whoever nests arrays sends no command.
+//! a client that nests arrays sends no command.
 
 use super::frames::{Frames, Span};
 use super::inline::{self, LineError};
@@ -19,8 +19,8 @@ pub(crate) const LINE_BYTES_MAX: usize = 64 << 10;
 /// a broken connection.
 pub(crate) const ARGUMENT_BYTES_MAX: usize = 1 << 20;
 
-/// Most arguments of a command: several times the names that one may hold, so that whoever sends
-/// too many is told so and stays connected.
+/// Most arguments of a command: several times the names that one may hold, so that a client which
+/// sends too many is told so and stays connected.
 pub(crate) const ARGUMENTS_MAX: usize = 64 << 10;
 
 /// Longest command: `MGET` of 10,000 of the longest names takes 2.6 MB.
@@ -30,7 +30,7 @@ pub(crate) const COMMAND_BYTES_MAX: usize = 4 << 20;
 /// as many operations as one message to the driver may hold.
 pub(crate) const COMMANDS_MAX: usize = 10_000;
 
-/// Why a connection cannot go on: nobody knows where the next command begins.
+/// Why a connection cannot go on: where the next command begins is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProtocolError {
     #[error("too big inline request")]

@@ -226,8 +226,8 @@ mod tests {
         for (slot, nothing) in
             READS.into_iter().zip(["$-1\r\n", ":0\r\n", ":0\r\n", "+none\r\n", ":-2\r\n"])
         {
-            let untouched = vec![Err(Refusal::Untouched), Err(Refusal::Untouched)];
-            assert_eq!(rendered(&[slot], untouched), nothing, "{slot:?}");
+            let not_found = vec![Err(Refusal::Untouched), Err(Refusal::Untouched)];
+            assert_eq!(rendered(&[slot], not_found), nothing, "{slot:?}");
             let refused = vec![Err(Refusal::Overflow), Err(Refusal::Untouched)];
             let said = rendered(&[slot], refused);
             assert_eq!(said, format!("-ERR {}\r\n", Refusal::Overflow), "{slot:?}");

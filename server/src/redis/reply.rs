@@ -75,7 +75,7 @@ pub(super) fn array(out: &mut Vec<u8>, length: usize) {
     headed(out, b'*', length);
 }
 
-/// So many replies follow, for which nobody asked; in version 2 nothing sets them apart.
+/// So many replies follow, which are no replies to a command; in version 2 nothing sets them apart.
 pub(super) fn push(out: &mut Vec<u8>, protocol: Protocol, length: usize) {
     match protocol {
         Protocol::Two => array(out, length),

@@ -32,8 +32,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// and then it is back within seconds and goes on where it was.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// How often the peers are looked at while somebody watches. Most of what becomes of them is logged,
-/// and then looked at at once; not that a caller is given up.
+/// How often the peers are looked at while there are watchers. Most of what becomes of them is
+/// logged, and then looked at at once; not that a caller is given up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Lines of the log that wait to be recorded. They are rationed already; what does not fit is in
@@ -80,7 +80,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn record(&self) -> MutexGuard<'_, Record> {
-        // Whoever panicked with it did not leave it half changed, or only a row short.
+        // A task that panicked with it did not leave it half changed, or only a row short.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,7 +88,7 @@ impl Shared {
 /// Where an earlier watcher was: a position in the record of the process with this origin.
 pub(crate) type Resume = (OriginId, Position);
 
-/// Somebody wants to watch.
+/// A client wants to watch.
 #[derive(Debug)]
 struct Join {
     filter: Filter,
@@ -97,7 +97,7 @@ struct Join {
 }
 
 impl Watch {
-    /// Starts to record what is logged, and what changes as soon as somebody watches.
+    /// Starts to record what is logged, and what changes as soon as there is a watcher.
     pub(crate) fn start(handle: Handle, lines: Lines) -> Watch {
         let (joins, joining) = mpsc::channel(WATCHERS_MAX);
         let (told, last) = watch::channel(0);
@@ -180,7 +180,7 @@ struct Hub {
     asked: Option<Asked>,
     /// When to ask it again.
     ask_at: Option<Instant>,
-    /// Since when nobody watches while changes are still recorded.
+    /// Since when there is no watcher while changes are still recorded.
     idle_since: Option<Instant>,
     /// When to look at the peers again.
     look_at: Instant,
@@ -244,7 +244,7 @@ impl Hub {
     async fn catch_up(&mut self) -> Result<(), Unavailable> {
         loop {
             let now = self.handle.query(own::ask(Query::Changes { wait: false }));
-            // In this order: who waits is answered when somebody else asks.
+            // In this order: a question that waits is answered when another is asked.
             let (waited, now) = match self.asked.take() {
                 Some(asked) => {
                     let (waited, now) = tokio::join!(biased; asked, now);
@@ -286,7 +286,7 @@ impl Hub {
                 lines,
             }
         };
-        // Whoever asked may be gone, and its watcher says so when it is dropped.
+        // The client may be gone, and its watcher says so when it is dropped.
         let _ = join.reply.send(begin);
         Ok(())
     }
@@ -341,7 +341,7 @@ impl Hub {
         }
     }
 
-    /// Nobody has watched for long.
+    /// There was no watcher for long.
     async fn stop(&mut self) -> Result<(), Unavailable> {
         self.idle_since = None;
         if self.shared.gauge.size() > 0 {

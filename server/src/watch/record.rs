@@ -1,7 +1,8 @@
 //! What has changed, in the order of the last changes: each counter once, at its newest.
 //!
-//! Every change gets the next number, and takes the counter's older entry out. So whoever reads on
-//! from a number sees each counter that has changed since once, with the value that it has now.
+//! Every change gets the next number, and takes the counter's older entry out. So a watcher
+//! that reads on from a number sees each counter that has changed since once, with the value that
+//! it has now.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -17,7 +18,7 @@ use serde::Serialize;
 use crate::access::{Action, Asks, Denied};
 
 /// Counters that the record holds at most: those that changed last. At some 300 bytes each, 40 MB,
-/// and only while somebody watches. Who is so slow that more have changed meanwhile begins anew.
+/// and only while there are watchers. One so slow that more have changed meanwhile begins anew.
 const COUNTERS_MAX: usize = 1 << 17;
 
 /// Lines of the node's log that are kept, to be shown to who begins to watch.
@@ -59,7 +60,7 @@ pub(crate) enum Change {
     Counter {
         name: CounterName,
         value: Value,
-        /// Its name and value as JSON: written once, for whoever reads it.
+        /// Its name and value as JSON: written once, for all watchers.
         json: Box<str>,
     },
     /// The peers are not who or how they were.
@@ -88,7 +89,7 @@ pub(crate) struct LogLine {
 #[derive(Debug)]
 struct Entry {
     position: Position,
-    /// The first bytes of a counter's name, so that most of those that nobody asked for are passed
+    /// The first bytes of a counter's name, so that most of those that were not asked for are passed
     /// over without reading it.
     head: u64,
     /// `None` once something newer stands further back.
@@ -167,7 +168,7 @@ impl Record {
         }
     }
 
-    /// Forgets counters: nobody has watched for long, and changes are no longer told.
+    /// Forgets counters: there was no watcher for long, and changes are no longer told.
     pub(crate) fn forget_counters(&mut self) {
         self.entries.retain(|entry| !matches!(entry.change, None | Some(Change::Counter { .. })));
         self.entries.shrink_to_fit();
@@ -355,16 +356,16 @@ fn head(text: &str) -> u64 {
 /// A counter as the page of a listing has it.
 pub(crate) fn row_json(name: &CounterName, value: Value) -> Box<str> {
     #[derive(Serialize)]
-    struct Told<'a> {
+    struct EncodedChange<'a> {
         name: &'a str,
         value: i64,
         #[serde(skip_serializing_if = "Option::is_none")]
         exact: Option<String>,
     }
     let exact = value.is_out_of_range().then(|| value.0.to_string());
-    let told = Told { name: name.as_str(), value: value.clamped(), exact };
+    let encoded = EncodedChange { name: name.as_str(), value: value.clamped(), exact };
     // Text and numbers can always be written.
-    serde_json::to_string(&told).unwrap_or_default().into()
+    serde_json::to_string(&encoded).unwrap_or_default().into()
 }
 
 #[cfg(test)]
@@ -464,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_after_nobody_watched_is_told_that_changes_were_missed() {
+    fn a_watcher_that_comes_back_after_there_was_none_is_told_that_changes_were_missed() {
         let mut record = Record::default();
         changed(&mut record, &[("a", 1)]);
         line(&mut record, "said");

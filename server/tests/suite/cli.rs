@@ -47,8 +47,8 @@ fn counters_are_added_to_read_and_listed() {
     assert_eq!(said(&node, &["add", "a/b ä?&=%+", "2"]), "2\n");
     assert_eq!(said(&node, &["get", "visits"]), "37\n");
     assert_eq!(
-        said(&node, &["get", "visits", "nobody", "a/b ä?&=%+"]),
-        "visits\t37\nnobody\t0\na/b ä?&=%+\t2\n"
+        said(&node, &["get", "visits", "absent", "a/b ä?&=%+"]),
+        "visits\t37\nabsent\t0\na/b ä?&=%+\t2\n"
     );
     assert_eq!(said(&node, &["list"]), "a/b ä?&=%+\t2\nvisits\t37\n");
     assert_eq!(said(&node, &["list", "vi"]), "visits\t37\n");

@@ -106,7 +106,7 @@ fn a_killed_node_leaves_the_lists_and_a_restarted_one_returns_with_the_count() {
 }
 
 #[test]
-fn a_node_that_is_restarted_before_anybody_missed_it_returns_at_once() {
+fn a_node_that_is_restarted_before_a_node_missed_it_returns_at_once() {
     let meeting = Meeting::by_broadcast();
     let mut nodes = meeting.start_together(3, &[]);
     count_together(&nodes.iter().collect::<Vec<_>>());

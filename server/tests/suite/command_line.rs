@@ -46,7 +46,7 @@ struct Node {
 }
 
 impl Node {
-    /// Starts one that nobody finds, on a port of the system's choice.
+    /// Starts one that no other finds, on a port of the system's choice.
     fn start(more: &[&str]) -> Self {
         let quiet = ["--http", "127.0.0.1:0", "--redis", "off", "--disable-discovery"];
         Node::start_as(&[&quiet, more].concat())
@@ -143,7 +143,7 @@ fn a_port_for_redis_clients_that_was_asked_for_must_be_free() {
 }
 
 #[test]
-fn a_port_for_redis_clients_that_nobody_asked_for_may_be_taken() {
+fn a_port_for_redis_clients_that_was_not_asked_for_may_be_taken() {
     // It may be taken by another program already, which does as well.
     let _taken = TcpListener::bind("127.0.0.1:6380");
     let arguments = ["--http", "127.0.0.1:0", "--in-memory", "--disable-discovery"];
@@ -363,7 +363,7 @@ fn who_cannot_complain_ends_with_the_same_code() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let ended = quipu(arguments, &[]).stderr(writer).status().expect("it can be started");
-        assert_eq!(ended.code(), Some(code), "{arguments:?} with nobody at stderr");
+        assert_eq!(ended.code(), Some(code), "{arguments:?} with stderr closed");
         let ended = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 2>&-", PROGRAM])
             .args(arguments)
@@ -375,7 +375,7 @@ fn who_cannot_complain_ends_with_the_same_code() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_is_a_failure_and_nobody_who_reads_it_is_none() {
+fn an_answer_that_cannot_be_written_is_a_failure_and_one_that_is_not_read_is_none() {
     let directory = std::env::temp_dir().join(format!("quipu-empty-{}", std::process::id()));
     fs::create_dir(&directory).expect("a temporary directory");
     let path = directory.to_str().expect("text").to_owned();
@@ -394,7 +394,7 @@ fn an_answer_that_cannot_be_written_is_a_failure_and_nobody_who_reads_it_is_none
 
 #[test]
 fn a_node_whose_log_cannot_be_written_counts_on_and_ends_as_it_should() {
-    for log in ["/dev/full", "nobody"] {
+    for log in ["/dev/full", "closed"] {
         let (reader, pipe) = std::io::pipe().expect("a pipe");
         drop(reader);
         let full = File::options().write(true).open("/dev/full").expect("Linux has it");
@@ -402,7 +402,7 @@ fn a_node_whose_log_cannot_be_written_counts_on_and_ends_as_it_should() {
         let address = format!("127.0.0.1:{address}");
         let arguments = ["--http", &address, "--redis", "off", "--disable-discovery"];
         let mut command = quipu(&[&arguments[..], &["--in-memory"]].concat(), &[]);
-        let command = if log == "nobody" { command.stderr(pipe) } else { command.stderr(full) };
+        let command = if log == "closed" { command.stderr(pipe) } else { command.stderr(full) };
         let mut child = command.spawn().expect("the program can be started");
         let answers = || run(&["health", "--node", &address]).status.code();
         wait_until("it answers", Duration::from_secs(10), answers, |code| *code == Some(0));

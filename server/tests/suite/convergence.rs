@@ -20,7 +20,7 @@ fn noted(node: &Node, histogram: &str) -> (f64, f64) {
 }
 
 #[test]
-fn what_one_node_counts_has_its_age_noted_by_the_other_and_by_nobody_else() {
+fn what_one_node_counts_has_its_age_noted_by_the_other_alone() {
     let meeting = Meeting::by_broadcast();
     let kept = [DataDirectory::empty(), DataDirectory::empty()];
     let [origin, other] = [&kept[0], &kept[1]].map(|kept| meeting.start(&kept.flags()));

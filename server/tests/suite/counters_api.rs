@@ -119,8 +119,8 @@ fn who_contributed_what_is_told_by_every_node_and_adds_up() {
 #[test]
 fn a_raise_on_a_node_that_cannot_know_the_value_is_refused_for_now() {
     // It looks for a node that does not answer, and so for a second does not know what it lacks.
-    let nobody = format!("127.0.0.1:{}", free_port());
-    let node = Node::start(&["--join", &nobody]);
+    let absent = format!("127.0.0.1:{}", free_port());
+    let node = Node::start(&["--join", &absent]);
     let answer = node.post("/counters/c/raise", r#"{"to":5}"#);
     match answer.status {
         200 => assert_eq!(answer.json()["applied"], 5),

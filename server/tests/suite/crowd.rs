@@ -71,7 +71,7 @@ fn ten_thousand_idle_clients_cost_little_and_are_served_like_any_other() {
 }
 
 #[test]
-fn whoever_comes_when_no_descriptor_is_left_is_told_so_and_the_others_are_served() {
+fn a_client_that_comes_when_no_descriptor_is_left_is_told_so_and_the_others_are_served() {
     let node = Node::start(&REDIS);
     let mut client = Client::open(node.redis());
     let mut connection = node.connect().unwrap();

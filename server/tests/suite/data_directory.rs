@@ -157,7 +157,7 @@ fn a_byte_that_flips_in_the_segment_that_was_written_last_is_refused_once_it_was
     let data = ended_at(6);
     let segment = data.last(".segment");
     let (starts, _) = data.starts_of_records(&segment);
-    // All but the mark itself, behind which nobody says that it was synced.
+    // All but the mark itself, behind which no mark says that it was synced.
     for start in &starts[..starts.len() - 1] {
         let flipped = data.copy();
         flipped.edit(&segment, |bytes| bytes[start + 18] ^= 1);
@@ -370,7 +370,7 @@ fn while_it_reads_what_it_kept_a_node_says_that_it_is_starting() {
     let data = ended_at(3);
     let segment = data.last(".segment");
     let aside = fs::read(data.file(&segment)).expect("a segment");
-    // A pipe takes as long to be opened as nobody writes to it.
+    // A pipe takes as long to be opened as no program writes to it.
     fs::remove_file(data.file(&segment)).expect("it is there");
     let made = Command::new("mkfifo").arg(data.file(&segment)).status();
     assert!(made.expect("mkfifo can be started").success());

@@ -197,7 +197,7 @@ fn a_disk_that_is_really_full_stops_the_node_and_what_it_acknowledged_comes_back
         _ => None,
     };
     assert!(increment().is_some());
-    // Somebody else takes all that is left; what the journal has room for is still taken.
+    // Another program takes all that is left; what the journal has room for is still taken.
     disk.fill();
     let mut acknowledged = 1;
     while increment().is_some() {

@@ -157,7 +157,7 @@ fn what_earlier_releases_counted_under_one_is_kept_told_and_listed() {
     wait_until("the peer has them", AGREEING_TIME_MAX, || listed(&peer, ""), |rows| *rows == kept);
     let ended = quipu(&["list", "--node", &peer.id()]);
     assert_eq!(ended.output, ".\t2\n..\t2\n..a\t1\n");
-    // Nobody adds to them any more.
+    // No client adds to them any more.
     assert_eq!(node.post("/counters/%2e%2e/increment", "").status, 400);
     assert_eq!(listed(&node, ""), kept);
     drop(node);

@@ -24,7 +24,7 @@ fn behind(event: &Event) -> String {
 }
 
 #[test]
-fn a_watcher_is_told_what_is_there_and_then_what_changes_whoever_changes_it() {
+fn a_watcher_is_told_what_is_there_and_then_what_changes_by_whatever_client() {
     let nodes = Meeting::by_broadcast().start_together(2, &[]);
     add(&nodes[0], "a", 1);
     add(&nodes[0], "b", 2);
@@ -176,7 +176,7 @@ fn watchers_see_a_peer_that_is_suspect_and_one_that_is_joining() {
     stream.next("snapshot");
     let other = nodes[1].id();
     nodes[1].pause();
-    // Nobody answers there: what TCP and UDP call discard.
+    // No node answers there: what TCP and UDP call discard.
     nodes[0].post("/register", &named("127.0.0.9:9"));
     let mut missing = BTreeSet::from([
         format!("{other} suspect"),
@@ -214,7 +214,7 @@ fn watchers_are_bounded_in_number_and_leave_room_when_they_go() {
     }
     streams.clear();
     wait_until(
-        "nobody watches",
+        "there is no watcher",
         Duration::from_secs(10),
         || node.get("/metrics").body,
         |metrics| metrics.contains("quipu_watchers{kind=\"events\"} 0\n"),

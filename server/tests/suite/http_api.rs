@@ -277,7 +277,7 @@ fn who_ends_its_side_behind_its_requests_is_still_answered() {
 }
 
 #[test]
-fn half_requests_held_open_keep_nobody_else_waiting_and_count_nothing() {
+fn half_requests_held_open_keep_no_client_waiting_and_count_nothing() {
     let node = Node::start(&[]);
     let halves: Vec<_> = (0..300)
         .map(|number| {

@@ -119,7 +119,7 @@ fn faults(expression: &str, shown: &[Sample]) -> Vec<String> {
 }
 
 #[test]
-fn an_expression_that_asks_for_what_nobody_shows_is_found_out() {
+fn an_expression_that_asks_for_what_no_node_shows_is_found_out() {
     let shown = samples("quipu_a_total 1\nquipu_b{reason=\"x\",peer=\"n:1\"} 2.5\nup_to 3\n");
     assert_eq!(shown[1].labels[1], ("peer".to_owned(), "n:1".to_owned()));
     let wrong = |expression| faults(expression, &shown);

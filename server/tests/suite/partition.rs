@@ -45,7 +45,7 @@ fn count_through(network: &Network, nodes: &[Node], meanwhile: impl FnOnce(&[&No
     let load = Load::on(&all);
     let start = Instant::now();
     meanwhile(&all);
-    // A fault that nobody had to notice would show nothing.
+    // A fault that no node had to notice would show nothing.
     wait_until("the fault has lasted", FAULT_TIME * 2, || start.elapsed(), |t| *t > FAULT_TIME);
     let lost = network.heal();
     let healed = Instant::now();
@@ -136,7 +136,7 @@ fn a_link_cut_one_way_is_repaired_through_a_third_node() {
 }
 
 #[test]
-fn a_node_that_hears_nobody_counts_on() {
+fn a_node_that_hears_no_other_counts_on() {
     let Some((network, nodes)) = three() else { return };
     network.cut(0, 2);
     network.cut(1, 2);
@@ -144,7 +144,7 @@ fn a_node_that_hears_nobody_counts_on() {
 }
 
 #[test]
-fn a_node_that_nobody_hears_counts_on() {
+fn a_node_that_no_other_hears_counts_on() {
     let Some((network, nodes)) = three() else { return };
     network.cut(2, 0);
     network.cut(2, 1);
@@ -152,7 +152,7 @@ fn a_node_that_nobody_hears_counts_on() {
 }
 
 #[test]
-fn a_node_all_alone_counts_on_and_is_forgotten_by_nobody() {
+fn a_node_all_alone_counts_on_and_no_node_forgets_it() {
     let Some((network, nodes)) = three() else { return };
     network.cut_both_ways(2, 0);
     network.cut_both_ways(2, 1);

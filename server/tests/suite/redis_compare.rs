@@ -42,7 +42,7 @@ fn streams() -> Vec<Vec<u8>> {
         "WAIT 1\nSCAN\nKEYS\nKEYS a b\nDBSIZE x\nPING a b\nECHO\nECHO a b\nMULTI x\nEXEC x\nDISCARD x",
         "SELECT\nSELECT 0 1\nCLIENT\nCLIENT SETNAME\nCLIENT GETNAME x\nCLIENT ID x\nCONFIG\nCONFIG GET\nRESET x",
         "COMMAND COUNT x\nAUTH\nAUTH a b c d",
-        // Names that nobody has.
+        // Names of no counters.
         "FOO\nfoo a b c\n\"\"\nINCRX a\nCLIENT foo\nclient Foo bar\nCONFIG foo\nCOMMAND foo",
         "FOO \"a\\r\\nb\" 'c d' \"\\x00\" \"\\xff\"\n\"FO\\r\\nO\"\n\"F\\x00O\" x",
         // Protocol errors end the connection, after what came before.
@@ -166,7 +166,11 @@ fn what_differs_by_design_differs_as_said() {
     for (commands, expected, _why) in [
         ("SET a 1", "-ERR SET is refused: several nodes count at once", "no last write wins"),
         ("DEL a", "-ERR DEL is refused: a counter cannot be taken back", "nodes bring it back"),
-        ("EXPIRE a 1", "-ERR EXPIRE is refused: counters live for ever", "nobody deletes"),
+        (
+            "EXPIRE a 1",
+            "-ERR EXPIRE is refused: counters live for ever",
+            "counters are never deleted",
+        ),
         ("INCRBYFLOAT a 1.5", "-ERR INCRBYFLOAT is refused: counters are integers", "integers"),
         ("HINCRBY a b 1", "-ERR HINCRBY is refused: there are counters only", "counters only"),
         ("EVAL 'return 1' 0", "-ERR EVAL is refused: there are no scripts", "no scripts"),

@@ -28,8 +28,8 @@ fn pipeline(name: &str) -> (Vec<u8>, usize) {
     let mut bytes = Vec::new();
     for n in 0..4 {
         bytes.extend(framed(&["INCRBY", name, &n.to_string()]));
-        bytes.extend(b"GET nobody:touched:this\r\n");
-        bytes.extend(framed(&["MGET", name, "nobody:touched:this"]));
+        bytes.extend(b"GET absent:touched:this\r\n");
+        bytes.extend(framed(&["MGET", name, "absent:touched:this"]));
         bytes.extend(framed(&["ECHO", "a\r\nb"]));
         bytes.extend(framed(&["DECRBY", name, "-9223372036854775808"]));
         bytes.extend(b"MULTI\r\n");
@@ -37,12 +37,12 @@ fn pipeline(name: &str) -> (Vec<u8>, usize) {
         bytes.extend(framed(&["GET", name]));
         bytes.extend(b"EXEC\r\n");
         bytes.extend(framed(&["NOPE", "x"]));
-        bytes.extend(framed(&["EXISTS", name, name, "nobody:touched:this"]));
-        bytes.extend(framed(&["SUBSCRIBE", "counter:nobody"]));
+        bytes.extend(framed(&["EXISTS", name, name, "absent:touched:this"]));
+        bytes.extend(framed(&["SUBSCRIBE", "counter:absent"]));
         bytes.extend(b"PING \"\\x41 b\"\n");
-        bytes.extend(framed(&["UNSUBSCRIBE", "counter:nobody"]));
+        bytes.extend(framed(&["UNSUBSCRIBE", "counter:absent"]));
         bytes.extend(framed(&["WAIT", "0", "0"]));
-        bytes.extend(framed(&["KEYS", "nobody:*"]));
+        bytes.extend(framed(&["KEYS", "absent:*"]));
     }
     (bytes, 64)
 }
@@ -60,9 +60,9 @@ const LAST_ANSWERS: [&str; 16] = [
     "*2\\r\\n:10\\r\\n$2\\r\\n10\\r\\n",
     "-ERR unknown command \\'NOPE\\', with args beginning with: \\'x\\' \\r\\n",
     ":2\\r\\n",
-    "*3\\r\\n$9\\r\\nsubscribe\\r\\n$14\\r\\ncounter:nobody\\r\\n:1\\r\\n",
+    "*3\\r\\n$9\\r\\nsubscribe\\r\\n$14\\r\\ncounter:absent\\r\\n:1\\r\\n",
     "*2\\r\\n$4\\r\\npong\\r\\n$3\\r\\nA b\\r\\n",
-    "*3\\r\\n$11\\r\\nunsubscribe\\r\\n$14\\r\\ncounter:nobody\\r\\n:0\\r\\n",
+    "*3\\r\\n$11\\r\\nunsubscribe\\r\\n$14\\r\\ncounter:absent\\r\\n:0\\r\\n",
     ":0\\r\\n",
     "*0\\r\\n",
 ];
@@ -176,10 +176,10 @@ fn a_client_that_does_not_read_its_answers_is_dropped_at_a_bound() {
     let echo = framed(&["ECHO", &"x".repeat(1 << 20)]);
     // What the bound leaves, and the sockets' own buffers on the way, are less than this.
     let sent = (0..256).find(|_| client.try_send(&echo).is_err());
-    assert!(sent.is_some(), "256 MiB were answered to nobody");
+    assert!(sent.is_some(), "256 MiB of answers that were not read");
     let dropped = "quipu_redis_connections_dropped_total{reason=\"unread\"}";
     wait_until("it is counted", LONG, || metric(&node, dropped), |dropped| *dropped == 1);
-    assert!(node.memory_bytes() < before + (128 << 20), "what nobody reads is kept");
+    assert!(node.memory_bytes() < before + (128 << 20), "what is not read is kept");
     assert_eq!(Client::open(node.redis()).ask(&["PING"]), "+PONG\\r\\n");
 }
 
@@ -262,7 +262,7 @@ fn what_a_client_sends_while_it_waits_is_answered_behind_it() {
 fn a_client_that_waits_and_goes_is_let_go() {
     let node = start();
     let mut client = Client::open(node.redis());
-    // What it sends behind that is nobody's sign of leaving.
+    // What it sends behind that is no sign of leaving.
     client.send(b"INCR w\r\nWAIT 1 0\r\nPING\r\n");
     assert_eq!(client.reply(), ":1\\r\\n");
     assert_eq!(metric(&node, "quipu_redis_connections"), 1);

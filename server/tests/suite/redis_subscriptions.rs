@@ -54,7 +54,7 @@ fn until(client: &mut Client, value: i64) -> Vec<i64> {
 }
 
 #[test]
-fn a_channel_tells_the_value_of_its_counter_whoever_changes_it() {
+fn a_channel_tells_the_value_of_its_counter_whatever_client_changes_it() {
     let nodes = Meeting::by_broadcast().start_together(2, &REDIS);
     for (version, (mut client, kind)) in listeners(&nodes[0]).into_iter().enumerate() {
         let (name, channel) = (format!("a{version}"), format!("counter:a{version}"));
@@ -225,20 +225,20 @@ fn confirmations_and_errors_are_those_of_redis_byte_for_byte() {
     let node = Node::start(&REDIS);
     for commands in [
         &["SUBSCRIBE counter:a counter:b counter:a", "PSUBSCRIBE counter:* counter:[a-c]"][..],
-        &["SUBSCRIBE counter:a", "UNSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "GET nobody"],
+        &["SUBSCRIBE counter:a", "UNSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "GET absent"],
         &["UNSUBSCRIBE", "PUNSUBSCRIBE", "UNSUBSCRIBE x y", "PUNSUBSCRIBE x y", "PING"],
         &["PSUBSCRIBE counter:*", "SUBSCRIBE counter:a", "UNSUBSCRIBE x counter:a", "PING"],
         &["PSUBSCRIBE counter:*", "PUNSUBSCRIBE counter:a", "PUNSUBSCRIBE", "PING", "PING x"],
         &["SUBSCRIBE counter:a", "PING", "PING x", "PING x y", "ping", "RESET", "PING"],
-        &["SUBSCRIBE counter:a", "GET nobody", "get nobody", "CLIENT GETNAME", "HELLO 2", "MULTI"],
+        &["SUBSCRIBE counter:a", "GET absent", "get absent", "CLIENT GETNAME", "HELLO 2", "MULTI"],
         &["SUBSCRIBE counter:a", "SELECT 0", "ECHO x", "FOO x", "GET", "EXEC", "DBSIZE"],
-        &["PSUBSCRIBE counter:*", "SET a 1", "PUBLISH a b", "DEL a", "RESET", "GET nobody"],
+        &["PSUBSCRIBE counter:*", "SET a 1", "PUBLISH a b", "DEL a", "RESET", "GET absent"],
         &["SUBSCRIBE", "PSUBSCRIBE", "subscribe counter:a", "SUBSCRIBE"],
         &["PUBSUB CHANNELS", "PUBSUB CHANNELS *", "PUBSUB NUMPAT", "PUBSUB NUMSUB"],
         &["PUBSUB NUMSUB counter:a counter:b", "PUBSUB", "PUBSUB FOO", "PUBSUB NUMPAT x"],
         // Channels on which a node never tells anything.
         &["SUBSCRIBE __Booksleeve_MasterChanged", "PING", "UNSUBSCRIBE", "PING"],
-        &["SUBSCRIBE news counter:a news", "PSUBSCRIBE news.* counter:* count", "GET nobody"],
+        &["SUBSCRIBE news counter:a news", "PSUBSCRIBE news.* counter:* count", "GET absent"],
         &["SUBSCRIBE news counter:a", "UNSUBSCRIBE counter:a", "PING", "UNSUBSCRIBE", "PING"],
         &[
             "SUBSCRIBE news",

@@ -87,7 +87,7 @@ fn open_many(target: &Target, mut assail: impl FnMut(SocketAddr, Connection)) ->
     opened
 }
 
-/// A link that the node has taken, and on which nobody has said hello.
+/// A link that the node has taken, and on which no hello was said.
 fn link(mut connection: Connection) -> Option<Connection> {
     connection.send(LINK).ok()?;
     (connection.answer().ok()?.status == 101).then_some(connection)
@@ -154,7 +154,7 @@ fn lengths_beyond_all_bounds_take_no_memory() {
 }
 
 #[test]
-fn a_thousand_halves_of_requests_held_open_shut_nobody_out() {
+fn a_thousand_halves_of_requests_held_open_shut_no_client_out() {
     withstand(&[], |target, _| {
         let halves: [&[u8]; 4] = [
             b"POST /incr",
@@ -177,7 +177,7 @@ fn a_thousand_halves_of_requests_held_open_shut_nobody_out() {
 }
 
 /// An identity that no node has.
-fn nobody(chance: &mut impl Rng) -> Identity {
+fn stranger(chance: &mut impl Rng) -> Identity {
     Identity {
         node: NodeId(chance.next_u64()),
         // What the nodes send there goes no further than this machine.
@@ -265,7 +265,7 @@ fn links_of_nodes_that_do_not_exist_are_sent_away() {
             let hello = Message::Hello(Hello {
                 versions: PROTOCOL_VERSIONS,
                 cluster: &target.cluster,
-                identity: nobody(&mut chance),
+                identity: stranger(&mut chance),
                 nonce,
                 has_secret: false,
             });
@@ -311,12 +311,12 @@ fn a_flood_of_datagrams_is_no_membership() {
 }
 
 #[test]
-fn calls_of_nodes_that_do_not_exist_list_nobody() {
+fn calls_of_nodes_that_do_not_exist_list_no_peer() {
     let mut chance = chance();
     withstand(&[], |target, _| {
         let envelope = Envelope::new(&target.cluster, None);
         flood(target, |number| {
-            let identity = nobody(&mut chance);
+            let identity = stranger(&mut chance);
             let kind = if number.is_multiple_of(2) { BeaconKind::Call } else { BeaconKind::Ask };
             envelope.seal(&Datagram::Beacon(Beacon { identity, sequence: 1, kind })).to_vec()
         });

@@ -144,7 +144,7 @@ fn a_node_that_dies_is_said_to_be_gone_and_its_last_counts_stay() {
     let Some(screen) = Screen::of(&node, "dies") else { return };
     screen.sees("the counter", |text| text.contains("visits"));
     node.kill();
-    let text = screen.sees("that nobody answers", |text| text.contains("no node answers at"));
+    let text = screen.sees("that no node answers", |text| text.contains("no node answers at"));
     assert!(text.contains("visits"), "{text}");
     screen.ask(&["send-keys", "Escape"]);
     screen.sees_the_end();

@@ -158,10 +158,10 @@ fn a_reader_that_has_gone_ends_it_quietly() {
     );
     let Watching { child, lines } = &mut watching;
     // Another pipe in its place; the one that is written to has no reader from here on.
-    let nobody = Command::new("true").stdout(Stdio::piped()).spawn();
-    let mut nobody = nobody.expect("a program that does nothing");
-    *lines = BufReader::new(nobody.stdout.take().expect("a pipe")).lines();
-    let _ = nobody.wait();
+    let reader = Command::new("true").stdout(Stdio::piped()).spawn();
+    let mut reader = reader.expect("a program that does nothing");
+    *lines = BufReader::new(reader.stdout.take().expect("a pipe")).lines();
+    let _ = reader.wait();
     let ended = wait_until(
         "the command ends at the next line that it writes",
         TIME_MAX,

@@ -2,9 +2,9 @@
 //! when all of these are answered; at a rate that was asked for, not before they are due either.
 //!
 //! Three things can become of a request, and only the first is counted on: it is acknowledged, it is
-//! refused, or it is unanswered, because its connection broke or the run ended first; then nobody
-//! can say whether it was counted. One thread and plain sockets: on a small machine a heavier client
-//! would measure itself.
+//! refused, or it is unanswered, because its connection broke or the run ended first; then it
+//! is not known whether it was counted. One thread and plain sockets: on a small machine a heavier
+//! client would measure itself.
 
 use std::cell::RefCell;
 use std::io;

@@ -186,7 +186,7 @@ fn counted(client: &Client, names: &Names) -> Result<i128, Failure> {
 
 fn progress(tally: &Tally) {
     let p99 = tally.latencies.per_mille(990).as_secs_f64() * 1e3;
-    // Best effort: whoever cannot see it waits without.
+    // Best effort: an operator who cannot see it waits without.
     let _ = write!(
         io::stderr(),
         "\r\x1b[K{:.0} s: {} increments, {:.0} a second, p99 {p99:.3} ms",
@@ -203,7 +203,7 @@ fn verdict(tally: &Tally, grown: i128) -> Result<(), Failure> {
     let most = least + i128::from(tally.unanswered());
     if !(least..=most).contains(&grown) {
         return Err(Failure::Bench(format!(
-            "expected the counters to grow by {least} to {most}, found {grown}; if nobody else \
+            "expected the counters to grow by {least} to {most}, found {grown}; if no other client \
              increments them, the node has miscounted"
         )));
     }

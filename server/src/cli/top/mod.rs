@@ -6,7 +6,7 @@
 //!
 //! Rejected: a stream of changes from the node. It would save the listing once a second, and a
 //! watcher is the node's to serve for as long as it looks; what is asked here costs nothing while
-//! nobody looks, and is what everybody can ask.
+//! no operator looks, and is what every client can ask.
 
 mod rates;
 mod sample;
@@ -27,7 +27,7 @@ use super::Failure;
 use super::client::Client;
 use crate::words;
 
-/// What waits for being drawn. Whoever brings more waits in turn.
+/// What waits for being drawn. A thread that brings more waits in turn.
 const WAITING_MAX: usize = 16;
 
 /// The shortest and the longest rest between two looks: more often is no easier to read, and costs
@@ -72,7 +72,7 @@ impl Top {
     }
 }
 
-/// Asks the node again and again, until nobody wants to know.
+/// Asks the node again and again, until the screen is gone.
 fn sample(client: Client, start: Instant, every: Duration, tell: mpsc::Sender<News>) {
     thread::spawn(move || {
         loop {
@@ -85,7 +85,7 @@ fn sample(client: Client, start: Instant, every: Duration, tell: mpsc::Sender<Ne
     });
 }
 
-/// Reads keys and sizes, until nobody wants to know or there are none any more.
+/// Reads keys and sizes, until the screen is gone or there are none any more.
 fn watch_terminal(tell: mpsc::Sender<News>) {
     thread::spawn(move || {
         loop {

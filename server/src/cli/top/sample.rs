@@ -8,7 +8,7 @@ use crate::cli::client::Client;
 use crate::cli::{Failure, list};
 
 /// How many counters are looked at, in the order of their names: ten pages, some milliseconds of the
-/// node's time. Of a million, nobody could read more than a screen either.
+/// node's time. Of a million, an operator could not read more than a screen either.
 pub(super) const COUNTERS_MAX: u64 = 10_000;
 
 /// See the file.

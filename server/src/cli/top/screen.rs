@@ -1,7 +1,7 @@
 //! What `quipu top` shows: nodes above, counters below, from the hottest down.
 //!
-//! Colours only where they say something that the words beside them say too: whoever does not see
-//! them, or has a terminal without any, misses nothing.
+//! Colours only where they say something that the words beside them say too: an operator who does
+//! not see them, or has a terminal without any, misses nothing.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -137,7 +137,7 @@ impl Screen {
     fn draw_peers(&self, frame: &mut Frame<'_>, area: Rect) {
         let peers = &self.sample.status.peers;
         if peers.is_empty() {
-            let alone = Paragraph::new("  nobody: this node counts alone");
+            let alone = Paragraph::new("  no peers: this node counts alone");
             return frame.render_widget(alone.block(titled("other nodes".to_owned())), area);
         }
         let rows = peers.iter().map(|peer| {

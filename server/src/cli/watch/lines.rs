@@ -212,7 +212,7 @@ fn now_ms() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time of day in UTC: whoever watches knows the day.
+/// The time of day in UTC: the operator knows the day.
 fn time(at_ms: u64) -> String {
     let (seconds, ms) = (at_ms / 1000, at_ms % 1000);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_nobody_can_know_is_not_told() {
+    fn a_change_that_cannot_be_known_is_not_told() {
         let mut lines = Lines::new(true);
         written(&mut lines, "snapshot", r#"{"counters":[],"more":true}"#);
         let told = written(&mut lines, "change", r#"{"counters":[{"name":"a","value":3}]}"#);

@@ -1,10 +1,11 @@
-//! `quipu watch [PREFIX]`: what changes, a line each, as long as somebody reads it.
+//! `quipu watch [PREFIX]`: what changes, a line each, as long as its output is read.
 //!
 //! The node tells it as events, and goes on where it was after the connection broke; what comes to
 //! stdout is only what it told, what became of the connection goes to stderr.
 //!
-//! Signals are waited for by a thread that ends the program by itself: whoever reads this through a
-//! pipe may have stopped to, and then a write never returns to look whether it shall go on.
+//! Signals are waited for by a thread that ends the program by itself: an operator who reads this
+//! through a pipe may have stopped to, and then a write never returns to look whether it shall go
+//! on.
 
 mod lines;
 mod stream;
@@ -127,7 +128,7 @@ fn end_on_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// If nobody reads stderr, there is nobody to tell.
+/// Where stderr is not read, it is said in vain.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "quipu: {line}");
 }

@@ -17,7 +17,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// Longest head of an answer: far more than a node writes.
 const HEAD_BYTES_MAX: u64 = 64 << 10;
 
-/// Longest line with the length of a chunk: 16 digits, and an extension that nobody sends.
+/// Longest line with the length of a chunk: 16 digits, and an extension that no node sends.
 const LENGTH_BYTES_MAX: u64 = 256;
 
 /// What a node tells, as it comes.

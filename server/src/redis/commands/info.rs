@@ -10,7 +10,7 @@ use crate::access::{Allowed, Names, Observe};
 use crate::handle::Unavailable;
 use crate::inbox::Report;
 use crate::os::process::Usage;
-use crate::redis::front::Front;
+use crate::redis::context::Context;
 use crate::redis::question::Question;
 use crate::redis::reply::Protocol;
 use crate::redis::spec::{Call, Class, Next, Spec};
@@ -47,14 +47,14 @@ struct Known {
 /// Answers `INFO`. A node that is starting answers it too: many clients ask it first and wait while
 /// it says so, and take an error for one that will not pass.
 pub(in crate::redis) async fn answer(
-    front: &Front,
+    context: &Context,
     (observe, names): &(Allowed<Observe>, Allowed<Names>),
     asked: &[Bytes],
     protocol: Protocol,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let known = match front.handle.report(observe).await {
-        Ok(report) => Some(Known { report, counters: front.handle.size(names).await? }),
+    let known = match context.handle.report(observe).await {
+        Ok(report) => Some(Known { report, counters: context.handle.size(names).await? }),
         Err(Unavailable::Starting) => None,
         Err(unavailable) => return Err(unavailable),
     };
@@ -72,8 +72,8 @@ pub(in crate::redis) async fn answer(
         if !text.is_empty() {
             text.push_str("\r\n");
         }
-        let most = front.handle.memory(observe).bytes_max().unwrap_or_default();
-        let (title, lines) = lines(section, front, known.as_ref(), (usage.as_ref(), most));
+        let most = context.handle.memory(observe).bytes_max().unwrap_or_default();
+        let (title, lines) = lines(section, context, known.as_ref(), (usage.as_ref(), most));
         let _ = write!(text, "# {title}\r\n");
         for (key, value) in lines {
             let _ = write!(text, "{key}:{value}\r\n");
@@ -87,11 +87,11 @@ type Lines = Vec<(&'static str, String)>;
 
 fn lines(
     section: &str,
-    front: &Front,
+    context: &Context,
     known: Option<&Known>,
     (usage, memory_max): (Option<&Usage>, u64),
 ) -> (&'static str, Lines) {
-    let traffic = &front.traffic;
+    let traffic = &context.traffic;
     match section {
         "server" => {
             let mut lines = vec![
@@ -100,8 +100,8 @@ fn lines(
                 ("redis_mode", "standalone".to_owned()),
                 ("quipu_version", env!("CARGO_PKG_VERSION").to_owned()),
                 ("process_id", std::process::id().to_string()),
-                ("tcp_port", front.port.to_string()),
-                ("node_id", front.handle.address().as_str().to_owned()),
+                ("tcp_port", context.port.to_string()),
+                ("node_id", context.handle.address().as_str().to_owned()),
             ];
             if let Some(Known { report, .. }) = known {
                 lines.push(("run_id", report.status.identity.origin.to_string()));
@@ -115,7 +115,7 @@ fn lines(
                 "Clients",
                 vec![
                     ("connected_clients", open.to_string()),
-                    ("maxclients", front.connections_max.to_string()),
+                    ("maxclients", context.connections_max.to_string()),
                 ],
             )
         }
@@ -150,8 +150,8 @@ fn lines(
                     ("total_connections_received", traffic.accepted.get().to_string()),
                     ("rejected_connections", traffic.refused.get().to_string()),
                     ("total_commands_processed", commands.to_string()),
-                    ("pubsub_channels", front.audience.of(Topic::Channel).len().to_string()),
-                    ("pubsub_patterns", front.audience.of(Topic::Pattern).len().to_string()),
+                    ("pubsub_channels", context.audience.of(Topic::Channel).len().to_string()),
+                    ("pubsub_patterns", context.audience.of(Topic::Pattern).len().to_string()),
                 ],
             )
         }

@@ -43,7 +43,7 @@ impl SmallMemory {
 
 impl Drop for SmallMemory {
     fn drop(&mut self) {
-        // Whoever was inside may not be gone yet; an empty group that stays takes nothing.
+        // A process that was inside may not be gone yet; an empty group that stays takes nothing.
         let _ = fs::remove_dir(&self.directory);
     }
 }

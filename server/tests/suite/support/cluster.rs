@@ -96,7 +96,7 @@ impl Meeting {
 pub fn wait_until_met(nodes: &[&Node], within: Duration) -> Duration {
     let start = Instant::now();
     wait_until(
-        "every node lists all others and nobody else",
+        "every node lists all others and no more",
         within,
         || nodes.iter().map(|node| (node.id(), sorted(node.peers()))).collect::<Vec<_>>(),
         |lists| {

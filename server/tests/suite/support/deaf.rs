@@ -49,7 +49,7 @@ impl DeafPeer {
         let mut chance = [0; 32];
         getrandom::fill(&mut chance).expect("the system has chance");
         let config = Config {
-            // The smaller id dials: nobody else has to be let in.
+            // The smaller id dials: no other node has to be let in.
             node: NodeId(0),
             origin: OriginId(getrandom::u64().expect("the system has chance")),
             address: address(id.clone()),
@@ -189,7 +189,7 @@ impl Driver {
                 self.links.remove(&link);
                 None
             }
-            // Nobody hears its calls, and nobody asks it anything.
+            // No node hears its calls, and no client asks it anything.
             _ => None,
         }
     }

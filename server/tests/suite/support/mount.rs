@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// Where it is mounted; whatever was there before is there still for everybody else.
+/// Where it is mounted; whatever was there before is there still for every other process.
 const PLACE: &str = "/mnt";
 
 /// A disk that lives as long as this does.

@@ -50,7 +50,7 @@ pub fn free_port() -> u16 {
 }
 
 /// A port that is free for TCP and UDP now, of a loopback address. Of another one than 127.0.0.1 it
-/// stays free though whoever has it goes for a moment: the system gives it to no outgoing
+/// stays free though the node that has it goes for a moment: the system gives it to no outgoing
 /// connection, all of which come from 127.0.0.1.
 pub fn free_address(ip: impl Into<IpAddr>) -> SocketAddr {
     let ip = ip.into();
@@ -64,7 +64,7 @@ pub fn free_address(ip: impl Into<IpAddr>) -> SocketAddr {
 }
 
 impl Node {
-    /// Starts a node that nobody can find by broadcast, with further arguments.
+    /// Starts a node that no other finds by broadcast, with further arguments.
     #[track_caller]
     pub fn start(args: &[&str]) -> Node {
         Node::start_with(&[&["--disable-discovery"], args].concat())
@@ -88,7 +88,7 @@ impl Node {
         Node::spawn(program, address, address, args)
     }
 
-    /// The same at a free port, for a node that nobody finds by broadcast.
+    /// The same at a free port, for a node that no other finds by broadcast.
     pub fn begin_free(program: &[&str], args: &[&str]) -> Node {
         let alone =
             if args.contains(&"--disable-discovery") { &[][..] } else { &["--disable-discovery"] };
@@ -152,7 +152,7 @@ impl Node {
             .args(if args.contains(&"--redis") { &[][..] } else { &["--redis", "off"] })
             .args(args)
             .args(if args.contains(&"--data-dir") { &[][..] } else { &["--in-memory"] })
-            // Whoever runs the tests may have set these for something else.
+            // A developer's shell may have set these for something else.
             .env_remove("PORT")
             .env_remove("PEERS")
             .env_remove("QUIPU_REDIS")

@@ -51,7 +51,7 @@ impl Storm {
 }
 
 /// Lets it happen. Fails unless every client's counter ends between what was acknowledged and that
-/// with what nobody answered, equal on all nodes in time, and so again after one more death of all.
+/// with what was not answered, equal on all nodes in time, and so again after one more death of all.
 #[track_caller]
 pub fn weather(plan: &Plan) -> Storm {
     let mut chance = Chance::fresh();
@@ -65,9 +65,9 @@ pub fn weather(plan: &Plan) -> Storm {
         let millis = if plan.is_random { chance.below(millis) } else { millis };
         // The random moment is the story, not a way to wait for something.
         thread::sleep(Duration::from_millis(millis));
-        let everybody = plan.victims == Victims::All || chance.below(4) == 0;
+        let all = plan.victims == Victims::All || chance.below(4) == 0;
         let one = chance.below(u64::from(plan.nodes)) as usize;
-        members.kill_and_start(if everybody { None } else { Some(one) }, &meeting);
+        members.kill_and_start(if all { None } else { Some(one) }, &meeting);
     }
     let lasted = began.elapsed();
     let started = Instant::now();
@@ -128,7 +128,7 @@ impl Members {
         Members(members)
     }
 
-    /// Kills one, or all of them at once; starts whoever died.
+    /// Kills one, or all of them at once; starts those that died.
     fn kill_and_start(&mut self, who: Option<usize>, meeting: &Meeting) {
         let mut dead: Vec<&mut Member> = match who {
             Some(one) => vec![&mut self.0[one]],

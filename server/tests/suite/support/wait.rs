@@ -30,10 +30,10 @@ pub fn wait_until<T: Debug>(
     }
 }
 
-/// Says something to whoever runs the tests, though the test passes: test runners keep back what a
-/// passing test prints, but not what it writes to standard error by itself.
+/// Says something to the developer who runs the tests, though the test passes: test runners keep
+/// back what a passing test prints, but not what it writes to standard error by itself.
 pub fn say_loudly(what: &str) {
     let name = thread::current().name().unwrap_or("a test").to_owned();
-    // If nobody listens there is nobody to tell.
+    // Where it is not read, it is said in vain.
     let _ = writeln!(std::io::stderr(), "{name}: {what}");
 }

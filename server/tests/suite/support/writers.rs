@@ -30,7 +30,7 @@ pub struct Written {
     pub counter: String,
     /// Increments that were answered with 200, or with a number.
     pub acknowledged: u64,
-    /// Increments that were sent, and of which nobody said what became of them.
+    /// Increments that were sent, and of which no answer said what became of them.
     pub unanswered: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What every connection has at hand.
+//! The front end's context: what every connection has at hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -10,7 +10,7 @@ use crate::watch::Watch;
 
 /// What every connection has at hand.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct Context {
     pub(super) handle: Handle,
     pub(super) watch: Watch,
     pub(super) audience: Audience,
@@ -23,7 +23,7 @@ pub(super) struct Front {
     ids: AtomicU64,
 }
 
-impl Front {
+impl Context {
     pub(super) fn new(
         handle: Handle,
         watch: Watch,
@@ -33,7 +33,7 @@ impl Front {
     ) -> Self {
         let (unread_bytes, ids) = (AtomicUsize::new(0), AtomicU64::new(1));
         let audience = Audience::default();
-        Front { handle, watch, audience, traffic, port, connections_max, unread_bytes, ids }
+        Context { handle, watch, audience, traffic, port, connections_max, unread_bytes, ids }
     }
 
     /// The number of a new connection.
