@@ -45,4 +45,6 @@ pub enum Bug {
     PushedBeforeSync,
     /// A snapshot takes effect before the journal is synced past what the walk has seen.
     PublishedEarly,
+    /// A catch-up claims what its sender holds when the walk ends.
+    ClaimsTheEnd,
 }

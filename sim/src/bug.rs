@@ -3,7 +3,7 @@
 pub use quipu_core::bug::Bug;
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 21] = [
+pub const BUGS: [(&str, Bug); 22] = [
     ("add-on-merge", Bug::AddOnMerge),
     ("digest-over-gap", Bug::DigestOverGap),
     ("fingerprints-ignored", Bug::FingerprintsIgnored),
@@ -25,4 +25,5 @@ pub const BUGS: [(&str, Bug); 21] = [
     ("answered-before-sync", Bug::AnsweredBeforeSync),
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),
+    ("claims-the-end", Bug::ClaimsTheEnd),
 ];

@@ -141,6 +141,7 @@ impl Plan {
         let load = Load {
             requests: chance.between(50, 600),
             wide_counters: if chance.permille(100) { chance.between(1_000, 4_000) } else { 0 },
+            many_counters: if chance.permille(300) { chance.between(20, 60) } else { 0 },
             to_the_edge: chance.permille(200),
         };
         // So little that a second of pushes fills it; but where a catch-up has many parts, those that
@@ -171,7 +172,7 @@ impl Plan {
             has_secret: chance.permille(300),
             by_name: chance.permille(300),
             usage: draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks)),
-            limits: draw_limits(&mut chance),
+            limits: draw_limits(&load, &mut chance),
             starts,
             weather,
             faults,
@@ -184,13 +185,19 @@ impl Plan {
 }
 
 /// Bounds so small that they are met, in some plans.
-fn draw_limits(chance: &mut Chance) -> NodeLimits {
+fn draw_limits(load: &Load, chance: &mut Chance) -> NodeLimits {
     let usual = NodeLimits::default();
+    // Four parts take a way there and back, so a long table in very small ones would not be over in
+    // the time that a mended cluster has.
+    let part_bytes_min = if load.wide_counters > 0 { 16 << 10 } else { 100 };
     NodeLimits {
         removals: chance.pick(&[1, 2, usual.removals]),
         waits: chance.pick(&[1, 2, usual.waits]),
         raises: chance.pick(&[1, 2, usual.raises]),
         listings: chance.pick(&[1, 2, usual.listings]),
+        window_bytes: chance.pick(&[100, 1 << 10, usual.window_bytes]),
+        window_pushes: chance.pick(&[1, 4, usual.window_pushes]),
+        part_bytes: chance.pick(&[part_bytes_min, 10 * part_bytes_min, usual.part_bytes]),
     }
 }
 

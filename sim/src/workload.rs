@@ -31,6 +31,9 @@ pub struct Load {
     pub requests: u64,
     /// How many more counters than the usual few, written once or twice each.
     pub wide_counters: u64,
+    /// How many more counters that are written all the time: what one part of a catch-up tells of
+    /// them has changed again before the next one leaves.
+    pub many_counters: u64,
     /// Whether values come close to what a counter can hold.
     pub to_the_edge: bool,
 }
@@ -52,7 +55,10 @@ const EDGE: &str = "edge";
 
 /// Whether a counter is only added to and raised, so that no reader may see it go down.
 pub fn only_grows(name: &str) -> bool {
-    name == "default" || name.starts_with("grows/") || name.starts_with("wide/")
+    name == "default"
+        || name.starts_with("grows/")
+        || name.starts_with("wide/")
+        || name.starts_with("many/")
 }
 
 /// Whether an operation on a counter may be refused because it would leave i64.
@@ -129,6 +135,10 @@ fn one(load: &Load, chance: &mut Chance) -> Op {
             let to = i64::try_from(chance.between(1, 400)).unwrap_or(1);
             Op::Raise { name: name(RAISED), to }
         }
+        85..95 if load.many_counters > 0 => {
+            let number = chance.below(load.many_counters);
+            add(&format!("many/{number:0>2}"), amount(chance))
+        }
         _ => {
             let names = [GROWING[0], GROWING[1], GROWING[2], MIXED[0], MIXED[1], RAISED];
             Op::Get { name: name(chance.pick(&names)) }
@@ -186,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_counter_that_only_grows_is_never_subtracted_from() {
-        let load = Load { requests: 2_000, wide_counters: 400, to_the_edge: true };
+        let load =
+            Load { requests: 2_000, wide_counters: 400, many_counters: 20, to_the_edge: true };
         let mut chance = Chance::new(1, Purpose::Workload);
         let until = Time::from_micros(1_000_000);
         let requests = draw(3, Time::ZERO, until, &load, &mut chance);

@@ -43,6 +43,13 @@ fn caught_within(
     panic!("none of the seeds {seeds:?} found {bug:?}");
 }
 
+/// Of 40 seeds, how many find the bug: one that chance alone finds would be lost unnoticed.
+fn share(bug: Bug, plan: impl Fn(u64, Option<Bug>) -> Plan) -> usize {
+    let is_caught =
+        |seed: &u64| run(&plan(*seed, Some(bug)), &mut Trace::hashed()).verdict.is_err();
+    (0..SEEDS_MAX).filter(is_caught).count()
+}
+
 /// Rule `equal-versions-compare-fingerprints`'s trace, again and again: what a node pushes is lost
 /// with its link to the second, the third is cut off, the next push reaches the second alone, and
 /// the node is gone, and its counts with it.
@@ -121,14 +128,23 @@ fn a_digest_that_advances_over_a_gap_is_caught_as_an_empty_claim() {
 }
 
 #[test]
+fn a_catch_up_that_claims_what_is_there_at_its_end_is_caught_as_an_empty_claim() {
+    let bug = Bug::ClaimsTheEnd;
+    let (seed, violation) = caught(bug);
+    // The first to notice may be a start, which does not find what its disk claims.
+    let is_empty = matches!(violation, Violation::EmptyClaim { .. } | Violation::Lost { .. });
+    assert!(is_empty, "seed {seed}: {violation}");
+    let caught = share(bug, plan);
+    assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds write during a catch-up");
+}
+
+#[test]
 fn fingerprints_that_are_ignored_are_caught_as_counts_that_stay_apart() {
     let bug = Bug::FingerprintsIgnored;
     let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, half_told);
     assert!(matches!(violation, Violation::Apart { .. }), "seed {seed}: {violation}");
     // A plan that provokes the trace by luck alone would stop doing so unnoticed.
-    let is_caught =
-        |seed: &u64| run(&half_told(*seed, Some(bug)), &mut Trace::hashed()).verdict.is_err();
-    let caught = (0..SEEDS_MAX).filter(is_caught).count();
+    let caught = share(bug, half_told);
     assert!(caught >= 10, "only {caught} of {SEEDS_MAX} seeds tell half");
 }
 

@@ -6,6 +6,8 @@
 use crate::counters::order::WAITING_MAX;
 use crate::node::{AWAITS_MAX, PARKED_MAX};
 use crate::peers::registry::REMOVALS_MAX;
+use crate::replication::pull::PART_BYTES;
+use crate::replication::window::{WINDOW_BYTES_MAX, WINDOW_PUSHES_MAX};
 
 /// Bounds of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,12 @@ pub struct Limits {
     pub raises: usize,
     /// Listings that wait for their pages.
     pub listings: usize,
+    /// Bytes that are unconfirmed on one link.
+    pub window_bytes: usize,
+    /// Pushes that are unconfirmed on one link.
+    pub window_pushes: usize,
+    /// Bytes of a part of an answer to a peer that lacks something, about.
+    pub part_bytes: usize,
 }
 
 impl Default for Limits {
@@ -27,6 +35,9 @@ impl Default for Limits {
             waits: AWAITS_MAX,
             raises: PARKED_MAX,
             listings: WAITING_MAX,
+            window_bytes: WINDOW_BYTES_MAX,
+            window_pushes: WINDOW_PUSHES_MAX,
+            part_bytes: PART_BYTES,
         }
     }
 }

@@ -43,6 +43,7 @@ use crate::peers::registry::Registry;
 use crate::query::{Answer, Query};
 use crate::replication::Replication;
 use crate::replication::arrivals::Arrivals;
+use crate::replication::window;
 use crate::room::Room;
 use crate::status::{PeerStatus, Status, Totals};
 use crate::storage::record::Start;
@@ -379,6 +380,8 @@ impl Node {
         self.limits = limits;
         self.order.limit(limits.listings);
         self.peers.limit_removals(limits.removals);
+        let window = window::Bounds { bytes: limits.window_bytes, pushes: limits.window_pushes };
+        self.replication.limit(window, limits.part_bytes);
     }
 
     /// Who it is now.

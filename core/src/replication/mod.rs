@@ -10,10 +10,10 @@ pub(crate) mod digests;
 mod exchange;
 mod knowledge;
 mod pauses;
-mod pull;
+pub(crate) mod pull;
 mod push;
 pub mod scan;
-mod window;
+pub(crate) mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -109,6 +109,10 @@ pub(crate) struct Replication {
     pauses: Pauses,
     repairs: Pauses,
     newcomers: RateLimit,
+    /// What may be unconfirmed on each link.
+    window: window::Bounds,
+    /// Bytes of a part of an answer, about.
+    part_bytes: usize,
     /// The number of the batch that is open, and of the last one that is synced.
     pub(crate) open: u64,
     pub(crate) synced: u64,
@@ -131,6 +135,8 @@ impl Default for Replication {
             pauses: Pauses::default(),
             repairs: Pauses::default(),
             newcomers: RateLimit::new(NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE, Time::ZERO),
+            window: window::Bounds::default(),
+            part_bytes: pull::PART_BYTES,
             open: 1,
             synced: 0,
             #[cfg(feature = "planted-bugs")]
@@ -151,6 +157,13 @@ pub(crate) enum Came {
 }
 
 impl Replication {
+    /// So much may be unconfirmed on each link that stands later, and so many bytes, about, has a
+    /// part of an answer.
+    pub(crate) fn limit(&mut self, window: window::Bounds, part_bytes: usize) {
+        self.window = window;
+        self.part_bytes = part_bytes;
+    }
+
     /// A link stands: digests are exchanged at once, and pushes go there from now on.
     pub(crate) fn link_up(
         &mut self,
@@ -180,7 +193,7 @@ impl Replication {
                 claimed: 0,
                 parts: Vec::new(),
                 waits_for_others: false,
-                window: Window::after(confirmed),
+                window: Window::after(confirmed, self.window),
                 owes_confirm: false,
                 confirmed: None,
                 asking: None,
@@ -464,7 +477,7 @@ impl Replication {
     ) {
         if let Some(session) = self.sessions.get_mut(&link) {
             totals.catch_ups_served += 1;
-            session.serving = Some(Serving::new(now, request, wants, counters));
+            session.serving = Some(Serving::new(now, request, wants, self.part_bytes, counters));
         }
     }
 

@@ -22,7 +22,7 @@ use crate::wire::frame::{FRAME_BYTES_MAX, Message};
 
 /// Bytes of a part, about: large enough to be worth a sync, small enough that a step of the scan
 /// takes well below a millisecond.
-const PART_BYTES: usize = FRAME_BYTES_MAX / 8;
+pub(crate) const PART_BYTES: usize = FRAME_BYTES_MAX / 8;
 
 /// Slots that one step of a scan passes at most, whether or not it finds anything: some 0.2 ms.
 const STEP_SLOTS: usize = 16_384;
@@ -117,6 +117,7 @@ impl Asking {
 #[derive(Debug)]
 pub(crate) struct Serving {
     request: u32,
+    part_bytes: usize,
     scan: Scan,
     next_part: u32,
     taken: u32,
@@ -125,9 +126,16 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    pub(crate) fn new(now: Time, request: u32, wants: &[Want], counters: &Counters) -> Self {
+    pub(crate) fn new(
+        now: Time,
+        request: u32,
+        wants: &[Want],
+        part_bytes: usize,
+        counters: &Counters,
+    ) -> Self {
         Serving {
             request,
+            part_bytes,
             scan: Scan::new(counters, wants),
             next_part: 0,
             taken: 0,
@@ -158,7 +166,7 @@ impl Serving {
         now: Time,
         counters: &'a Counters,
     ) -> Option<(Message<'a>, u64)> {
-        let (deltas, last) = self.scan.step(counters, PART_BYTES, STEP_SLOTS);
+        let (deltas, last) = self.scan.step(counters, self.part_bytes, STEP_SLOTS);
         let slots: usize = deltas.iter().map(|delta| delta.changes.len()).sum();
         if !last && slots == 0 && now < self.said + SIGN_OF_LIFE_EVERY {
             return None;
@@ -189,7 +197,7 @@ mod tests {
         let version = counters.close().expect("it has changed").version;
         let wants = [Want { origin: OriginId(1), after: Some(version) }];
         let mut now = Time::ZERO;
-        let mut serving = Serving::new(now, 7, &wants, &counters);
+        let mut serving = Serving::new(now, 7, &wants, PART_BYTES, &counters);
         let mut asking = Asking::new(7, &wants, now);
         let (mut steps, mut parts) = (0, 0);
         while !serving.is_over() {

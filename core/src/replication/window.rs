@@ -17,10 +17,23 @@ use crate::time::Time;
 
 /// Unconfirmed bytes on one link: some ten frames of full size, or a second of small pushes at a
 /// gigabit's tenth.
-const WINDOW_BYTES_MAX: usize = 8 << 20;
+pub(crate) const WINDOW_BYTES_MAX: usize = 8 << 20;
 
 /// Unconfirmed pushes on one link: at one a millisecond, eight seconds of them.
-const WINDOW_PUSHES_MAX: usize = 8192;
+pub(crate) const WINDOW_PUSHES_MAX: usize = 8192;
+
+/// What may be unconfirmed on one link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: usize,
+    pub(crate) pushes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { bytes: WINDOW_BYTES_MAX, pushes: WINDOW_PUSHES_MAX }
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Pushed {
@@ -40,6 +53,7 @@ struct Withheld {
 /// The unconfirmed pushes of one link.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
+    bounds: Bounds,
     pushed: VecDeque<Pushed>,
     bytes: usize,
     is_behind: bool,
@@ -49,8 +63,8 @@ pub(crate) struct Window {
 
 impl Window {
     /// The window of a new link to a peer that has confirmed so much before.
-    pub(crate) fn after(confirmed: Version) -> Self {
-        Window { confirmed, ..Window::default() }
+    pub(crate) fn after(confirmed: Version, bounds: Bounds) -> Self {
+        Window { confirmed, bounds, ..Window::default() }
     }
 
     /// Whether another push may be sent.
@@ -62,7 +76,8 @@ impl Window {
     pub(crate) fn push(&mut self, now: Time, accepted: Time, upto: Version, bytes: usize) {
         self.pushed.push_back(Pushed { upto, bytes, at: now, accepted });
         self.bytes += bytes;
-        self.is_behind |= self.bytes >= WINDOW_BYTES_MAX || self.pushed.len() >= WINDOW_PUSHES_MAX;
+        self.is_behind |=
+            self.bytes >= self.bounds.bytes || self.pushed.len() >= self.bounds.pushes;
     }
 
     /// Notes a push that was left out.
