@@ -90,10 +90,10 @@ fn half_told(seed: u64, bug: Option<Bug>) -> Plan {
 
 /// Every sync takes long, and snapshots are many: so a batch that is not on the disk yet is in most
 /// of them.
-fn slow_disks(seed: u64, bug: Option<Bug>) -> Plan {
+fn slow_disks(fsync: Fsync, seed: u64, bug: Option<Bug>) -> Plan {
     let mut plan = plan(seed, bug);
     plan.usage.in_memory = false;
-    plan.usage.fsync = Fsync::Every;
+    plan.usage.fsync = fsync;
     plan.usage.snapshot_every_bytes = 1 << 10;
     plan.usage.limits.segment_bytes_max = 1 << 20;
     plan.usage.limits.reserve_bytes = 1 << 10;
@@ -174,8 +174,14 @@ fn an_origin_that_is_used_again_is_caught() {
 
 #[test]
 fn a_snapshot_that_is_valid_before_its_journal_is_synced_is_caught_as_a_state_that_never_was() {
-    let (seed, violation) = caught_within(Bug::PublishedEarly, 0..SEEDS_MAX, slow_disks);
-    assert!(matches!(violation, Violation::Mixed { .. }), "seed {seed}: {violation}");
+    let bug = Bug::PublishedEarly;
+    for fsync in [Fsync::Always, Fsync::Every] {
+        let plan = |seed, bug| slow_disks(fsync, seed, bug);
+        let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, plan);
+        assert!(matches!(violation, Violation::Mixed { .. }), "seed {seed}: {violation}");
+        let caught = share(bug, plan);
+        assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds publish early, {fsync:?}");
+    }
 }
 
 #[test]

@@ -184,22 +184,17 @@ impl Writer {
     /// Takes over a job.
     pub fn put(&mut self, job: Job) {
         #[cfg(feature = "planted-bugs")]
-        if self.bug == Some(crate::bug::Bug::PublishedEarly) && matches!(job, Job::Publish) {
-            return self.publish_early();
-        }
-        self.jobs.push_back(job);
-    }
-
-    /// Lets the snapshot overtake what was appended before it.
-    #[cfg(feature = "planted-bugs")]
-    fn publish_early(&mut self) {
-        for job in std::mem::take(&mut self.jobs) {
+        if self.bug == Some(crate::bug::Bug::PublishedEarly) {
+            // The parts as well: with `Fsync::Always` a publication alone that comes early does no
+            // harm, see `next`.
             match job {
                 Job::Part(records) => self.news.push(News::Snapshot(Step::Append(records))),
+                Job::Publish => self.news.push(News::Snapshot(Step::Publish)),
                 job => self.jobs.push_back(job),
             }
+            return;
         }
-        self.news.push(News::Snapshot(Step::Publish));
+        self.jobs.push_back(job);
     }
 
     /// What is to be done now. What turned out to be safe on the way is news.
@@ -230,7 +225,10 @@ impl Writer {
                 }
                 Some(job @ Job::Publish) if !is_synced => {
                     // Whatever the walk has seen is in what was appended before (rule
-                    // `cut-at-the-beginning`).
+                    // `cut-at-the-beginning`). With `Fsync::Always` that is synced already: each
+                    // part has waited for it in this queue, the driver walks on only when the part
+                    // is written, and the last one tells origins only, as of the cut. In the other
+                    // modes parts wait for no sync.
                     self.jobs.push_front(job);
                     return Next::Do(Work::Sync);
                 }
@@ -560,6 +558,17 @@ mod tests {
                 "Sync",
                 "Snapshot(Publish)",
             ]
+        );
+    }
+
+    #[test]
+    fn a_writer_that_always_syncs_passes_on_a_part_when_what_it_was_read_from_is_synced() {
+        let (mut writer, mut files) = writer(Habits::default());
+        writer.put(append(1, &mark()));
+        writer.put(Job::Part(vec![]));
+        assert_eq!(
+            drive(&mut writer, &mut files, at(0)).0,
+            ["Write", "Sync", "Safe(1)", "Snapshot(Append([]))"]
         );
     }
 
