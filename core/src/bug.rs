@@ -47,4 +47,6 @@ pub enum Bug {
     PublishedEarly,
     /// A catch-up claims what its sender holds when the walk ends.
     ClaimsTheEnd,
+    /// A link without room for a frame drops it and stands.
+    LinkDropsFrames,
 }

@@ -3,7 +3,7 @@
 pub use quipu_core::bug::Bug;
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 22] = [
+pub const BUGS: [(&str, Bug); 23] = [
     ("add-on-merge", Bug::AddOnMerge),
     ("digest-over-gap", Bug::DigestOverGap),
     ("fingerprints-ignored", Bug::FingerprintsIgnored),
@@ -26,4 +26,5 @@ pub const BUGS: [(&str, Bug); 22] = [
     ("pushed-before-sync", Bug::PushedBeforeSync),
     ("published-early", Bug::PublishedEarly),
     ("claims-the-end", Bug::ClaimsTheEnd),
+    ("link-drops-frames", Bug::LinkDropsFrames),
 ];

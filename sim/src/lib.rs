@@ -16,6 +16,7 @@ pub mod describe;
 pub mod directory;
 pub mod disk;
 pub mod faults;
+pub mod frames;
 pub mod host;
 pub mod identities;
 pub mod inquiries;

@@ -13,6 +13,7 @@ use quipu_core::identity::NodeId;
 use quipu_core::input::LinkId;
 use quipu_core::time::Time;
 
+use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::host::{HostId, ProcessId};
 use crate::network::Network;
@@ -141,6 +142,7 @@ pub struct Surroundings<'a> {
 pub struct Links {
     /// How many bytes wait in one direction at most.
     bytes_max: usize,
+    bug: Option<Bug>,
     connections: BTreeMap<ConnectionId, Connection>,
     by_end: BTreeMap<(HostId, LinkId), (ConnectionId, Side)>,
     opened: ConnectionId,
@@ -148,8 +150,9 @@ pub struct Links {
 
 impl Links {
     /// No connection yet. Each direction of one holds so many bytes.
-    pub fn new(bytes_max: usize) -> Self {
-        Links { bytes_max, connections: BTreeMap::new(), by_end: BTreeMap::new(), opened: 0 }
+    pub fn new(bytes_max: usize, bug: Option<Bug>) -> Self {
+        let (connections, by_end) = (BTreeMap::new(), BTreeMap::new());
+        Links { bytes_max, bug, connections, by_end, opened: 0 }
     }
 
     /// From now on each direction holds so many bytes.
@@ -199,6 +202,7 @@ impl Links {
         let waiting = connection.flows[side as usize].bytes;
         let overflows = waiting > 0 && waiting + frame.len() > self.bytes_max;
         match overflows {
+            true if self.bug == Some(Bug::LinkDropsFrames) => {}
             true => self.reset(id, around),
             false => self.push(id, side, Item::Frame(frame), around),
         }

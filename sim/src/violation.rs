@@ -380,6 +380,14 @@ pub enum Violation {
         /// How long it may be.
         most: usize,
     },
+    /// A frame was lost on a link that stands.
+    #[error("a frame to n{host} did not arrive, and link {link} brought a later one")]
+    FrameLost {
+        /// To whom it was sent.
+        host: HostId,
+        /// On which link, as it names it.
+        link: LinkId,
+    },
     /// A node sent a datagram that would be fragmented.
     #[error("n{host} sent a datagram of {bytes} bytes, expected {most} at most")]
     DatagramTooLong {

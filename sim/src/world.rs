@@ -21,6 +21,7 @@ use crate::directory::Directory;
 use crate::disk::{Disk, Fsync};
 use crate::faults;
 use crate::faults::{FaultKind, HOSTS_MAX};
+use crate::frames::Frames;
 use crate::host::{Host, HostId, Process, ProcessId};
 use crate::links::{Links, Surroundings};
 use crate::network::Network;
@@ -103,6 +104,7 @@ pub struct World<'a> {
     hosts: Vec<Host>,
     network: Network,
     links: Links,
+    frames: Frames,
     faults_on: BTreeSet<usize>,
     /// Addresses at which machines were before they moved.
     left: BTreeSet<Address>,
@@ -203,7 +205,8 @@ impl<'a> World<'a> {
             schedule,
             hosts,
             network: Network::new(plan.hosts, plan.weather),
-            links: Links::new(plan.weather.link_bytes_max),
+            links: Links::new(plan.weather.link_bytes_max, plan.bug),
+            frames: Frames::default(),
             faults_on: BTreeSet::new(),
             left: BTreeSet::new(),
             addresses: plan.hosts,

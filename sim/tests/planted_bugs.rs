@@ -185,6 +185,14 @@ fn a_snapshot_that_is_valid_before_its_journal_is_synced_is_caught_as_a_state_th
 }
 
 #[test]
+fn a_link_that_drops_a_frame_and_stands_is_caught() {
+    let (seed, violation) = caught(Bug::LinkDropsFrames);
+    assert!(matches!(violation, Violation::FrameLost { .. }), "seed {seed}: {violation}");
+    let caught = share(Bug::LinkDropsFrames, plan);
+    assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds fill a link");
+}
+
+#[test]
 fn segments_that_go_before_their_snapshot_is_synced_are_caught_as_missing() {
     let (seed, violation) = caught(Bug::SegmentsGoFirst);
     let is_gone = matches!(

@@ -205,6 +205,7 @@ impl World<'_> {
             Effect::Frame { links, bytes } => {
                 for link in links {
                     self.check_length(host, link, bytes.len());
+                    self.frames.sent((host, link), &bytes);
                     let overflows = self.links.send(host, link, bytes.clone(), around!(self));
                     self.work.links_overflown += u64::from(overflows);
                     self.work.frames += 1;
@@ -217,6 +218,7 @@ impl World<'_> {
             Effect::CloseLink { link } => {
                 self.trace.note(self.now, format_args!("n{host} closes link {link}"));
                 self.note_closed(host, link);
+                self.frames.closed((host, link));
                 self.links.close(host, link, around!(self));
             }
             Effect::Event(event) => self.node_event(host, &event),

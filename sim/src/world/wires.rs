@@ -64,6 +64,7 @@ impl World<'_> {
         let ours = self.hosts[from].next_link();
         let theirs = self.hosts[to].next_link();
         self.note_connection([(from, ours), (to, theirs)]);
+        self.frames.opened((from, ours), (to, theirs));
         let ends = ((dialer, ours), (acceptor, theirs));
         let connection = self.links.open(ends.0, ends.1, node, around!(self));
         self.schedule.at(self.now + CONNECT_MAX, Event::DialTimeout(connection));
@@ -77,10 +78,16 @@ impl World<'_> {
         let input = match arrival {
             Arrival::Opened(node) => Input::LinkOpened { link, dialed: Some(node) },
             Arrival::Closed => {
+                self.frames.closed((process.host, link));
                 self.note_closed(process.host, link);
                 Input::LinkClosed { link }
             }
-            Arrival::Frame(frame) => Input::LinkFrame { link, frame },
+            Arrival::Frame(frame) => {
+                if !self.frames.arrived((process.host, link), &frame) {
+                    self.fail(Violation::FrameLost { host: process.host, link });
+                }
+                Input::LinkFrame { link, frame }
+            }
         };
         self.deliver_to(process, input);
     }
