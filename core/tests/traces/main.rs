@@ -28,5 +28,6 @@ mod room;
 mod secrets;
 mod seeds;
 mod strangers;
+mod totals;
 mod waiting;
 mod watch;
