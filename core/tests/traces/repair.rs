@@ -3,6 +3,8 @@
 
 use quipu_core::delta::{Change, Delta};
 use quipu_core::event::{Event, LinkEnd};
+use quipu_core::identity::OriginId;
+use quipu_core::node::Config;
 use quipu_core::query::Answer;
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::frame::{Message, Row};
@@ -233,6 +235,32 @@ fn what_was_believed_of_a_live_writer_is_taken_back_at_its_own_word() {
     assert_eq!(ends, 1, "the one that was broken");
     cluster.add(A, "x", 1);
     cluster.run_until("all have it", ms(100), Cluster::agree);
+}
+
+/// Rule `one-writer`.
+///
+/// `The same, and A counts on.` Its row is told with those that change, and never found by hashes.
+#[test]
+fn what_was_believed_of_a_writer_that_counts_on_is_taken_back_while_it_does() {
+    let mut cluster = Cluster::new();
+    // Most origins are not in the first part of a digest.
+    cluster.start(Config { origin: OriginId(0xA7 << 56 | 100), ..config(A) });
+    cluster.start(config(B));
+    cluster.run_until("they are linked", secs(3), Cluster::all_linked);
+    cluster.add(A, "x", 5);
+    cluster.run(secs(2));
+    let after = cluster.known(A, A);
+    let entries = vec![entry("x", 5)];
+    cluster.inject(A, B, &Message::Push { after, batches: 1 << 30, age_us: 0, entries });
+    cluster.run(ms(1));
+    let began = cluster.now();
+    while cluster.now().since(began) < secs(4) {
+        cluster.request(A, vec![add("y", 1)]);
+        cluster.run(ms(100));
+    }
+    assert_eq!(cluster.node(B).totals().claims_taken_back, 1);
+    assert_eq!(cluster.known(B, A), cluster.known(A, A));
+    assert!(cluster.agree());
 }
 
 /// Rule `one-writer`.
