@@ -590,3 +590,6 @@ pub(crate) fn send_all(
     totals.link_bytes_sent += (bytes.len() as u64 + FRAME_LENGTH_BYTES) * links.len() as u64;
     effects.after_sync.push(Effect::Frame { links, bytes });
 }
+
+#[cfg(test)]
+mod tests;
