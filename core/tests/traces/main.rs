@@ -15,6 +15,7 @@ mod catching_up;
 mod cluster;
 mod copies;
 mod deltas;
+mod handshake;
 mod links;
 mod membership;
 mod network;

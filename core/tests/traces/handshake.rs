@@ -1,0 +1,169 @@
+//! What is believed before the proof, and after it: goodbyes, recordings, versions, ids.
+
+use bytes::Bytes;
+use quipu_core::event::Event;
+use quipu_core::identity::{Address, Identity, NodeId, OriginId};
+use quipu_core::input::LinkId;
+use quipu_core::membership::{Key, Standing};
+use quipu_core::node::Config;
+use quipu_core::time::Time;
+use quipu_core::wire::auth::{PROOF_BYTES, Secret};
+use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
+use quipu_core::wire::versions::PROTOCOL_VERSIONS;
+
+use crate::cluster::{A, B, Cluster, config, ms, secs};
+use crate::network::Place;
+
+const ADDRESS_B: &str = "10.0.0.2:8088";
+
+fn identity_of(cluster: &Cluster, place: Place) -> Identity {
+    cluster.node(place).status(cluster.now()).identity
+}
+
+fn hello(identity: Identity) -> Hello<'static> {
+    Hello {
+        versions: PROTOCOL_VERSIONS,
+        cluster: "traces",
+        identity,
+        nonce: [7; 16],
+        has_secret: false,
+    }
+}
+
+/// With what a stranger was sent away last.
+fn goodbye(cluster: &Cluster, stranger: LinkId) -> Option<Goodbye> {
+    let heard = cluster.heard(stranger);
+    match frame::decode(heard.frames.last()?) {
+        Ok(Message::Goodbye(goodbye)) if heard.is_closed => Some(goodbye),
+        _ => None,
+    }
+}
+
+/// A stranger says who it is and proves it as anyone can where there is no secret.
+fn answer_to(cluster: &mut Cluster, hello: Hello<'_>) -> Option<Goodbye> {
+    let stranger = cluster.call_as_stranger(A);
+    cluster.say(stranger, frame::encode(&Message::Hello(hello)));
+    cluster.run(ms(1));
+    if goodbye(cluster, stranger).is_none() {
+        cluster.say(stranger, frame::encode(&Message::Proof([0; PROOF_BYTES])));
+        cluster.run(ms(1));
+    }
+    goodbye(cluster, stranger)
+}
+
+/// `A stranger says that it is B, and that B leaves, or that A was removed.`
+#[test]
+fn a_goodbye_before_the_proof_changes_nothing_for_a_moment() {
+    let mut cluster = Cluster::of(2);
+    let (a, b) = (identity_of(&cluster, A), identity_of(&cluster, B));
+    let keys = [Key::Node(a.node), Key::Address(a.address)];
+    let removal = keys.map(|key| Standing { key, removed: 7, registered: 0 });
+    for goodbye in [Goodbye::Leaving, Goodbye::Removed(removal.to_vec())] {
+        let began = cluster.now();
+        let stranger = cluster.call_as_stranger(A);
+        cluster.say(stranger, frame::encode(&Message::Hello(hello(b.clone()))));
+        cluster.say(stranger, frame::encode(&Message::Goodbye(goodbye.clone())));
+        cluster.run(ms(1));
+        assert!(cluster.heard(stranger).is_closed);
+        cluster.run(secs(3));
+        assert!(
+            !cluster.told(began, A, |event| matches!(event, Event::PeerDown(_))),
+            "{goodbye:?}"
+        );
+        assert!(!cluster.node(A).status(cluster.now()).removed, "{goodbye:?}");
+    }
+}
+
+#[test]
+fn a_goodbye_over_a_link_is_believed_where_no_datagram_tells_of_it() {
+    let mut cluster = Cluster::of(2);
+    cluster.lose_datagrams(usize::MAX);
+    cluster.leave(B);
+    cluster.run(ms(10));
+    assert!(!cluster.lists(A, B));
+
+    let mut cluster = Cluster::of(2);
+    cluster.lose_datagrams(usize::MAX);
+    cluster.remove(A, ADDRESS_B);
+    cluster.run(ms(10));
+    assert!(cluster.node(B).status(cluster.now()).removed, "it was told the records");
+}
+
+#[test]
+fn a_hello_is_refused_for_what_is_wrong_with_it_and_for_nothing_else() {
+    let (_, highest) = PROTOCOL_VERSIONS;
+    let mut cluster = Cluster::of(2);
+    let me = identity_of(&cluster, A);
+    let address = Address::parse("10.0.0.99:8088", 1).unwrap();
+    let unknown =
+        Identity { node: NodeId(4711), address, epoch: 0, boot: 1, origin: OriginId(4711) };
+    let of_next_release = Hello { versions: (highest, 99), ..hello(unknown.clone()) };
+    assert_eq!(answer_to(&mut cluster, of_next_release), Some(Goodbye::NotAMember));
+    let too_late = Hello { versions: (highest + 1, 99), ..hello(unknown.clone()) };
+    let (lowest, highest) = PROTOCOL_VERSIONS;
+    assert_eq!(answer_to(&mut cluster, too_late), Some(Goodbye::Versions(lowest, highest)));
+    // Another process under this node's id, or what says to be this process under another.
+    let other_life = Identity { node: me.node, ..unknown.clone() };
+    assert_eq!(answer_to(&mut cluster, hello(other_life)), Some(Goodbye::NotAMember));
+    let other_id = Identity { origin: me.origin, ..unknown };
+    assert_eq!(answer_to(&mut cluster, hello(other_id)), Some(Goodbye::NotAMember));
+    assert_eq!(answer_to(&mut cluster, hello(me)), Some(Goodbye::Itself));
+}
+
+/// The last frame of one kind that left one node for the other.
+fn last_sent(
+    cluster: &Cluster,
+    from: Place,
+    to: Place,
+    is_it: fn(&Message<'_>) -> bool,
+) -> Option<Bytes> {
+    let sent = cluster.frames(Time::ZERO, from, to).filter(|sent| is_it(&sent.message())).last();
+    sent.map(|sent| sent.bytes.clone())
+}
+
+/// `A stranger has recorded how B proved itself, and plays it to A.` Each proof holds for the nonces
+/// of one connection.
+#[test]
+fn a_recorded_proof_proves_nothing_on_another_connection() {
+    let secret = || Some(Secret::new(b"the knots are tied at noon").unwrap());
+    let mut cluster = Cluster::new();
+    // B dials.
+    cluster.forbid_dial(A, B);
+    for place in [A, B] {
+        cluster.start(Config { secret: secret(), ..config(place) });
+    }
+    cluster.run_until("they are linked", secs(5), Cluster::all_linked);
+    let recorded = [
+        last_sent(&cluster, B, A, |message| matches!(message, Message::Hello(_))),
+        last_sent(&cluster, B, A, |message| matches!(message, Message::Proof(_))),
+    ];
+    let began = cluster.now();
+    let stranger = cluster.call_as_stranger(A);
+    for frame in recorded {
+        cluster.say(stranger, frame.expect("B has dialed"));
+    }
+    cluster.run(ms(10));
+    assert_eq!(goodbye(&cluster, stranger), Some(Goodbye::WrongSecret));
+    assert!(!cluster.told(began, A, |event| matches!(event, Event::LinkUp { .. })));
+    assert!(cluster.are_linked(A, B));
+}
+
+/// Rule `smaller-node-dials`.
+#[test]
+fn beside_a_link_that_the_smaller_dialed_the_larger_is_refused_another() {
+    let mut cluster = Cluster::of(2);
+    cluster.forbid_dial(A, B);
+    let began = cluster.now();
+    // A still holds its link for sound.
+    cluster.lose_link(B, A);
+    let is_refused = |c: &Cluster| {
+        let mut sent = c.frames(began, A, B);
+        sent.any(|sent| sent.message() == Message::Goodbye(Goodbye::Duplicate))
+    };
+    cluster.run_until("B is refused", ms(2900), is_refused);
+    cluster.run(ms(10));
+    assert!(!cluster.told(began, B, |event| matches!(event, Event::LinkUp { .. })));
+    assert!(!cluster.told(began, A, |event| matches!(event, Event::LinkDown { .. })));
+    cluster.run_until("they are linked again", secs(5), |c| c.are_linked(A, B));
+    assert_eq!(cluster.connections(A, B), 1);
+}
