@@ -5,6 +5,7 @@ mod age;
 mod bounds;
 mod clocks;
 mod damage;
+mod kept;
 
 use std::collections::BTreeMap;
 use std::io;
