@@ -213,7 +213,7 @@ impl Peers {
 
     /// Notes the name under which an operator knows a node. Where there are too many, the one that
     /// was noted longest ago goes: to be removed under it, its node must be registered once more.
-    fn remember_name(&mut self, given: String, node: NodeId) {
+    pub(super) fn remember_name(&mut self, given: String, node: NodeId) {
         self.aliases.retain(|(name, _)| *name != given);
         self.aliases.push_back((given, node));
         if self.aliases.len() > ALIASES_MAX {

@@ -578,3 +578,6 @@ fn new_swim(me: &Identity, chance: &mut ChaCha8Rng) -> Swim {
     chance.fill_bytes(&mut seed);
     Foca::new(me.clone(), config(), ChaCha8Rng::from_seed(seed), PostcardCodec)
 }
+
+#[cfg(test)]
+mod tests;
