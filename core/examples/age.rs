@@ -22,11 +22,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use quipu_core::counters::Counters;
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::membership::{Key, Standing};
 use quipu_core::node::Node;
 use quipu_core::peers::registry::Registry;
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage;
 use quipu_core::storage::journal::Journal;
 use quipu_core::storage::repair::repair;
@@ -127,10 +128,12 @@ fn table(age: Age, starts: usize) -> Counters {
     let all = starts as u64 * ADDED;
     for (n, names) in counted.iter().enumerate() {
         let plus = all / origins as u64 + if n == 0 { all % origins as u64 } else { 0 };
-        let busy = Entry { name: BUSY, plus, minus: 0, raise: 0 };
-        let others = names.iter().map(|name| Entry { name, plus: 1_000, minus: 0, raise: 0 });
-        let entries = std::iter::once(busy).chain(others).collect();
-        let delta = Delta { origin: origin(n), after: 0, upto: VERSION, entries };
+        let busy = Change::slot(BUSY, Slot::from(Numbers { plus, ..Numbers::default() }));
+        let others = names.iter().map(|name| {
+            Change::slot(name, Slot::from(Numbers { plus: 1_000, ..Numbers::default() }))
+        });
+        let changes = std::iter::once(busy).chain(others).collect();
+        let delta = Delta { origin: origin(n), after: 0, upto: VERSION, changes };
         counters.merge(&delta).expect("there is room");
     }
     counters

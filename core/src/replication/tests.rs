@@ -1,9 +1,9 @@
 //! What replication makes of links, digests and disks, step by step.
 
 use super::*;
-use crate::delta::Entry;
+use crate::delta::Change;
 use crate::digest::DIGEST_PARTS;
-use crate::slot::Slot;
+use crate::slot::{Numbers, Slot};
 use crate::wire::frame::Row;
 
 const WRITER: OriginId = OriginId(10);
@@ -61,8 +61,9 @@ impl Side {
     }
 
     fn bring(&mut self, origin: OriginId) {
-        let entries = vec![Entry::new("x", Slot { plus: 1, ..Slot::default() })];
-        self.counters.merge(&Delta { origin, after: 0, upto: 1, entries }).unwrap();
+        let changes =
+            vec![Change::slot("x", Slot::from(Numbers { plus: 1, ..Numbers::default() }))];
+        self.counters.merge(&Delta { origin, after: 0, upto: 1, changes }).unwrap();
         self.counters.settle_rows();
     }
 

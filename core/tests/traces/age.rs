@@ -2,10 +2,11 @@
 //! carry is in proportion to what it holds when another joins, and to what changes from then on.
 
 use quipu_core::counters::Counters;
-use quipu_core::delta::{Delta, Entry};
+use quipu_core::delta::{Change, Delta};
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::membership::{Key, Standing};
 use quipu_core::peers::registry::Registry;
+use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
 
@@ -32,15 +33,16 @@ fn origin(n: u64) -> OriginId {
 fn kept(place: Place, origins: u64, removals: u64) -> Recovered {
     let names: Vec<String> = (0..COUNTERS).map(|n| format!("counter-{n}")).collect();
     let mut counters = Counters::new(config(place).origin, 0);
-    let entry = |name, plus| Entry { name, plus, minus: 0, raise: 0 };
+    let change =
+        |name, plus| Change::slot(name, Slot::from(Numbers { plus, ..Numbers::default() }));
     let mut counted: Vec<Vec<&str>> = vec![Vec::new(); origins as usize];
     for (at, name) in (0..).zip(&names) {
         (0..3).for_each(|slot| counted[((at * 4099 + slot) % origins) as usize].push(name));
     }
     for (n, names) in (0..).zip(&counted) {
-        let mut entries = vec![entry("x", STARTS / origins + u64::from(n < STARTS % origins))];
-        entries.extend(names.iter().map(|name| entry(name, 1)));
-        counters.merge(&Delta { origin: origin(n), after: 0, upto: 9, entries }).unwrap();
+        let mut changes = vec![change("x", STARTS / origins + u64::from(n < STARTS % origins))];
+        changes.extend(names.iter().map(|name| change(name, 1)));
+        counters.merge(&Delta { origin: origin(n), after: 0, upto: 9, changes }).unwrap();
     }
     let mut registry = Registry::default();
     for n in 0..removals {

@@ -250,8 +250,8 @@ fn what_was_believed_of_a_writer_that_counts_on_is_taken_back_while_it_does() {
     cluster.add(A, "x", 5);
     cluster.run(secs(2));
     let after = cluster.known(A, A);
-    let entries = vec![entry("x", 5)];
-    cluster.inject(A, B, &Message::Push { after, batches: 1 << 30, age_us: 0, entries });
+    let changes = vec![entry("x", 5)];
+    cluster.inject(A, B, &Message::Push { after, batches: 1 << 30, age_us: 0, changes });
     cluster.run(ms(1));
     let began = cluster.now();
     while cluster.now().since(began) < secs(4) {

@@ -48,7 +48,7 @@ fn bytes_and_frames_that_a_node_tells_of_are_those_that_left_and_came() {
         let pushes = left(&cluster, place, |m| usize::from(matches!(m, Message::Push { .. })));
         assert_eq!(totals.deltas_sent, pushes, "node {place}");
         let of_part = |message: &Message<'_>| match message {
-            Message::Part { deltas, .. } => deltas.iter().map(|delta| delta.entries.len()).sum(),
+            Message::Part { deltas, .. } => deltas.iter().map(|delta| delta.changes.len()).sum(),
             _ => 0,
         };
         assert_eq!(totals.catch_up_slots_sent, left(&cluster, place, of_part), "node {place}");
