@@ -26,7 +26,7 @@ use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
-use quipu_core::operation::Op;
+use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::Effects;
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage;
@@ -237,7 +237,10 @@ fn recover(count: usize) {
         let mut node = Node::recovered(config, state, Time::ZERO);
         for n in 0..count {
             let name = CounterName::new(name(n)).expect("it is one");
-            let input = Input::Request { token: 0, ops: vec![Op::Add { name, by: 1 }] };
+            let input = Input::Request {
+                token: 0,
+                request: Request { ops: vec![Op::Add { name, by: 1 }] },
+            };
             let mut effects = Effects::default();
             node.handle(Time::ZERO, input, &mut effects);
             let batch = node.close_batch(Time::ZERO, &mut effects);

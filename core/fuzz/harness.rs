@@ -18,7 +18,7 @@ use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::{Input, LinkId};
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
-use quipu_core::operation::Op;
+use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::Effects;
 use quipu_core::time::Time;
 use quipu_core::wire::auth::Secret;
@@ -137,7 +137,7 @@ impl Pair {
     /// The first node counts something that only it may change.
     fn count(&mut self) {
         let ops = vec![Op::Add { name: CounterName::DEFAULT, by: 5 }];
-        self.step(0, Input::Request { token: 1, ops });
+        self.step(0, Input::Request { token: 1, request: Request { ops } });
     }
 
     fn assert_own_count(&self) {

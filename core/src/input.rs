@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::identity::{Address, NodeId, Version};
-use crate::operation::Op;
+use crate::operation::Request;
 use crate::query::Query;
 use crate::room::Room;
 
@@ -23,8 +23,8 @@ pub enum Input {
     Request {
         /// Names the reply.
         token: Token,
-        /// At most [`crate::node::REQUEST_OPS_MAX`] of them.
-        ops: Vec<Op>,
+        /// What.
+        request: Request,
     },
     /// A client asks about the table. Answered by [`Effect::Answer`].
     Query {

@@ -3,6 +3,13 @@
 use crate::identity::NodeId;
 use crate::name::CounterName;
 
+/// What a client asks at once: operations that are applied in order as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// At most [`crate::node::REQUEST_OPS_MAX`] of them.
+    pub ops: Vec<Op>,
+}
+
 /// One operation on one counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -13,13 +20,8 @@ pub enum Op {
         /// How much.
         by: i64,
     },
-    /// Answer with the value; 0 if nobody has touched the counter.
+    /// Answer with the value: 0 if the counter does not exist, which [`Outcome::exists`] tells.
     Get {
-        /// Which counter.
-        name: CounterName,
-    },
-    /// Answer with the value, or [`Refusal::Untouched`] if nobody has touched the counter.
-    Find {
         /// Which counter.
         name: CounterName,
     },
@@ -36,10 +38,7 @@ impl Op {
     /// Which counter.
     pub fn name(&self) -> &CounterName {
         match self {
-            Op::Add { name, .. }
-            | Op::Get { name }
-            | Op::Find { name }
-            | Op::Raise { name, .. } => name,
+            Op::Add { name, .. } | Op::Get { name } | Op::Raise { name, .. } => name,
         }
     }
 }
@@ -62,18 +61,30 @@ impl Value {
     }
 }
 
+/// What an operation has come to that was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The counter's value after it.
+    pub value: Value,
+    /// How much of that is its doing: what was added, or by how much it was raised; 0 for a read.
+    pub change: i128,
+    /// Whether the counter exists now: whether it was ever added to or raised, on any node that this
+    /// one has heard of.
+    pub exists: bool,
+}
+
 /// Why an operation changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The value seen here would leave i64, or this origin's part of it u64.
     #[error("increment or decrement would overflow")]
-    Overflow,
+    Overflow {
+        /// The value seen here.
+        found: Value,
+    },
     /// A raise could not be judged: this node knows that it lacks what others have counted.
     #[error("this node is behind its peers: {0}")]
     Behind(Behind),
-    /// There is no such counter: nobody has ever added to it or raised it.
-    #[error("nobody has touched this counter")]
-    Untouched,
     /// The table is full.
     #[error("too many counters: this node holds its maximum of {0}")]
     TooManyCounters(u32),
@@ -97,4 +108,4 @@ pub enum Behind {
 }
 
 /// The results of a request's operations, in their order.
-pub type Results = Vec<Result<Value, Refusal>>;
+pub type Results = Vec<Result<Outcome, Refusal>>;

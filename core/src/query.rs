@@ -79,7 +79,7 @@ pub enum Answer {
     },
     /// Too many wait for the same already; nothing was asked.
     Busy,
-    /// Every origin's share of a counter; empty if nobody has touched it.
+    /// Every origin's share of a counter; empty if it does not exist.
     Origins(Vec<Share>),
     /// How many peers have confirmed what was awaited: have merged it, and synced it if they keep
     /// anything.

@@ -14,7 +14,7 @@ use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
-use quipu_core::operation::Op;
+use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::Effects;
 use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query};
 use quipu_core::time::Time;
@@ -96,7 +96,7 @@ fn list(
 
 fn add(node: &mut Node, names: &[CounterName]) {
     let ops = names.iter().map(|name| Op::Add { name: name.clone(), by: 1 }).collect();
-    assert_eq!(answer(node, Input::Request { token: 1, ops }), None);
+    assert_eq!(answer(node, Input::Request { token: 1, request: Request { ops } }), None);
 }
 
 proptest! {
@@ -164,7 +164,7 @@ fn increments_are_answered_while_a_listing_waits_for_its_order() {
     let mut told = VecDeque::new();
     for token in 100..200 {
         let ops = vec![Op::Add { name: CounterName::DEFAULT, by: 1 }];
-        node.handle(Time::ZERO, Input::Request { token, ops }, &mut effects);
+        node.handle(Time::ZERO, Input::Request { token, request: Request { ops } }, &mut effects);
         node.close_batch(Time::ZERO, &mut effects);
         told.extend(effects.after_sync.drain(..).filter_map(|effect| match effect {
             Effect::Reply { token, .. } | Effect::Answer { token, .. } => Some(token),

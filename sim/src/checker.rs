@@ -175,18 +175,14 @@ impl Checker {
         }
         let raises = asked.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
         for (op, result) in asked.ops.iter().zip(results) {
-            let (Op::Add { name, .. }
-            | Op::Get { name }
-            | Op::Find { name }
-            | Op::Raise { name, .. }) = op;
+            let (Op::Add { name, .. } | Op::Get { name } | Op::Raise { name, .. }) = op;
             let name = name.as_str();
             let value = match result {
-                Ok(value) => value.0,
+                Ok(outcome) => outcome.value.0,
                 Err(refusal) => {
                     let allowed = match refusal {
-                        Refusal::Overflow => may_overflow(name),
+                        Refusal::Overflow { .. } => may_overflow(name),
                         Refusal::Behind(_) => raises,
-                        Refusal::Untouched => matches!(op, Op::Find { .. }),
                         Refusal::TooManyCounters(_) | Refusal::OutOfMemory => false,
                     };
                     if !allowed {
@@ -210,7 +206,7 @@ impl Checker {
                     let name = name.to_owned();
                     return Err(Box::new(Violation::RaiseFellShort { host, name, to: *to, value }));
                 }
-                Op::Raise { .. } | Op::Get { .. } | Op::Find { .. } => 0,
+                Op::Raise { .. } | Op::Get { .. } => 0,
             };
             if only_grows(name) {
                 let disk = self.disks.entry(host).or_default();
@@ -421,7 +417,7 @@ impl Checker {
 fn adds(ops: &[Op]) -> impl Iterator<Item = (&str, i64)> {
     ops.iter().filter_map(|op| match op {
         Op::Add { name, by } => Some((name.as_str(), *by)),
-        Op::Get { .. } | Op::Find { .. } | Op::Raise { .. } => None,
+        Op::Get { .. } | Op::Raise { .. } => None,
     })
 }
 

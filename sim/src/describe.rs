@@ -103,7 +103,9 @@ pub fn datagram(envelope: &Envelope, bytes: &[u8]) -> String {
 /// An input in a few words; `None` for those that say nothing by themselves.
 pub fn input(envelope: &Envelope, input: &Input) -> Option<String> {
     match input {
-        Input::Request { token, ops } => Some(format!("request {token}, {} ops", ops.len())),
+        Input::Request { token, request } => {
+            Some(format!("request {token}, {} ops", request.ops.len()))
+        }
         Input::Query { token, query } => Some(format!("query {token}: {query:?}")),
         Input::Await { token, version, peers, .. } => {
             Some(format!("await {token}: version {version} at {peers} peers"))

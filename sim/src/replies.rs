@@ -67,8 +67,8 @@ impl Checker {
             let Effect::Reply { token, results, .. } = effect else { continue };
             let mut last: BTreeMap<&str, i128> = BTreeMap::new();
             for (op, result) in self.ops_of(*token).iter().zip(results) {
-                if let Ok(value) = result {
-                    last.insert(op.name().as_str(), value.0);
+                if let Ok(outcome) = result {
+                    last.insert(op.name().as_str(), outcome.value.0);
                 }
             }
             for (name, replied) in last {

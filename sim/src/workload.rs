@@ -175,7 +175,7 @@ impl fmt::Display for ClientRequest {
         for op in self.ops.iter().take(OPS_SHOWN) {
             match op {
                 Op::Add { name, by } => write!(f, " {name} {by:+};")?,
-                Op::Find { name } | Op::Get { name } => write!(f, " {name} ?;")?,
+                Op::Get { name } => write!(f, " {name} ?;")?,
                 Op::Raise { name, to } => write!(f, " {name} >= {to};")?,
             }
         }

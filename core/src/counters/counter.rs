@@ -100,9 +100,9 @@ impl Counter {
         let leaves = i64::try_from(value).is_err()
             && (by.is_negative() == value.is_negative() || !self.value().is_out_of_range());
         if leaves {
-            return Err(Refusal::Overflow);
+            return Err(self.overflow());
         }
-        self.our_slot().added(by).ok_or(Refusal::Overflow)
+        self.our_slot().added(by).ok_or_else(|| self.overflow())
     }
 
     /// Adds to a counter that our open version has changed already and that has only ever counted
@@ -130,8 +130,12 @@ impl Counter {
         }
         // Above the largest raise known, since the value is the sum plus that.
         let lift =
-            u64::try_from(i128::from(to) - self.sums.get().sum).map_err(|_| Refusal::Overflow)?;
+            u64::try_from(i128::from(to) - self.sums.get().sum).map_err(|_| self.overflow())?;
         Ok(Some(self.our_slot().lifted(lift)))
+    }
+
+    fn overflow(&self) -> Refusal {
+        Refusal::Overflow { found: self.value() }
     }
 
     fn our_slot(&self) -> Slot {
@@ -225,12 +229,12 @@ mod tests {
     fn an_operation_that_would_leave_the_range_is_refused() {
         let mut counter =
             counter(&[Slot::from(Numbers { plus: i64::MAX as u64, minus: 0, raise: 0 })]);
-        assert_eq!(counter.added(1), Err(Refusal::Overflow));
+        assert_eq!(counter.added(1), Err(counter.overflow()));
         assert_eq!(counter.added(0).unwrap().numbers().plus, i64::MAX as u64);
         let slot = counter.added(i64::MIN).unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(-1));
-        assert_eq!(counter.added(i64::MIN), Err(Refusal::Overflow));
+        assert_eq!(counter.added(i64::MIN), Err(counter.overflow()));
     }
 
     #[test]
@@ -239,7 +243,7 @@ mod tests {
         let counter = counter(&[Slot::default(), big, big]);
         assert!(counter.value().is_out_of_range());
         assert_eq!(counter.value().clamped(), i64::MAX);
-        assert_eq!(counter.added(1), Err(Refusal::Overflow));
+        assert_eq!(counter.added(1), Err(counter.overflow()));
         assert_eq!(counter.added(-1).unwrap().numbers().minus, 1);
     }
 
@@ -247,8 +251,8 @@ mod tests {
     fn a_slot_number_never_wraps() {
         let counter = counter(&[Slot::from(Numbers { plus: u64::MAX, minus: u64::MAX, raise: 0 })]);
         assert_eq!(counter.value(), Value(0));
-        assert_eq!(counter.added(1), Err(Refusal::Overflow));
-        assert_eq!(counter.added(-1), Err(Refusal::Overflow));
+        assert_eq!(counter.added(1), Err(counter.overflow()));
+        assert_eq!(counter.added(-1), Err(counter.overflow()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::counters::counter::OURS;
 use crate::counters::slots::HeldSlot;
 use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
 use crate::identity::Version;
-use crate::operation::{Refusal, Value};
+use crate::operation::{Outcome, Refusal, Value};
 use crate::slot::Slot;
 
 /// When the changes of the open batch take this many bytes, it is closed in the middle of an
@@ -39,8 +39,8 @@ impl Counters {
         self.our_version() + u64::from(!self.open.dirty.is_empty())
     }
 
-    /// Adds `by` and tells the value after it. Adding nothing to a counter that nobody touched
-    /// makes it one that somebody did.
+    /// Adds `by` and tells the value after it. Adding nothing to a counter that does not
+    /// exist makes it exist.
     ///
     /// # Errors
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
@@ -51,7 +51,7 @@ impl Counters {
 
     pub(crate) fn add_to(&mut self, sought: &Sought<'_>, by: i64) -> Result<Value, Refusal> {
         if by == 0
-            && let Some(value) = self.touched_of(sought)
+            && let Some(value) = self.existing_of(sought)
         {
             return Ok(value);
         }
@@ -76,20 +76,21 @@ impl Counters {
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
     /// changed then.
     pub fn raise(&mut self, name: &str, to: i64) -> Result<Value, Refusal> {
-        self.raise_to(&self.sought(name), to)
+        Ok(self.raise_to(&self.sought(name), to)?.value)
     }
 
-    pub(crate) fn raise_to(&mut self, sought: &Sought<'_>, to: i64) -> Result<Value, Refusal> {
-        let value = self.value_of(sought);
-        if value.0 >= i128::from(to) {
-            return Ok(value);
+    pub(crate) fn raise_to(&mut self, sought: &Sought<'_>, to: i64) -> Result<Outcome, Refusal> {
+        let Outcome { value: before, exists, .. } = self.read(sought);
+        if before.0 >= i128::from(to) {
+            return Ok(Outcome { value: before, change: 0, exists });
         }
         let place = self.find_or_insert(sought)?;
         self.look_for_room(place)?;
-        match self.list[place].raised(to)? {
-            Some(slot) => Ok(self.write(place, &slot)),
-            None => Ok(self.list[place].value()),
-        }
+        let value = match self.list[place].raised(to)? {
+            Some(slot) => self.write(place, &slot),
+            None => self.list[place].value(),
+        };
+        Ok(Outcome { value, change: value.0 - before.0, exists: true })
     }
 
     /// Whether we have a slot of the counter, or there is room for one. One that is new has none, and

@@ -34,7 +34,7 @@ use crate::delta::{Change, Delta};
 use crate::digest::Known;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
-use crate::operation::Value;
+use crate::operation::{Outcome, Value};
 use crate::query::{CHANGES_ROWS_MAX, Row};
 use crate::slot::Slot;
 
@@ -182,24 +182,27 @@ impl Counters {
         self.origins.len()
     }
 
-    /// The value of a counter; 0 if nobody touched it.
+    /// The value of a counter; 0 if it does not exist.
     pub fn value(&self, name: &str) -> Value {
-        self.value_of(&self.sought(name))
+        self.existing(name).unwrap_or(Value(0))
     }
 
-    pub(crate) fn value_of(&self, sought: &Sought<'_>) -> Value {
-        self.find(sought).map_or(Value(0), |place| self.list[place].value())
+    /// The value of a counter; `None` if it does not exist: if no origin that is known here has ever
+    /// added to it or raised it.
+    pub fn existing(&self, name: &str) -> Option<Value> {
+        self.existing_of(&self.sought(name))
     }
 
-    /// The value of a counter; `None` if nobody touched it.
-    pub fn touched(&self, name: &str) -> Option<Value> {
-        self.touched_of(&self.sought(name))
-    }
-
-    pub(crate) fn touched_of(&self, sought: &Sought<'_>) -> Option<Value> {
+    fn existing_of(&self, sought: &Sought<'_>) -> Option<Value> {
         let counter = &self.list[self.find(sought)?];
         // A refused operation leaves a name behind, but no slot.
         (!counter.slots().is_empty()).then(|| counter.value())
+    }
+
+    /// What reading a counter comes to.
+    pub(crate) fn read(&self, sought: &Sought<'_>) -> Outcome {
+        let existing = self.existing_of(sought);
+        Outcome { value: existing.unwrap_or(Value(0)), change: 0, exists: existing.is_some() }
     }
 
     /// Takes down an origin that was found on our disk, with the version up to which it claims all:
@@ -306,7 +309,7 @@ impl Counters {
         })
     }
 
-    /// The slots of one counter; none if nobody touched it.
+    /// The slots of one counter; none if it does not exist.
     pub fn slots_of(&self, name: &str) -> impl Iterator<Item = SlotView<'_>> + '_ {
         let counter = self.find(&self.sought(name)).and_then(|place| self.list.get(place as usize));
         counter.into_iter().flat_map(|(name, counter)| self.views(name, counter))

@@ -181,8 +181,8 @@ impl Order {
             if !name.starts_with(prefix) {
                 break;
             }
-            // A refused operation leaves a name behind that nobody has touched.
-            if let Some(value) = counters.touched(name) {
+            // A refused operation leaves the name of a counter behind that does not exist.
+            if let Some(value) = counters.existing(name) {
                 if rows.len() == limit {
                     return (rows, true);
                 }

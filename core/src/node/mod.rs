@@ -222,7 +222,7 @@ impl Node {
     /// Applies one input. What it causes is added to `effects`.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         match input {
-            Input::Request { token, ops } => self.request(now, token, ops, effects),
+            Input::Request { token, request } => self.request(now, token, request, effects),
             Input::Query { token, query } => {
                 if matches!(query, Query::Changes { .. } | Query::IgnoreChanges) {
                     self.answer_watcher(Vec::new(), false, effects);

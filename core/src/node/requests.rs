@@ -8,7 +8,7 @@ use crate::counters::{SOUGHT_MAX, Sought};
 use crate::effect::Effect;
 use crate::identity::{Address, OriginId, Version};
 use crate::input::Token;
-use crate::operation::{Behind, Op, Refusal, Value};
+use crate::operation::{Behind, Op, Outcome, Refusal, Request};
 use crate::outbox::Effects;
 use crate::query::{Answer, Query, Row, Share};
 use crate::time::Time;
@@ -42,7 +42,7 @@ pub(super) const SETTLING: Duration = Duration::from_millis(1000);
 #[derive(Debug)]
 pub(super) struct Parked {
     pub(super) token: Token,
-    pub(super) ops: Vec<Op>,
+    pub(super) request: Request,
     pub(super) until: Time,
 }
 
@@ -66,28 +66,35 @@ impl Awaiting {
 }
 
 impl Node {
-    pub(super) fn request(&mut self, now: Time, token: Token, ops: Vec<Op>, effects: &mut Effects) {
-        debug_assert!(ops.len() <= REQUEST_OPS_MAX, "{} operations", ops.len());
-        let raises = ops.iter().any(|op| matches!(op, Op::Raise { .. }));
+    pub(super) fn request(
+        &mut self,
+        now: Time,
+        token: Token,
+        request: Request,
+        effects: &mut Effects,
+    ) {
+        debug_assert!(request.ops.len() <= REQUEST_OPS_MAX, "{} operations", request.ops.len());
+        let raises = request.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
         if raises && let Some(behind) = self.behind(now) {
             if self.parked.len() < self.limits.raises {
-                self.parked.push_back(Parked { token, ops, until: now + RAISE_PATIENCE });
+                self.parked.push_back(Parked { token, request, until: now + RAISE_PATIENCE });
             } else {
-                self.apply(now, token, &ops, Some(behind), effects);
+                self.apply(now, token, &request, Some(behind), effects);
             }
             return;
         }
-        self.apply(now, token, &ops, None, effects);
+        self.apply(now, token, &request, None, effects);
     }
 
     fn apply(
         &mut self,
         now: Time,
         token: Token,
-        ops: &[Op],
+        request: &Request,
         behind: Option<Behind>,
         effects: &mut Effects,
     ) {
+        let ops = &request.ops;
         let mut results = Vec::with_capacity(ops.len());
         let mut sought = Vec::with_capacity(ops.len().min(SOUGHT_MAX));
         let before = self.totals.writes();
@@ -96,11 +103,11 @@ impl Node {
             for (op, sought) in ops.iter().zip(&sought) {
                 let result = self.apply_one(op, sought, behind);
                 match result {
-                    Err(Refusal::Overflow) => self.totals.refused_overflow += 1,
+                    Err(Refusal::Overflow { .. }) => self.totals.refused_overflow += 1,
                     Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
                     Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
                     Err(Refusal::OutOfMemory) => self.totals.refused_memory += 1,
-                    Ok(_) | Err(Refusal::Untouched) => {}
+                    Ok(_) => {}
                 }
                 results.push(result);
                 if self.counters.is_open_batch_full() {
@@ -122,24 +129,21 @@ impl Node {
         op: &Op,
         sought: &Sought<'_>,
         behind: Option<Behind>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Outcome, Refusal> {
         match op {
             Op::Add { by, .. } => {
                 self.totals.increments += 1;
                 let added = self.counters.add_to(sought, *by);
                 #[cfg(feature = "planted-bugs")]
-                if self.has(crate::bug::Bug::RepliesTwice) {
-                    return added.map(|value| Value(value.0 + i128::from(*by)));
-                }
-                added
+                let added = match self.has(crate::bug::Bug::RepliesTwice) {
+                    true => added.map(|value| crate::operation::Value(value.0 + i128::from(*by))),
+                    false => added,
+                };
+                added.map(|value| Outcome { value, change: i128::from(*by), exists: true })
             }
             Op::Get { .. } => {
                 self.totals.reads += 1;
-                Ok(self.counters.value_of(sought))
-            }
-            Op::Find { .. } => {
-                self.totals.reads += 1;
-                self.counters.touched_of(sought).ok_or(Refusal::Untouched)
+                Ok(self.counters.read(sought))
             }
             Op::Raise { to, .. } => {
                 self.totals.raises += 1;
@@ -289,7 +293,7 @@ impl Node {
             && (behind.is_none() || first.until <= now)
             && let Some(parked) = self.parked.pop_front()
         {
-            self.apply(now, parked.token, &parked.ops, behind, effects);
+            self.apply(now, parked.token, &parked.request, behind, effects);
         }
     }
 }

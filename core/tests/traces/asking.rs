@@ -2,32 +2,44 @@
 
 use std::collections::BTreeSet;
 
-use quipu_core::operation::{Op, Refusal, Value};
+use quipu_core::operation::{Op, Outcome, Value};
 use quipu_core::query::{Answer, CHANGES_ROWS_MAX, Query};
 
-use crate::cluster::{A, B, C, Cluster, add, get, ms, name, secs};
+use crate::cluster::{A, B, C, Cluster, add, get, ms, name, raise, secs};
 
-fn find(text: &str) -> Op {
-    Op::Find { name: name(text) }
+/// What operations come to: the value after each, how much of it was its doing, and whether the
+/// counter exists then.
+fn outcomes(cluster: &mut Cluster, ops: Vec<Op>) -> Vec<(i128, i128, bool)> {
+    let told = |outcome: Outcome| (outcome.value.0, outcome.change, outcome.exists);
+    let reply = cluster.reply_to(A, ops);
+    reply.outcomes.into_iter().map(|of| told(of.expect("nothing is refused"))).collect()
 }
 
 #[test]
-fn a_counter_that_nobody_touched_is_zero_and_not_there_and_reading_does_not_make_it() {
+fn a_counter_that_does_not_exist_is_zero_and_reading_does_not_make_it() {
     let mut cluster = Cluster::of(1);
-    let asked = vec![get("x"), find("x")];
-    assert_eq!(cluster.ask(A, asked.clone()), [Ok(Value(0)), Err(Refusal::Untouched)]);
+    let asked = vec![get("x"), raise("x", -3)];
+    assert_eq!(outcomes(&mut cluster, asked.clone()), [(0, 0, false), (0, 0, false)]);
     assert_eq!(cluster.query(A, Query::Size), Answer::Size(0));
-    cluster.ask(A, vec![add("x", 0)]);
-    assert_eq!(cluster.ask(A, asked), [Ok(Value(0)), Ok(Value(0))], "adding nothing touches it");
+    assert_eq!(outcomes(&mut cluster, vec![add("x", 0)]), [(0, 0, true)], "adding nothing does");
+    assert_eq!(outcomes(&mut cluster, asked), [(0, 0, true), (0, 0, true)]);
     assert_eq!(cluster.query(A, Query::Size), Answer::Size(1));
 }
 
 #[test]
-fn a_counter_touched_by_adding_nothing_is_there_on_every_node() {
+fn an_outcome_tells_what_of_the_value_was_the_operations_doing() {
+    let mut cluster = Cluster::of(1);
+    let ops = vec![add("x", -7), raise("x", 5), raise("x", 4), add("x", 2), get("x")];
+    let expected = [(-7, -7, true), (5, 12, true), (5, 0, true), (7, 2, true), (7, 0, true)];
+    assert_eq!(outcomes(&mut cluster, ops), expected);
+}
+
+#[test]
+fn a_counter_to_which_nothing_was_added_exists_on_every_node() {
     let mut cluster = Cluster::of(2);
     cluster.ask(A, vec![add("x", 0)]);
     cluster.run_until("B has it", secs(1), |cluster| {
-        cluster.node(B).counters().touched("x").is_some()
+        cluster.node(B).counters().existing("x").is_some()
     });
 }
 

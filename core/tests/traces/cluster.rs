@@ -18,7 +18,7 @@ use quipu_core::input::{Input, LinkId, PeerName, Token};
 use quipu_core::membership::PeersRefusal;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
-use quipu_core::operation::{Op, Results};
+use quipu_core::operation::{Op, Refusal, Request, Results, Value};
 use quipu_core::outbox::Effects;
 use quipu_core::query::{Answer, Query};
 use quipu_core::room::Room;
@@ -163,7 +163,9 @@ impl Sent {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) at: Time,
-    pub(crate) results: Results,
+    pub(crate) outcomes: Results,
+    /// The values alone.
+    pub(crate) results: Vec<Result<Value, Refusal>>,
     pub(crate) version: Version,
 }
 
@@ -476,7 +478,7 @@ impl Cluster {
     /// A client's request; see [`Cluster::reply`].
     pub(crate) fn request(&mut self, place: Place, ops: Vec<Op>) -> Token {
         let token = self.token();
-        self.step(place, Input::Request { token, ops });
+        self.step(place, Input::Request { token, request: Request { ops } });
         token
     }
 
@@ -485,7 +487,11 @@ impl Cluster {
     pub(crate) fn leave_open(&mut self, place: Place, ops: Vec<Op>) {
         let (token, now) = (self.token(), self.now);
         let mut effects = Effects::default();
-        self.machines[place].node.handle(now, Input::Request { token, ops }, &mut effects);
+        self.machines[place].node.handle(
+            now,
+            Input::Request { token, request: Request { ops } },
+            &mut effects,
+        );
         assert!(effects.at_once.is_empty() && effects.journal.is_empty());
     }
 
@@ -503,11 +509,16 @@ impl Cluster {
         self.replies.get(&token)
     }
 
+    /// A client's request, and the values that it is answered with.
+    pub(crate) fn ask(&mut self, place: Place, ops: Vec<Op>) -> Vec<Result<Value, Refusal>> {
+        self.reply_to(place, ops).results
+    }
+
     /// A client's request and its reply.
-    pub(crate) fn ask(&mut self, place: Place, ops: Vec<Op>) -> Results {
+    pub(crate) fn reply_to(&mut self, place: Place, ops: Vec<Op>) -> Reply {
         let token = self.request(place, ops);
         self.run_until("the reply", secs(5), |cluster| cluster.reply(token).is_some());
-        self.replies.remove(&token).expect("it was awaited").results
+        self.replies.remove(&token).expect("it was awaited")
     }
 
     /// A question about the table, and its answer.
@@ -871,8 +882,11 @@ impl Cluster {
     fn carry_out(&mut self, from: Place, left: Left, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Reply { token, results, version } => {
-                    self.replies.insert(token, Reply { at: self.now, results, version });
+                Effect::Reply { token, results: outcomes, version } => {
+                    let values = outcomes.iter().map(|of| of.map(|outcome| outcome.value));
+                    let results = values.collect();
+                    let reply = Reply { at: self.now, outcomes, results, version };
+                    self.replies.insert(token, reply);
                 }
                 Effect::Answer { token, answer } => {
                     self.answers.insert(token, answer);

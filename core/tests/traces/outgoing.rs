@@ -128,6 +128,10 @@ fn a_refusal_leaves_everything_as_it_was_and_says_so_in_its_turn() {
     let mut cluster = Cluster::of(1);
     cluster.add(A, "x", i64::MAX);
     let results = cluster.ask(A, vec![add("x", 1), add("y", 1), get("x")]);
-    let expected = [Err(Refusal::Overflow), Ok(Value(1)), Ok(Value(i64::MAX.into()))];
+    let expected = [
+        Err(Refusal::Overflow { found: Value(i64::MAX.into()) }),
+        Ok(Value(1)),
+        Ok(Value(i64::MAX.into())),
+    ];
     assert_eq!(results, expected);
 }

@@ -94,7 +94,7 @@ impl Action<'_> {
 impl<'a> From<&'a Op> for Action<'a> {
     fn from(op: &'a Op) -> Self {
         match op {
-            Op::Get { name } | Op::Find { name } => Action::Read(name),
+            Op::Get { name } => Action::Read(name),
             Op::Add { name, .. } | Op::Raise { name, .. } => Action::Change(name),
         }
     }

@@ -70,7 +70,6 @@ mod tests {
         let name = || CounterName::new("visits".to_owned()).unwrap();
         let ops = [
             (Op::Get { name: name() }, Right::Read),
-            (Op::Find { name: name() }, Right::Read),
             (Op::Add { name: name(), by: 1 }, Right::Change),
             (Op::Raise { name: name(), to: 1 }, Right::Change),
         ];

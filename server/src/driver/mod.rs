@@ -22,6 +22,7 @@ use quipu_core::effect::Effect;
 use quipu_core::histogram::Histogram;
 use quipu_core::input::{Input, Token};
 use quipu_core::node::Node;
+use quipu_core::operation::Request;
 use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::query::Answer;
 use quipu_core::room::Room;
@@ -318,9 +319,10 @@ impl<D: Disk> Driver<D> {
 
     fn command(&mut self, command: Command, time: Time) {
         let input = match command {
-            Command::Request { ops, reply } => {
-                Input::Request { token: self.token(Waiter::Done(reply, time)), ops }
-            }
+            Command::Request { ops, reply } => Input::Request {
+                token: self.token(Waiter::Done(reply, time)),
+                request: Request { ops },
+            },
             Command::Query { query, reply } => {
                 Input::Query { token: self.token(Waiter::Answer(reply)), query }
             }

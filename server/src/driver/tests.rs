@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::name::CounterName;
 use quipu_core::node::Config;
-use quipu_core::operation::{Op, Value};
+use quipu_core::operation::Op;
 use quipu_core::storage::records::Records;
 use quipu_core::wire::auth::Secret;
 use tokio::net::UdpSocket;
@@ -105,8 +105,8 @@ impl Stage {
 }
 
 fn value(answer: Result<Done, Unavailable>) -> i128 {
-    let [Ok(Value(value))] = answer.unwrap().results[..] else { panic!("refused") };
-    value
+    let [Ok(outcome)] = answer.unwrap().results[..] else { panic!("refused") };
+    outcome.value.0
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use quipu_core::operation::Value;
+use quipu_core::operation::{Outcome, Value};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -49,9 +49,9 @@ pub(super) fn read(name: &str, value: Value, node_id: &str) -> Response {
     counter(name, value, node_id, None)
 }
 
-/// A counter that was changed by so much.
-pub(super) fn changed(name: &str, value: Value, applied: i128, node_id: &str) -> Response {
-    counter(name, value, node_id, Some(applied))
+/// A counter that was changed.
+pub(super) fn changed(name: &str, outcome: Outcome, node_id: &str) -> Response {
+    counter(name, outcome.value, node_id, Some(outcome.change))
 }
 
 fn counter(name: &str, value: Value, node_id: &str, applied: Option<i128>) -> Response {
@@ -80,7 +80,8 @@ mod tests {
         assert_eq!(count, r#"{"count":3,"node_id":"127.0.0.1:8088"}"#);
         let read = text(read("a\"b", Value(-1), "n:1")).await;
         assert_eq!(read, r#"{"name":"a\"b","value":-1,"node_id":"n:1"}"#);
-        let changed = text(changed("c", Value(2), -3, "n:1")).await;
+        let outcome = Outcome { value: Value(2), change: -3, exists: true };
+        let changed = text(changed("c", outcome, "n:1")).await;
         assert_eq!(changed, r#"{"name":"c","value":2,"node_id":"n:1","applied":-3}"#);
     }
 

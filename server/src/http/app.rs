@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State;
-use quipu_core::operation::{Op, Refusal, Results, Value};
+use quipu_core::operation::{Op, Outcome, Refusal};
 use tokio::sync::{Semaphore, watch};
 
 use super::batch::BATCHES_STEPS_MAX;
@@ -55,25 +55,22 @@ impl App {
         self.handle.address().as_str()
     }
 
-    /// Applies operations as one and answers with a result for each.
-    pub(super) async fn request<const N: usize>(
+    /// Applies one operation and answers with what it has come to.
+    pub(super) async fn request(
         &self,
         caller: &Caller,
-        asked: [Op; N],
-    ) -> Result<[Result<Value, Refusal>; N], Problem> {
-        let mut ops = Ops::with_capacity(N);
-        asked.into_iter().try_for_each(|op| ops.add(caller, op))?;
+        op: Op,
+    ) -> Result<Result<Outcome, Refusal>, Problem> {
+        let mut ops = Ops::with_capacity(1);
+        ops.add(caller, op)?;
         let results = self.handle.request(ops).await?.results;
-        results.try_into().map_err(|results: Results| {
-            let found = results.len();
-            let reason = format!("expected {N} results for as many operations, found {found}");
-            Problem::new(Kind::Internal, reason)
+        results.into_iter().next().ok_or_else(|| {
+            Problem::new(Kind::Internal, "expected a result for the operation, found none")
         })
     }
 
-    /// Applies one operation and answers with the value after it.
-    pub(super) async fn apply(&self, caller: &Caller, op: Op) -> Result<Value, Problem> {
-        let [result] = self.request(caller, [op]).await?;
-        result.map_err(Problem::from)
+    /// The same, with a refusal as a problem like any other.
+    pub(super) async fn apply(&self, caller: &Caller, op: Op) -> Result<Outcome, Problem> {
+        Ok(self.request(caller, op).await??)
     }
 }

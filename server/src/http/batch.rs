@@ -50,7 +50,7 @@ pub(super) const BATCHES_STEPS_MAX: usize = BATCHES_BYTES_MAX / STEP_BYTES;
 const _: () = assert!(BATCH_BYTES_MAX.div_ceil(STEP_BYTES) <= BATCHES_STEPS_MAX);
 
 /// What the node says of one operation.
-type Done = Result<Value, Refusal>;
+type Done = Result<operation::Outcome, Refusal>;
 
 /// A result for each operation, in their order.
 #[derive(Serialize, ToSchema)]
@@ -87,21 +87,10 @@ pub(super) struct Outcome<'a> {
 
 /// What an operation was, once it has been handed in.
 enum Awaited {
-    Add {
-        name: CounterName,
-        by: i64,
-    },
-    Get {
-        name: CounterName,
-    },
-    /// It is read first, to know the lift: two results.
-    Raise {
-        name: CounterName,
-    },
-    Refused {
-        name: Option<CounterName>,
-        problem: Problem,
-    },
+    Add { name: CounterName, by: i64 },
+    Get { name: CounterName },
+    Raise { name: CounterName },
+    Refused { name: Option<CounterName>, problem: Problem },
 }
 
 /// Carries out many operations
@@ -131,8 +120,7 @@ pub(super) async fn batch(
     let body = extract::read(request, BATCH_BYTES_MAX).await?;
     let (ops, awaited) = prepare(Operation::all(&body)?, &caller);
     let results = request_all(&app, ops).await?;
-    let refused = values_of_refused(&app, &caller, &awaited, &results).await?;
-    let results = outcomes(&caller, &awaited, &results, &refused)?;
+    let results = outcomes(&caller, &awaited, results)?;
     let json = serde_json::to_vec(&Results { node_id: app.node_id(), results })
         .map_err(|error| Problem::new(Kind::Internal, format!("cannot write it: {error}")))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
@@ -175,13 +163,7 @@ fn take_in(ops: &mut Ops, caller: &Caller, operation: Operation) -> Awaited {
             awaited_unless_denied(read, name, |name| Awaited::Get { name })
         }
         Operation::Raise { name, to } => {
-            let before = ops.len();
-            let raised = ops
-                .add(caller, Op::Get { name: name.clone() })
-                .and_then(|()| ops.add(caller, Op::Raise { name: name.clone(), to }));
-            if raised.is_err() {
-                ops.truncate(before);
-            }
+            let raised = ops.add(caller, Op::Raise { name: name.clone(), to });
             awaited_unless_denied(raised, name, |name| Awaited::Raise { name })
         }
         Operation::Wrong { name, problem } => Awaited::Refused { name, problem },
@@ -199,32 +181,6 @@ fn awaited_unless_denied(
     }
 }
 
-/// The values of the counters whose additions were refused, in their order.
-async fn values_of_refused(
-    app: &App,
-    caller: &Caller,
-    awaited: &[Awaited],
-    results: &[Done],
-) -> Result<operation::Results, Problem> {
-    let mut results = results.iter();
-    let mut ops = Ops::default();
-    for awaits in awaited {
-        match awaits {
-            Awaited::Add { name, .. } => {
-                if let Some(Err(Refusal::Overflow)) = results.next()
-                    && may_read(caller, name)
-                {
-                    ops.add(caller, Op::Get { name: name.clone() })?;
-                }
-            }
-            Awaited::Get { .. } => drop(results.next()),
-            Awaited::Raise { .. } => drop(results.nth(1)),
-            Awaited::Refused { .. } => {}
-        }
-    }
-    request_all(app, ops).await
-}
-
 /// Whether a caller whose addition was refused is told what the value was.
 fn may_read(caller: &Caller, name: &CounterName) -> bool {
     caller.may(&Action::Read(name)).is_ok()
@@ -233,36 +189,28 @@ fn may_read(caller: &Caller, name: &CounterName) -> bool {
 fn outcomes<'a>(
     caller: &Caller,
     awaited: &'a [Awaited],
-    results: &[Done],
-    refused: &[Done],
+    results: operation::Results,
 ) -> Result<Vec<Outcome<'a>>, Problem> {
-    let (mut results, mut refused) = (results.iter().copied(), refused.iter().copied());
-    awaited
-        .iter()
-        .map(|awaits| {
-            Ok(match awaits {
-                Awaited::Add { name, by } => match next(&mut results)? {
-                    Ok(value) => Outcome::changed(name, value, (*by).into()),
-                    Err(Refusal::Overflow) if may_read(caller, name) => match next(&mut refused)? {
-                        Ok(found) => Outcome::refused(Some(name), overflow(*by, found).into()),
-                        Err(refusal) => Outcome::from((name, refusal)),
-                    },
-                    Err(refusal) => Outcome::from((name, refusal)),
-                },
-                Awaited::Get { name } => match next(&mut results)? {
-                    Ok(value) => Outcome::read(name, value),
-                    Err(refusal) => Outcome::from((name, refusal)),
-                },
-                Awaited::Raise { name } => match (next(&mut results)?, next(&mut results)?) {
-                    (Ok(before), Ok(after)) => Outcome::changed(name, after, after.0 - before.0),
-                    (Err(refusal), _) | (_, Err(refusal)) => Outcome::from((name, refusal)),
-                },
-                Awaited::Refused { name, problem } => {
-                    Outcome::refused(name.as_ref(), Document::from(problem))
-                }
-            })
+    let mut results = results.into_iter();
+    let outcome = |awaits: &'a Awaited| {
+        let name = match awaits {
+            Awaited::Add { name, .. } | Awaited::Get { name } | Awaited::Raise { name } => name,
+            Awaited::Refused { name, problem } => {
+                return Ok(Outcome::refused(name.as_ref(), Document::from(problem)));
+            }
+        };
+        Ok(match (awaits, next(&mut results)?) {
+            (Awaited::Get { .. }, Ok(outcome)) => Outcome::read(name, outcome.value),
+            (_, Ok(outcome)) => Outcome::changed(name, outcome),
+            (Awaited::Add { by, .. }, Err(Refusal::Overflow { found }))
+                if may_read(caller, name) =>
+            {
+                Outcome::refused(Some(name), overflow(*by, found).into())
+            }
+            (_, Err(refusal)) => Outcome::from((name, refusal)),
         })
-        .collect()
+    };
+    awaited.iter().map(outcome).collect()
 }
 
 fn next(results: &mut impl Iterator<Item = Done>) -> Result<Done, Problem> {
@@ -281,8 +229,8 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    fn changed(name: &'a CounterName, value: Value, applied: i128) -> Self {
-        Outcome { applied: Some(applied), ..Outcome::read(name, value) }
+    fn changed(name: &'a CounterName, outcome: operation::Outcome) -> Self {
+        Outcome { applied: Some(outcome.change), ..Outcome::read(name, outcome.value) }
     }
 
     fn refused(name: Option<&'a CounterName>, problem: Document<'a>) -> Self {

@@ -81,7 +81,7 @@ pub(super) async fn get(
     name: NameInPath,
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let value = app.apply(&caller, Op::Get { name: name.clone() }).await?;
+    let value = app.apply(&caller, Op::Get { name: name.clone() }).await?.value;
     Ok(answer::read(name.as_str(), value, app.node_id()))
 }
 
@@ -145,11 +145,8 @@ pub(super) async fn raise(
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
     let To { to } = body?.object(Route::CounterRaise)?;
-    // Nothing comes between the two: they are one request.
-    let ops = [Op::Get { name: name.clone() }, Op::Raise { name: name.clone(), to }];
-    let [before, after] = app.request(&caller, ops).await?;
-    let (before, after) = (before.map_err(Problem::from)?, after.map_err(Problem::from)?);
-    Ok(answer::changed(name.as_str(), after, after.0 - before.0, app.node_id()))
+    let outcome = app.apply(&caller, Op::Raise { name: name.clone(), to }).await?;
+    Ok(answer::changed(name.as_str(), outcome, app.node_id()))
 }
 
 pub(super) fn name(in_path: NameInPath) -> Result<CounterName, Problem> {
@@ -174,18 +171,16 @@ async fn add(
     name: CounterName,
     by: i64,
 ) -> Result<Response, Documented> {
-    let [result] = app.request(caller, [Op::Add { name: name.clone(), by }]).await?;
-    match result {
-        Ok(value) => Ok(answer::changed(name.as_str(), value, by.into(), app.node_id())),
-        Err(Refusal::Overflow) if caller.may(&Action::Read(&name)).is_ok() => {
-            let found = app.apply(caller, Op::Get { name }).await?;
+    match app.request(caller, Op::Add { name: name.clone(), by }).await? {
+        Ok(outcome) => Ok(answer::changed(name.as_str(), outcome, app.node_id())),
+        Err(Refusal::Overflow { found }) if caller.may(&Action::Read(&name)).is_ok() => {
             Err(overflow(by, found).into())
         }
         Err(refusal) => Err(Problem::from(refusal).into()),
     }
 }
 
-/// What is said of an addition that was refused, when the value was read after that.
+/// What is said of an addition that was refused.
 pub(super) fn overflow(by: i64, found: Value) -> Problem {
     let (min, max) = (i64::MIN, i64::MAX);
     let reason = if i64::try_from(found.0 + i128::from(by)).is_err() {

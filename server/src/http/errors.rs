@@ -46,8 +46,6 @@ pub(super) enum Kind {
     Overflow,
     /// The node knows that it lacks what others have counted.
     Behind,
-    /// There is no such counter.
-    NotFound,
     /// The table is full.
     TooManyCounters,
     /// There is no memory for a new name.
@@ -83,7 +81,7 @@ impl Kind {
             | Kind::Address
             | Kind::HostHeader
             | Kind::TooManyOperations => StatusCode::BAD_REQUEST,
-            Kind::Path | Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Path => StatusCode::NOT_FOUND,
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Upgrade => StatusCode::UPGRADE_REQUIRED,
             Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -151,8 +149,7 @@ impl From<Unavailable> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let kind = match refusal {
-            Refusal::Overflow => Kind::Overflow,
-            Refusal::Untouched => Kind::NotFound,
+            Refusal::Overflow { .. } => Kind::Overflow,
             Refusal::Behind(_) => Kind::Behind,
             Refusal::TooManyCounters(_) => Kind::TooManyCounters,
             Refusal::OutOfMemory => Kind::OutOfMemory,

@@ -118,8 +118,8 @@ pub(super) async fn health(State(app): Shared, caller: Caller) -> Result<Respons
     responses((status = 200, description = "Its value", body = inline(answer::Count<'_>)))
 )]
 pub(super) async fn count(State(app): Shared, caller: Caller) -> Result<Response, Problem> {
-    let value = app.apply(&caller, Op::Get { name: CounterName::DEFAULT }).await?;
-    Ok(answer::count(value, app.node_id()))
+    let outcome = app.apply(&caller, Op::Get { name: CounterName::DEFAULT }).await?;
+    Ok(answer::count(outcome.value, app.node_id()))
 }
 
 /// Adds one to the counter named default
@@ -139,8 +139,8 @@ pub(super) async fn increment(
         let reason = format!("expected no body, since this call adds 1, found one; {ADDS_MORE}");
         return Err(Problem::new(Kind::Body, reason));
     }
-    let value = app.apply(&caller, Op::Add { name: CounterName::DEFAULT, by: 1 }).await?;
-    Ok(answer::count(value, app.node_id()))
+    let outcome = app.apply(&caller, Op::Add { name: CounterName::DEFAULT, by: 1 }).await?;
+    Ok(answer::count(outcome.value, app.node_id()))
 }
 
 /// Raises the counter named default
@@ -163,8 +163,8 @@ pub(super) async fn sync(
         );
         return Err(Problem::new(Kind::Body, reason));
     }
-    let value = app.apply(&caller, Op::Raise { name: CounterName::DEFAULT, to: count }).await?;
-    Ok(answer::count(value, app.node_id()))
+    let outcome = app.apply(&caller, Op::Raise { name: CounterName::DEFAULT, to: count }).await?;
+    Ok(answer::count(outcome.value, app.node_id()))
 }
 
 /// Lists the other nodes of the cluster

@@ -65,7 +65,6 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         }
         Kind::Overflow => ("urn:quipu:problem:overflow", "Increment or decrement would overflow"),
         Kind::Behind => ("urn:quipu:problem:behind", "This node is behind its peers"),
-        Kind::NotFound => ("urn:quipu:problem:not-found", "No such counter"),
         Kind::TooManyCounters => ("urn:quipu:problem:too-many-counters", "Too many counters"),
         Kind::OutOfMemory => ("urn:quipu:problem:out-of-memory", "No memory for a new counter"),
         Kind::TooManyRemovals => ("urn:quipu:problem:too-many-removals", "Too many removals"),

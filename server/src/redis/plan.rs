@@ -6,7 +6,7 @@
 //! if that is known already, else what to make of the next results.
 
 use quipu_core::node::REQUEST_OPS_MAX;
-use quipu_core::operation::{Op, Refusal, Results, Value};
+use quipu_core::operation::{Op, Outcome, Refusal, Results, Value};
 
 use super::command::Command;
 use super::errors;
@@ -106,7 +106,7 @@ impl Plan {
     pub(super) fn find(&mut self, caller: &Caller, command: &Command<'_>) -> bool {
         let before = self.ops.len();
         for at in 1..command.len() {
-            let text = match command.name(at).map(|name| self.ops.add(caller, Op::Find { name })) {
+            let text = match command.name(at).map(|name| self.ops.add(caller, Op::Get { name })) {
                 Ok(Ok(())) => continue,
                 Ok(Err(_)) => errors::denied(command.argument(0)),
                 Err(error) => errors::name(error),
@@ -137,7 +137,7 @@ impl Plan {
                     said = rest;
                 }
                 Slot::Number => match results.next() {
-                    Some(Ok(value)) => reply::integer(out, value.clamped()),
+                    Some(Ok(outcome)) => reply::integer(out, outcome.value.clamped()),
                     Some(Err(refusal)) => reply::error(out, errors::refusal(refusal).as_bytes()),
                     None => reply::error(out, errors::NO_RESULT.as_bytes()),
                 },
@@ -162,10 +162,9 @@ impl Plan {
 
 /// What a read found: the value of a counter that exists, or none; else the error to answer with.
 /// The driver gives a result for every operation. Should one ever lack, no value is made up for it.
-fn found(result: Option<Result<Value, Refusal>>) -> Result<Option<Value>, String> {
+fn found(result: Option<Result<Outcome, Refusal>>) -> Result<Option<Value>, String> {
     match result {
-        Some(Ok(value)) => Ok(Some(value)),
-        Some(Err(Refusal::Untouched)) => Ok(None),
+        Some(Ok(outcome)) => Ok(outcome.exists.then_some(outcome.value)),
         Some(Err(refusal)) => Err(errors::refusal(refusal)),
         None => Err(errors::NO_RESULT.to_owned()),
     }
@@ -175,7 +174,7 @@ fn found(result: Option<Result<Value, Refusal>>) -> Result<Option<Value>, String
 /// command finds its own.
 fn existing(
     names: usize,
-    results: &mut impl Iterator<Item = Result<Value, Refusal>>,
+    results: &mut impl Iterator<Item = Result<Outcome, Refusal>>,
 ) -> Result<i64, String> {
     let (mut existing, mut failed) = (0, None);
     for _ in 0..names {
@@ -205,6 +204,9 @@ mod tests {
         reply::integer(out, existing);
     }
 
+    const NOTHING: Outcome = Outcome { value: Value(0), change: 0, exists: false };
+    const OVERFLOW: Refusal = Refusal::Overflow { found: Value(1) };
+
     const READS: [Slot; 5] = [
         Slot::Read(Protocol::Two, get::write),
         Slot::Existing(2, count),
@@ -226,19 +228,18 @@ mod tests {
         for (slot, nothing) in
             READS.into_iter().zip(["$-1\r\n", ":0\r\n", ":0\r\n", "+none\r\n", ":-2\r\n"])
         {
-            let not_found = vec![Err(Refusal::Untouched), Err(Refusal::Untouched)];
+            let not_found = vec![Ok(NOTHING), Ok(NOTHING)];
             assert_eq!(rendered(&[slot], not_found), nothing, "{slot:?}");
-            let refused = vec![Err(Refusal::Overflow), Err(Refusal::Untouched)];
+            let refused = vec![Err(OVERFLOW), Ok(NOTHING)];
             let said = rendered(&[slot], refused);
-            assert_eq!(said, format!("-ERR {}\r\n", Refusal::Overflow), "{slot:?}");
+            assert_eq!(said, format!("-ERR {}\r\n", OVERFLOW), "{slot:?}");
         }
     }
 
     #[test]
     fn a_failed_read_of_several_leaves_the_next_command_its_own_result() {
-        let results =
-            vec![Err(Refusal::Overflow), Err(Refusal::Untouched), Err(Refusal::Untouched)];
+        let results = vec![Err(OVERFLOW), Ok(NOTHING), Ok(NOTHING)];
         let said = rendered(&[Slot::Existing(2, count), READS[3]], results);
-        assert_eq!(said, format!("-ERR {}\r\n+none\r\n", Refusal::Overflow));
+        assert_eq!(said, format!("-ERR {}\r\n+none\r\n", OVERFLOW));
     }
 }

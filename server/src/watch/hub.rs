@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quipu_core::identity::OriginId;
-use quipu_core::operation::Op;
+use quipu_core::name::CounterName;
+use quipu_core::operation::{Op, Outcome, Refusal};
 use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query, Row};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -304,13 +305,13 @@ impl Hub {
                 }
             }
             Filter::Counters(names) => {
-                let ops = names.iter().map(|name| Op::Find { name: name.clone() }).collect();
+                let ops = names.iter().map(|name| Op::Get { name: name.clone() }).collect();
                 let results = self.handle.request(own::ops(ops)).await?.results;
-                let rows = names.iter().zip(results);
-                Ok((
-                    rows.filter_map(|(name, value)| Some((name.clone(), value.ok()?))).collect(),
-                    false,
-                ))
+                let row = |(name, result): (&CounterName, Result<Outcome, Refusal>)| {
+                    let outcome = result.ok().filter(|outcome| outcome.exists)?;
+                    Some((name.clone(), outcome.value))
+                };
+                Ok((names.iter().zip(results).filter_map(row).collect(), false))
             }
         }
     }

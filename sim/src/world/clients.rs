@@ -1,7 +1,7 @@
 //! Clients and operators: what they ask of nodes.
 
 use quipu_core::input::{Input, PeerName};
-use quipu_core::operation::Op;
+use quipu_core::operation::{Op, Request};
 
 use super::World;
 use crate::host::HostId;
@@ -15,7 +15,7 @@ impl World<'_> {
             return;
         };
         self.checker.asked(self.now, token, process.origin, &ops);
-        self.deliver(host, Input::Request { token, ops });
+        self.deliver(host, Input::Request { token, request: Request { ops } });
     }
 
     pub(super) fn register(&mut self, host: HostId) {

@@ -7,7 +7,7 @@ use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
-use quipu_core::operation::Op;
+use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::Effects;
 use quipu_core::slot::Slot;
 use quipu_core::storage;
@@ -78,7 +78,11 @@ impl Machine {
     pub(crate) fn batch(&mut self, counter: &str, by: i64) -> Vec<u8> {
         let mut effects = Effects::default();
         let op = Op::Add { name: name(counter), by };
-        self.node.handle(Time::ZERO, Input::Request { token: 1, ops: vec![op] }, &mut effects);
+        self.node.handle(
+            Time::ZERO,
+            Input::Request { token: 1, request: Request { ops: vec![op] } },
+            &mut effects,
+        );
         self.node.close_batch(Time::ZERO, &mut effects);
         effects.journal.take()
     }

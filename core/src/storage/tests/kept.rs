@@ -17,7 +17,7 @@ use crate::input::Input;
 use crate::membership::{Key, Standing};
 use crate::name::CounterName;
 use crate::node::{Config, Node};
-use crate::operation::Op;
+use crate::operation::{Op, Request};
 use crate::outbox::Effects;
 use crate::status::PeerState;
 use crate::time::Time;
@@ -266,7 +266,7 @@ fn started_again(recovered: Recovered) -> Node {
     // It has met others, and might be behind them: a raise waits until it has looked for them.
     let (name, mut effects) = (CounterName::new("x".to_owned()).unwrap(), Effects::default());
     let ops = vec![Op::Raise { name, to: 7 }];
-    node.handle(Time::ZERO, Input::Request { token: 1, ops }, &mut effects);
+    node.handle(Time::ZERO, Input::Request { token: 1, request: Request { ops } }, &mut effects);
     node.close_batch(Time::ZERO, &mut effects);
     assert!(effects.after_sync.is_empty());
     let settled = Time::ZERO + Duration::from_secs(1);
