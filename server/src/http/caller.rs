@@ -35,12 +35,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use axum::body::Body;
     use axum::http::{Request, StatusCode, header};
     use http_body_util::BodyExt;
     use quipu_core::identity::Address;
     use tokio::sync::watch;
+    use tokio::time::timeout;
     use tower::ServiceExt;
 
     use super::*;
@@ -57,6 +59,9 @@ mod tests {
     use crate::redis::Traffic;
     use crate::transport::link::PROTOCOL;
     use crate::watch::{Watch, lines};
+
+    /// There is no driver, so what reaches the node is never answered.
+    const LONG: Duration = Duration::from_secs(10);
 
     fn app() -> (Arc<App>, Inbox) {
         let (outside, inbox) = inbox();
@@ -98,7 +103,7 @@ mod tests {
         route: Route,
     ) -> (StatusCode, String, String) {
         let call = router(Arc::clone(app)).oneshot(request(route));
-        let response = serving(caller, call).await.unwrap();
+        let response = timeout(LONG, serving(caller, call)).await.expect("an answer").unwrap();
         let (head, body) = response.into_parts();
         let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap());
         let kind = kind.unwrap_or_default().to_owned();
