@@ -3,8 +3,8 @@
 //! A front end parses a request into operations and hands them in here as one message; the answer
 //! comes back when what it tells is durable. What is handed in was judged before: see [`access`].
 //! The queue behind it is bounded: when the driver is busy, callers wait, and so do the connections
-//! that they serve. That is the
-//! back-pressure of the whole program, and why nothing in here ever answers "try again".
+//! that they serve. That is the back-pressure of the whole program, and why nothing in here ever
+//! answers "try again".
 //!
 //! [`access`]: crate::access
 

@@ -5,16 +5,14 @@
 //! into a registry that lives as long as the answer. No label carries a counter's name: clients
 //! choose those, and a time series for each would be without bound.
 
-use prometheus_client::encoding::EncodeMetric;
-use prometheus_client::encoding::MetricEncoder;
-use prometheus_client::encoding::NoLabelSet;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use quipu_core::histogram::Histogram;
-use quipu_core::histogram::STEPS_US;
-use std::time::Duration;
+use quipu_core::histogram::{Histogram, STEPS_US};
 
 use crate::timing::Timing;
 

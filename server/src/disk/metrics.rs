@@ -1,9 +1,9 @@
 //! What was made safe, for `/metrics`.
 
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::registry::Registry;
-use prometheus_client::registry::Unit;
 use std::time::Duration;
+
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::counts::Counts;
 

@@ -1,15 +1,12 @@
 //! Connections and requests of HTTP, for `/metrics`.
 
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
-use prometheus_client::registry::Unit;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::traffic::Traffic;
-use crate::metrics::Labelled;
-use crate::metrics::Steps;
+use crate::metrics::{Labelled, Steps};
 
 /// The HTTP front end's own numbers.
 pub(super) fn register(registry: &mut Registry, traffic: &Traffic) {

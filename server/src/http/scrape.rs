@@ -1,26 +1,20 @@
 //! `GET /metrics`, for Prometheus: every room registers its numbers, always in the same order.
 
+use std::time::UNIX_EPOCH;
+
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::http::header;
-use axum::response::IntoResponse;
-use axum::response::Response;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
-use prometheus_client::registry::Unit;
-use std::time::UNIX_EPOCH;
+use prometheus_client::registry::{Registry, Unit};
 
-use super::app::App;
-use super::app::Shared;
-use super::errors::Kind;
-use super::errors::Problem;
+use super::app::{App, Shared};
+use super::errors::{Kind, Problem};
 use super::exposition::Format;
 use super::metrics;
-use crate::access::Allowed;
-use crate::access::Caller;
-use crate::access::Observe;
+use crate::access::{Allowed, Caller, Observe};
 use crate::inbox::Report;
 use crate::os::process::Usage;
 use crate::{disk, inbox, network, os, redis, watch};

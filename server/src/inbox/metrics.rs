@@ -2,18 +2,12 @@
 
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-use prometheus_client::registry::Unit;
-use quipu_core::status::PeerState;
-use quipu_core::status::Status;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
+use quipu_core::status::{PeerState, Status};
 
-use super::Depths;
-use super::Report;
-use crate::metrics::Steps;
-use crate::metrics::by_reason;
-use crate::metrics::signed;
+use super::{Depths, Report};
+use crate::metrics::{Steps, by_reason, signed};
 
 /// What the node has counted of its own work; its clients have added and subtracted `counted` in all.
 pub(crate) fn totals(registry: &mut Registry, report: &Report) {

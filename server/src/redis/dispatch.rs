@@ -6,12 +6,11 @@
 
 use super::command::Command;
 use super::commands::{exec, refused};
-use super::errors;
 use super::plan::Plan;
-use super::reply;
 use super::session::Session;
 use super::spec::{Call, Class, Next, Spec};
 use super::table::{self, Found, Last};
+use super::{errors, reply};
 use crate::access::{Action, Caller};
 use crate::handle::Handle;
 

@@ -96,3 +96,39 @@ impl AsyncWrite for HalfClosed {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::transport::dial::dial;
+    use crate::transport::listener::Listener;
+
+    #[tokio::test]
+    async fn an_end_behind_a_request_is_passed_on_once_the_request_is_answered() {
+        let listener = Listener::at("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut client = dial(&[listener.local_addr().unwrap()]).await.unwrap();
+        let taken = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+        let answering = Answering::default();
+        let mut server = HalfClosed::new(taken, answering.clone());
+
+        client.write_all(b"ask").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut asked = [0; 3];
+        server.read_exact(&mut asked).await.unwrap();
+        answering.begin();
+        // The end may still be on its way, and is not passed on when it is there.
+        server.stream.peer_has_ended().await;
+        let mut rest = [0; 8];
+        let read = poll_fn(|cx| {
+            let mut rest = ReadBuf::new(&mut rest);
+            Poll::Ready(Pin::new(&mut server).poll_read(cx, &mut rest).is_ready())
+        });
+        assert!(!read.await, "its client waits for an answer");
+        answering.end();
+        assert_eq!(server.read(&mut rest).await.unwrap(), 0, "it has been answered");
+    }
+}

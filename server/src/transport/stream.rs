@@ -156,3 +156,51 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::transport::dial::dial;
+    use crate::transport::listener::Listener;
+
+    /// Longer than anything that is waited for takes.
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A connection, from the side that dialed and from the one that took it.
+    async fn pair() -> (Stream, Stream) {
+        let listener = Listener::at("127.0.0.1:0".parse().unwrap()).unwrap();
+        let dialed = dial(&[listener.local_addr().unwrap()]).await.unwrap();
+        let taken = std::future::poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+        assert_eq!(dialed.peer(), listener.local_addr().unwrap());
+        (dialed, taken)
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_waited_for() {
+        let (mut dialed, mut taken) = pair().await;
+        let mut buffer = BytesMut::with_capacity(64);
+        assert!(taken.read_now(&mut buffer).is_none(), "nothing was sent");
+        dialed.write_all(b"abc").await.unwrap();
+        timeout(LONG, taken.read_buf(&mut buffer)).await.unwrap().unwrap();
+        assert_eq!(&buffer[..], b"abc");
+        let full = std::iter::from_fn(|| dialed.write_now(&[0; 1 << 16]));
+        let written: usize = full.map(|some| some.unwrap()).sum();
+        assert!(written > 0, "the system takes some, and says when it takes no more");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_other_side_is_seen_behind_what_it_has_sent_and_takes_nothing_of_it() {
+        let (mut dialed, mut taken) = pair().await;
+        dialed.write_all(b"abc").await.unwrap();
+        let early = timeout(Duration::from_millis(50), taken.peer_has_ended()).await;
+        assert!(early.is_err(), "it has sent something, and has not ended");
+        dialed.shutdown().await.unwrap();
+        timeout(LONG, taken.peer_has_ended()).await.expect("it has ended");
+        let mut buffer = BytesMut::new();
+        assert_eq!(taken.read_buf(&mut buffer).await.unwrap(), 3);
+        assert_eq!(taken.read_buf(&mut buffer).await.unwrap(), 0);
+    }
+}
