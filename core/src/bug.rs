@@ -49,4 +49,12 @@ pub enum Bug {
     ClaimsTheEnd,
     /// A link without room for a frame drops it and stands.
     LinkDropsFrames,
+    /// A full table claims what it had no room for.
+    FullClaims,
+    /// A full table does not keep what it took of a delta.
+    FullForgets,
+    /// Each record of a delta that is cut claims its whole range.
+    RecordsClaimAll,
+    /// A repair believes the claims of records behind the damage.
+    RepairClaims,
 }

@@ -3,7 +3,7 @@
 pub use quipu_core::bug::Bug;
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 23] = [
+pub const BUGS: [(&str, Bug); 27] = [
     ("add-on-merge", Bug::AddOnMerge),
     ("digest-over-gap", Bug::DigestOverGap),
     ("fingerprints-ignored", Bug::FingerprintsIgnored),
@@ -27,4 +27,8 @@ pub const BUGS: [(&str, Bug); 23] = [
     ("published-early", Bug::PublishedEarly),
     ("claims-the-end", Bug::ClaimsTheEnd),
     ("link-drops-frames", Bug::LinkDropsFrames),
+    ("full-claims", Bug::FullClaims),
+    ("full-forgets", Bug::FullForgets),
+    ("records-claim-all", Bug::RecordsClaimAll),
+    ("repair-claims", Bug::RepairClaims),
 ];

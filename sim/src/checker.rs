@@ -52,7 +52,7 @@ pub(crate) struct Book {
     runs: bool,
     /// By counter, its own slot after each version that changed it.
     pub(crate) history: BTreeMap<String, Vec<(Version, Slot)>>,
-    version: Version,
+    pub(crate) version: Version,
     /// Up to which version others may hold its changes.
     pub(crate) synced: Version,
     pub(crate) acknowledged: BTreeMap<String, Sums>,
@@ -99,6 +99,8 @@ pub struct Checker {
     pub(crate) disks: BTreeMap<HostId, Lineage>,
     /// By machine, up to which version all changes of each origin were ever safe there.
     pub(crate) ever_safe: BTreeMap<HostId, BTreeMap<OriginId, Version>>,
+    /// Origins of which something was lost on their own disk.
+    pub(crate) harmed: BTreeSet<OriginId>,
     pub(crate) operators: Operators,
     asked: BTreeMap<Token, Asked>,
     tally: Tally,
@@ -183,7 +185,9 @@ impl Checker {
                     let allowed = match refusal {
                         Refusal::Overflow { .. } => may_overflow(name),
                         Refusal::Behind(_) => raises,
-                        Refusal::TooManyCounters(_) | Refusal::OutOfMemory => false,
+                        // Whether there was no room was looked at when the batch was closed.
+                        Refusal::TooManyCounters(_) => true,
+                        Refusal::OutOfMemory => false,
                     };
                     if !allowed {
                         let name = name.to_owned();

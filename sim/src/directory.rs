@@ -162,6 +162,8 @@ pub struct Directory {
     /// Whether the next sync of a file fails.
     sync_fails: bool,
     is_full: bool,
+    /// Whether a bit has flipped that no start has met.
+    is_rotten: bool,
     /// How many more operations succeed before the power is cut.
     fuse: Option<u64>,
     photographs: bool,
@@ -181,6 +183,7 @@ impl Directory {
             chance: Chance::new(seed, Purpose::Disks),
             sync_fails: false,
             is_full: false,
+            is_rotten: false,
             fuse: None,
             photographs: false,
             album: Vec::new(),
@@ -298,6 +301,32 @@ impl Directory {
         Some(&self.files.get(self.names.get(name)?)?.bytes)
     }
 
+    /// A bit flips somewhere in a file: tells where, if there is any file.
+    pub fn rot(&mut self, chance: &mut Chance) -> Option<String> {
+        let is_empty = |id: &FileId| self.files[id].bytes.is_empty();
+        let named: Vec<_> = self.names.iter().filter(|(_, id)| !is_empty(id)).collect();
+        let (name, id) = *named.get(chance.index(named.len().max(1)))?;
+        let file = self.files.get_mut(id)?;
+        let at = chance.index(file.bytes.len());
+        let bit = 1 << chance.below(8);
+        file.bytes[at] ^= bit;
+        if let Some(byte) = file.on_disk.get_mut(at) {
+            *byte ^= bit;
+        }
+        self.is_rotten = true;
+        Some(format!("byte {at} of {name}"))
+    }
+
+    /// Whether a bit has flipped that no start has met.
+    pub fn is_rotten(&self) -> bool {
+        self.is_rotten
+    }
+
+    /// The flipped bit was met.
+    pub fn is_sound_again(&mut self) {
+        self.is_rotten = false;
+    }
+
     /// Puts a file there, as whoever damages or repairs one from outside does.
     pub fn put(&mut self, name: &str, bytes: Vec<u8>) {
         let id = self.add_file();
@@ -327,6 +356,7 @@ impl Directory {
             }
         }
         if self.photographs
+            && !self.is_rotten
             && self.album.len() < PHOTOS_MAX
             && (changes_names || self.chance.permille(PHOTO_PERMILLE))
             && self.is_worth_a_photograph()

@@ -118,13 +118,16 @@ pub enum FaultKind {
     /// The first machine's files are copied, as they are while it runs, in place of the second's,
     /// whose process is killed before and started when the fault ends.
     CopiedDisk(HostId, HostId),
+    /// A process is killed, and a bit of a machine's files flips. It starts again when the fault ends,
+    /// or is refused and repaired.
+    BitRot(HostId),
     /// An operator at the second machine removes the first from the cluster, and registers it
     /// again when the fault ends; if it never does, only after all has been judged without it.
     Remove(HostId, HostId),
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 26;
+pub const KINDS: usize = 27;
 
 impl FaultKind {
     /// Its name in summaries.
@@ -155,6 +158,7 @@ impl FaultKind {
             FaultKind::FailedSync(_) => "failed syncs",
             FaultKind::FullDisk(_) => "full disks",
             FaultKind::OldCopy(_) => "old copies put back",
+            FaultKind::BitRot(_) => "flipped bits",
             FaultKind::CopiedDisk(..) => "copies of a running node's disk",
         }
     }
@@ -170,6 +174,7 @@ impl FaultKind {
             | FaultKind::FailedSync(host)
             | FaultKind::FullDisk(host)
             | FaultKind::OldCopy(host)
+            | FaultKind::BitRot(host)
             | FaultKind::CopiedDisk(_, host)
             | FaultKind::ClockSet(host, _)
             | FaultKind::Moved(host)
@@ -190,6 +195,7 @@ impl FaultKind {
             | FaultKind::ClockSet(..)
             | FaultKind::Moved(_)
             | FaultKind::Swapped(..)
+            | FaultKind::BitRot(_)
             | FaultKind::CopiedDisk(..) => self.strikes().contains(host),
             _ => false,
         }
@@ -222,6 +228,7 @@ impl FaultKind {
             | FaultKind::FailedSync(host)
             | FaultKind::FullDisk(host)
             | FaultKind::OldCopy(host)
+            | FaultKind::BitRot(host)
             | FaultKind::HungDisk(host)
             | FaultKind::SlowDisk(host) => host >= hosts,
         }
@@ -286,9 +293,13 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
         }
     }
     // Whose disk is copied gives its removal away with its id, and may take it back with the copy's.
+    // Whose disk loses its id may come back under another one.
     let out = kept_out(&faults);
-    let gives_away =
-        |kind| matches!(kind, FaultKind::CopiedDisk(a, b) if out.contains(a) || out.contains(b));
+    let gives_away = |kind| match kind {
+        FaultKind::CopiedDisk(a, b) => out.contains(a) || out.contains(b),
+        FaultKind::BitRot(host) => out.contains(host),
+        _ => false,
+    };
     faults.retain(|fault| !gives_away(fault.kind));
     // The address of a removed node is removed as well, and so is whoever comes to live there.
     if faults.iter().any(|fault| matches!(fault.kind, FaultKind::Remove(..))) {
@@ -349,7 +360,8 @@ fn one(kind: u64, hosts: usize, chance: &mut Chance) -> FaultKind {
         22 => FaultKind::Moved(a),
         23 => FaultKind::Swapped(a, b),
         24 => FaultKind::Stranger(a),
-        _ => FaultKind::HungDisk(a),
+        25 => FaultKind::HungDisk(a),
+        _ => FaultKind::BitRot(a),
     }
 }
 

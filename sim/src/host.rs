@@ -11,6 +11,7 @@ use quipu_core::identity::{Address, NodeId, OriginId, Version};
 use quipu_core::input::{Input, LinkId};
 use quipu_core::node::Node;
 use quipu_core::outbox::Outbox;
+use quipu_core::slot::Slot;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
 
@@ -51,6 +52,8 @@ pub struct InFlight {
     pub version: Version,
     /// Up to which version everything of each origin was there when it closed.
     pub known: Vec<(OriginId, Version)>,
+    /// What was held of others when it closed, claimed or not; told only where tables may be full.
+    pub held: Vec<(OriginId, String, Slot)>,
     /// Removals and registrations that were there when it closed.
     pub standings: NodeStandings,
     /// The node's id and boot that were written down by then.

@@ -161,6 +161,7 @@ fn apply(fault: &FaultKind, from: HostId, to: HostId, path: &mut Path) {
         | FaultKind::FailedSync(_)
         | FaultKind::FullDisk(_)
         | FaultKind::OldCopy(_)
+        | FaultKind::BitRot(_)
         | FaultKind::CopiedDisk(..)
         | FaultKind::Remove(..) => {}
     }

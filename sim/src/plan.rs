@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use quipu_core::counters::Bounds as TableBounds;
 use quipu_core::node::limits::Limits as NodeLimits;
 use quipu_core::storage::journal::Limits;
 use quipu_core::time::Time;
@@ -100,6 +101,8 @@ pub struct Plan {
     pub usage: Usage,
     /// How much each node takes at a time.
     pub limits: NodeLimits,
+    /// How much each node's table holds until the calm.
+    pub table: TableBounds,
     /// When each starts.
     pub starts: Vec<Time>,
     /// What the network is like.
@@ -117,6 +120,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether tables may be full.
+    pub fn is_bounded(&self) -> bool {
+        self.table != TableBounds::default()
+    }
+
     /// Draws the plan of a seed.
     pub fn draw(seed: u64, bounds: &Bounds) -> Self {
         let mut chance = Chance::new(seed, Purpose::Cluster);
@@ -173,6 +181,7 @@ impl Plan {
             by_name: chance.permille(300),
             usage: draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks)),
             limits: draw_limits(&load, &mut chance),
+            table: draw_table(hosts, &mut chance),
             starts,
             weather,
             faults,
@@ -198,6 +207,20 @@ fn draw_limits(load: &Load, chance: &mut Chance) -> NodeLimits {
         window_bytes: chance.pick(&[100, 1 << 10, usual.window_bytes]),
         window_pushes: chance.pick(&[1, 4, usual.window_pushes]),
         part_bytes: chance.pick(&[part_bytes_min, 10 * part_bytes_min, usual.part_bytes]),
+        record_bytes: chance.pick(&[60, 500, usual.record_bytes]),
+    }
+}
+
+/// A table that is soon full, in some plans: of counters, of origins, or of both.
+fn draw_table(hosts: usize, chance: &mut Chance) -> TableBounds {
+    let usual = TableBounds::default();
+    if !chance.permille(300) {
+        return usual;
+    }
+    let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
+    TableBounds {
+        counters: chance.pick(&[3, 5, 20, usual.counters]),
+        origins: chance.pick(&[2, hosts, 2 * hosts, usual.origins]),
     }
 }
 

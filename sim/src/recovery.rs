@@ -31,6 +31,8 @@ pub struct Lineage {
     copied: BTreeSet<OriginId>,
     /// Up to which version all changes of each origin must be on it.
     kept: BTreeMap<OriginId, Version>,
+    /// Slots of others that were there in a safe batch, claimed or not.
+    held: BTreeMap<(OriginId, String), Slot>,
     /// Removals and registrations that must be on it.
     standings: NodeStandings,
     /// Who its processes were.
@@ -49,6 +51,9 @@ impl Checker {
         if !batch.standings.is_empty() {
             disk.standings = batch.standings.clone();
         }
+        for (origin, name, slot) in &batch.held {
+            disk.held.insert((*origin, name.clone()), *slot);
+        }
         let kept = &mut disk.kept;
         let ever = self.ever_safe.entry(host).or_default();
         for (origin, version) in &batch.known {
@@ -64,8 +69,12 @@ impl Checker {
         kept.into_iter().flatten().map(|(origin, version)| (*origin, *version)).collect()
     }
 
-    /// At how many other machines a version of an origin has ever been safe.
+    /// At how many other machines a version of an origin has ever been safe. What has changed nothing
+    /// is of version 0, which all have.
     pub fn confirmable(&self, host: HostId, origin: OriginId, version: Version) -> usize {
+        if version == 0 {
+            return usize::MAX;
+        }
         let has = |safe: &BTreeMap<OriginId, Version>| {
             safe.get(&origin).is_some_and(|known| *known >= version)
         };
@@ -87,12 +96,60 @@ impl Checker {
         }
     }
 
+    /// A bit has flipped on a disk, and cost something that was on it: what is there still, a start will
+    /// show. What its origins had written and not synced may be shown with holes.
+    pub fn harmed(&mut self, host: HostId) {
+        let Some(disk) = self.disks.get_mut(&host) else { return };
+        for origin in disk.written.iter().chain(&disk.copied) {
+            if let Some(book) = self.books.get_mut(origin) {
+                book.synced = book.version;
+                self.harmed.insert(*origin);
+            }
+        }
+        *disk = Lineage { identities: Identities::lost(), ..Lineage::default() };
+    }
+
+    /// In a calm cluster: of origins that lost something on their own disk a table has all that
+    /// another disk of these machines claims, and nothing twice.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn settle_harmed(
+        &self,
+        hosts: &[HostId],
+        host: HostId,
+        counters: &Counters,
+    ) -> Result<(), Box<Violation>> {
+        for origin in self.harmed.iter().copied() {
+            let Some(book) = self.books.get(&origin) else { continue };
+            let kept = |host: &HostId| self.disks.get(host)?.kept.get(&origin).copied();
+            let version = hosts.iter().filter_map(kept).max().unwrap_or_default();
+            for name in book.history.keys() {
+                let view = counters.slots_of(name).find(|view| view.origin == origin);
+                let found = view.map_or(Slot::default(), |view| view.slot);
+                let (truth, most) = (book.slot_at(name, version), book.slot_at(name, book.version));
+                let name = name.clone();
+                if !truth.is_within(&found) {
+                    let lost = Violation::Lost { host, origin, version, name, truth, found };
+                    return Err(Box::new(lost));
+                }
+                if !found.is_within(&most) {
+                    let (held, synced) = (found, most);
+                    let twice = Violation::Invented { host, origin, name, held, synced };
+                    return Err(Box::new(twice));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The power of a machine whose disk is not synced before answers is cut.
     pub fn may_have_lost(&mut self, host: HostId, fsync: Fsync) {
         if fsync != Fsync::Always
             && let Some(disk) = self.disks.get_mut(&host)
         {
             disk.kept.clear();
+            disk.held.clear();
             disk.read.clear();
             disk.standings.clear();
             disk.identities = Identities::lost();
@@ -143,8 +200,41 @@ impl Checker {
                 }
             }
         }
+        for (origin, row) in counters.digest() {
+            let Some(book) = self.books.get(&origin) else { continue };
+            let version = row.version;
+            for name in book.history.keys() {
+                let (truth, held) = (book.slot_at(name, version), slot(origin, name));
+                if !truth.is_within(&held) {
+                    let name = name.clone();
+                    return Err(Box::new(Violation::EmptyClaim {
+                        host,
+                        origin,
+                        version,
+                        name,
+                        truth,
+                        held,
+                    }));
+                }
+            }
+        }
         if !survives {
             return Ok(());
+        }
+        for ((origin, name), truth) in &disk.held {
+            let found = slot(*origin, name);
+            if !truth.is_within(&found) {
+                let version = counters.known(*origin).version;
+                let (origin, name, truth) = (*origin, name.clone(), *truth);
+                return Err(Box::new(Violation::Lost {
+                    host,
+                    origin,
+                    version,
+                    name,
+                    truth,
+                    found,
+                }));
+            }
         }
         for (origin, version) in &disk.kept {
             let Some(book) = self.books.get(origin) else { continue };

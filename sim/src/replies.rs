@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use quipu_core::counters::Counters;
+use quipu_core::counters::{Bounds, Counters};
 use quipu_core::effect::Effect;
 use quipu_core::identity::OriginId;
-use quipu_core::operation::Op;
+use quipu_core::operation::{Op, Refusal};
 
 use crate::checker::Checker;
 use crate::violation::Violation;
@@ -50,13 +50,15 @@ impl Checker {
     /// The replies of a batch that has just been closed; `is_alone` if it took one input at most.
     ///
     /// # Errors
-    /// If a value is not what the slots add up to, or a reply says more than them.
+    /// If a value is not what the slots add up to, a reply says more than them, or a counter is refused
+    /// though there is room or it has its place.
     pub fn look_at_replies(
         &self,
         origin: OriginId,
         counters: &Counters,
         effects: &[Effect],
         is_alone: bool,
+        bounds: Bounds,
     ) -> Result<(), Box<Violation>> {
         let Some(book) = self.books.get(&origin) else { return Ok(()) };
         let host = book.host;
@@ -67,8 +69,19 @@ impl Checker {
             let Effect::Reply { token, results, .. } = effect else { continue };
             let mut last: BTreeMap<&str, i128> = BTreeMap::new();
             for (op, result) in self.ops_of(*token).iter().zip(results) {
-                if let Ok(outcome) = result {
-                    last.insert(op.name().as_str(), outcome.value.0);
+                let name = op.name().as_str();
+                match result {
+                    Ok(outcome) => {
+                        last.insert(name, outcome.value.0);
+                    }
+                    Err(refusal @ Refusal::TooManyCounters(_)) => {
+                        let is_full = counters.len() >= bounds.counters as usize;
+                        if !is_full || counters.existing(name).is_some() {
+                            let (name, refusal) = (name.to_owned(), *refusal);
+                            return Err(Box::new(Violation::Refused { host, name, refusal }));
+                        }
+                    }
+                    Err(_) => {}
                 }
             }
             for (name, replied) in last {

@@ -23,6 +23,14 @@ use crate::world::{Discord, World};
 /// redial within seconds, and a member that was held for down is announced to every second.
 pub const TOGETHER_MAX: Duration = Duration::from_secs(20);
 
+/// How much longer where tables were full: what they had no room for is asked for again after pauses
+/// that grow, and that are shorter than twice the time in which they were full.
+const ROOM_MAX: Duration = Duration::from_secs(60);
+
+fn together_max(plan: &Plan) -> Duration {
+    if plan.is_bounded() { TOGETHER_MAX + ROOM_MAX } else { TOGETHER_MAX }
+}
+
 /// How often it is looked at until then.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -78,7 +86,7 @@ pub fn run(plan: &Plan, trace: &mut Trace) -> Outcome {
 fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> {
     world.run_until(plan.calm_at)?;
     world.calm();
-    let together = come_together(world)?;
+    let together = come_together(world, together_max(plan))?;
     world.settle()?;
     for host in world.members() {
         see_an_increment(world, host, seen_max(plan))?;
@@ -88,7 +96,7 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> 
     if let (Some(member), false) = (world.members().first(), out.is_empty()) {
         see_nothing_pass(world, *member, &out)?;
         world.readmit();
-        come_together(world)?;
+        come_together(world, together_max(plan))?;
         world.settle()?;
     }
     Ok(together)
@@ -121,7 +129,7 @@ fn see_nothing_pass(
 /// Waits until counts are equal and lists complete, and have stayed so. Both may change once more:
 /// a suspicion from before the calm ripens and is withdrawn, the last words of a node that died
 /// behind a partition arrive.
-fn come_together(world: &mut World<'_>) -> Result<Together, Box<Violation>> {
+fn come_together(world: &mut World<'_>, most: Duration) -> Result<Together, Box<Violation>> {
     let mended_at = world.now();
     let mut counts = None;
     let mut lists = None;
@@ -129,7 +137,7 @@ fn come_together(world: &mut World<'_>) -> Result<Together, Box<Violation>> {
         world.run_until(world.now() + LOOK_EVERY)?;
         let passed = world.now().since(mended_at);
         match world.discord() {
-            Some(discord) if passed >= TOGETHER_MAX => {
+            Some(discord) if passed >= most => {
                 return Err(into_violation(discord, passed.as_secs()));
             }
             Some(Discord::Counts(_)) => (counts, lists) = (None, None),

@@ -40,6 +40,8 @@ pub struct Work {
     pub torn_tails: u64,
     /// Starts that found sound records that were not known to be synced, and kept them.
     pub tails_kept: u64,
+    /// Directories that were repaired.
+    pub repaired: u64,
     /// Crashes that did not happen: what a start would have found after them.
     pub crashes_tried: u64,
     /// Starts of processes.
@@ -118,6 +120,7 @@ impl Summary {
         total.recoveries += work.recoveries;
         total.torn_tails += work.torn_tails;
         total.tails_kept += work.tails_kept;
+        total.repaired += work.repaired;
         total.crashes_tried += work.crashes_tried;
         total.origins += work.origins;
         total.origins_running += work.origins_running;
@@ -175,12 +178,13 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "  disks           {} syncs, {} snapshots, {} recoveries ({} cut a torn tail, {} kept \
-             one that was not synced), {} more crashes tried beside the run",
+             one that was not synced), {} repairs of damage, {} more crashes tried beside the run",
             total.syncs,
             total.snapshots,
             total.recoveries,
             total.torn_tails,
             total.tails_kept,
+            total.repaired,
             total.crashes_tried
         )?;
         let faults: Vec<String> =

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use quipu_core::counters::Bounds;
 use quipu_core::identity::Address;
 use quipu_core::input::{Input, LinkId, Token};
 use quipu_core::status::Totals;
@@ -113,6 +114,8 @@ pub struct World<'a> {
     once_removed: BTreeSet<HostId>,
     /// Whose removal no operator takes back yet.
     kept_out: BTreeSet<HostId>,
+    /// How much each node's table holds.
+    table: Bounds,
     /// Removals of nodes that were listed where it was asked for, by their tokens.
     removals_asked: BTreeMap<Token, HostId>,
     established: BTreeSet<(HostId, LinkId)>,
@@ -212,6 +215,7 @@ impl<'a> World<'a> {
             addresses: plan.hosts,
             once_removed: BTreeSet::new(),
             kept_out: faults::kept_out(&plan.faults).hosts().collect(),
+            table: plan.table,
             removals_asked: BTreeMap::new(),
             established: BTreeSet::new(),
             linked: (0..plan.hosts).map(|_| behind::Linked::default()).collect(),
@@ -273,10 +277,14 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// From now on the network is sound.
+    /// From now on the network is sound, and tables have room.
     pub fn calm(&mut self) {
         self.trace.note(self.now, format_args!("calm"));
         self.network.calm();
+        self.table = Bounds::default();
+        for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
+            process.node.bound_table(self.table);
+        }
         self.links.set_bytes_max(LINK_BYTES_MAX);
         self.links.resume(around!(self));
     }
@@ -340,6 +348,12 @@ impl<'a> World<'a> {
     /// # Errors
     /// If one did not.
     pub fn settle(&mut self) -> Result<(), Box<Violation>> {
+        let members = self.members();
+        for &host in &members {
+            if let Some(process) = &self.hosts[host].process {
+                self.checker.settle_harmed(&members, host, process.node.counters())?;
+            }
+        }
         for process in self.hosts.iter().filter_map(|host| host.process.as_ref()) {
             self.checker.settle(process.node.counters())?;
             if self.plan.usage.fsync == Fsync::Always {

@@ -9,6 +9,7 @@ use quipu_core::time::Time;
 use quipu_sim::bug::{BUGS, Bug};
 use quipu_sim::disk::Fsync;
 use quipu_sim::faults::{Fault, FaultKind};
+use quipu_sim::host::HostId;
 use quipu_sim::plan::{Bounds, Plan};
 use quipu_sim::run::run;
 use quipu_sim::shrink::shrink;
@@ -190,6 +191,89 @@ fn a_link_that_drops_a_frame_and_stands_is_caught() {
     assert!(matches!(violation, Violation::FrameLost { .. }), "seed {seed}: {violation}");
     let caught = share(Bug::LinkDropsFrames, plan);
     assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds fill a link");
+}
+
+/// Tables of a few counters, all disks sound, and starts again and again.
+fn full_tables(seed: u64, bug: Option<Bug>) -> Plan {
+    let mut plan = plan(seed, bug);
+    plan.usage.in_memory = false;
+    plan.usage.fsync = Fsync::Always;
+    plan.table.counters = 4;
+    plan.faults = kills(&plan, FaultKind::Kill);
+    plan
+}
+
+/// Each machine is struck in turn, one every 700 ms.
+fn kills(plan: &Plan, kind: impl Fn(HostId) -> FaultKind) -> Vec<Fault> {
+    let fault = |round: u64| {
+        let at = Time::from_micros(2_000_000 + 700_000 * round);
+        let host = usize::try_from(round).unwrap_or(0) % plan.hosts;
+        Fault { at, until: Some(at + Duration::from_millis(400)), kind: kind(host) }
+    };
+    (0..25).map(fault).collect()
+}
+
+#[test]
+fn a_full_table_that_claims_what_it_did_not_take_is_caught_as_an_empty_claim() {
+    let bug = Bug::FullClaims;
+    let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, full_tables);
+    assert!(matches!(violation, Violation::EmptyClaim { .. }), "seed {seed}: {violation}");
+    let caught = share(bug, full_tables);
+    assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds fill a table");
+}
+
+#[test]
+fn a_full_table_that_does_not_keep_what_it_took_is_caught_as_a_loss() {
+    let bug = Bug::FullForgets;
+    let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, full_tables);
+    let is_loss = matches!(violation, Violation::Lost { .. } | Violation::WentDown { .. });
+    assert!(is_loss, "seed {seed}: {violation}");
+    let caught = share(bug, full_tables);
+    assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds fill a table");
+}
+
+/// What others tell is written in many records, which power cuts tear, again and again.
+fn torn_records(seed: u64, bug: Option<Bug>) -> Plan {
+    let mut plan = plan(seed, bug);
+    plan.usage.in_memory = false;
+    plan.usage.fsync = Fsync::Always;
+    plan.limits.record_bytes = 60;
+    let operations = 1 + seed % 7;
+    plan.faults = kills(&plan, |host| FaultKind::CutInWrite(host, operations));
+    // Deltas longer than what a disk writes whole or not at all.
+    for request in &mut plan.requests {
+        let name = |n: u64| CounterName::new(format!("many/{n:0>40}").into_bytes());
+        let ops = (0..20).map(|n| Op::Add { name: name(n).expect("a counter's name"), by: 1 });
+        request.ops = ops.collect();
+    }
+    plan
+}
+
+#[test]
+fn records_of_a_cut_delta_that_claim_it_all_are_caught_as_an_empty_claim() {
+    let bug = Bug::RecordsClaimAll;
+    let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, torn_records);
+    assert!(matches!(violation, Violation::EmptyClaim { .. }), "seed {seed}: {violation}");
+    let caught = share(bug, torn_records);
+    assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds tear a delta");
+}
+
+/// Bits flip on one disk after the other, and what does not start is repaired.
+fn rotten_disks(seed: u64, bug: Option<Bug>) -> Plan {
+    let mut plan = plan(seed, bug);
+    plan.usage.in_memory = false;
+    plan.usage.fsync = Fsync::Always;
+    plan.faults = kills(&plan, FaultKind::BitRot);
+    plan
+}
+
+#[test]
+fn a_repair_that_believes_what_stands_behind_the_damage_is_caught_as_an_empty_claim() {
+    let bug = Bug::RepairClaims;
+    let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, rotten_disks);
+    assert!(matches!(violation, Violation::EmptyClaim { .. }), "seed {seed}: {violation}");
+    let caught = share(bug, rotten_disks);
+    assert!(caught >= 3, "only {caught} of {SEEDS_MAX} seeds repair");
 }
 
 #[test]

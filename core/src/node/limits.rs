@@ -8,6 +8,7 @@ use crate::node::{AWAITS_MAX, PARKED_MAX};
 use crate::peers::registry::REMOVALS_MAX;
 use crate::replication::pull::PART_BYTES;
 use crate::replication::window::{WINDOW_BYTES_MAX, WINDOW_PUSHES_MAX};
+use crate::storage::frame::RECORD_BYTES_MAX;
 
 /// Bounds of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Limits {
     pub window_pushes: usize,
     /// Bytes of a part of an answer to a peer that lacks something, about.
     pub part_bytes: usize,
+    /// Bytes of a record of what another node told; one entry is never cut.
+    pub record_bytes: usize,
 }
 
 impl Default for Limits {
@@ -38,6 +41,7 @@ impl Default for Limits {
             window_bytes: WINDOW_BYTES_MAX,
             window_pushes: WINDOW_PUSHES_MAX,
             part_bytes: PART_BYTES,
+            record_bytes: RECORD_BYTES_MAX,
         }
     }
 }

@@ -282,19 +282,30 @@ impl Node {
             Ok(merged) => {
                 self.totals.gaps += u64::from(merged.gap);
                 if merged.news && self.is_kept {
-                    effects.journal.add_delta(delta);
+                    self.keep_delta(delta, effects);
                 }
             }
             Err(MergeError::Full { news }) => {
                 self.totals.refused_full += 1;
+                #[cfg(feature = "planted-bugs")]
+                let news = news && !self.has(crate::bug::Bug::FullForgets);
                 // What is shown is kept.
                 if news && self.is_kept {
-                    effects.journal.add_delta(&self.counters.held_of(delta));
+                    self.keep_delta(&self.counters.held_of(delta), effects);
                 }
             }
             Err(MergeError::ForeignWriter) => self.foreign_writer(now, link, effects),
         }
         merged.map(|merged| merged.news)
+    }
+
+    fn keep_delta(&self, delta: &Delta<'_>, effects: &mut Effects) {
+        let record_bytes = self.limits.record_bytes;
+        #[cfg(feature = "planted-bugs")]
+        if self.has(crate::bug::Bug::RecordsClaimAll) {
+            return effects.journal.add_delta_claimed(delta, record_bytes);
+        }
+        effects.journal.add_delta(delta, record_bytes);
     }
 
     /// A peer claims changes of ours that we never made.

@@ -196,7 +196,18 @@ pub enum BadPayload {
 /// Appends a delta; as several records if one would be too long. Those before the last claim
 /// nothing (rule `claim-the-beginning`), so that a crash between them leaves no claim to what it
 /// has torn off.
-pub(crate) fn append_delta<'a>(records: &mut Vec<u8>, delta: &Delta<'a>) {
+pub(crate) fn append_delta(records: &mut Vec<u8>, delta: &Delta<'_>) {
+    append_delta_within(records, delta, RECORD_BYTES_MAX, |delta| delta.upto);
+}
+
+/// The same, in records of so many bytes at most, but that one change is never cut. `claim` says
+/// behind which version those before the last begin.
+pub(crate) fn append_delta_within<'a>(
+    records: &mut Vec<u8>,
+    delta: &Delta<'a>,
+    bytes_max: usize,
+    claim: fn(&Delta<'_>) -> Version,
+) {
     let start = records.len();
     let Delta { origin, after, upto, .. } = *delta;
     let row = |change: &Change<'a>| {
@@ -206,13 +217,14 @@ pub(crate) fn append_delta<'a>(records: &mut Vec<u8>, delta: &Delta<'a>) {
     };
     let slots = delta.changes.iter().map(row).collect();
     frame::append(records, DELTA, &DeltaRow { origin, after, upto, slots });
-    if records.len() - start <= RECORD_BYTES_MAX {
+    if records.len() - start <= bytes_max || delta.changes.len() < 2 {
         return;
     }
     records.truncate(start);
     let (first, last) = delta.changes.split_at(delta.changes.len() / 2);
-    for (after, changes) in [(upto, first), (after, last)] {
-        append_delta(records, &Delta { after, changes: changes.to_vec(), ..*delta });
+    for (after, changes) in [(claim(delta), first), (after, last)] {
+        let part = Delta { after, changes: changes.to_vec(), ..*delta };
+        append_delta_within(records, &part, bytes_max, claim);
     }
 }
 

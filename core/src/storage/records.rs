@@ -138,8 +138,15 @@ impl Records {
         self.absorb_own(Own::new(batch, counters));
     }
 
-    pub(crate) fn add_delta(&mut self, delta: &Delta<'_>) {
-        record::append_delta(&mut self.whole, delta);
+    /// Adds what another node told, in records of so many bytes at most.
+    pub(crate) fn add_delta(&mut self, delta: &Delta<'_>, record_bytes: usize) {
+        record::append_delta_within(&mut self.whole, delta, record_bytes, |delta| delta.upto);
+    }
+
+    /// The same with a bug: each of the records claims the whole range.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn add_delta_claimed(&mut self, delta: &Delta<'_>, record_bytes: usize) {
+        record::append_delta_within(&mut self.whole, delta, record_bytes, |delta| delta.after);
     }
 
     pub(crate) fn add_standing(&mut self, standing: &Standing) {
@@ -243,7 +250,8 @@ mod tests {
         let changes =
             vec![Change::slot("b", Slot::from(Numbers { plus: 5, ..Numbers::default() }))];
         let mut others = Records::default();
-        others.add_delta(&Delta { origin: OriginId(8), after: 4, upto: 6, changes });
+        let delta = Delta { origin: OriginId(8), after: 4, upto: 6, changes };
+        others.add_delta(&delta, RECORD_BYTES_MAX);
         records.absorb(others);
         records.absorb(batch(&mut counters, &["a"]));
         let expected = [(4, 6, vec![("b".to_owned(), 5)]), (0, 2, vec![("a".to_owned(), 2)])];

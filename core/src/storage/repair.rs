@@ -293,8 +293,14 @@ impl Salvage {
         base: u64,
     ) -> Result<(), ReadError> {
         for (at, framed) in read::sound_behind(bytes, position) {
-            let applied = record::read(framed.kind, framed.payload)
-                .and_then(|record| self.state.apply(without_claims(record)));
+            #[cfg(feature = "planted-bugs")]
+            let is_believed = self.state.has(crate::bug::Bug::RepairClaims);
+            #[cfg(not(feature = "planted-bugs"))]
+            let is_believed = false;
+            let applied = record::read(framed.kind, framed.payload).and_then(|record| {
+                let record = if is_believed { record } else { without_claims(record) };
+                self.state.apply(record)
+            });
             match applied {
                 Ok(()) => self.repair.salvaged_records += 1,
                 Err(bad) if is_final_payload(&bad) => {
@@ -385,6 +391,8 @@ struct Claims<'a> {
 impl Taker for Claims<'_> {
     fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
         let Salvage { state, repair, is_trusted, .. } = self.salvage;
+        #[cfg(feature = "planted-bugs")]
+        let is_trusted = &(*is_trusted || state.has(crate::bug::Bug::RepairClaims));
         if *is_trusted {
             state.apply(record)?;
             repair.trusted_records += 1;

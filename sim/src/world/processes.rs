@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use quipu_core::counters::Counters;
 use quipu_core::effect::{Destination, Effect};
 use quipu_core::event::{Event as NodeEvent, LinkEnd};
-use quipu_core::identity::Address;
+use quipu_core::identity::{Address, OriginId};
 use quipu_core::input::{Input, LinkId};
 use quipu_core::outbox::Effects;
+use quipu_core::slot::Slot;
 use quipu_core::time::Time;
 use quipu_core::wire::frame::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNPROVED};
 
@@ -29,6 +31,12 @@ const TIMER_LATE_MICROS_MAX: u64 = 1_500;
 /// Wakes of one process for nothing but the time, within a virtual second, beyond which its
 /// deadline is stuck: timers fire up to 1.5 ms late, so one that is always due makes 1,300.
 const IDLE_WAKES_A_SECOND_MAX: u64 = 600;
+
+fn held_of_others(counters: &Counters) -> Vec<(OriginId, String, Slot)> {
+    let ours = counters.our_origin();
+    let others = counters.iter().filter(|view| view.origin != ours);
+    others.map(|view| (view.origin, view.name.to_owned(), view.slot)).collect()
+}
 
 impl World<'_> {
     /// Puts an input before whatever process runs on a machine.
@@ -91,6 +99,8 @@ impl World<'_> {
         let counters = process.node.counters();
         let version = counters.our_version();
         let known = counters.digest().map(|(origin, row)| (origin, row.version)).collect();
+        let is_told = self.plan.is_bounded() && came_by_link && !effects.journal.is_empty();
+        let held = if is_told { held_of_others(counters) } else { Vec::new() };
         let mut checked = self.checker.closed(counters);
         if came_by_link && counters.len() * counters.origins() <= SLOTS_AT_EVERY_STEP_MAX {
             checked = checked.and_then(|()| self.checker.look_at(counters));
@@ -98,7 +108,9 @@ impl World<'_> {
         let replies = [&effects.at_once, &effects.after_sync];
         for replies in replies {
             let origin = process.origin;
-            let looked = self.checker.look_at_replies(origin, counters, replies, handled <= 1);
+            let is_alone = handled <= 1;
+            let bounds = self.table;
+            let looked = self.checker.look_at_replies(origin, counters, replies, is_alone, bounds);
             checked = checked.and(looked);
         }
         let registry = process.node.registry();
@@ -123,7 +135,7 @@ impl World<'_> {
         let has_records = !effects.journal.is_empty();
         // To be told that nothing is safe would wake it again, for ever.
         if has_records || !effects.after_sync.is_empty() {
-            let batch = InFlight { batch, has_records, version, known, standings, lives_as };
+            let batch = InFlight { batch, has_records, version, known, held, standings, lives_as };
             self.keep(id, batch, effects);
         }
         if more {

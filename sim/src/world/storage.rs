@@ -15,6 +15,7 @@ use quipu_core::storage;
 use quipu_core::storage::journal::Journal;
 use quipu_core::storage::read::ReadError;
 use quipu_core::storage::record::Start;
+use quipu_core::storage::repair;
 use quipu_core::storage::state::Recovered;
 use quipu_core::wire::auth::Secret;
 
@@ -63,6 +64,16 @@ impl World<'_> {
         let opened = storage::open(&mut machine.disk.directory, &mut state, |found| {
             found.next_start(fresh, wall_millis)
         });
+        if machine.disk.directory.is_rotten() {
+            let is_cut = opened.as_ref().is_ok_and(|(_, _, reading)| reading.torn.is_some());
+            if is_cut || opened.is_err() {
+                self.checker.harmed(host);
+            }
+            if let Err(ReadError::Damaged { .. }) = &opened {
+                return self.repair(host);
+            }
+            machine.disk.directory.is_sound_again();
+        }
         if let Ok((_, start, _)) = &opened {
             let follows = self.checker.start_follows(host, start);
             self.check(follows);
@@ -80,6 +91,38 @@ impl World<'_> {
                 self.disk_failed(host, &error)
             }
             Err(error) => self.damaged(host, "a crash", &error),
+        }
+    }
+
+    /// A start was refused: an operator repairs the directory, and starts the process again.
+    fn repair(&mut self, host: HostId) {
+        let bug = self.plan.bug;
+        let empty = || {
+            let mut state = Recovered::new(OriginId(0), 0);
+            if let Some(bug) = bug {
+                state.plant(bug);
+            }
+            state
+        };
+        let directory = &mut self.hosts[host].disk.directory;
+        match repair::repair(directory, empty) {
+            Ok(Some(repair)) => {
+                directory.is_sound_again();
+                directory.restart();
+                self.work.repaired += 1;
+                let (sound, salvaged) = (repair.trusted_records, repair.salvaged_records);
+                self.trace.note(
+                    self.now,
+                    format_args!("n{host} ** repaired: {sound} and {salvaged} records"),
+                );
+                self.start(host);
+            }
+            Err(ReadError::Io(error)) => self.disk_failed(host, &error),
+            Ok(None) => {
+                let error = "the repair finds no damage".to_owned();
+                self.fail(Violation::Damaged { host, after: "a bit that flipped", error });
+            }
+            Err(error) => self.damaged(host, "a repair", &error),
         }
     }
 
@@ -120,6 +163,7 @@ impl World<'_> {
         let began = machine.clock.read(self.now);
         let mut started = Node::recovered(config, state, began);
         started.limit(plan.limits);
+        started.bound_table(self.table);
         if let Some(bug) = plan.bug {
             started.plant(bug);
         }
@@ -319,6 +363,17 @@ impl World<'_> {
                 let machine = &mut self.hosts[host];
                 machine.copy = Some(machine.disk.directory.copy());
             }
+            FaultKind::BitRot(host) => {
+                self.end_process(host, "killed");
+                let rotten = self.hosts[host].disk.directory.rot(&mut self.crash_chance);
+                if let Some(what) = rotten {
+                    self.trace.note(self.now, format_args!("n{host} ** a bit flips in {what}"));
+                }
+            }
+            // What is repaired is one node's own.
+            FaultKind::CopiedDisk(from, to) if self.hosts[from].disk.directory.is_rotten() => {
+                self.end_process(to, "killed");
+            }
             FaultKind::CopiedDisk(from, to) => {
                 let copy = self.hosts[from].disk.directory.copy();
                 if let Some(process) = &self.hosts[from].process {
@@ -363,6 +418,7 @@ impl World<'_> {
             }
             FaultKind::CopiedDisk(_, host)
             | FaultKind::ClockSet(host, _)
+            | FaultKind::BitRot(host)
             | FaultKind::Moved(host) => self.start(host),
             FaultKind::Swapped(a, b) => [a, b].into_iter().for_each(|host| self.start(host)),
             _ => {}

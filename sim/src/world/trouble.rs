@@ -66,6 +66,7 @@ impl World<'_> {
             | FaultKind::FailedSync(_)
             | FaultKind::FullDisk(_)
             | FaultKind::OldCopy(_)
+            | FaultKind::BitRot(_)
             | FaultKind::CopiedDisk(..) => self.disk_fault_begins(kind),
             FaultKind::Remove(host, by) => {
                 self.remove(host, by);
