@@ -47,11 +47,11 @@ impl Sums {
 
 /// What is known of one origin.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct OriginHistory {
     pub(crate) host: HostId,
     runs: bool,
     /// By counter, its own slot after each version that changed it.
-    pub(crate) history: BTreeMap<String, Vec<(Version, Slot)>>,
+    pub(crate) slots: BTreeMap<String, Vec<(Version, Slot)>>,
     pub(crate) version: Version,
     /// Up to which version others may hold its changes.
     pub(crate) synced: Version,
@@ -65,9 +65,9 @@ pub(crate) struct Book {
     looked_at: u64,
 }
 
-impl Book {
+impl OriginHistory {
     pub(crate) fn slot_at(&self, name: &str, version: Version) -> Slot {
-        let Some(states) = self.history.get(name) else { return Slot::default() };
+        let Some(states) = self.slots.get(name) else { return Slot::default() };
         let later = states.partition_point(|(changed, _)| *changed <= version);
         later.checked_sub(1).map_or(Slot::default(), |at| states[at].1)
     }
@@ -94,7 +94,7 @@ pub struct Tally {
 /// The checker of one run.
 #[derive(Debug, Default)]
 pub struct Checker {
-    pub(crate) books: BTreeMap<OriginId, Book>,
+    pub(crate) histories: BTreeMap<OriginId, OriginHistory>,
     /// By machine, what its disk must keep.
     pub(crate) disks: BTreeMap<HostId, Lineage>,
     /// By machine, up to which version all changes of each origin were ever safe there.
@@ -110,12 +110,12 @@ impl Checker {
     /// A process has started.
     pub fn started(&mut self, origin: OriginId, host: HostId) {
         // There is one already only where a bug has an origin used again.
-        self.books
+        self.histories
             .entry(origin)
-            .or_insert(Book {
+            .or_insert(OriginHistory {
                 host,
                 runs: true,
-                history: BTreeMap::new(),
+                slots: BTreeMap::new(),
                 version: 0,
                 synced: 0,
                 acknowledged: BTreeMap::new(),
@@ -129,9 +129,9 @@ impl Checker {
 
     /// A process has ended; what it has not answered it never will.
     pub fn ended(&mut self, origin: OriginId) {
-        if let Some(book) = self.books.get_mut(&origin) {
-            book.runs = false;
-            book.held.clear();
+        if let Some(history) = self.histories.get_mut(&origin) {
+            history.runs = false;
+            history.held.clear();
         }
         let tally = &mut self.tally;
         self.asked.retain(|_, asked| {
@@ -144,9 +144,9 @@ impl Checker {
 
     /// A request has reached a process.
     pub fn asked(&mut self, now: Time, token: Token, origin: OriginId, ops: &[Op]) {
-        if let Some(book) = self.books.get_mut(&origin) {
+        if let Some(history) = self.histories.get_mut(&origin) {
             for (name, by) in adds(ops) {
-                book.asked.entry(name.to_owned()).or_default().add(by);
+                history.asked.entry(name.to_owned()).or_default().add(by);
             }
         }
         self.asked.insert(token, Asked { origin, at: now, ops: ops.to_vec() });
@@ -169,8 +169,8 @@ impl Checker {
     /// If it says what it must not.
     pub fn answered(&mut self, token: Token, results: &Results) -> Result<(), Box<Violation>> {
         let Some(asked) = self.asked.remove(&token) else { return Ok(()) };
-        let Some(book) = self.books.get_mut(&asked.origin) else { return Ok(()) };
-        let host = book.host;
+        let Some(history) = self.histories.get_mut(&asked.origin) else { return Ok(()) };
+        let host = history.host;
         if results.len() != asked.ops.len() {
             let (found, expected) = (results.len(), asked.ops.len());
             return Err(Box::new(Violation::StrangeReply { host, token, found, expected }));
@@ -194,7 +194,7 @@ impl Checker {
                         return Err(Box::new(Violation::Refused { host, name, refusal: *refusal }));
                     }
                     if let Op::Add { by, .. } = op {
-                        book.asked.entry(name.to_owned()).or_default().remove(*by);
+                        history.asked.entry(name.to_owned()).or_default().remove(*by);
                     }
                     self.tally.refused += 1;
                     continue;
@@ -203,7 +203,7 @@ impl Checker {
             let added = match op {
                 Op::Add { by, .. } => {
                     self.tally.acknowledged += 1;
-                    book.acknowledged.entry(name.to_owned()).or_default().add(*by);
+                    history.acknowledged.entry(name.to_owned()).or_default().add(*by);
                     i128::from(*by)
                 }
                 Op::Raise { to, .. } if value < i128::from(*to) => {
@@ -238,28 +238,28 @@ impl Checker {
     /// If what it has counted of its own is not what it was asked for.
     pub fn closed(&mut self, counters: &Counters) -> Result<(), Box<Violation>> {
         let origin = counters.our_origin();
-        let Some(book) = self.books.get_mut(&origin) else { return Ok(()) };
+        let Some(history) = self.histories.get_mut(&origin) else { return Ok(()) };
         let version = counters.our_version();
-        if version == book.version {
+        if version == history.version {
             return Ok(());
         }
         // Only slots that changed since the last version seen can be news.
-        let before = book.version;
-        book.version = version;
+        let before = history.version;
+        history.version = version;
         for view in counters.iter().filter(|view| view.origin == origin && view.version > before) {
-            if book.slot_at(view.name, version) == view.slot {
+            if history.slot_at(view.name, version) == view.slot {
                 continue;
             }
-            book.history.entry(view.name.to_owned()).or_default().push((version, view.slot));
-            check_own(book, origin, view.name, &view.slot)?;
+            history.slots.entry(view.name.to_owned()).or_default().push((version, view.slot));
+            check_own(history, origin, view.name, &view.slot)?;
         }
         Ok(())
     }
 
     /// A process has synced its batches up to one that made it `version`.
     pub fn synced(&mut self, origin: OriginId, version: Version) {
-        if let Some(book) = self.books.get_mut(&origin) {
-            book.synced = book.synced.max(version);
+        if let Some(history) = self.histories.get_mut(&origin) {
+            history.synced = history.synced.max(version);
         }
     }
 
@@ -270,19 +270,19 @@ impl Checker {
     /// If it holds what it cannot have, has lost what it had, or claims what it does not hold.
     pub fn look_at(&mut self, counters: &Counters) -> Result<(), Box<Violation>> {
         let ours = counters.our_origin();
-        let Some(book) = self.books.get(&ours) else { return Ok(()) };
+        let Some(history) = self.histories.get(&ours) else { return Ok(()) };
         let state = counters.digest().fold(1, |sum: u64, (_, known)| {
             sum.wrapping_add(known.version).wrapping_add(known.fingerprint)
         });
-        if state == book.looked_at {
+        if state == history.looked_at {
             return Ok(());
         }
-        let host = book.host;
+        let host = history.host;
         let mut held = BTreeMap::new();
         for view in counters.iter().filter(|view| view.origin != ours) {
             held.insert((view.origin, view.name.to_owned()), view.slot);
         }
-        for ((origin, name), before) in &book.held {
+        for ((origin, name), before) in &history.held {
             let after = held.get(&(*origin, name.clone())).copied().unwrap_or_default();
             if !before.is_within(&after) {
                 let (origin, name, before) = (*origin, name.clone(), *before);
@@ -291,7 +291,7 @@ impl Checker {
         }
         for ((origin, name), slot) in &held {
             let (origin, held) = (*origin, *slot);
-            let Some(writer) = self.books.get(&origin) else {
+            let Some(writer) = self.histories.get(&origin) else {
                 return Err(Box::new(Violation::UnknownOrigin { host, origin }));
             };
             let synced = writer.slot_at(name, writer.synced);
@@ -302,14 +302,14 @@ impl Checker {
         }
         for (origin, known) in counters.digest().filter(|(origin, _)| *origin != ours) {
             let version = known.version;
-            let Some(writer) = self.books.get(&origin) else {
+            let Some(writer) = self.histories.get(&origin) else {
                 return Err(Box::new(Violation::UnknownOrigin { host, origin }));
             };
             if version > writer.synced {
                 let synced = writer.synced;
                 return Err(Box::new(Violation::ClaimBeyondSync { host, origin, version, synced }));
             }
-            for name in writer.history.keys() {
+            for name in writer.slots.keys() {
                 let truth = writer.slot_at(name, version);
                 let held = held.get(&(origin, name.clone())).copied().unwrap_or_default();
                 if !truth.is_within(&held) {
@@ -325,9 +325,9 @@ impl Checker {
                 }
             }
         }
-        if let Some(book) = self.books.get_mut(&ours) {
-            book.held = held;
-            book.looked_at = state;
+        if let Some(history) = self.histories.get_mut(&ours) {
+            history.held = held;
+            history.looked_at = state;
         }
         Ok(())
     }
@@ -392,14 +392,14 @@ impl Checker {
     /// If it is not.
     pub fn settle(&self, counters: &Counters) -> Result<(), Box<Violation>> {
         let origin = counters.our_origin();
-        let Some(book) = self.books.get(&origin) else { return Ok(()) };
-        for name in book.acknowledged.keys() {
-            check_own(book, origin, name, &book.slot_at(name, book.version))?;
+        let Some(history) = self.histories.get(&origin) else { return Ok(()) };
+        for name in history.acknowledged.keys() {
+            check_own(history, origin, name, &history.slot_at(name, history.version))?;
             let value = counters.value(name).0;
-            let read = self.disks.get(&book.host).and_then(|disk| disk.read.get(name));
+            let read = self.disks.get(&history.host).and_then(|disk| disk.read.get(name));
             let read = read.copied().unwrap_or(value);
             if value < read {
-                let (host, name) = (book.host, name.clone());
+                let (host, name) = (history.host, name.clone());
                 let (before, least, after) = (read, read, value);
                 return Err(Box::new(Violation::WentDown { host, name, before, least, after }));
             }
@@ -414,7 +414,7 @@ impl Checker {
 
     /// How many origins there were, and how many of them still run.
     pub fn origins(&self) -> (usize, usize) {
-        (self.books.len(), self.books.values().filter(|book| book.runs).count())
+        (self.histories.len(), self.histories.values().filter(|history| history.runs).count())
     }
 }
 
@@ -428,21 +428,20 @@ fn adds(ops: &[Op]) -> impl Iterator<Item = (&str, i64)> {
 /// What an origin holds of its own lies between what it acknowledged and what it was asked for;
 /// once all is answered, the two are the same.
 pub(crate) fn check_own(
-    book: &Book,
+    history: &OriginHistory,
     origin: OriginId,
     name: &str,
     held: &Slot,
 ) -> Result<(), Box<Violation>> {
     let sums = |of: &BTreeMap<String, Sums>| of.get(name).copied().unwrap_or_default();
-    let (least, most) = (sums(&book.acknowledged), sums(&book.asked));
-    let numbers = held.numbers();
-    let fits = (least.plus..=most.plus).contains(&u128::from(numbers.plus))
-        && (least.minus..=most.minus).contains(&u128::from(numbers.minus));
+    let (least, most) = (sums(&history.acknowledged), sums(&history.asked));
+    let fits = (least.plus..=most.plus).contains(&u128::from(held.plus))
+        && (least.minus..=most.minus).contains(&u128::from(held.minus));
     if fits {
         return Ok(());
     }
     Err(Box::new(Violation::Miscounted {
-        host: book.host,
+        host: history.host,
         origin,
         name: name.to_owned(),
         held: *held,

@@ -24,15 +24,16 @@ use crate::chance::{Chance, Purpose};
 /// What a disk writes whole or not at all.
 pub const SECTOR_BYTES: usize = 512;
 
-/// How many of a thousand writes and syncs are photographed; names change rarely, and every time.
-const PHOTO_PERMILLE: u64 = 20;
+/// Of how many of a thousand writes and syncs a crash image is kept; names change rarely, and every
+/// time.
+const IMAGE_PERMILLE: u64 = 20;
 
-/// Photographs that wait at most: a burst of writes is not more interesting than its beginning.
-const PHOTOS_MAX: usize = 16;
+/// Crash images that wait at most: a burst of writes is not more interesting than its beginning.
+const IMAGES_MAX: usize = 16;
 
-/// Of a directory that holds more bytes, not every moment is photographed, in proportion: to look
+/// Of a directory that holds more bytes, not every moment is kept, in proportion: to look
 /// into one takes as long as to recover from it.
-const PHOTO_BYTES: u64 = 16 << 10;
+const IMAGE_BYTES: u64 = 16 << 10;
 
 type FileId = u64;
 
@@ -166,8 +167,8 @@ pub struct Directory {
     is_rotten: bool,
     /// How many more operations succeed before the power is cut.
     fuse: Option<u64>,
-    photographs: bool,
-    album: Vec<Directory>,
+    keeps_images: bool,
+    images: Vec<Directory>,
 }
 
 impl Directory {
@@ -185,8 +186,8 @@ impl Directory {
             is_full: false,
             is_rotten: false,
             fuse: None,
-            photographs: false,
-            album: Vec::new(),
+            keeps_images: false,
+            images: Vec::new(),
         }
     }
 
@@ -240,7 +241,7 @@ impl Directory {
     /// A copy as a backup makes it: all that is seen, and all of it on the copy's disk.
     pub fn copy(&self) -> Directory {
         let mut copy = self.clone();
-        copy.album.clear();
+        copy.images.clear();
         copy.names_on_disk.clone_from(&copy.names);
         copy.changes.clear();
         for file in copy.files.values_mut() {
@@ -254,8 +255,9 @@ impl Directory {
 
     /// Puts the files of another directory in the place of those that are here.
     pub fn replace(&mut self, by: Directory) {
-        let (chance, photographs, is_full) = (self.chance.clone(), self.photographs, self.is_full);
-        *self = Directory { chance, photographs, is_full, ..by };
+        let (chance, keeps_images, is_full) =
+            (self.chance.clone(), self.keeps_images, self.is_full);
+        *self = Directory { chance, keeps_images, is_full, ..by };
     }
 
     /// The next sync of a file fails.
@@ -278,22 +280,22 @@ impl Directory {
         self.fuse == Some(0)
     }
 
-    /// Keeps copies of moments between operations, for [`Directory::take_photographs`].
-    pub fn set_photographs(&mut self, photographs: bool) {
-        self.photographs = photographs;
+    /// Keeps copies of moments between operations, for [`Directory::take_crash_images`].
+    pub fn set_crash_images(&mut self, keeps_images: bool) {
+        self.keeps_images = keeps_images;
     }
 
     /// The moments since the last call: what a crash there would find.
-    pub fn take_photographs(&mut self) -> Vec<Directory> {
-        std::mem::take(&mut self.album)
+    pub fn take_crash_images(&mut self) -> Vec<Directory> {
+        std::mem::take(&mut self.images)
     }
 
     /// The moment as it is.
-    pub fn photograph(&mut self) -> Directory {
-        let album = std::mem::take(&mut self.album);
-        let photograph = Directory { photographs: false, ..self.clone() };
-        self.album = album;
-        photograph
+    pub fn crash_image(&mut self) -> Directory {
+        let images = std::mem::take(&mut self.images);
+        let image = Directory { keeps_images: false, ..self.clone() };
+        self.images = images;
+        image
     }
 
     /// All that processes see of a file.
@@ -355,21 +357,21 @@ impl Directory {
                 return Err(io::Error::other("the power is cut"));
             }
         }
-        if self.photographs
+        if self.keeps_images
             && !self.is_rotten
-            && self.album.len() < PHOTOS_MAX
-            && (changes_names || self.chance.permille(PHOTO_PERMILLE))
-            && self.is_worth_a_photograph()
+            && self.images.len() < IMAGES_MAX
+            && (changes_names || self.chance.permille(IMAGE_PERMILLE))
+            && self.is_worth_an_image()
         {
-            let photograph = self.photograph();
-            self.album.push(photograph);
+            let image = self.crash_image();
+            self.images.push(image);
         }
         Ok(())
     }
 
-    fn is_worth_a_photograph(&mut self) -> bool {
+    fn is_worth_an_image(&mut self) -> bool {
         let bytes: u64 = self.files.values().map(|file| file.bytes.len() as u64).sum();
-        self.chance.below(bytes.max(1)) < PHOTO_BYTES
+        self.chance.below(bytes.max(1)) < IMAGE_BYTES
     }
 
     fn id_of(&self, name: &str) -> io::Result<FileId> {

@@ -6,6 +6,11 @@
 //! of a snapshot take is drawn, and what a sync covers is at risk until it ends. The files are real
 //! ones in a [`Directory`].
 //!
+//! The two threads take their steps at times of their own: records are written and synced between the
+//! steps of a snapshot, and it is published while a sync runs. The planted bug `PublishedEarly` is found
+//! by that alone where each batch is synced. Within one step of either the other does nothing; a crash
+//! may come between any two operations on files.
+//!
 //! What waits here is lost with the process. What is written is not, and may be found again by
 //! the next start, though nobody was ever told of it.
 

@@ -96,8 +96,8 @@ impl Checker {
         origin: OriginId,
         identity: &Identity,
     ) -> Result<(), Box<Violation>> {
-        let Some(book) = self.books.get(&origin) else { return Ok(()) };
-        let (host, node) = (book.host, identity.node);
+        let Some(history) = self.histories.get(&origin) else { return Ok(()) };
+        let (host, node) = (history.host, identity.node);
         self.lives(host, node, &identity.address);
         let identities = &mut self.disks.entry(host).or_default().identities;
         let before = identities.ids.clone();

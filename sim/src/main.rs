@@ -54,7 +54,7 @@ fn run_all(args: &Args, out: &mut impl Write) -> io::Result<bool> {
             writeln!(out, "{line}")?;
         }
         match outcome.verdict {
-            Ok(together) => summary.add(seed, &outcome.work, together, trace.hash()),
+            Ok(convergence) => summary.add(seed, &outcome.work, convergence, trace.hash()),
             Err((at, violation)) => {
                 report(args, plan, at, violation, out)?;
                 return Ok(false);

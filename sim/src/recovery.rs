@@ -15,7 +15,7 @@ use quipu_core::identity::{OriginId, Version};
 use quipu_core::slot::Slot;
 use quipu_core::storage::state::Recovered;
 
-use crate::checker::{Book, Checker, check_own};
+use crate::checker::{Checker, OriginHistory, check_own};
 use crate::disk::Fsync;
 use crate::host::{HostId, InFlight};
 use crate::identities::Identities;
@@ -101,8 +101,8 @@ impl Checker {
     pub fn harmed(&mut self, host: HostId) {
         let Some(disk) = self.disks.get_mut(&host) else { return };
         for origin in disk.written.iter().chain(&disk.copied) {
-            if let Some(book) = self.books.get_mut(origin) {
-                book.synced = book.version;
+            if let Some(history) = self.histories.get_mut(origin) {
+                history.synced = history.version;
                 self.harmed.insert(*origin);
             }
         }
@@ -121,13 +121,14 @@ impl Checker {
         counters: &Counters,
     ) -> Result<(), Box<Violation>> {
         for origin in self.harmed.iter().copied() {
-            let Some(book) = self.books.get(&origin) else { continue };
+            let Some(history) = self.histories.get(&origin) else { continue };
             let kept = |host: &HostId| self.disks.get(host)?.kept.get(&origin).copied();
             let version = hosts.iter().filter_map(kept).max().unwrap_or_default();
-            for name in book.history.keys() {
+            for name in history.slots.keys() {
                 let view = counters.slots_of(name).find(|view| view.origin == origin);
                 let found = view.map_or(Slot::default(), |view| view.slot);
-                let (truth, most) = (book.slot_at(name, version), book.slot_at(name, book.version));
+                let (truth, most) =
+                    (history.slot_at(name, version), history.slot_at(name, history.version));
                 let name = name.clone();
                 if !truth.is_within(&found) {
                     let lost = Violation::Lost { host, origin, version, name, truth, found };
@@ -176,12 +177,12 @@ impl Checker {
         let slot =
             |origin: OriginId, name: &str| held.get(&(origin, name)).copied().unwrap_or_default();
         for origin in &disk.written {
-            let Some(book) = self.books.get(origin) else { continue };
+            let Some(history) = self.histories.get(origin) else { continue };
             let version = counters.known(*origin).version;
-            let names = book.history.keys().map(String::as_str);
+            let names = history.slots.keys().map(String::as_str);
             let names = names.chain(held.keys().filter(|(o, _)| o == origin).map(|(_, n)| *n));
             for name in names {
-                let (found, truth) = (slot(*origin, name), book.slot_at(name, version));
+                let (found, truth) = (slot(*origin, name), history.slot_at(name, version));
                 if found != truth {
                     let (origin, name) = (*origin, name.to_owned());
                     return Err(Box::new(Violation::Mixed {
@@ -195,16 +196,16 @@ impl Checker {
                 }
             }
             if survives {
-                for name in book.acknowledged.keys() {
-                    check_own(book, *origin, name, &slot(*origin, name))?;
+                for name in history.acknowledged.keys() {
+                    check_own(history, *origin, name, &slot(*origin, name))?;
                 }
             }
         }
         for (origin, row) in counters.digest() {
-            let Some(book) = self.books.get(&origin) else { continue };
+            let Some(history) = self.histories.get(&origin) else { continue };
             let version = row.version;
-            for name in book.history.keys() {
-                let (truth, held) = (book.slot_at(name, version), slot(origin, name));
+            for name in history.slots.keys() {
+                let (truth, held) = (history.slot_at(name, version), slot(origin, name));
                 if !truth.is_within(&held) {
                     let name = name.clone();
                     return Err(Box::new(Violation::EmptyClaim {
@@ -237,9 +238,9 @@ impl Checker {
             }
         }
         for (origin, version) in &disk.kept {
-            let Some(book) = self.books.get(origin) else { continue };
-            for name in book.history.keys() {
-                let (truth, found) = (book.slot_at(name, *version), slot(*origin, name));
+            let Some(history) = self.histories.get(origin) else { continue };
+            for name in history.slots.keys() {
+                let (truth, found) = (history.slot_at(name, *version), slot(*origin, name));
                 if !truth.is_within(&found) {
                     let (origin, version, name) = (*origin, *version, name.clone());
                     return Err(Box::new(Violation::Lost {
@@ -284,9 +285,9 @@ impl Checker {
             // `sync-the-tail-before-showing-it`).
             let is_own = disk.written.contains(&known) || disk.copied.contains(&known);
             if (is_copy || is_own)
-                && let Some(book) = self.books.get_mut(&known)
+                && let Some(history) = self.histories.get_mut(&known)
             {
-                book.synced = book.synced.max(row.version);
+                history.synced = history.synced.max(row.version);
             }
         }
         // What was answered and then lost may come back from peers, one by one.
@@ -303,13 +304,13 @@ impl Checker {
     /// If something is.
     pub fn settle_lineage(&self, host: HostId, counters: &Counters) -> Result<(), Box<Violation>> {
         let Some(disk) = self.disks.get(&host) else { return Ok(()) };
-        let books = disk.written.iter().filter_map(|o| Some((*o, self.books.get(o)?)));
-        let books: Vec<(OriginId, &Book)> = books.collect();
-        for (origin, book) in books {
-            for name in book.acknowledged.keys() {
+        let histories = disk.written.iter().filter_map(|o| Some((*o, self.histories.get(o)?)));
+        let histories: Vec<(OriginId, &OriginHistory)> = histories.collect();
+        for (origin, history) in histories {
+            for name in history.acknowledged.keys() {
                 let view = counters.slots_of(name).find(|view| view.origin == origin);
                 let slot = view.map_or(Slot::default(), |view| view.slot);
-                check_own(book, origin, name, &slot)?;
+                check_own(history, origin, name, &slot)?;
             }
         }
         Ok(())

@@ -60,8 +60,8 @@ impl Checker {
         is_alone: bool,
         bounds: Bounds,
     ) -> Result<(), Box<Violation>> {
-        let Some(book) = self.books.get(&origin) else { return Ok(()) };
-        let host = book.host;
+        let Some(history) = self.histories.get(&origin) else { return Ok(()) };
+        let host = history.host;
         let is_reply = |effect: &&Effect| matches!(effect, Effect::Reply { .. });
         // Raises that wait are answered together once they may be.
         let is_exact = is_alone && effects.iter().filter(is_reply).count() == 1;

@@ -13,22 +13,22 @@ use quipu_core::time::Time;
 use crate::host::HostId;
 use crate::network::{RETRANSMIT_MICROS, RETRANSMITS_MAX};
 use crate::plan::Plan;
-use crate::summary::{Together, Work};
+use crate::summary::{Convergence, Work};
 use crate::trace::Trace;
 use crate::violation::Violation;
 use crate::workload;
-use crate::world::{Discord, World};
+use crate::world::{Divergence, World};
 
 /// How long a mended cluster may take until all counts are equal and all lists complete. Links
 /// redial within seconds, and a member that was held for down is announced to every second.
-pub const TOGETHER_MAX: Duration = Duration::from_secs(20);
+pub const CONVERGENCE_MAX: Duration = Duration::from_secs(20);
 
 /// How much longer where tables were full: what they had no room for is asked for again after pauses
 /// that grow, and that are shorter than twice the time in which they were full.
 const ROOM_MAX: Duration = Duration::from_secs(60);
 
-fn together_max(plan: &Plan) -> Duration {
-    if plan.is_bounded() { TOGETHER_MAX + ROOM_MAX } else { TOGETHER_MAX }
+fn convergence_max(plan: &Plan) -> Duration {
+    if plan.is_bounded() { CONVERGENCE_MAX + ROOM_MAX } else { CONVERGENCE_MAX }
 }
 
 /// How often it is looked at until then.
@@ -60,7 +60,7 @@ pub struct Outcome {
     /// What was done.
     pub work: Work,
     /// How long it took to come together, or the promise that was broken and when.
-    pub verdict: Result<Together, (Time, Box<Violation>)>,
+    pub verdict: Result<Convergence, (Time, Box<Violation>)>,
 }
 
 /// Runs a plan.
@@ -83,10 +83,10 @@ pub fn run(plan: &Plan, trace: &mut Trace) -> Outcome {
     Outcome { work, verdict }
 }
 
-fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> {
+fn live(plan: &Plan, world: &mut World<'_>) -> Result<Convergence, Box<Violation>> {
     world.run_until(plan.calm_at)?;
     world.calm();
-    let together = come_together(world, together_max(plan))?;
+    let convergence = converge(world, convergence_max(plan))?;
     world.settle()?;
     for host in world.members() {
         see_an_increment(world, host, seen_max(plan))?;
@@ -96,10 +96,10 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Together, Box<Violation>> 
     if let (Some(member), false) = (world.members().first(), out.is_empty()) {
         see_nothing_pass(world, *member, &out)?;
         world.readmit();
-        come_together(world, together_max(plan))?;
+        converge(world, convergence_max(plan))?;
         world.settle()?;
     }
-    Ok(together)
+    Ok(convergence)
 }
 
 /// What removed nodes count is nobody's but theirs, and what members count does not reach them.
@@ -129,19 +129,19 @@ fn see_nothing_pass(
 /// Waits until counts are equal and lists complete, and have stayed so. Both may change once more:
 /// a suspicion from before the calm ripens and is withdrawn, the last words of a node that died
 /// behind a partition arrive.
-fn come_together(world: &mut World<'_>, most: Duration) -> Result<Together, Box<Violation>> {
+fn converge(world: &mut World<'_>, most: Duration) -> Result<Convergence, Box<Violation>> {
     let mended_at = world.now();
     let mut counts = None;
     let mut lists = None;
     loop {
         world.run_until(world.now() + LOOK_EVERY)?;
         let passed = world.now().since(mended_at);
-        match world.discord() {
-            Some(discord) if passed >= most => {
-                return Err(into_violation(discord, passed.as_secs()));
+        match world.divergence() {
+            Some(divergence) if passed >= most => {
+                return Err(into_violation(divergence, passed.as_secs()));
             }
-            Some(Discord::Counts(_)) => (counts, lists) = (None, None),
-            Some(Discord::Lists { .. }) => {
+            Some(Divergence::Counts(_)) => (counts, lists) = (None, None),
+            Some(Divergence::Lists { .. }) => {
                 counts.get_or_insert(passed);
                 lists = None;
             }
@@ -149,17 +149,17 @@ fn come_together(world: &mut World<'_>, most: Duration) -> Result<Together, Box<
                 let counts = *counts.get_or_insert(passed);
                 let lists = *lists.get_or_insert(passed);
                 if passed >= lists + STEADY {
-                    return Ok(Together { counts, lists });
+                    return Ok(Convergence { counts, lists });
                 }
             }
         }
     }
 }
 
-fn into_violation(discord: Discord, seconds: u64) -> Box<Violation> {
-    Box::new(match discord {
-        Discord::Counts(difference) => Violation::Apart { seconds, difference },
-        Discord::Lists { host, listed, expected } => {
+fn into_violation(divergence: Divergence, seconds: u64) -> Box<Violation> {
+    Box::new(match divergence {
+        Divergence::Counts(difference) => Violation::Apart { seconds, difference },
+        Divergence::Lists { host, listed, expected } => {
             Violation::Lists { seconds, host, listed, expected }
         }
     })

@@ -85,16 +85,16 @@ impl Checker {
         origin: OriginId,
         registry: &Registry,
     ) -> Result<(), Box<Violation>> {
-        let Some(book) = self.books.get_mut(&origin) else { return Ok(()) };
-        let host = book.host;
+        let Some(history) = self.histories.get_mut(&origin) else { return Ok(()) };
+        let host = history.host;
         let held = of_nodes(registry);
-        if let Some(node) = shrunk(&book.standings, &held) {
+        if let Some(node) = shrunk(&history.standings, &held) {
             return Err(Box::new(Violation::StandingLost { host, node, when: "while it ran" }));
         }
-        if held == book.standings {
+        if held == history.standings {
             return Ok(());
         }
-        book.standings = held;
+        history.standings = held;
         let operators = &self.operators;
         let is_invented = |record: &Standing| {
             (record.removed > 0 && !operators.are_about(&operators.removed, &record.key))

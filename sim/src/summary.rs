@@ -75,7 +75,7 @@ impl Work {
 
 /// How long a cluster took to come together once all was mended.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Together {
+pub struct Convergence {
     /// Until all counts were equal.
     pub counts: Duration,
     /// Until all lists were complete as well.
@@ -95,14 +95,14 @@ pub struct Summary {
 
 impl Summary {
     /// Adds a run that kept every promise, and the hash of its trace.
-    pub fn add(&mut self, seed: u64, work: &Work, together: Together, trace: u64) {
+    pub fn add(&mut self, seed: u64, work: &Work, convergence: Convergence, trace: u64) {
         self.runs += 1;
         self.traces = self.traces.rotate_left(1) ^ trace;
         for fault in &work.faults {
             *self.faults.entry(fault).or_default() += 1;
         }
-        self.counts.push((together.counts, seed));
-        self.lists.push((together.lists, seed));
+        self.counts.push((convergence.counts, seed));
+        self.lists.push((convergence.lists, seed));
         let total = &mut self.total;
         total.virtual_time += work.virtual_time;
         total.tally.acknowledged += work.tally.acknowledged;

@@ -63,7 +63,7 @@ const REGISTER_AFTER: [Duration; 3] =
 
 /// Why the nodes of a calm cluster have not come together.
 #[derive(Debug)]
-pub enum Discord {
+pub enum Divergence {
     /// Requests wait, or tables differ.
     Counts(String),
     /// A list of peers is not complete, or has too much.
@@ -176,7 +176,7 @@ impl<'a> World<'a> {
                 let local = Time::ZERO + machine_chance.millis(0, 1_000_000_000);
                 let wall = EPOCH_MILLIS + machine_chance.below(WALL_SKEW_MILLIS_MAX);
                 let mut directory = Directory::new(plan.seed * HOSTS_MAX as u64 + host as u64);
-                directory.set_photographs(true);
+                directory.set_crash_images(true);
                 let disk = Disk::new(directory, plan.usage, plan.bug);
                 Host::new(host, Clock::new(local), wall, disk)
             })
@@ -306,9 +306,9 @@ impl<'a> World<'a> {
     }
 
     /// Why the running nodes do not agree, if they do not.
-    pub fn discord(&self) -> Option<Discord> {
+    pub fn divergence(&self) -> Option<Divergence> {
         if !self.checker.all_answered() {
-            return Some(Discord::Counts("requests wait for their answers".to_owned()));
+            return Some(Divergence::Counts("requests wait for their answers".to_owned()));
         }
         let members = self.members();
         let running: Vec<&Process> =
@@ -320,7 +320,7 @@ impl<'a> World<'a> {
             let found = Checker::difference(one.node.counters(), other.node.counters());
             if let Some(what) = found {
                 let (one, other) = (one.id.host, other.id.host);
-                return Some(Discord::Counts(format!("n{one} and n{other}: {what}")));
+                return Some(Divergence::Counts(format!("n{one} and n{other}: {what}")));
             }
         }
         for process in &running {
@@ -337,7 +337,7 @@ impl<'a> World<'a> {
                 .collect();
             expected.sort();
             if listed != expected {
-                return Some(Discord::Lists { host, listed, expected });
+                return Some(Divergence::Lists { host, listed, expected });
             }
         }
         None

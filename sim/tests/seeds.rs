@@ -13,7 +13,7 @@ fn every_promise_is_kept(seeds: std::ops::Range<u64>) -> Summary {
         let mut trace = Trace::hashed();
         let outcome = run(&plan, &mut trace);
         match outcome.verdict {
-            Ok(together) => summary.add(seed, &outcome.work, together, trace.hash()),
+            Ok(convergence) => summary.add(seed, &outcome.work, convergence, trace.hash()),
             Err((at, violation)) => panic!(
                 "seed {seed}, after {:.3} s: {violation}\nfor its smallest trace: \
                  cargo run -p quipu-sim -- --seed {seed}",

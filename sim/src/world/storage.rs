@@ -2,7 +2,7 @@
 //! snapshots, and what becomes of it all when something fails.
 //!
 //! Beside the crashes of the plan there are those that do not happen: moments between operations
-//! on files are photographed, the photograph loses power, and what a start would find there is
+//! on files are kept as crash images, the image loses power, and what a start would find there is
 //! held against the promises. So every run tries hundreds of crashes at little cost.
 
 use std::io;
@@ -36,7 +36,7 @@ const RESTART_MILLIS: (u64, u64) = (100, 1_000);
 /// The time between two steps of a snapshot at most.
 const STEP_MICROS_MAX: u64 = 20_000;
 
-/// How many photographs in a thousand show a killed process, and not a power cut.
+/// How many crash images in a thousand show a killed process, and not a power cut.
 const KILLED_PERMILLE: u64 = 200;
 
 impl World<'_> {
@@ -78,7 +78,7 @@ impl World<'_> {
             let follows = self.checker.start_follows(host, start);
             self.check(follows);
         }
-        self.look_at_photographs(host);
+        self.look_at_crash_images(host);
         match opened {
             Ok((journal, start, reading)) => {
                 self.work.recoveries += u64::from(!reading.files.is_empty());
@@ -181,9 +181,9 @@ impl World<'_> {
         );
         // Rule `sync-the-tail-before-showing-it`: from here on others see what was found, so a
         // power cut must not take it back.
-        let mut photograph = self.hosts[host].disk.directory.photograph();
-        photograph.lose_all_that_may_be_lost();
-        self.look_into(host, &photograph, true, "a start and a power cut");
+        let mut image = self.hosts[host].disk.directory.crash_image();
+        image.lose_all_that_may_be_lost();
+        self.look_into(host, &image, true, "a start and a power cut");
         self.links.resume(around!(self));
         self.wake_by(id, self.now);
     }
@@ -296,7 +296,7 @@ impl World<'_> {
             return;
         }
         let turn = machine.disk.turn(self.now, &mut self.machine_chance);
-        self.look_at_photographs(host);
+        self.look_at_crash_images(host);
         if let Some(synced) = turn.safe {
             self.is_safe(id, synced);
         }
@@ -425,15 +425,15 @@ impl World<'_> {
         }
     }
 
-    /// Looks what crashes at the moments photographed would have left.
-    fn look_at_photographs(&mut self, host: HostId) {
-        for mut photograph in self.hosts[host].disk.directory.take_photographs() {
+    /// Looks what crashes at the moments kept would have left.
+    fn look_at_crash_images(&mut self, host: HostId) {
+        for mut image in self.hosts[host].disk.directory.take_crash_images() {
             let survives = self.plan.usage.fsync == Fsync::Always;
             if self.crash_chance.permille(KILLED_PERMILLE) {
-                self.look_into(host, &photograph, survives, "a kill");
+                self.look_into(host, &image, survives, "a kill");
             } else {
-                photograph.lose_power(&mut self.crash_chance);
-                self.look_into(host, &photograph, survives, "a power cut");
+                image.lose_power(&mut self.crash_chance);
+                self.look_into(host, &image, survives, "a power cut");
             }
         }
     }

@@ -117,14 +117,14 @@ fn a_power_cut_at_any_step_of_a_publication_leaves_one_state_that_was() {
     let safe = machine.node.counters().our_version();
     machine.add("y", 5);
     machine.add("z", 5);
-    machine.files.set_photographs(true);
+    machine.files.set_crash_images(true);
     finish(&mut machine, walk, writer);
     let ours = machine.node.counters().our_origin();
-    let photographs = machine.files.take_photographs();
-    assert!(photographs.len() >= 5, "a rename, two removals, two syncs: {}", photographs.len());
-    for (at, photograph) in photographs.iter().enumerate() {
+    let crash_images = machine.files.take_crash_images();
+    assert!(crash_images.len() >= 5, "a rename, two removals, two syncs: {}", crash_images.len());
+    for (at, image) in crash_images.iter().enumerate() {
         for seed in 0..100 {
-            let mut left = photograph.clone();
+            let mut left = image.clone();
             left.lose_power(&mut Chance::new(seed, Purpose::Crashes));
             let (state, _) = look(&left).unwrap_or_else(|e| panic!("step {at}, seed {seed}: {e}"));
             let found = state.counters();
