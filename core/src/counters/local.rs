@@ -10,7 +10,7 @@ use crate::slot::Slot;
 
 /// When the changes of the open batch take this many bytes, it is closed in the middle of an
 /// input: a delta must fit a frame, whatever a client sends at once (rule `batch-fits-a-frame`).
-const OPEN_BYTES_MAX: usize = crate::wire::frame::FRAME_BYTES_MAX / 4;
+pub(super) const OPEN_BYTES_MAX: usize = crate::wire::frame::FRAME_BYTES_MAX / 4;
 
 /// The batch of our own changes that is being gathered.
 #[derive(Debug, Default)]

@@ -381,3 +381,6 @@ impl Counters {
         Some(index)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -505,3 +505,6 @@ impl Node {
         self.peers.leave(now, &mut self.totals, &mut effects.at_once);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! One node's answers, and what it counts of its work, input by input.
+
+use foca::{Header, Message};
+
+use super::*;
+use crate::delta::Entry;
+use crate::event::Event;
+use crate::input::LinkId;
+use crate::membership::{Key, Standing};
+use crate::name::CounterName;
+use crate::operation::{Op, Refusal, Results};
+use crate::outbox::Outbox;
+use crate::slot::Slot;
+use crate::wire::auth::PROOF_BYTES;
+use crate::wire::datagram::{Beacon, BeaconKind};
+use crate::wire::frame::{self, Hello, Message as Frame};
+use crate::wire::versions::PROTOCOL_VERSIONS;
+
+const BESIDE: LinkId = 1;
+
+fn identity(n: u64) -> Identity {
+    let address = Address::parse(&format!("10.0.0.{n}:8088"), 1).unwrap();
+    Identity { node: NodeId(n), address, epoch: 0, boot: 1, origin: OriginId(100 * n) }
+}
+
+fn config(is_kept: bool) -> Config {
+    let me = identity(1);
+    Config {
+        node: me.node,
+        origin: me.origin,
+        address: me.address,
+        boot: 1,
+        cluster: "c".to_owned(),
+        secret: None,
+        seeds: Vec::new(),
+        discovery: true,
+        is_kept,
+        chance: [1; 32],
+    }
+}
+
+/// A node, and what it had to let out of the last batch.
+struct One {
+    node: Node,
+    now: Time,
+    effects: Effects,
+}
+
+impl One {
+    fn new(is_kept: bool) -> Self {
+        let now = Time::ZERO + Duration::from_secs(10);
+        One { node: Node::new(config(is_kept), now), now, effects: Effects::default() }
+    }
+
+    fn is_told(&mut self, input: Input) {
+        self.effects = Effects::default();
+        self.node.handle(self.now, input, &mut self.effects);
+        let batch = self.node.close_batch(self.now, &mut self.effects);
+        self.node.handle(self.now, Input::Synced { batch }, &mut self.effects);
+    }
+
+    fn asks(&mut self, ops: Vec<Op>) -> (Results, u64) {
+        self.is_told(Input::Request { token: 7, ops });
+        let replies = std::mem::take(&mut self.effects.after_sync);
+        let reply = replies.into_iter().find_map(|effect| match effect {
+            Effect::Reply { results, version, .. } => Some((results, version)),
+            _ => None,
+        });
+        reply.expect("it was answered")
+    }
+
+    fn hears(&mut self, datagram: &Datagram<'_>) {
+        let bytes = Envelope::new("c", None).seal(datagram);
+        self.is_told(Input::Datagram { from: "10.0.0.2:8088".parse().unwrap(), bytes });
+    }
+
+    fn hears_swim(&mut self, from: &Identity, to: &Identity) {
+        let (src, dst) = (from.clone(), to.clone());
+        let header = Header { src, src_incarnation: 0, dst, message: Message::Gossip };
+        let packet = postcard::to_stdvec(&header).unwrap();
+        self.hears(&Datagram::Swim(&packet));
+    }
+
+    fn frame(&mut self, message: &Frame<'_>) {
+        self.is_told(Input::LinkFrame { link: BESIDE, frame: frame::encode(message) });
+    }
+
+    /// A link to node 2 stands, that speaks a version.
+    fn linked(mut self, version: u16) -> Self {
+        self.hears_swim(&identity(2), &identity(1));
+        self.is_told(Input::LinkOpened { link: BESIDE, dialed: None });
+        let hello = Hello {
+            versions: (PROTOCOL_VERSIONS.0, version),
+            cluster: "c",
+            identity: identity(2),
+            nonce: [7; 16],
+            has_secret: false,
+        };
+        self.frame(&Frame::Hello(hello));
+        self.frame(&Frame::Proof([0; PROOF_BYTES]));
+        let is_up = |effect: &Effect| matches!(effect, Effect::Event(Event::LinkUp { .. }));
+        assert!(self.effects.at_once.iter().any(is_up));
+        self
+    }
+
+    fn totals(&self) -> &Totals {
+        self.node.totals()
+    }
+}
+
+fn name(text: &str) -> CounterName {
+    CounterName::new(text.to_owned()).unwrap()
+}
+
+fn add(counter: &str, by: i64) -> Op {
+    Op::Add { name: name(counter), by }
+}
+
+fn get(counter: &str) -> Op {
+    Op::Get { name: name(counter) }
+}
+
+#[test]
+fn what_only_reads_is_answered_without_a_version_and_needs_no_sync() {
+    let mut one = One::new(true);
+    assert!(!one.node.will_sync());
+    assert_eq!(one.asks(vec![add("x", 1)]).1, 1);
+    assert_eq!(one.asks(vec![get("x")]).1, 0);
+    one.node.handle(one.now, Input::Request { token: 1, ops: vec![get("x")] }, &mut one.effects);
+    assert!(!one.node.will_sync());
+    let ops = vec![add("x", 1)];
+    one.node.handle(one.now, Input::Request { token: 1, ops: ops.clone() }, &mut one.effects);
+    assert!(one.node.will_sync());
+    let mut in_memory = One::new(false);
+    in_memory.node.handle(one.now, Input::Request { token: 1, ops }, &mut one.effects);
+    assert!(!in_memory.node.will_sync(), "nothing is kept");
+}
+
+#[test]
+fn a_batch_that_closed_in_the_middle_of_a_request_is_to_be_synced_too() {
+    let mut one = One::new(true);
+    let mut counters = 0;
+    while one.node.closed.is_empty() {
+        let ops = vec![add(&format!("{counters:0>200}"), 1)];
+        one.node.handle(one.now, Input::Request { token: 1, ops }, &mut one.effects);
+        counters += 1;
+    }
+    assert!(one.node.counters.is_open_batch_empty() && one.node.will_sync());
+}
+
+#[test]
+fn operations_and_refusals_are_counted_by_their_kinds() {
+    let mut one = One::new(true);
+    one.now = one.now + SETTLING;
+    let raise = Op::Raise { name: name("x"), to: 5 };
+    let find = |counter| Op::Find { name: name(counter) };
+    for _ in 0..2 {
+        one.asks(vec![add("x", 1), raise.clone(), get("x"), find("x"), find("y")]);
+        one.asks(vec![add("full", i64::MAX), add("full", i64::MAX)]);
+    }
+    let totals = one.totals();
+    assert_eq!((totals.increments, totals.raises, totals.reads), (6, 2, 6));
+    assert_eq!(totals.refused_overflow, 3);
+    one.node.bound_table(Bounds { counters: 2, ..Bounds::default() });
+    let refused = one.asks(vec![add("a", 1), add("b", 1)]).0;
+    assert!(refused.iter().all(|result| matches!(result, Err(Refusal::TooManyCounters(_)))));
+    one.node.bound_table(Bounds::default());
+    one.is_told(Input::Room(Room { names: 0, slots: 0 }));
+    assert_eq!(one.asks(vec![add("a", 1)]).0, [Err(Refusal::OutOfMemory)]);
+    assert_eq!((one.totals().refused_full, one.totals().refused_memory), (2, 1));
+}
+
+#[test]
+fn datagrams_are_counted_by_what_becomes_of_them() {
+    let mut one = One::new(true);
+    let me = identity(1);
+    let beacon =
+        |n: u64, sequence, kind| Datagram::Beacon(Beacon { identity: identity(n), sequence, kind });
+    for sequence in 1..3 {
+        one.hears(&beacon(2, sequence, BeaconKind::Ask));
+        one.hears(&beacon(3, sequence, BeaconKind::Answer(1)));
+    }
+    // Two calls of its own, two answers.
+    one.now = one.now + Duration::from_millis(150);
+    one.is_told(Input::Tick);
+    assert_eq!((one.totals().beacons_heard, one.totals().beacons_sent), (4, 4));
+    for n in 0..100 {
+        one.hears(&beacon(100 + n, 1, BeaconKind::Call));
+    }
+    let limited = one.totals().beacons_limited;
+    assert!((48..=60).contains(&limited), "{limited}");
+    let received = one.totals().swim_received;
+    for _ in 0..2 {
+        one.hears_swim(&identity(2), &me);
+        one.hears_swim(&Identity { address: identity(5).address, ..me.clone() }, &me);
+        one.hears(&Datagram::Swim(&[1, 2, 3]));
+        let mut later = Envelope::new("c", None).seal(&Datagram::Swim(&[])).to_vec();
+        later[3] = 2;
+        one.is_told(Input::Datagram { from: "10.0.0.2:1".parse().unwrap(), bytes: later.into() });
+    }
+    let totals = one.totals();
+    assert_eq!(totals.swim_received - received, 6);
+    assert_eq!((totals.swim_refused, totals.datagrams_malformed), (2, 4));
+    let removal = Standing { key: Key::Node(NodeId(2)), removed: 7, registered: 0 };
+    one.hears(&Datagram::Standing(vec![removal]));
+    (0..2).for_each(|_| one.hears_swim(&identity(2), &me));
+    assert_eq!(one.totals().datagrams_removed, 2);
+    assert_eq!(one.totals().beacons_limited, limited);
+    for n in 0..300 {
+        let life = Identity { boot: 2 + n, origin: OriginId(5_000 + n), ..identity(20) };
+        one.hears_swim(&life, &me);
+    }
+    assert!(one.totals().beacons_limited > limited, "strangers are looked at so often only");
+}
+
+#[test]
+fn what_brings_nothing_new_is_not_journaled_and_nothing_is_where_nothing_is_kept() {
+    let (_, version) = PROTOCOL_VERSIONS;
+    for is_kept in [true, false] {
+        let mut one = One::new(is_kept).linked(version);
+        let entries = vec![Entry::new("x", Slot { plus: 5, minus: 0, raise: 0 })];
+        let push = Frame::Push { after: 0, batches: 1, age_us: 0, entries };
+        one.frame(&push);
+        assert_eq!(one.effects.journal.is_empty(), !is_kept);
+        one.frame(&push);
+        assert!(one.effects.journal.is_empty(), "it is known");
+        one.node.bound_table(Bounds { counters: 1, ..Bounds::default() });
+        let slot = |plus| Slot { plus, minus: 0, raise: 0 };
+        let full = |plus| Frame::Push {
+            after: 1,
+            batches: 1,
+            age_us: 0,
+            entries: vec![Entry::new("x", slot(plus)), Entry::new("y", slot(1))],
+        };
+        one.frame(&full(6));
+        assert_eq!(one.effects.journal.is_empty(), !is_kept, "what has a place is kept");
+        one.frame(&full(6));
+        assert!(one.effects.journal.is_empty(), "it is known");
+        assert_eq!((one.totals().deltas_received, one.totals().refused_full), (4, 2));
+    }
+}
+
+#[test]
+fn records_beyond_what_is_passed_on_are_told_to_those_that_do_not_compare() {
+    let many = |first: u64| -> Vec<Standing> {
+        let removal = |n| Standing { key: Key::Node(NodeId(n)), removed: 7, registered: 0 };
+        (first..first + 100).map(removal).collect()
+    };
+    for (version, is_told) in [(1, true), (2, false), (3, false)] {
+        let mut one = One::new(true).linked(version);
+        one.hears(&Datagram::Standing(many(1000)));
+        let told = one.effects.after_sync.iter().any(|effect| match effect {
+            Effect::Frame { bytes, .. } => {
+                matches!(frame::decode(bytes).unwrap(), Frame::Membership(_))
+            }
+            _ => false,
+        });
+        assert_eq!(told, is_told, "version {version}");
+    }
+}
+
+#[test]
+fn an_outbox_tells_what_waits_and_for_which_batch() {
+    let mut outbox = Outbox::default();
+    assert_eq!((outbox.newest(), outbox.is_empty()), (None, true));
+    for batch in 4..6 {
+        let journal = b"records".to_vec().into();
+        outbox.close(batch, &mut Effects { journal, ..Effects::default() });
+    }
+    outbox.close(6, &mut Effects::default());
+    assert_eq!((outbox.newest(), outbox.is_empty()), (Some(5), false));
+}
