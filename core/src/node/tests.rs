@@ -270,3 +270,84 @@ fn an_outbox_tells_what_waits_and_for_which_batch() {
     outbox.close(6, &mut Effects::default());
     assert_eq!((outbox.newest(), outbox.is_empty()), (Some(5), false));
 }
+
+#[test]
+fn what_a_push_brought_counts_as_here_when_its_own_batch_is_synced() {
+    let (_, version) = PROTOCOL_VERSIONS;
+    let mut one = One::new(true).linked(version);
+    let mut effects = Effects::default();
+    one.asks(vec![add("y", 1)]);
+    one.node.handle(one.now, Input::Tick, &mut effects);
+    let before = one.node.close_batch(one.now, &mut effects);
+    let entries = vec![Entry::new("x", Slot { plus: 5, minus: 0, raise: 0 })];
+    let frame = frame::encode(&Frame::Push { after: 0, batches: 1, age_us: 0, entries });
+    one.node.handle(one.now, Input::LinkFrame { link: BESIDE, frame }, &mut effects);
+    let batch = one.node.close_batch(one.now, &mut effects);
+    one.node.handle(one.now, Input::Synced { batch: before }, &mut effects);
+    assert_eq!(one.totals().convergence.count(), 0);
+    one.node.handle(one.now, Input::Synced { batch }, &mut effects);
+    assert_eq!(one.totals().convergence.count(), 1);
+}
+
+/// What was told of the digest in the last batch: by its hash, and by its rows.
+fn told_of_digest(one: &One) -> (Vec<u64>, usize) {
+    let (mut hashes, mut parts) = (Vec::new(), 0);
+    for effect in &one.effects.after_sync {
+        let Effect::Frame { bytes, .. } = effect else { continue };
+        match frame::decode(bytes).unwrap() {
+            Frame::DigestHash(hash) => hashes.push(hash),
+            Frame::DigestPart { .. } => parts += 1,
+            Frame::Digest { .. } => panic!("a later version's"),
+            _ => {}
+        }
+    }
+    (hashes, parts)
+}
+
+/// Rule `exchange-every-second`.
+#[test]
+fn a_peer_of_an_earlier_release_is_told_all_rows_where_its_hash_is_another() {
+    let mut one = One::new(true).linked(2);
+    let (hashes, parts) = told_of_digest(&one);
+    assert_eq!((hashes.len(), parts), (1, 1), "the first time, whatever it tells");
+    let same = hashes[0];
+    for (hash, parts) in [(same, 0), (same, 0), (same ^ 1, 1), (same, 0)] {
+        one.frame(&Frame::DigestHash(hash));
+        one.now = one.now + Duration::from_secs(1);
+        one.is_told(Input::Tick);
+        assert_eq!(told_of_digest(&one), (vec![same], parts));
+    }
+}
+
+/// Rule `no-raise-while-behind`.
+#[test]
+fn a_node_takes_itself_to_be_behind_a_peer_of_an_earlier_release_until_it_has_read_all() {
+    let mut one = One::new(true).linked(2);
+    let raise = vec![Op::Raise { name: name("x"), to: 5 }];
+    let is_answered = |one: &One| {
+        one.effects.after_sync.iter().any(|effect| matches!(effect, Effect::Reply { .. }))
+    };
+    one.is_told(Input::Request { token: 1, ops: raise });
+    assert!(!is_answered(&one));
+    let part = |first, last| Frame::DigestPart {
+        first: OriginId(first),
+        last: OriginId(last),
+        rows: Vec::new(),
+    };
+    one.frame(&part(0, 5));
+    assert!(!is_answered(&one));
+    one.frame(&part(6, u64::MAX));
+    assert!(is_answered(&one));
+}
+
+#[test]
+fn as_many_raises_wait_as_may() {
+    let mut one = One::new(true).linked(2);
+    one.node.limit(Limits { raises: 1, ..Limits::default() });
+    let refused = |one: &One| one.totals().refused_behind;
+    for (token, so_far) in [(1, 0), (2, 1)] {
+        let ops = vec![Op::Raise { name: name("x"), to: 5 }];
+        one.is_told(Input::Request { token, ops });
+        assert_eq!(refused(&one), so_far);
+    }
+}

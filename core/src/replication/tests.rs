@@ -42,10 +42,43 @@ impl Side {
 
     /// The peer of a link tells the hashes of its parts, and how many rows each has.
     fn hears_hashes(&mut self, link: LinkId, parts: &[(u64, u32)]) -> Vec<Said> {
+        self.hears_hashes_beside(link, &[], parts)
+    }
+
+    /// The same of all rows but those that it tells one by one.
+    fn hears_hashes_beside(
+        &mut self,
+        link: LinkId,
+        recent: &[Row],
+        parts: &[(u64, u32)],
+    ) -> Vec<Said> {
         let mut effects = Effects::default();
         let (counters, totals) = (&mut self.counters, &mut self.totals);
-        self.replication.hear_hashes(self.now, link, &[], parts, counters, totals, &mut effects);
+        self.replication.hear_hashes(self.now, link, recent, parts, counters, totals, &mut effects);
         said(&effects)
+    }
+
+    /// Rows of its digest.
+    fn hears_rows(&mut self, link: LinkId, range: (OriginId, OriginId), rows: &[Row]) {
+        let mut effects = Effects::default();
+        let (counters, totals) = (&mut self.counters, &mut self.totals);
+        self.replication.hear_part(self.now, link, range, rows, counters, totals, &mut effects);
+    }
+
+    /// All that it was asked for is told.
+    fn hears_told(&mut self, link: LinkId) -> Vec<Said> {
+        let mut effects = Effects::default();
+        let (counters, totals) = (&self.counters, &mut self.totals);
+        self.replication.hear_told(self.now, link, counters, totals, &mut effects);
+        said(&effects)
+    }
+
+    /// The hashes of a peer that holds the same, but for these parts.
+    fn hashes_but_for(&self, parts: &[usize]) -> Vec<(u64, u32)> {
+        let ours = self.counters.parts_without(&[]);
+        let mut theirs: Vec<_> = ours.iter().map(|part| (part.hash, part.rows)).collect();
+        parts.iter().for_each(|part| theirs[*part] = (OTHER, 1));
+        theirs
     }
 
     fn tick(&mut self) -> Vec<Said> {
@@ -79,6 +112,8 @@ enum Said {
     AskHashes,
     AskRows(Vec<u8>),
     Ask(Vec<OriginId>),
+    Rows(usize),
+    Part(u32),
 }
 
 fn said(effects: &Effects) -> Vec<Said> {
@@ -93,6 +128,8 @@ fn said(effects: &Effects) -> Vec<Said> {
         Message::Ask { wants, .. } => {
             Some(Said::Ask(wants.iter().map(|want| want.origin).collect()))
         }
+        Message::DigestPart { rows, .. } => Some(Said::Rows(rows.len())),
+        Message::Part { index, .. } => Some(Said::Part(index)),
         _ => None,
     });
     about.collect()
@@ -148,7 +185,14 @@ fn what_one_peer_does_not_answer_another_is_asked_for() {
     assert_eq!(side.hears(1, &[row(DEAD)], 0), [Said::Ask(vec![DEAD])]);
     assert_eq!(side.hears(2, &[row(DEAD)], 0), [], "one peer for each origin");
     side.sync(1);
-    side.now = side.replication.sessions[&1].asking.as_ref().unwrap().next_deadline(1).unwrap();
+    let deadline = |side: &Side| {
+        side.replication.sessions[&1].asking.as_ref().unwrap().next_deadline(1).unwrap()
+    };
+    let until = deadline(&side);
+    side.now = side.now + Duration::from_secs(4);
+    side.sync(2);
+    assert_eq!(deadline(&side), until, "what is synced here is no word of the peer");
+    side.now = until;
     side.tick();
     assert_eq!(side.hears(2, &[row(DEAD)], 0), [Said::Ask(vec![DEAD])]);
 }
@@ -178,4 +222,145 @@ fn rows_are_asked_for_where_hashes_differ_and_the_peer_has_any() {
     theirs[200] = (9, 1);
     assert_eq!(side.hears(1, &[], OTHER), [Said::AskHashes]);
     assert_eq!(side.hears_hashes(1, &theirs), [Said::AskRows(vec![5, 200])]);
+}
+
+#[test]
+fn who_passes_over_what_another_is_asked_for_is_not_compared_before_that_is_here() {
+    let mut side = Side::linked_to([1, 2]);
+    assert_eq!(side.hears(1, &[], OTHER), [Said::AskHashes]);
+    let theirs = side.hashes_but_for(&[5]);
+    assert_eq!(side.hears_hashes(1, &theirs), [Said::AskRows(vec![5])]);
+    assert_eq!(side.hears(2, &[], OTHER), [Said::AskHashes]);
+    assert_eq!(side.hears_hashes(2, &theirs), [], "its part is asked for on another link");
+    side.sync(1);
+    assert_eq!(side.hears_told(1), [Said::AskHashes], "of the one that waits for it");
+    assert_eq!(side.behind(), Some(Behind::NotCompared(NodeId(2))));
+    assert_eq!(side.hears_hashes(2, &side.hashes_but_for(&[])), []);
+    assert_eq!(side.behind(), None);
+}
+
+#[test]
+fn what_a_row_beside_the_hashes_shows_to_be_lacking_is_remembered_until_it_is_here() {
+    let mut side = Side::linked_to([1]);
+    side.hears(1, &[], OTHER);
+    let theirs = side.hashes_but_for(&[]);
+    assert_eq!(side.hears_hashes_beside(1, &[row(DEAD)], &theirs), [Said::Ask(vec![DEAD])]);
+    assert_eq!(side.behind(), Some(Behind::Lacking(NodeId(1))));
+    side.bring(DEAD);
+    assert_eq!(side.behind(), None);
+}
+
+#[test]
+fn what_is_not_answered_about_a_digest_is_asked_anew_after_a_while() {
+    let mut side = Side::linked_to([1]);
+    assert_eq!(side.hears(1, &[], OTHER), [Said::AskHashes]);
+    side.sync(1);
+    side.now = side.replication.sessions[&1].exchange.next_deadline().unwrap();
+    side.tick();
+    side.sync(2);
+    assert_eq!(side.hears(1, &[], OTHER), [Said::AskHashes]);
+}
+
+#[test]
+fn a_claim_stands_where_other_parts_are_told_and_where_its_writer_has_come_so_far() {
+    let mut side = Side::linked_to([1]);
+    let writer = OriginId(101);
+    side.bring(writer);
+    assert_eq!(side.hears(1, &[], OTHER), [Said::AskHashes]);
+    let theirs = side.hashes_but_for(&[0, 5]);
+    assert_eq!(side.hears_hashes(1, &theirs), [Said::AskRows(vec![0, 5])]);
+    side.hears_rows(1, (OriginId(5 << 56), OriginId((6 << 56) - 1)), &[]);
+    assert_eq!(side.counters.known(writer).version, 1, "nothing was told of it");
+    side.hears_rows(1, (OriginId(0), OriginId((1 << 56) - 1)), &[row(writer)]);
+    assert_eq!(side.counters.known(writer).version, 1);
+    side.hears_rows(1, (OriginId(0), OriginId((1 << 56) - 1)), &[]);
+    assert_eq!((side.counters.known(writer).version, side.totals.claims_taken_back), (0, 1));
+}
+
+#[test]
+fn rows_that_were_not_asked_for_are_not_heard() {
+    let mut side = Side::linked_to([1]);
+    side.hears(1, &[], OTHER);
+    let theirs = side.hashes_but_for(&[5]);
+    assert_eq!(side.hears_hashes(1, &theirs), [Said::AskRows(vec![5])]);
+    let of_6 = OriginId(6 << 56 | 7);
+    side.hears_rows(1, (OriginId(6 << 56), OriginId((7 << 56) - 1)), &[row(of_6)]);
+    side.hears_rows(1, (OriginId(5 << 56), OriginId((7 << 56) - 1)), &[row(DEAD), row(of_6)]);
+    assert_eq!(side.hears_told(1), []);
+}
+
+/// Rule `equal-versions-compare-fingerprints`.
+#[test]
+fn a_difference_is_repaired_when_it_is_seen_twice_and_nothing_has_changed() {
+    let mut side = Side::linked_to([1]);
+    side.bring(DEAD);
+    let seen = |fingerprint| [Row { fingerprint, ..row(DEAD) }];
+    let rest = side.counters.hash_without(&seen(7));
+    assert_eq!(side.hears(1, &seen(7), rest), [], "a push may be on its way");
+    assert_eq!(side.hears(1, &seen(8), rest), [], "it was");
+    assert_eq!(side.hears(1, &seen(8), rest), [Said::Ask(vec![DEAD])]);
+    assert_eq!(side.totals.repairs, 1);
+}
+
+#[test]
+fn of_a_digest_that_is_asked_for_whole_so_many_rows_are_told_for_one_ask() {
+    let mut side = Side::linked_to([1]);
+    const A_PART: u64 = 40_000;
+    let all = (0..3).flat_map(|part| (0..A_PART).map(move |n| OriginId(part << 56 | (n + 200))));
+    all.for_each(|origin| {
+        side.counters.merge(&Delta { origin, after: 0, upto: 1, entries: Vec::new() }).unwrap();
+    });
+    side.replication.asked_about(1, About::Rows(vec![0, 1, 2]));
+    let rows = side.tick().into_iter().filter_map(|said| match said {
+        Said::Rows(rows) => Some(rows as u64),
+        _ => None,
+    });
+    assert_eq!(rows.sum::<u64>(), 2 * A_PART, "parts are told whole");
+}
+
+#[test]
+fn an_answer_goes_so_many_parts_ahead_of_what_the_asker_has_taken() {
+    let mut side = Side::linked_to([1]);
+    (0..20_000).for_each(|n| {
+        side.counters.add(&format!("{n:0>100}"), 1).unwrap();
+    });
+    side.counters.close();
+    let wants = [Want { origin: OriginId(1), after: Some(0) }];
+    side.replication.asked(side.now, 1, 9, &wants, &side.counters, &mut side.totals);
+    let parts = |side: &mut Side| -> Vec<u32> {
+        let said = (0..10).flat_map(|_| side.tick());
+        said.filter_map(|said| if let Said::Part(index) = said { Some(index) } else { None })
+            .collect()
+    };
+    assert_eq!(parts(&mut side), [0, 1, 2, 3]);
+    assert_eq!(parts(&mut side), []);
+    side.replication.part_taken(1, 9, 1);
+    assert_eq!(parts(&mut side), [4, 5]);
+}
+
+#[test]
+fn a_link_that_comes_back_begins_with_what_was_confirmed() {
+    let mut side = Side::linked_to([1]);
+    side.replication.confirmed(side.now, 1, 7, &mut side.totals);
+    side.replication.link_down(1);
+    side.replication.link_up(side.now, 2, COMPARED_SINCE, NodeId(1), OriginId(101));
+    assert_eq!(side.replication.status(2, side.now, 9).map(|link| link.lag_versions), Some(2));
+}
+
+#[test]
+fn of_a_process_under_two_ids_the_link_that_is_left_counts() {
+    let mut replication = Replication::default();
+    replication.link_up(Time::ZERO, 1, COMPARED_SINCE, NodeId(1), WRITER);
+    replication.confirmed(Time::ZERO, 1, 7, &mut Totals::default());
+    replication.link_up(Time::ZERO, 2, COMPARED_SINCE, NodeId(2), WRITER);
+    replication.link_down(2);
+    assert_eq!(replication.confirmations(|_| true), [7]);
+}
+
+#[test]
+fn a_pause_ends_when_its_time_is_over() {
+    let mut pauses = Pauses::default();
+    pauses.begin(Time::ZERO, DEAD);
+    let end = Time::ZERO + Duration::from_secs(4);
+    assert!(pauses.is_on(Time::from_micros(3_999_999), DEAD) && !pauses.is_on(end, DEAD));
 }
