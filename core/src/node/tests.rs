@@ -351,3 +351,13 @@ fn as_many_raises_wait_as_may() {
         assert_eq!(refused(&one), so_far);
     }
 }
+
+/// Rule `smaller-node-dials`.
+#[test]
+fn a_member_is_dialed_in_the_moment_in_which_it_is_up() {
+    let mut one = One::new(true);
+    one.hears_swim(&identity(2), &identity(1));
+    let is_dial =
+        |effect: &Effect| matches!(effect, Effect::Dial { node, .. } if *node == NodeId(2));
+    assert!(one.effects.at_once.iter().any(is_dial));
+}

@@ -112,7 +112,7 @@ enum Said {
     AskHashes,
     AskRows(Vec<u8>),
     Ask(Vec<OriginId>),
-    Rows(usize),
+    Rows(OriginId, OriginId, usize),
     Part(u32),
 }
 
@@ -128,7 +128,7 @@ fn said(effects: &Effects) -> Vec<Said> {
         Message::Ask { wants, .. } => {
             Some(Said::Ask(wants.iter().map(|want| want.origin).collect()))
         }
-        Message::DigestPart { rows, .. } => Some(Said::Rows(rows.len())),
+        Message::DigestPart { first, last, rows } => Some(Said::Rows(first, last, rows.len())),
         Message::Part { index, .. } => Some(Said::Part(index)),
         _ => None,
     });
@@ -311,11 +311,13 @@ fn of_a_digest_that_is_asked_for_whole_so_many_rows_are_told_for_one_ask() {
         side.counters.merge(&Delta { origin, after: 0, upto: 1, entries: Vec::new() }).unwrap();
     });
     side.replication.asked_about(1, About::Rows(vec![0, 1, 2]));
-    let rows = side.tick().into_iter().filter_map(|said| match said {
-        Said::Rows(rows) => Some(rows as u64),
-        _ => None,
-    });
-    assert_eq!(rows.sum::<u64>(), 2 * A_PART, "parts are told whole");
+    let (mut told, mut next) = (0, 0);
+    for said in side.tick() {
+        let Said::Rows(first, last, rows) = said else { continue };
+        assert_eq!(first.0, next, "no origin is left out between two frames");
+        (told, next) = (told + rows as u64, last.0 + 1);
+    }
+    assert_eq!((told, next), (2 * A_PART, 2 << 56), "parts are told whole");
 }
 
 #[test]

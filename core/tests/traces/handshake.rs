@@ -11,7 +11,7 @@ use quipu_core::wire::auth::{PROOF_BYTES, Secret};
 use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
 use quipu_core::wire::versions::PROTOCOL_VERSIONS;
 
-use crate::cluster::{A, B, Cluster, config, ms, secs};
+use crate::cluster::{A, B, Cluster, config, ms, raise, secs};
 use crate::network::Place;
 
 const ADDRESS_B: &str = "10.0.0.2:8088";
@@ -108,6 +108,105 @@ fn a_hello_is_refused_for_what_is_wrong_with_it_and_for_nothing_else() {
     let other_id = Identity { origin: me.origin, ..unknown };
     assert_eq!(answer_to(&mut cluster, hello(other_id)), Some(Goodbye::NotAMember));
     assert_eq!(answer_to(&mut cluster, hello(me)), Some(Goodbye::Itself));
+    let totals = cluster.node(A).totals();
+    assert_eq!((totals.hellos_refused, totals.links_established), (5, 1));
+}
+
+#[test]
+fn what_strangers_do_to_a_node_is_counted() {
+    let mut cluster = Cluster::of(1);
+    for _ in 0..2 {
+        let stranger = cluster.call_as_stranger(A);
+        cluster.say(stranger, frame::encode(&Message::Welcome));
+        cluster.run(ms(1));
+    }
+    assert_eq!(cluster.node(A).totals().bad_frames, 2);
+    (0..130).for_each(|_| {
+        cluster.call_as_stranger(A);
+    });
+    assert_eq!(cluster.node(A).totals().hellos_refused, 2, "128 may be in their handshake");
+}
+
+/// B began a second time, and is up.
+fn with_a_later_b() -> (Cluster, Identity) {
+    let mut cluster = Cluster::new();
+    cluster.start(config(A));
+    cluster.start(Config { boot: 5, ..config(B) });
+    cluster.forbid_dial(A, B);
+    cluster.forbid_dial(B, A);
+    cluster.run_until("A lists B", secs(3), |c| c.lists(A, B));
+    let former = Identity { boot: 4, origin: OriginId(7), ..identity_of(&cluster, B) };
+    (cluster, former)
+}
+
+#[test]
+fn a_former_life_of_a_member_is_not_let_in() {
+    let (mut cluster, former) = with_a_later_b();
+    assert_eq!(answer_to(&mut cluster, hello(former)), Some(Goodbye::NotAMember));
+}
+
+/// Rule `one-node-one-process`.
+#[test]
+fn a_former_life_is_not_let_in_either_where_the_later_one_is_silent() {
+    let (mut cluster, former) = with_a_later_b();
+    cluster.allow_dial(A, B);
+    cluster.run_until("they are linked", secs(5), |c| c.are_linked(A, B));
+    cluster.hold_frames(B, A);
+    let held = cluster.call_as_stranger(A);
+    cluster.say(held, frame::encode(&Message::Hello(hello(former))));
+    cluster.say(held, frame::encode(&Message::Proof([0; PROOF_BYTES])));
+    cluster.run(ms(500));
+    assert!(!cluster.heard(held).is_closed, "it waits while B is asked for a sign of life");
+    cluster.run(ms(600));
+    assert_eq!(goodbye(&cluster, held), Some(Goodbye::NotAMember));
+}
+
+#[test]
+fn a_node_that_takes_a_fresh_id_ends_all_links_that_it_had_under_the_old_one() {
+    let mut cluster = Cluster::of(3);
+    let id = cluster.id_of(A);
+    let began = cluster.now();
+    cluster.inject(B, A, &Message::Goodbye(Goodbye::NodeIdInUse(id)));
+    cluster.run(ms(1));
+    assert_ne!(cluster.id_of(A), id);
+    let ended = |event: &Event| matches!(event, Event::LinkDown { .. });
+    assert_eq!(cluster.count_told(began, A, ended), 2);
+    cluster.run_until("all are linked", secs(5), Cluster::all_linked);
+}
+
+/// Rule `smaller-node-dials`.
+#[test]
+fn what_is_pushed_goes_on_the_link_that_is_left_of_two_and_on_no_other() {
+    let mut cluster = Cluster::new();
+    cluster.forbid_dial(A, B);
+    cluster.start(config(A));
+    cluster.start(config(B));
+    cluster.run_until("the larger has dialed", secs(5), |c| c.are_linked(A, B));
+    cluster.allow_dial(A, B);
+    cluster.lose_link(A, B);
+    cluster.run(secs(2));
+    assert!(cluster.are_linked(A, B));
+    let began = cluster.now();
+    cluster.add(B, "x", 1);
+    cluster.run(ms(1));
+    let is_push = |message: &Message<'_>| matches!(message, Message::Push { .. });
+    let push = cluster.frames(began, B, A).find(|sent| is_push(&sent.message())).unwrap();
+    assert_eq!(push.shared_by, 1);
+}
+
+/// Rule `no-raise-while-behind`.
+#[test]
+fn a_link_that_was_just_lost_holds_up_raises() {
+    let mut cluster = Cluster::of(3);
+    cluster.run(secs(10));
+    cluster.forbid_dial(A, B);
+    cluster.forbid_dial(B, A);
+    cluster.break_links(A, B);
+    let raised = cluster.request(A, vec![raise("x", 5)]);
+    cluster.run(ms(500));
+    assert!(cluster.reply(raised).is_none(), "B may know more");
+    cluster.run(secs(5));
+    assert_eq!(cluster.ask(A, vec![raise("y", 5)])[0].map(|value| value.0), Ok(5), "C vouches");
 }
 
 /// The last frame of one kind that left one node for the other.

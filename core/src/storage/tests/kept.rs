@@ -244,13 +244,13 @@ fn hears(node: &mut Node, datagram: &Datagram<'_>) -> Vec<u8> {
     effects.journal.take()
 }
 
-/// A member that is up gossips.
-fn gossip() -> Vec<u8> {
+/// A member that is up gossips about another.
+fn gossip(update: &Member<Identity>) -> Vec<u8> {
     let header =
         Header { src: identity(2), src_incarnation: 0, dst: identity(1), message: Message::Gossip };
     let mut packet = postcard::to_stdvec(&header).unwrap();
     packet.extend(1_u16.to_be_bytes());
-    packet.extend(postcard::to_stdvec(&Member::alive(identity(3))).unwrap());
+    packet.extend(postcard::to_stdvec(update).unwrap());
     packet
 }
 
@@ -285,7 +285,8 @@ fn whom_a_node_has_met_and_who_was_removed_outlives_it_by_way_of_journal_and_sna
         removed: 7,
         registered: 0,
     });
-    for datagram in [Datagram::Standing(removal.to_vec()), Datagram::Swim(&gossip())] {
+    let of_3 = gossip(&Member::alive(identity(3)));
+    for datagram in [Datagram::Standing(removal.to_vec()), Datagram::Swim(&of_3)] {
         let mut records = hears(&mut node, &datagram);
         assert!(!records.is_empty(), "{datagram:?}");
         journal.append(&mut files, &mut records).unwrap();
@@ -305,6 +306,21 @@ fn whom_a_node_has_met_and_who_was_removed_outlives_it_by_way_of_journal_and_sna
     writer.append(&mut files, snapshot).unwrap();
     writer.publish(&mut files).unwrap();
     started_again(look(&files).unwrap().0);
+}
+
+#[test]
+fn a_boot_that_a_node_took_while_it_ran_is_outlived_by_the_next_start() {
+    let mut files = Memory::default();
+    let (mut journal, _) = start(&mut files, 1);
+    let mut node = Node::new(config(), Time::ZERO);
+    let of_a_later_life = Identity { boot: 70, origin: OriginId(99), ..identity(1) };
+    let bytes = gossip(&Member::down(of_a_later_life));
+    let mut records = hears(&mut node, &Datagram::Swim(&bytes));
+    assert_eq!(node.identity().boot, 71);
+    journal.append(&mut files, &mut records).unwrap();
+    let mut in_memory = Node::new(Config { is_kept: false, ..config() }, Time::ZERO);
+    assert!(hears(&mut in_memory, &Datagram::Swim(&bytes)).is_empty(), "nothing is kept");
+    assert_eq!(look(&files).unwrap().0.next_start(NodeId(99), 3).boot, 72);
 }
 
 #[test]
