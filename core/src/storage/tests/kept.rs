@@ -10,7 +10,9 @@ use super::super::journal::Limits;
 use super::super::record;
 use super::super::records::Records;
 use super::super::repair;
+use super::super::writer::{Behind, Habits, Job, News, Next, Writer};
 use super::*;
+use crate::delta::ENTRY_BYTES_MAX;
 use crate::effect::Effect;
 use crate::identity::{Address, Identity};
 use crate::input::Input;
@@ -211,6 +213,89 @@ fn what_is_repaired_is_kept_as_it_was_and_its_records_are_counted() {
     assert_eq!(files.0[&kept_as], damaged);
     // The start and the deltas before the one that was hit; those behind it, and the mark.
     assert_eq!((done.trusted_records, done.salvaged_records), (5, 11));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_behind_damage_is_passed_over() {
+    let mut files = Memory::default();
+    let (mut journal, _) = start(&mut files, 1);
+    for range in [(0, 1), (5, 3), (1, 2)] {
+        let mut records = Vec::new();
+        record::append_delta(&mut records, &delta(9, range, &[("x", range.1)]));
+        journal.append(&mut files, &mut records).unwrap();
+    }
+    journal.mark(&mut files).unwrap();
+    // The start, before the one that runs backwards.
+    files.0.get_mut("00000001.segment").unwrap()[HEAD_BYTES + 20] ^= 0x10;
+    repair::repair(&mut files, empty).unwrap().expect("it is damaged");
+    assert_eq!(look(&files).unwrap().0.counters().value("x").0, 2);
+}
+
+#[test]
+fn what_own_records_take_is_told_before_they_are_written() {
+    let mut counters = Counters::new(OriginId(1), 0);
+    for name in ["a", "bcd", "efghi"] {
+        counters.add(name, 1).unwrap();
+    }
+    let batch = counters.close().unwrap();
+    let mut records = Records::default();
+    records.add_own(&batch, &counters);
+    assert_eq!(records.bytes(), 9 + 3 * ENTRY_BYTES_MAX);
+}
+
+#[test]
+fn a_snapshot_tells_how_long_it_is_and_leaves_nothing_where_it_is_given_up() {
+    let mut files = Memory::default();
+    let (mut journal, state) = start(&mut files, 1);
+    let number = journal.rotate(&mut files).unwrap();
+    let before: Vec<String> = files.0.keys().cloned().collect();
+    let begun = |files: &mut Memory| {
+        let mut writer = SnapshotWriter::begin(files, NODE, number).unwrap();
+        let mut walk = Walk::new(state.counters(), None, std::iter::empty(), std::iter::empty());
+        writer.append(files, walk.step(state.counters(), 1000)).unwrap();
+        writer
+    };
+    begun(&mut files).abandon(&mut files).unwrap();
+    assert_eq!(files.0.keys().cloned().collect::<Vec<_>>(), before);
+    let bytes = begun(&mut files).publish(&mut files).unwrap();
+    assert_eq!(bytes, files.0["00000002.snapshot"].len() as u64);
+}
+
+/// After which of so many writes a snapshot is due.
+fn due(writer: &mut Writer, files: &mut Memory, writes: u64) -> Vec<u64> {
+    let mut due = Vec::new();
+    for batch in 1..=writes {
+        writer.put(Job::Append { batch, records: mark().into() });
+        while let Next::Do(work) = writer.next(Time::ZERO) {
+            writer.carry_out(Time::ZERO, work, files).unwrap();
+        }
+        due.extend(
+            writer.take_news().any(|news| matches!(news, News::SnapshotDue)).then_some(batch),
+        );
+    }
+    due
+}
+
+#[test]
+fn a_snapshot_is_due_after_so_many_segments_or_bytes_since_the_last_cut() {
+    let (mut files, behind) = (Memory::default(), Behind { segments: 1, ..Behind::default() });
+    let (mut journal, _) = start(&mut files, 1);
+    // Each record begins a segment.
+    journal.limit(Limits { segment_bytes_max: 1, ..Limits::default() });
+    let habits = Habits { snapshot_after_segments: 4, ..Habits::default() };
+    let mut writer = Writer::new(journal, habits, behind, Time::ZERO);
+    assert_eq!(due(&mut writer, &mut files, 6), [3]);
+    writer.put(Job::Cut);
+    assert_eq!(due(&mut writer, &mut files, 6), [4], "the cut began one that is empty");
+
+    let mut files = Memory::default();
+    let (journal, _) = start(&mut files, 1);
+    let habits = Habits { snapshot_after_bytes: 10 * mark().len() as u64, ..Habits::default() };
+    let behind = Behind { cut: journal.position(), segments: 1, ..Behind::default() };
+    let mut writer = Writer::new(journal, habits, behind, Time::ZERO);
+    assert_eq!(due(&mut writer, &mut files, 9), []);
+    writer.put(Job::Cut);
+    assert_eq!(due(&mut writer, &mut files, 10), [10]);
 }
 
 fn identity(n: u64) -> Identity {

@@ -1,5 +1,7 @@
 //! What one node makes of what it is told of others, message by message.
 
+mod lives;
+
 use foca::{Header, Message};
 use rand_core::SeedableRng;
 
