@@ -366,3 +366,19 @@ fn a_pause_ends_when_its_time_is_over() {
     let end = Time::ZERO + Duration::from_secs(4);
     assert!(pauses.is_on(Time::from_micros(3_999_999), DEAD) && !pauses.is_on(end, DEAD));
 }
+
+/// Rule `slow-peer-is-behind`.
+#[test]
+fn a_push_is_unconfirmed_until_its_own_version_is_confirmed() {
+    let mut side = Side::linked_to([1]);
+    side.counters.add("x", 1).unwrap();
+    let batch = side.counters.close().unwrap();
+    let (now, totals, mut out) = (side.now, &mut side.totals, Vec::new());
+    side.replication.synced(now, now, &batch, &side.counters, totals, &mut out);
+    side.replication.push(now, &side.counters, totals, &mut out);
+    let unconfirmed = |side: &Side| side.replication.status(1, now, 1).unwrap().unconfirmed_bytes;
+    side.replication.confirmed(now, 1, 0, &mut side.totals);
+    assert!(unconfirmed(&side) > 0);
+    side.replication.confirmed(now, 1, 1, &mut side.totals);
+    assert_eq!(unconfirmed(&side), 0);
+}

@@ -231,6 +231,34 @@ fn a_record_that_cannot_be_read_behind_damage_is_passed_over() {
     assert_eq!(look(&files).unwrap().0.counters().value("x").0, 2);
 }
 
+/// A snapshot that ends between two records looks sound as far as it goes.
+#[test]
+fn a_snapshot_that_has_lost_its_last_records_claims_nothing() {
+    let mut files = Memory::default();
+    let (mut journal, _) = start(&mut files, 1);
+    let names: Vec<String> = (0..10).map(|n| format!("{n:0>50}")).collect();
+    let entries: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let mut records = Vec::new();
+    record::append_delta(&mut records, &delta(9, (0, 1), &entries));
+    journal.append(&mut files, &mut records).unwrap();
+    let (state, _) = look(&files).unwrap();
+    snapshot(&mut files, &mut journal, state.counters(), 100);
+    let file = files.0.get_mut("00000002.snapshot").unwrap();
+    let (mut ends, mut at) = (Vec::new(), HEAD_BYTES);
+    while let Some(length) = frame::length(&file[at..]) {
+        at += length;
+        ends.push(at);
+    }
+    // Its end, the origins that are told once more, and some counters.
+    file.truncate(ends[ends.len() - 4]);
+    assert!(look(&files).is_err());
+    repair::repair(&mut files, empty).unwrap().expect("it is damaged");
+    let (state, _) = look(&files).unwrap();
+    let kept = names.iter().filter(|name| state.counters().value(name).0 == 1).count();
+    assert!((1..10).contains(&kept), "{kept} of 10");
+    assert_eq!(state.counters().known(OriginId(9)).version, 0);
+}
+
 #[test]
 fn what_own_records_take_is_told_before_they_are_written() {
     let mut counters = Counters::new(OriginId(1), 0);
