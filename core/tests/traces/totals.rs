@@ -1,7 +1,10 @@
 //! What a node counts of its own work is what it did: operators take these numbers for true.
 
+use quipu_core::identity::NodeId;
+use quipu_core::membership::{Key, Standing};
 use quipu_core::status::Totals;
 use quipu_core::time::Time;
+use quipu_core::wire::datagram::{Datagram, Envelope};
 use quipu_core::wire::frame::Message;
 
 use crate::cluster::{A, B, C, Cluster, D, Sent, add, config, ms, secs};
@@ -20,17 +23,19 @@ fn left(cluster: &Cluster, from: Place, of: impl Fn(&Message<'_>) -> usize) -> u
     sent.map(|sent| of(&sent.message()) as u64).sum()
 }
 
-/// Three nodes that count, remove and register, and a fourth that joins later.
+/// Three nodes that count and hear of a removal, and a fourth that joins later.
 fn four_that_have_worked() -> Cluster {
     let mut cluster = Cluster::of(3);
     for n in 0..3000 {
         cluster.request(A, vec![add(&format!("{n:0>200}"), 1), add("x", 1)]);
         cluster.run(ms(1));
     }
-    cluster.remove(B, "10.0.0.9:8088");
+    // B hears of a removal, and passes it on.
+    let removal = Standing { key: Key::Node(NodeId(99)), removed: 7, registered: 0 };
+    let bytes = Envelope::new("traces", None).seal(&Datagram::Standing(vec![removal]));
+    cluster.inject_datagram("10.0.0.77:8088".parse().unwrap(), B, bytes);
     cluster.start(config(D));
     cluster.run_until("the joiner has all of it", secs(5), Cluster::agree);
-    cluster.register(C, "10.0.0.9:8088");
     cluster.run(secs(3));
     cluster
 }
