@@ -435,8 +435,9 @@ pub(crate) fn check_own(
 ) -> Result<(), Box<Violation>> {
     let sums = |of: &BTreeMap<String, Sums>| of.get(name).copied().unwrap_or_default();
     let (least, most) = (sums(&history.acknowledged), sums(&history.asked));
-    let fits = (least.plus..=most.plus).contains(&u128::from(held.plus))
-        && (least.minus..=most.minus).contains(&u128::from(held.minus));
+    let numbers = held.numbers();
+    let fits = (least.plus..=most.plus).contains(&u128::from(numbers.plus))
+        && (least.minus..=most.minus).contains(&u128::from(numbers.minus));
     if fits {
         return Ok(());
     }

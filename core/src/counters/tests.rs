@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::counters::local::OPEN_BYTES_MAX;
-use crate::delta::ENTRY_BYTES_MAX;
+use crate::delta::CHANGE_BYTES_MAX;
+use crate::slot::Numbers;
 
 const OTHER: OriginId = OriginId(2);
 
@@ -13,14 +14,14 @@ fn counters() -> Counters {
 fn delta<'a>(
     origin: OriginId,
     (after, upto): (Version, Version),
-    entries: &[(&'a str, Slot)],
+    changes: &[(&'a str, Slot)],
 ) -> Delta<'a> {
-    let entries = entries.iter().map(|(name, slot)| Entry::new(name, *slot)).collect();
-    Delta { origin, after, upto, entries }
+    let changes = changes.iter().map(|(name, slot)| Change::slot(name, *slot)).collect();
+    Delta { origin, after, upto, changes }
 }
 
 fn plus(plus: u64) -> Slot {
-    Slot { plus, ..Slot::default() }
+    Slot::from(Numbers { plus, ..Numbers::default() })
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn what_an_origin_has_counted_is_the_sum_of_all_that_it_added_and_subtracted() {
     counters.add("x", 5).unwrap();
     counters.add("x", 2).unwrap();
     counters.add("y", -3).unwrap();
-    let slots = [("x", Slot { plus: 4, minus: 1, raise: 9 }), ("z", plus(10))];
+    let slots = [("x", Slot::from(Numbers { plus: 4, minus: 1, raise: 9 })), ("z", plus(10))];
     counters.merge(&delta(OTHER, (0, 1), &slots)).unwrap();
     counters.merge(&delta(OTHER, (1, 2), &[("z", plus(11))])).unwrap();
     assert_eq!((counters.counted(OriginId(1)), counters.counted(OTHER)), (10, 16));
@@ -124,12 +125,12 @@ fn a_slot_takes_room_once_and_the_first_one_of_a_counter_with_its_name() {
 #[test]
 fn a_batch_is_full_when_its_entries_may_take_a_quarter_of_a_frame() {
     let mut counters = counters();
-    let mut entries = 0;
+    let mut changes = 0;
     while !counters.is_open_batch_full() {
-        assert_eq!(counters.is_open_batch_empty(), entries == 0);
-        counters.add(&format!("{entries:0>200}"), 1).unwrap();
-        entries += 1;
+        assert_eq!(counters.is_open_batch_empty(), changes == 0);
+        counters.add(&format!("{changes:0>200}"), 1).unwrap();
+        changes += 1;
     }
-    assert_eq!(entries, OPEN_BYTES_MAX.div_ceil(200 + ENTRY_BYTES_MAX));
+    assert_eq!(changes, OPEN_BYTES_MAX.div_ceil(200 + CHANGE_BYTES_MAX));
     assert!(counters.close().is_some() && counters.is_open_batch_empty());
 }

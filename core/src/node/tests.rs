@@ -3,14 +3,14 @@
 use foca::{Header, Message};
 
 use super::*;
-use crate::delta::Entry;
+use crate::delta::Change;
 use crate::event::Event;
 use crate::input::LinkId;
 use crate::membership::{Key, Standing};
 use crate::name::CounterName;
-use crate::operation::{Op, Refusal, Results};
+use crate::operation::{Op, Refusal, Request, Results};
 use crate::outbox::Outbox;
-use crate::slot::Slot;
+use crate::slot::{Numbers, Slot};
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::{Beacon, BeaconKind};
 use crate::wire::frame::{self, Hello, Message as Frame};
@@ -60,7 +60,7 @@ impl One {
     }
 
     fn asks(&mut self, ops: Vec<Op>) -> (Results, u64) {
-        self.is_told(Input::Request { token: 7, ops });
+        self.is_told(Input::Request { token: 7, request: Request { ops } });
         let replies = std::mem::take(&mut self.effects.after_sync);
         let reply = replies.into_iter().find_map(|effect| match effect {
             Effect::Reply { results, version, .. } => Some((results, version)),
@@ -126,13 +126,25 @@ fn what_only_reads_is_answered_without_a_version_and_needs_no_sync() {
     assert!(!one.node.will_sync());
     assert_eq!(one.asks(vec![add("x", 1)]).1, 1);
     assert_eq!(one.asks(vec![get("x")]).1, 0);
-    one.node.handle(one.now, Input::Request { token: 1, ops: vec![get("x")] }, &mut one.effects);
+    one.node.handle(
+        one.now,
+        Input::Request { token: 1, request: Request { ops: vec![get("x")] } },
+        &mut one.effects,
+    );
     assert!(!one.node.will_sync());
     let ops = vec![add("x", 1)];
-    one.node.handle(one.now, Input::Request { token: 1, ops: ops.clone() }, &mut one.effects);
+    one.node.handle(
+        one.now,
+        Input::Request { token: 1, request: Request { ops: ops.clone() } },
+        &mut one.effects,
+    );
     assert!(one.node.will_sync());
     let mut in_memory = One::new(false);
-    in_memory.node.handle(one.now, Input::Request { token: 1, ops }, &mut one.effects);
+    in_memory.node.handle(
+        one.now,
+        Input::Request { token: 1, request: Request { ops } },
+        &mut one.effects,
+    );
     assert!(!in_memory.node.will_sync(), "nothing is kept");
 }
 
@@ -142,7 +154,11 @@ fn a_batch_that_closed_in_the_middle_of_a_request_is_to_be_synced_too() {
     let mut counters = 0;
     while one.node.closed.is_empty() {
         let ops = vec![add(&format!("{counters:0>200}"), 1)];
-        one.node.handle(one.now, Input::Request { token: 1, ops }, &mut one.effects);
+        one.node.handle(
+            one.now,
+            Input::Request { token: 1, request: Request { ops } },
+            &mut one.effects,
+        );
         counters += 1;
     }
     assert!(one.node.counters.is_open_batch_empty() && one.node.will_sync());
@@ -153,13 +169,12 @@ fn operations_and_refusals_are_counted_by_their_kinds() {
     let mut one = One::new(true);
     one.now = one.now + SETTLING;
     let raise = Op::Raise { name: name("x"), to: 5 };
-    let find = |counter| Op::Find { name: name(counter) };
     for _ in 0..2 {
-        one.asks(vec![add("x", 1), raise.clone(), get("x"), find("x"), find("y")]);
+        one.asks(vec![add("x", 1), raise.clone(), get("x"), get("y")]);
         one.asks(vec![add("full", i64::MAX), add("full", i64::MAX)]);
     }
     let totals = one.totals();
-    assert_eq!((totals.increments, totals.raises, totals.reads), (6, 2, 6));
+    assert_eq!((totals.increments, totals.raises, totals.reads), (6, 2, 4));
     assert_eq!(totals.refused_overflow, 3);
     one.node.bound_table(Bounds { counters: 2, ..Bounds::default() });
     let refused = one.asks(vec![add("a", 1), add("b", 1)]).0;
@@ -218,19 +233,19 @@ fn what_brings_nothing_new_is_not_journaled_and_nothing_is_where_nothing_is_kept
     let (_, version) = PROTOCOL_VERSIONS;
     for is_kept in [true, false] {
         let mut one = One::new(is_kept).linked(version);
-        let entries = vec![Entry::new("x", Slot { plus: 5, minus: 0, raise: 0 })];
-        let push = Frame::Push { after: 0, batches: 1, age_us: 0, entries };
+        let changes = vec![Change::slot("x", Slot::from(Numbers { plus: 5, minus: 0, raise: 0 }))];
+        let push = Frame::Push { after: 0, batches: 1, age_us: 0, changes };
         one.frame(&push);
         assert_eq!(one.effects.journal.is_empty(), !is_kept);
         one.frame(&push);
         assert!(one.effects.journal.is_empty(), "it is known");
         one.node.bound_table(Bounds { counters: 1, ..Bounds::default() });
-        let slot = |plus| Slot { plus, minus: 0, raise: 0 };
+        let slot = |plus| Slot::from(Numbers { plus, minus: 0, raise: 0 });
         let full = |plus| Frame::Push {
             after: 1,
             batches: 1,
             age_us: 0,
-            entries: vec![Entry::new("x", slot(plus)), Entry::new("y", slot(1))],
+            changes: vec![Change::slot("x", slot(plus)), Change::slot("y", slot(1))],
         };
         one.frame(&full(6));
         assert_eq!(one.effects.journal.is_empty(), !is_kept, "what has a place is kept");
@@ -279,8 +294,8 @@ fn what_a_push_brought_counts_as_here_when_its_own_batch_is_synced() {
     one.asks(vec![add("y", 1)]);
     one.node.handle(one.now, Input::Tick, &mut effects);
     let before = one.node.close_batch(one.now, &mut effects);
-    let entries = vec![Entry::new("x", Slot { plus: 5, minus: 0, raise: 0 })];
-    let frame = frame::encode(&Frame::Push { after: 0, batches: 1, age_us: 0, entries });
+    let changes = vec![Change::slot("x", Slot::from(Numbers { plus: 5, minus: 0, raise: 0 }))];
+    let frame = frame::encode(&Frame::Push { after: 0, batches: 1, age_us: 0, changes });
     one.node.handle(one.now, Input::LinkFrame { link: BESIDE, frame }, &mut effects);
     let batch = one.node.close_batch(one.now, &mut effects);
     one.node.handle(one.now, Input::Synced { batch: before }, &mut effects);
@@ -327,7 +342,7 @@ fn a_node_takes_itself_to_be_behind_a_peer_of_an_earlier_release_until_it_has_re
     let is_answered = |one: &One| {
         one.effects.after_sync.iter().any(|effect| matches!(effect, Effect::Reply { .. }))
     };
-    one.is_told(Input::Request { token: 1, ops: raise });
+    one.is_told(Input::Request { token: 1, request: Request { ops: raise } });
     assert!(!is_answered(&one));
     let part = |first, last| Frame::DigestPart {
         first: OriginId(first),
@@ -347,7 +362,7 @@ fn as_many_raises_wait_as_may() {
     let refused = |one: &One| one.totals().refused_behind;
     for (token, so_far) in [(1, 0), (2, 1)] {
         let ops = vec![Op::Raise { name: name("x"), to: 5 }];
-        one.is_told(Input::Request { token, ops });
+        one.is_told(Input::Request { token, request: Request { ops } });
         assert_eq!(refused(&one), so_far);
     }
 }

@@ -308,7 +308,7 @@ fn of_a_digest_that_is_asked_for_whole_so_many_rows_are_told_for_one_ask() {
     const A_PART: u64 = 40_000;
     let all = (0..3).flat_map(|part| (0..A_PART).map(move |n| OriginId(part << 56 | (n + 200))));
     all.for_each(|origin| {
-        side.counters.merge(&Delta { origin, after: 0, upto: 1, entries: Vec::new() }).unwrap();
+        side.counters.merge(&Delta { origin, after: 0, upto: 1, changes: Vec::new() }).unwrap();
     });
     side.replication.asked_about(1, About::Rows(vec![0, 1, 2]));
     let (mut told, mut next) = (0, 0);

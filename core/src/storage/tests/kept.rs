@@ -12,7 +12,7 @@ use super::super::records::Records;
 use super::super::repair;
 use super::super::writer::{Behind, Habits, Job, News, Next, Writer};
 use super::*;
-use crate::delta::ENTRY_BYTES_MAX;
+use crate::delta::CHANGE_BYTES_MAX;
 use crate::effect::Effect;
 use crate::identity::{Address, Identity};
 use crate::input::Input;
@@ -237,9 +237,9 @@ fn a_snapshot_that_has_lost_its_last_records_claims_nothing() {
     let mut files = Memory::default();
     let (mut journal, _) = start(&mut files, 1);
     let names: Vec<String> = (0..10).map(|n| format!("{n:0>50}")).collect();
-    let entries: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let changes: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     let mut records = Vec::new();
-    record::append_delta(&mut records, &delta(9, (0, 1), &entries));
+    record::append_delta(&mut records, &delta(9, (0, 1), &changes));
     journal.append(&mut files, &mut records).unwrap();
     let (state, _) = look(&files).unwrap();
     snapshot(&mut files, &mut journal, state.counters(), 100);
@@ -268,7 +268,7 @@ fn what_own_records_take_is_told_before_they_are_written() {
     let batch = counters.close().unwrap();
     let mut records = Records::default();
     records.add_own(&batch, &counters);
-    assert_eq!(records.bytes(), 9 + 3 * ENTRY_BYTES_MAX);
+    assert_eq!(records.bytes(), 9 + 3 * CHANGE_BYTES_MAX);
 }
 
 #[test]
