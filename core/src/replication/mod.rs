@@ -84,6 +84,9 @@ pub(crate) struct Session {
     owes_confirm: bool,
     confirmed: Option<Time>,
     pub(crate) asking: Option<Asking>,
+    /// Origins that are not repaired from this peer again yet. Another peer may hold what this one
+    /// lacks as well.
+    repairs: Pauses,
     serving: Option<Serving>,
 }
 
@@ -105,9 +108,8 @@ pub(crate) struct Replication {
     knowledge: Knowledge,
     gather: Gather,
     requests: u32,
-    /// Origins that are not asked for again yet, for want of room, and that are not repaired.
+    /// Origins that are not asked for again yet, for want of room.
     pauses: Pauses,
-    repairs: Pauses,
     newcomers: RateLimit,
     /// What may be unconfirmed on each link.
     window: window::Bounds,
@@ -133,7 +135,6 @@ impl Default for Replication {
             gather: Gather::default(),
             requests: 0,
             pauses: Pauses::default(),
-            repairs: Pauses::default(),
             newcomers: RateLimit::new(NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE, Time::ZERO),
             window: window::Bounds::default(),
             part_bytes: pull::PART_BYTES,
@@ -197,6 +198,7 @@ impl Replication {
                 owes_confirm: false,
                 confirmed: None,
                 asking: None,
+                repairs: Pauses::default(),
                 serving: None,
             },
         );
@@ -443,7 +445,7 @@ impl Replication {
             wants.retain(|want| want.after.is_some());
         }
         wants.retain(|want| {
-            let pauses = if want.after.is_some() { &self.pauses } else { &self.repairs };
+            let pauses = if want.after.is_some() { &self.pauses } else { &session.repairs };
             !pauses.is_on(now, want.origin) && !self.asked.contains(&want.origin)
         });
         let is_old = session.version < COMPARED_SINCE;
@@ -454,7 +456,7 @@ impl Replication {
         }
         for want in wants.iter().filter(|want| want.after.is_none()) {
             totals.repairs += 1;
-            self.repairs.begin(now, want.origin);
+            session.repairs.begin(now, want.origin);
             let event = Event::RepairStarted { peer: session.peer, origin: want.origin };
             effects.at_once.push(Effect::Event(event));
         }

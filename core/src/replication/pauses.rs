@@ -6,8 +6,9 @@
 //! go, but what the table may hold can be raised, and what has a place already still wants to be
 //! brought up to date where a link has lost it.
 //!
-//! Repairs that change nothing pause in the same way: who tells of a difference that nobody can mend
-//! would have all slots of an origin sent at every second exchange.
+//! Repairs of one origin from one peer pause in the same way: a peer that tells of a difference that
+//! cannot be mended would have all slots of the origin sent at every second exchange. From one peer
+//! only: two nodes that lack the same slots ask each other in vain, and a third holds them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -302,6 +302,24 @@ fn a_difference_is_repaired_when_it_is_seen_twice_and_nothing_has_changed() {
     assert_eq!(side.totals.repairs, 1);
 }
 
+/// Rule `equal-versions-compare-fingerprints`.
+#[test]
+fn a_repair_in_vain_holds_up_none_from_another_peer() {
+    let mut side = Side::linked_to([1, 2]);
+    side.bring(DEAD);
+    let of_another = [Row { fingerprint: 8, ..row(DEAD) }];
+    let rest = side.counters.hash_without(&of_another);
+    assert_eq!(side.hears(1, &of_another, rest), []);
+    assert_eq!(side.hears(1, &of_another, rest), [Said::Ask(vec![DEAD])]);
+    let mut effects = Effects::default();
+    let totals = &mut side.totals;
+    side.replication.part_over(side.now, 1, Came::InTurn, true, totals, &mut effects);
+    assert_eq!(side.hears(1, &of_another, rest), [], "it has nothing else to tell");
+    assert_eq!(side.hears(1, &of_another, rest), []);
+    assert_eq!(side.hears(2, &of_another, rest), []);
+    assert_eq!(side.hears(2, &of_another, rest), [Said::Ask(vec![DEAD])]);
+}
+
 #[test]
 fn of_a_digest_that_is_asked_for_whole_so_many_rows_are_told_for_one_ask() {
     let mut side = Side::linked_to([1]);
