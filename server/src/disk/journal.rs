@@ -6,10 +6,10 @@
 //! blocks for as long as the disk likes. It follows the driver from processor to processor: where a
 //! sync takes 100 µs, to wake an idle processor twice for each takes half as long again.
 //!
-//! Rejected: to sync on the driver's own thread while syncs are quick. It is as fast on an idle
-//! machine, but half as fast where processors or the disk have other work, since nothing is gathered
-//! meanwhile, and a disk that hangs takes membership and reads with it. One call that writes and
-//! syncs (`pwritev2` with RWF_DSYNC) made no difference that could be measured.
+//! Rejected for now: to sync on the driver's own thread while syncs are quick. On an idle machine it
+//! is a tenth quicker, but half as fast where processors or the disk have other work, since nothing is
+//! gathered meanwhile; and a disk that hangs takes membership and reads with it. One call that writes
+//! and syncs (`pwritev2` with RWF_DSYNC) made no difference that could be told from noise.
 
 use std::io;
 use std::path::Path;
