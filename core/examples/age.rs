@@ -16,7 +16,10 @@
 //! on. In the old one it has a slot of each of so many origins, which its other slots are of too; in
 //! the young one all slots are of three. The old one keeps the records of 4,000 removals besides.
 
-mod support;
+#[path = "support/files.rs"]
+mod files;
+#[path = "support/pair.rs"]
+mod pair;
 
 use std::path::Path;
 use std::time::Duration;
@@ -35,8 +38,8 @@ use quipu_core::storage::snapshot::SnapshotWriter;
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
 
-use support::files::InMemory;
-use support::pair::{self, Pair};
+use files::InMemory;
+use pair::Pair;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

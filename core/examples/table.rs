@@ -16,7 +16,8 @@
 // An example stands outside of the wall around the protocol: it measures.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod support;
+#[path = "support/files.rs"]
+mod files;
 
 use std::time::Instant;
 
@@ -34,7 +35,7 @@ use quipu_core::storage::snapshot::SnapshotWriter;
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
 
-use support::files::InMemory;
+use files::InMemory;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

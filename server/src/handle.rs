@@ -247,3 +247,22 @@ fn peers(answer: Answer) -> Result<Result<(), PeersRefusal>, Unavailable> {
         _ => Err(Unavailable::Stopping),
     }
 }
+
+#[cfg(test)]
+impl Handle {
+    /// A handle of tests, open, and where what is asked by it arrives: there is no driver.
+    pub(crate) fn without_driver() -> (Handle, crate::inbox::Inbox) {
+        let (outside, inbox) = crate::inbox::inbox();
+        let handle = Handle::new(
+            outside.commands,
+            outside.arrivals,
+            Address::parse("127.0.0.1:1", 1).expect("an address"),
+            Arc::new(Resolver::new()),
+            Arc::new(Counts::default()),
+            Kept::default(),
+            Arc::new(Memory::new(Some(crate::os::memory::Size(0)))),
+        );
+        handle.open();
+        (handle, inbox)
+    }
+}

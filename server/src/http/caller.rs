@@ -40,22 +40,18 @@ mod tests {
     use axum::body::Body;
     use axum::http::{Request, StatusCode, header};
     use http_body_util::BodyExt;
-    use quipu_core::identity::Address;
     use tokio::sync::watch;
     use tokio::time::timeout;
     use tower::ServiceExt;
 
     use super::*;
     use crate::access::{Door, Right};
-    use crate::handle::{Handle, Kept};
+    use crate::handle::Handle;
     use crate::http::app::App;
     use crate::http::openapi::refusals;
     use crate::http::problem_document::CONTENT_TYPE;
     use crate::http::routes::{Route, router};
-    use crate::inbox::{Inbox, inbox};
-    use crate::network::Counts;
-    use crate::network::resolve::Resolver;
-    use crate::os::memory::{Memory, Size};
+    use crate::inbox::Inbox;
     use crate::redis::Traffic;
     use crate::transport::link::PROTOCOL;
     use crate::watch::{Watch, lines};
@@ -64,17 +60,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     fn app() -> (Arc<App>, Inbox) {
-        let (outside, inbox) = inbox();
-        let handle = Handle::new(
-            outside.commands,
-            outside.arrivals,
-            Address::parse("127.0.0.1:1", 1).unwrap(),
-            Arc::new(Resolver::new()),
-            Arc::new(Counts::default()),
-            Kept::default(),
-            Arc::new(Memory::new(Some(Size(0)))),
-        );
-        handle.open();
+        let (handle, inbox) = Handle::without_driver();
         let watch = Watch::start(handle.clone(), lines().1);
         let stopped = watch::channel(()).1;
         (Arc::new(App::new(handle, Arc::new(Traffic::default()), watch, stopped)), inbox)

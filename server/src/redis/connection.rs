@@ -488,13 +488,13 @@ async fn linger(mut stream: Stream) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::access::Right;
-    use crate::redis::stage;
+    use crate::handle::Handle;
     use crate::redis::traffic::Traffic;
     use crate::watch::lines;
 
     #[tokio::test]
     async fn a_caller_that_may_not_watch_is_denied_the_channels_of_counters() {
-        let (handle, mut inbox) = stage::handle();
+        let (handle, mut inbox) = Handle::without_driver();
         let watch = Watch::start(handle.clone(), lines().1);
         let context = Context::new(handle, watch, Arc::new(Traffic::default()), 1, 1);
         let caller = Caller::anyone(Door::Redis, "127.0.0.1:1".parse().unwrap());

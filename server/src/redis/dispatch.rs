@@ -124,12 +124,11 @@ mod tests {
     use crate::redis::frames::Frames;
     use crate::redis::parser::Parser;
     use crate::redis::spec::Class;
-    use crate::redis::stage;
 
     /// What commands are answered, as far as they are answered without the driver, and how the last
     /// of them goes on.
     fn answered(caller: Caller, commands: &str) -> (String, Next) {
-        let handle = stage::handle().0;
+        let handle = Handle::without_driver().0;
         let (mut session, mut plan) = (Session::new(1, caller), Plan::default());
         let (mut parser, mut frames) = (Parser::default(), Frames::default());
         let mut input = BytesMut::from(commands);

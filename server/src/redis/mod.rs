@@ -25,8 +25,6 @@ mod reply;
 mod session;
 mod silence;
 mod spec;
-#[cfg(test)]
-mod stage;
 mod subcommands;
 mod subscriptions;
 mod table;

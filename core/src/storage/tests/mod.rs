@@ -6,6 +6,7 @@ mod bounds;
 mod clocks;
 mod damage;
 mod kept;
+mod rot;
 
 use std::collections::BTreeMap;
 use std::io;
