@@ -27,7 +27,7 @@ use std::time::Duration;
 use quipu_core::counters::Counters;
 use quipu_core::delta::{Change, Delta};
 use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::node::Node;
 use quipu_core::peers::registry::Registry;
 use quipu_core::slot::{Numbers, Slot};
@@ -149,7 +149,7 @@ fn registry(age: Age) -> Registry {
         let address = Address::parse(&address, 8088).expect("host:port");
         let removed = FIRST_REMOVAL_MS + n * DAY_MS;
         for key in [Key::Node(NodeId(scattered(n as usize) | 1 << 63)), Key::Address(address)] {
-            registry.merge(&Standing { key, removed, registered: 0 });
+            registry.merge(&MembershipRecord { key, removed, registered: 0 });
         }
     }
     registry

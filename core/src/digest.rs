@@ -7,7 +7,7 @@ pub const DIGEST_PARTS: usize = 256;
 
 /// What a node knows of an origin: a row of its digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct DigestEntry {
     /// Everything up to this version is here, without a gap.
     pub version: Version,
     /// Of all slots of the origin that are here; see [`crate::fingerprint`].

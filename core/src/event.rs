@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::identity::{Address, Identity, NodeId, OriginId};
-use crate::membership::Standing;
+use crate::membership::MembershipRecord;
 use crate::wire::error::Foreign;
 
 /// Something that happened and that an operator may want to read. Its text is one log line.
@@ -23,11 +23,11 @@ pub enum Event {
     /// A peer that was registered by hand never answered.
     PeerNeverAnswered(String),
     /// A member was removed from the cluster.
-    PeerRemoved(Standing),
+    PeerRemoved(MembershipRecord),
     /// A removed member may come back.
-    PeerRegistered(Standing),
+    PeerRegistered(MembershipRecord),
     /// The cluster has removed this node.
-    RemovedOurselves(Standing),
+    RemovedOurselves(MembershipRecord),
     /// A link to a peer stands.
     LinkUp {
         /// The peer.

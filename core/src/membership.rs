@@ -28,7 +28,7 @@ pub enum Key {
 
 /// The record of one key: the epochs of its last removal and its last registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct MembershipRecord {
     /// Whose.
     pub key: Key,
     /// 0: never removed.
@@ -37,7 +37,7 @@ pub struct Standing {
     pub registered: u64,
 }
 
-impl Standing {
+impl MembershipRecord {
     /// Whether the last word on this key is a removal.
     pub fn is_removed(&self) -> bool {
         self.removed > self.registered

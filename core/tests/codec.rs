@@ -16,7 +16,7 @@ use proptest::test_runner::FileFailurePersistence;
 use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
 use quipu_core::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity, NodeId, OriginId};
-use quipu_core::membership::{Key, PARTS, Standing};
+use quipu_core::membership::{Key, MembershipRecord, PARTS};
 use quipu_core::name::{NAME_BYTES_MAX, NameError};
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::auth::{PROOF_BYTES, Secret};
@@ -115,11 +115,11 @@ fn example_identity() -> Identity {
     }
 }
 
-fn example_standings() -> Vec<Standing> {
+fn example_memberships() -> Vec<MembershipRecord> {
     let address = Address::parse("node-c:8088", 1).unwrap();
     vec![
-        Standing { key: Key::Node(NodeId(3)), removed: 4, registered: 3 },
-        Standing { key: Key::Address(address), removed: 4, registered: 5 },
+        MembershipRecord { key: Key::Node(NodeId(3)), removed: 4, registered: 3 },
+        MembershipRecord { key: Key::Address(address), removed: 4, registered: 5 },
     ]
 }
 
@@ -157,7 +157,7 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         ("Proof", Message::Proof([0xa5; PROOF_BYTES])),
         ("Welcome", Message::Welcome),
         ("Goodbye NotAMember", Message::Goodbye(Goodbye::NotAMember)),
-        ("Goodbye Removed", Message::Goodbye(Goodbye::Removed(example_standings()))),
+        ("Goodbye Removed", Message::Goodbye(Goodbye::Removed(example_memberships()))),
         ("Goodbye NodeIdInUse", Message::Goodbye(Goodbye::NodeIdInUse(NodeId(3)))),
         ("Goodbye OtherCluster", Message::Goodbye(Goodbye::OtherCluster)),
         ("Goodbye WrongSecret", Message::Goodbye(Goodbye::WrongSecret)),
@@ -165,7 +165,7 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         ("Goodbye Itself", Message::Goodbye(Goodbye::Itself)),
         ("Goodbye Duplicate", Message::Goodbye(Goodbye::Duplicate)),
         ("Goodbye Leaving", Message::Goodbye(Goodbye::Leaving)),
-        ("Membership", Message::Membership(example_standings())),
+        ("Membership", Message::Membership(example_memberships())),
         ("Push", Message::Push { after: 299, batches: 2, age_us: 300, changes: example_changes() }),
         ("Confirm", Message::Confirm(301)),
         ("DigestHash", Message::DigestHash(0x0123_4567_89ab_cdef)),
@@ -178,14 +178,17 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
             },
         ),
         (
-            "Ask",
-            Message::Ask {
+            "PullRequest",
+            Message::PullRequest {
                 request: 9,
                 wants: vec![Want { origin, after: Some(7) }, Want { origin, after: None }],
             },
         ),
-        ("Part", Message::Part { request: 9, index: 3, last: true, deltas: vec![delta, nothing] }),
-        ("PartTaken", Message::PartTaken { request: 9, index: 3 }),
+        (
+            "PullChunk",
+            Message::PullChunk { request: 9, index: 3, last: true, deltas: vec![delta, nothing] },
+        ),
+        ("ChunkTaken", Message::ChunkTaken { request: 9, index: 3 }),
         ("Ping", Message::Ping),
         ("Pong", Message::Pong),
         ("MembershipHashes of nothing", Message::MembershipHashes(Vec::new())),
@@ -210,7 +213,7 @@ fn example_datagrams() -> Vec<(&'static str, Datagram<'static>)> {
         ("Beacon Ask", Datagram::Beacon(beacon(BeaconKind::Ask))),
         ("Beacon Answer", Datagram::Beacon(beacon(BeaconKind::Answer(299)))),
         ("Swim", Datagram::Swim(b"foca's")),
-        ("Standing", Datagram::Standing(example_standings())),
+        ("Membership", Datagram::Membership(example_memberships())),
     ]
 }
 
@@ -378,7 +381,7 @@ fn push(name: &str) -> Message<'_> {
 }
 
 fn part(delta: Delta<'_>) -> Message<'_> {
-    Message::Part { request: 0, index: 0, last: false, deltas: vec![delta] }
+    Message::PullChunk { request: 0, index: 0, last: false, deltas: vec![delta] }
 }
 
 fn refusal(message: &Message<'_>) -> String {
@@ -489,7 +492,7 @@ fn a_digests_rows_are_in_order_and_within_their_range() {
 #[test]
 fn an_ask_for_too_much_is_refused() {
     let wants = vec![Want { origin: OriginId(1), after: None }; WANTS_MAX + 1];
-    assert!(refusal(&Message::Ask { request: 1, wants }).contains("4096 wants"));
+    assert!(refusal(&Message::PullRequest { request: 1, wants }).contains("4096 wants"));
 }
 
 #[test]
@@ -516,7 +519,7 @@ fn a_cluster_name_that_no_cluster_can_have_is_refused() {
 
 #[test]
 fn an_address_that_nobody_can_have_is_refused() {
-    let mut bytes = frame::encode(&Message::Membership(example_standings())).to_vec();
+    let mut bytes = frame::encode(&Message::Membership(example_memberships())).to_vec();
     let at = bytes.windows(6).position(|window| window == b"node-c").unwrap();
     bytes[at] = b'/';
     assert!(matches!(frame::decode(&bytes), Err(CodecError::Malformed { .. })));
@@ -531,12 +534,12 @@ fn huge(length: u64) -> Vec<u8> {
 fn a_length_far_beyond_the_bytes_costs_no_memory() {
     let lengths = [1 << 20, 1 << 28, 1 << 32, 1 << 40, 1 << 62, u64::MAX];
     let heads: [&[u8]; 6] = [
-        &[3, 1],        // Goodbye Removed: standings
-        &[4],           // Membership: standings
+        &[3, 1],        // Goodbye Removed: memberships
+        &[4],           // Membership: memberships
         &[5, 0, 1],     // Push: changes
         &[8, 0, 0],     // DigestPart: rows
-        &[9, 1],        // Ask: wants
-        &[10, 1, 0, 1], // Part: deltas
+        &[9, 1],        // PullRequest: wants
+        &[10, 1, 0, 1], // PullChunk: deltas
     ];
     let before = peak_kib();
     for _ in 0..50 {

@@ -17,8 +17,8 @@ use quipu_core::slot::Slot;
 use quipu_core::time::Time;
 
 use crate::host::HostId;
+use crate::memberships::{NodeMemberships, Operators};
 use crate::recovery::Lineage;
-use crate::standings::{NodeStandings, Operators};
 use crate::violation::Violation;
 use crate::workload::{may_overflow, only_grows};
 
@@ -58,7 +58,7 @@ pub(crate) struct OriginHistory {
     pub(crate) acknowledged: BTreeMap<String, Sums>,
     asked: BTreeMap<String, Sums>,
     /// Removals and registrations that it holds.
-    pub(crate) standings: NodeStandings,
+    pub(crate) memberships: NodeMemberships,
     /// Others' slots as this process was last seen to hold them.
     held: BTreeMap<(OriginId, String), Slot>,
     /// Changes whenever what it holds of others does.
@@ -120,7 +120,7 @@ impl Checker {
                 synced: 0,
                 acknowledged: BTreeMap::new(),
                 asked: BTreeMap::new(),
-                standings: NodeStandings::new(),
+                memberships: NodeMemberships::new(),
                 held: BTreeMap::new(),
                 looked_at: 0,
             })

@@ -55,7 +55,7 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
         }
         Message::DigestPartsAsk(parts) => write!(text, "asks for {} parts", parts.len()),
         Message::DigestTold => text.write_str("all of these parts are told"),
-        Message::Ask { request, wants } => {
+        Message::PullRequest { request, wants } => {
             write!(text, "ask {request}:")?;
             for want in wants.iter().take(SHOWN) {
                 match want.after {
@@ -65,7 +65,7 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
             }
             more(wants.len(), text)
         }
-        Message::Part { request, index, last, deltas } => {
+        Message::PullChunk { request, index, last, deltas } => {
             write!(text, "part {index} of {request}{}:", if *last { ", the last" } else { "" })?;
             for delta in deltas.iter().take(SHOWN) {
                 let (origin, entries) = (delta.origin, delta.changes.len());
@@ -73,7 +73,7 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
             }
             more(deltas.len(), text)
         }
-        Message::Membership(standings) => write!(text, "{} standings", standings.len()),
+        Message::Membership(memberships) => write!(text, "{} memberships", memberships.len()),
         other => write!(text, "{other:?}"),
     }
 }
@@ -95,7 +95,7 @@ pub fn datagram(envelope: &Envelope, bytes: &[u8]) -> String {
     match envelope.open(bytes) {
         Ok(Datagram::Beacon(beacon)) => format!("beacon {:?}", beacon.kind),
         Ok(Datagram::Swim(bytes)) => format!("swim, {} bytes", bytes.len()),
-        Ok(Datagram::Standing(standings)) => format!("{} standings", standings.len()),
+        Ok(Datagram::Membership(memberships)) => format!("{} memberships", memberships.len()),
         Err(error) => format!("unreadable datagram: {error}"),
     }
 }

@@ -223,7 +223,7 @@ impl Disk {
     /// Hands over a part of a snapshot.
     pub fn part(&mut self, records: Vec<u8>) {
         self.snapshot = Snapshot::Busy;
-        self.put(Job::Part(records));
+        self.put(Job::SnapshotChunk(records));
     }
 
     /// Ends a snapshot, once the batch that was handed over last is on the disk.

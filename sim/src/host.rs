@@ -18,7 +18,7 @@ use quipu_core::time::Time;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk::Disk;
-use crate::standings::NodeStandings;
+use crate::memberships::NodeMemberships;
 
 /// A machine, by its place in the plan.
 pub type HostId = usize;
@@ -55,7 +55,7 @@ pub struct InFlight {
     /// What was held of others when it closed, claimed or not; told only where tables may be full.
     pub held: Vec<(OriginId, String, Slot)>,
     /// Removals and registrations that were there when it closed.
-    pub standings: NodeStandings,
+    pub memberships: NodeMemberships,
     /// The node's id and boot that were written down by then.
     pub lives_as: (NodeId, u64),
 }

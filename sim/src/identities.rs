@@ -23,13 +23,13 @@ pub(crate) struct Identities {
     boots: BTreeMap<NodeId, u64>,
     /// Whether a power cut may have taken a registration of this node from a disk that is not synced
     /// before answers: others who know of it outrank the node then.
-    may_be_outranked: bool,
+    may_meet_newer: bool,
 }
 
 impl Identities {
     /// A power cut may have taken what was written last.
     pub(crate) fn lost() -> Self {
-        Identities { may_be_outranked: true, ..Identities::default() }
+        Identities { may_meet_newer: true, ..Identities::default() }
     }
 
     /// An identity was written down, or is about to be.
@@ -102,7 +102,7 @@ impl Checker {
         let identities = &mut self.disks.entry(host).or_default().identities;
         let before = identities.ids.clone();
         identities.taken(node);
-        if self.operators.are_copied || identities.may_be_outranked {
+        if self.operators.are_copied || identities.may_meet_newer {
             return Ok(());
         }
         Err(Box::new(Violation::IdentityLost { host, before, node }))

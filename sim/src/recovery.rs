@@ -19,7 +19,7 @@ use crate::checker::{Checker, OriginHistory, check_own};
 use crate::disk::Fsync;
 use crate::host::{HostId, InFlight};
 use crate::identities::Identities;
-use crate::standings::{NodeStandings, of_nodes, shrunk};
+use crate::memberships::{NodeMemberships, of_nodes, shrunk};
 use crate::violation::Violation;
 
 /// What is known of one disk.
@@ -34,7 +34,7 @@ pub struct Lineage {
     /// Slots of others that were there in a safe batch, claimed or not.
     held: BTreeMap<(OriginId, String), Slot>,
     /// Removals and registrations that must be on it.
-    standings: NodeStandings,
+    memberships: NodeMemberships,
     /// Who its processes were.
     pub(crate) identities: Identities,
     /// By counter that only grows, what its readers last saw.
@@ -48,8 +48,8 @@ impl Checker {
         let (node, boot) = batch.lives_as;
         disk.identities.safe(node, boot);
         // They only grow, and batches are safe in the order in which they were closed.
-        if !batch.standings.is_empty() {
-            disk.standings = batch.standings.clone();
+        if !batch.memberships.is_empty() {
+            disk.memberships = batch.memberships.clone();
         }
         for (origin, name, slot) in &batch.held {
             disk.held.insert((*origin, name.clone()), *slot);
@@ -152,7 +152,7 @@ impl Checker {
             disk.kept.clear();
             disk.held.clear();
             disk.read.clear();
-            disk.standings.clear();
+            disk.memberships.clear();
             disk.identities = Identities::lost();
         }
     }
@@ -258,7 +258,7 @@ impl Checker {
             let (found, expected) = (found.last_start(), format!("{:?}", disk.identities));
             return Err(Box::new(Violation::StartForgotten { host, found, expected }));
         }
-        if let Some(node) = shrunk(&disk.standings, &of_nodes(found.registry())) {
+        if let Some(node) = shrunk(&disk.memberships, &of_nodes(found.registry())) {
             return Err(Box::new(Violation::StandingLost { host, node, when: "by a start" }));
         }
         for (name, before) in &disk.read {

@@ -2,7 +2,7 @@
 
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
 use quipu_core::input::LinkId;
-use quipu_core::membership::Standing;
+use quipu_core::membership::MembershipRecord;
 use quipu_core::operation::Refusal;
 use quipu_core::slot::Slot;
 use quipu_core::storage::record::Start;
@@ -260,7 +260,7 @@ pub enum Violation {
         /// Where.
         host: HostId,
         /// The record.
-        record: Standing,
+        record: MembershipRecord,
     },
     /// A node is another one than its disk says.
     #[error("n{host} lives as node {node}, though its disk is that of {before:?}")]

@@ -13,16 +13,16 @@ const SMALL: usize = 8;
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(crate) struct Latest {
+pub(crate) struct CoalescedSlots {
     entries: Vec<(u32, Slot)>,
     /// Where each place stands among the entries, once they are many.
     indices: HashMap<u32, usize, FixedState>,
 }
 
-impl Latest {
+impl CoalescedSlots {
     /// These are all of different places.
     pub(crate) fn of(entries: Vec<(u32, Slot)>) -> Self {
-        let mut latest = Latest { entries, indices: HashMap::default() };
+        let mut latest = CoalescedSlots { entries, indices: HashMap::default() };
         latest.index();
         latest
     }
@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn each_place_stands_once_with_its_latest_numbers_however_many_there_are() {
         for places in [1, 2, SMALL as u32, SMALL as u32 + 1, SMALL as u32 + 2, 100] {
-            let mut latest = Latest::of((0..places / 2).map(|place| (place, slot(1))).collect());
+            let mut latest =
+                CoalescedSlots::of((0..places / 2).map(|place| (place, slot(1))).collect());
             for round in 2..4 {
                 for place in 0..places {
                     let is_new = latest.set(place, slot(round));

@@ -100,13 +100,13 @@ impl List {
     }
 
     /// Where the name of the counter at a place begins, read for having been read.
-    pub(crate) fn touch(&self, place: u32) -> u64 {
+    pub(crate) fn prefetch(&self, place: u32) -> u64 {
         let (chunk, at) = split(place as usize);
         u64::from(self.chunks[chunk].counters[at].name_start)
     }
 
     /// The same for the first bytes of what lies beside it: its name, and its slots.
-    pub(crate) fn touch_beside(&self, place: u32) -> u64 {
+    pub(crate) fn prefetch_beside(&self, place: u32) -> u64 {
         let (chunk, at) = split(place as usize);
         let chunk = &self.chunks[chunk];
         let named = &chunk.counters[at];

@@ -1,6 +1,6 @@
 //! What this node changes itself: gathered in an open batch, closed as one version.
 
-use super::{Counters, Sought};
+use super::{Counters, Lookup};
 use crate::counters::counter::OURS;
 use crate::counters::slots::HeldSlot;
 use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
@@ -25,7 +25,7 @@ pub(super) struct Open {
 
 /// Our own changes of one version, as they were when it closed.
 #[derive(Clone, Debug)]
-pub struct OwnBatch {
+pub struct LocalBatch {
     /// The version.
     pub version: Version,
     /// The place of each changed counter, and our slot of it.
@@ -46,16 +46,16 @@ impl Counters {
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
     /// changed then.
     pub fn add(&mut self, name: &str, by: i64) -> Result<Value, Refusal> {
-        self.add_to(&self.sought(name), by)
+        self.add_to(&self.lookup(name), by)
     }
 
-    pub(crate) fn add_to(&mut self, sought: &Sought<'_>, by: i64) -> Result<Value, Refusal> {
+    pub(crate) fn add_to(&mut self, lookup: &Lookup<'_>, by: i64) -> Result<Value, Refusal> {
         if by == 0
-            && let Some(value) = self.existing_of(sought)
+            && let Some(value) = self.existing_of(lookup)
         {
             return Ok(value);
         }
-        let place = self.find_or_insert(sought)?;
+        let place = self.find_or_insert(lookup)?;
         let open = self.our_version() + 1;
         if let Ok(by @ 1..) = u64::try_from(by)
             && let Some(value) = self.list[place].add_again(by, open)
@@ -76,15 +76,15 @@ impl Counters {
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
     /// changed then.
     pub fn raise(&mut self, name: &str, to: i64) -> Result<Value, Refusal> {
-        Ok(self.raise_to(&self.sought(name), to)?.value)
+        Ok(self.raise_to(&self.lookup(name), to)?.value)
     }
 
-    pub(crate) fn raise_to(&mut self, sought: &Sought<'_>, to: i64) -> Result<Outcome, Refusal> {
-        let Outcome { value: before, exists, .. } = self.read(sought);
+    pub(crate) fn raise_to(&mut self, lookup: &Lookup<'_>, to: i64) -> Result<Outcome, Refusal> {
+        let Outcome { value: before, exists, .. } = self.read(lookup);
         if before.0 >= i128::from(to) {
             return Ok(Outcome { value: before, change: 0, exists });
         }
-        let place = self.find_or_insert(sought)?;
+        let place = self.find_or_insert(lookup)?;
         self.look_for_room(place)?;
         let value = match self.list[place].raised(to)? {
             Some(slot) => self.write(place, &slot),
@@ -134,7 +134,7 @@ impl Counters {
     }
 
     /// Closes the batch of our own changes; `None` if there are none.
-    pub fn close(&mut self) -> Option<OwnBatch> {
+    pub fn close(&mut self) -> Option<LocalBatch> {
         if self.open.dirty.is_empty() {
             return None;
         }
@@ -156,11 +156,11 @@ impl Counters {
         self.open.dirty.clear();
         self.open.bytes = 0;
         self.open.outdated = 0;
-        Some(OwnBatch { version, entries })
+        Some(LocalBatch { version, entries })
     }
 
     /// A closed batch as the value that goes into the journal.
-    pub fn delta_of(&self, batch: &OwnBatch) -> Delta<'_> {
+    pub fn delta_of(&self, batch: &LocalBatch) -> Delta<'_> {
         let change = |&(place, slot): &(u32, Slot)| Change::slot(self.name_at(place), slot);
         Delta {
             origin: self.our_origin(),

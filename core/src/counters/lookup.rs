@@ -12,14 +12,14 @@ use crate::room::Room;
 
 /// Names that are looked for at once: as many as a core has reads of memory under way, several
 /// times over, and so few that what they read is still in its cache when it is used.
-pub(crate) const SOUGHT_MAX: usize = 64;
+pub(crate) const LOOKUPS_MAX: usize = 64;
 
 /// Up to so many counters, all that is read of them stays in a core's cache anyway.
-const SEEK_COUNTERS_MIN: usize = 4096;
+const PREFETCH_COUNTERS_MIN: usize = 4096;
 
 /// A counter that is looked for: how far the search has come.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sought<'a> {
+pub(crate) struct Lookup<'a> {
     /// As bytes: whether they are text was looked at when they came.
     name: &'a [u8],
     hash: u64,
@@ -28,45 +28,45 @@ pub(crate) struct Sought<'a> {
 }
 
 impl Counters {
-    /// Begins to look for many names at once, [`SOUGHT_MAX`] at most, and reads what finding them
+    /// Begins to look for many names at once, [`LOOKUPS_MAX`] at most, and reads what finding them
     /// will need; see the file.
-    pub(crate) fn seek<'a>(
+    pub(crate) fn prefetch<'a>(
         &self,
         names: impl Iterator<Item = &'a [u8]>,
-        found: &mut Vec<Sought<'a>>,
+        found: &mut Vec<Lookup<'a>>,
     ) {
         found.clear();
-        found.extend(names.map(|name| self.sought_by(name)));
-        if found.len() == 1 || self.list.len() < SEEK_COUNTERS_MIN {
+        found.extend(names.map(|name| self.lookup_bytes(name)));
+        if found.len() == 1 || self.list.len() < PREFETCH_COUNTERS_MIN {
             return;
         }
-        for sought in found.iter_mut() {
-            sought.guess = self.places.guess(sought.hash);
+        for lookup in found.iter_mut() {
+            lookup.guess = self.places.guess(lookup.hash);
         }
-        let guesses = || found.iter().filter_map(|sought| sought.guess);
-        let near = guesses().fold(0, |sum, place| sum ^ self.list.touch(place));
-        let beside = guesses().fold(0, |sum, place| sum ^ self.list.touch_beside(place));
+        let guesses = || found.iter().filter_map(|lookup| lookup.guess);
+        let near = guesses().fold(0, |sum, place| sum ^ self.list.prefetch(place));
+        let beside = guesses().fold(0, |sum, place| sum ^ self.list.prefetch_beside(place));
         // Nobody wants the sums, but without a use they would not be read.
         std::hint::black_box((near, beside));
     }
 
-    pub(super) fn sought<'a>(&self, name: &'a str) -> Sought<'a> {
-        self.sought_by(name.as_bytes())
+    pub(super) fn lookup<'a>(&self, name: &'a str) -> Lookup<'a> {
+        self.lookup_bytes(name.as_bytes())
     }
 
-    pub(super) fn sought_by<'a>(&self, name: &'a [u8]) -> Sought<'a> {
-        Sought { name, hash: self.places.hash(name), guess: None }
+    pub(super) fn lookup_bytes<'a>(&self, name: &'a [u8]) -> Lookup<'a> {
+        Lookup { name, hash: self.places.hash(name), guess: None }
     }
 
-    pub(super) fn find(&self, sought: &Sought<'_>) -> Option<u32> {
-        let Sought { name, hash, guess } = *sought;
+    pub(super) fn find(&self, lookup: &Lookup<'_>) -> Option<u32> {
+        let Lookup { name, hash, guess } = *lookup;
         guess
             .filter(|place| self.list.is_named(*place, name))
             .or_else(|| self.places.find(name, hash, &self.list))
     }
 
-    pub(super) fn find_or_insert(&mut self, sought: &Sought<'_>) -> Result<u32, Refusal> {
-        let Sought { name, hash, guess } = *sought;
+    pub(super) fn find_or_insert(&mut self, lookup: &Lookup<'_>) -> Result<u32, Refusal> {
+        let Lookup { name, hash, guess } = *lookup;
         if let Some(place) = guess
             && self.list.is_named(place, name)
         {
@@ -85,7 +85,7 @@ impl Counters {
             })?;
         if place as usize == end {
             self.room.take_name(bytes);
-            // Nothing is lost: whoever sought it had a name, and names are text.
+            // Nothing is lost: who looked it up had a name, and names are text.
             let name = String::from_utf8_lossy(name);
             self.list.push(&name, Counter::new(fingerprint::of_name(&name)));
         }

@@ -1,7 +1,7 @@
 //! What others tell: merged slot by slot, and the digest advanced where there is no gap (rule
 //! `merge-now-claim-without-gap`).
 
-use super::{Counters, SOUGHT_MAX};
+use super::{Counters, LOOKUPS_MAX};
 use crate::counters::counter::{MergedSlot, OURS, OriginIndex};
 use crate::delta::{Change, Delta};
 use crate::identity::Version;
@@ -46,12 +46,12 @@ impl Counters {
         let origin = self.origin_index(delta.origin).ok_or(MergeError::Full { news: false })?;
         let mut news = false;
         let mut full = false;
-        let mut sought = Vec::new();
-        for changes in delta.changes.chunks(SOUGHT_MAX) {
-            self.seek(changes.iter().map(|change| change.name().as_bytes()), &mut sought);
-            for (change, sought) in changes.iter().zip(&sought) {
+        let mut lookups = Vec::new();
+        for changes in delta.changes.chunks(LOOKUPS_MAX) {
+            self.prefetch(changes.iter().map(|change| change.name().as_bytes()), &mut lookups);
+            for (change, lookup) in changes.iter().zip(&lookups) {
                 let Change::Slot { slot, .. } = change;
-                let Ok(place) = self.find_or_insert(sought) else {
+                let Ok(place) = self.find_or_insert(lookup) else {
                     full = true;
                     continue;
                 };
@@ -129,7 +129,7 @@ impl Counters {
     fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
         let known = |change: &Change<'_>| {
             let Change::Slot { name, slot } = change;
-            self.find(&self.sought(name))
+            self.find(&self.lookup(name))
                 .and_then(|place| self.list[place].slot_of(OURS))
                 .is_some_and(|held| slot.is_within(&held.slot()))
         };

@@ -5,7 +5,7 @@
 //! (rule `batch-fits-a-frame`). Origins stand in a list of their own, ours first, so that a slot
 //! names its writer in four bytes.
 //!
-//! `own` is what this node changes itself, `merge` what it is told, `seek` how both find a counter,
+//! `own` is what this node changes itself, `merge` what it is told, `prefetch` how both find a counter,
 //! `room` how much memory all of it may take.
 
 pub(crate) mod changes;
@@ -31,7 +31,7 @@ use crate::counters::places::Places;
 use crate::counters::ranges::Ranges;
 use crate::counters::slots::HeldSlot;
 use crate::delta::{Change, Delta};
-use crate::digest::Known;
+use crate::digest::DigestEntry;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
@@ -39,9 +39,9 @@ use crate::query::{CHANGES_ROWS_MAX, Row};
 use crate::slot::Slot;
 
 use crate::room::Room;
+pub use local::LocalBatch;
 use local::Open;
-pub use local::OwnBatch;
-pub(crate) use lookup::{SOUGHT_MAX, Sought};
+pub(crate) use lookup::{LOOKUPS_MAX, Lookup};
 pub use merge::{MergeError, Merged};
 use rows::{Hashed, Rows};
 
@@ -76,7 +76,7 @@ impl Default for Bounds {
 #[derive(Debug)]
 struct Origin {
     id: OriginId,
-    known: Known,
+    known: DigestEntry,
     beyond: Ranges,
     /// See [`Counters::counted`].
     counted: u64,
@@ -190,18 +190,18 @@ impl Counters {
     /// The value of a counter; `None` if it does not exist: if no origin that is known here has ever
     /// added to it or raised it.
     pub fn existing(&self, name: &str) -> Option<Value> {
-        self.existing_of(&self.sought(name))
+        self.existing_of(&self.lookup(name))
     }
 
-    fn existing_of(&self, sought: &Sought<'_>) -> Option<Value> {
-        let counter = &self.list[self.find(sought)?];
+    fn existing_of(&self, lookup: &Lookup<'_>) -> Option<Value> {
+        let counter = &self.list[self.find(lookup)?];
         // A refused operation leaves a name behind, but no slot.
         (!counter.slots().is_empty()).then(|| counter.value())
     }
 
     /// What reading a counter comes to.
-    pub(crate) fn read(&self, sought: &Sought<'_>) -> Outcome {
-        let existing = self.existing_of(sought);
+    pub(crate) fn read(&self, lookup: &Lookup<'_>) -> Outcome {
+        let existing = self.existing_of(lookup);
         Outcome { value: existing.unwrap_or(Value(0)), change: 0, exists: existing.is_some() }
     }
 
@@ -221,7 +221,7 @@ impl Counters {
 
     /// Takes down a counter that a snapshot tells of. `None` if there are too many.
     pub(crate) fn restore_counter(&mut self, name: &str) -> Option<u32> {
-        self.find_or_insert(&self.sought(name)).ok()
+        self.find_or_insert(&self.lookup(name)).ok()
     }
 
     /// Takes down a slot with its own version (rule `snapshot-keeps-slot-versions`).
@@ -244,10 +244,10 @@ impl Counters {
     }
 
     /// What is known of an origin; zeros if nothing is.
-    pub fn known(&self, origin: OriginId) -> Known {
+    pub fn known(&self, origin: OriginId) -> DigestEntry {
         self.origin_places
             .get(&origin)
-            .map_or(Known::default(), |&index| self.origins[index as usize].known)
+            .map_or(DigestEntry::default(), |&index| self.origins[index as usize].known)
     }
 
     /// How much an origin has added and subtracted, all counters together, as far as it is known
@@ -284,10 +284,10 @@ impl Counters {
     }
 
     /// The digest: what is known of each origin that has ever changed anything, in no order.
-    pub fn digest(&self) -> impl Iterator<Item = (OriginId, Known)> + '_ {
+    pub fn digest(&self) -> impl Iterator<Item = (OriginId, DigestEntry)> + '_ {
         self.origins
             .iter()
-            .filter(|origin| origin.known != Known::default())
+            .filter(|origin| origin.known != DigestEntry::default())
             .map(|origin| (origin.id, origin.known))
     }
 
@@ -311,7 +311,7 @@ impl Counters {
 
     /// The slots of one counter; none if it does not exist.
     pub fn slots_of(&self, name: &str) -> impl Iterator<Item = SlotView<'_>> + '_ {
-        let counter = self.find(&self.sought(name)).and_then(|place| self.list.get(place as usize));
+        let counter = self.find(&self.lookup(name)).and_then(|place| self.list.get(place as usize));
         counter.into_iter().flat_map(|(name, counter)| self.views(name, counter))
     }
 
@@ -358,7 +358,7 @@ impl Counters {
     /// Of a delta for which there was no room: what of it is here, claiming nothing.
     pub(crate) fn held_of<'a>(&self, delta: &Delta<'a>) -> Delta<'a> {
         let (origin, upto) = (delta.origin, delta.upto);
-        let is_held = |change: &&Change<'_>| self.find(&self.sought(change.name())).is_some();
+        let is_held = |change: &&Change<'_>| self.find(&self.lookup(change.name())).is_some();
         let is_known = self.index_of(origin).is_some();
         let held = delta.changes.iter().filter(|_| is_known).filter(is_held);
         Delta { origin, after: upto, upto, changes: held.copied().collect() }
@@ -374,7 +374,7 @@ impl Counters {
 
     fn add_origin(&mut self, id: OriginId) -> Option<OriginIndex> {
         let index = u32::try_from(self.origins.len()).ok()?;
-        let (known, beyond) = (Known::default(), Ranges::default());
+        let (known, beyond) = (DigestEntry::default(), Ranges::default());
         self.origins.push(Origin { id, known, beyond, counted: 0, hashed: Hashed::default() });
         self.rows.add(id, index);
         self.origin_places.insert(id, index);

@@ -9,7 +9,7 @@
 //! hashes are told of all others ([`Counters::hash_without`]). Which rows those are is up to who
 //! tells: any choice is right, and the better it is, the less there is to be told.
 
-use super::{Counters, Known};
+use super::{Counters, DigestEntry};
 use crate::counters::counter::OriginIndex;
 use crate::digest::DIGEST_PARTS;
 use crate::fingerprint;
@@ -97,8 +97,8 @@ impl Counters {
             let origin = &mut self.origins[index as usize];
             let summand = match origin.known {
                 // Of whom nothing is known there is no row.
-                known if known == Known::default() => 0,
-                Known { version, fingerprint } => {
+                known if known == DigestEntry::default() => 0,
+                DigestEntry { version, fingerprint } => {
                     fingerprint::of_row(origin.id, version, fingerprint)
                 }
             };
@@ -146,9 +146,9 @@ impl Counters {
     fn rows_of<'a>(&self, indices: impl Iterator<Item = &'a OriginIndex>) -> Vec<Row> {
         let mut rows: Vec<Row> = indices
             .map(|index| &self.origins[*index as usize])
-            .filter(|origin| origin.known != Known::default())
+            .filter(|origin| origin.known != DigestEntry::default())
             .map(|origin| {
-                let Known { version, fingerprint } = origin.known;
+                let DigestEntry { version, fingerprint } = origin.known;
                 Row { origin: origin.id, version, fingerprint }
             })
             .collect();

@@ -85,8 +85,8 @@ impl Links {
         let Some(peer) = state.peer.clone() else { return Outcome::None };
         // Only now is it known that the hello was not forged, so only now is it believed.
         if cx.peers.registry().is_removed(&peer) {
-            let standings = cx.peers.standings_of(&peer);
-            return self.leave(link, Goodbye::Removed(standings), cx);
+            let memberships = cx.peers.memberships_of(&peer);
+            return self.leave(link, Goodbye::Removed(memberships), cx);
         }
         let rival = self.by_peer.get(&peer.node).copied().filter(|rival| *rival != link);
         let origin_of =
@@ -217,8 +217,8 @@ impl Links {
                 Outcome::OurIdIsInUse(link)
             }
             (Goodbye::Leaving, Some(peer)) if is_proved => Outcome::PeerLeaves(link, peer),
-            (Goodbye::Removed(standings), Some(_)) if is_proved => {
-                Outcome::WeAreRemoved(link, standings.clone())
+            (Goodbye::Removed(memberships), Some(_)) if is_proved => {
+                Outcome::WeAreRemoved(link, memberships.clone())
             }
             _ => ended,
         }
@@ -248,7 +248,7 @@ impl Link {
     }
 }
 
-/// Whether a later life of this process's id answers, as far as we know.
+/// Whether a newer incarnation of this process's id answers, as far as we know.
 fn is_outlived(peer: &Identity, cx: &Context<'_>) -> bool {
     cx.peers.up_member(peer.node).is_some_and(|known| known.order() > peer.order())
 }

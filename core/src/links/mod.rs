@@ -22,7 +22,7 @@ use crate::event::{Event, LinkEnd};
 use crate::identity::{Identity, NodeId};
 use crate::input::LinkId;
 use crate::links::round_trip::RoundTrips;
-use crate::membership::Standing;
+use crate::membership::MembershipRecord;
 use crate::peers::Peers;
 use crate::status::Totals;
 use crate::time::Time;
@@ -95,7 +95,7 @@ pub(crate) enum Outcome {
     /// The peer says that it leaves the cluster.
     PeerLeaves(LinkId, Identity),
     /// The peer says that this node was removed.
-    WeAreRemoved(LinkId, Vec<Standing>),
+    WeAreRemoved(LinkId, Vec<MembershipRecord>),
 }
 
 /// Everything that a step may need.
@@ -397,7 +397,7 @@ impl Link {
         let is_proved = !matches!(self.phase, Phase::Hello | Phase::Proof);
         match &self.peer {
             Some(peer) if is_proved && !peers.am_removed() => {
-                Goodbye::Removed(peers.standings_of(peer))
+                Goodbye::Removed(peers.memberships_of(peer))
             }
             _ => Goodbye::NotAMember,
         }

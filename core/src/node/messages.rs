@@ -68,7 +68,7 @@ impl Node {
                         let identity = beacon.identity;
                         let totals = &mut self.totals;
                         let news = self.peers.answered(now, sequence, identity, totals, out);
-                        self.tell_standings(now, &news, effects);
+                        self.tell_memberships(now, &news, effects);
                     }
                 }
             }
@@ -85,8 +85,8 @@ impl Node {
                     Err(SwimError::Refused) => self.totals.swim_refused += 1,
                 }
             }
-            Ok(Datagram::Standing(standings)) => {
-                self.merge_standings(now, &standings, effects);
+            Ok(Datagram::Membership(memberships)) => {
+                self.merge_memberships(now, &memberships, effects);
             }
             Err(CodecError::Foreign(foreign)) => {
                 self.totals.datagrams_foreign += 1;
@@ -167,17 +167,17 @@ impl Node {
             | Message::DigestHashes { .. }
             | Message::DigestPartsAsk(_)
             | Message::DigestTold => self.digest(now, link, message, effects),
-            Message::Ask { request, wants } => {
+            Message::PullRequest { request, wants } => {
                 let (counters, totals) = (&self.counters, &mut self.totals);
                 self.replication.asked(now, link, request, &wants, counters, totals);
             }
-            Message::Part { request, index, last, deltas } => {
+            Message::PullChunk { request, index, last, deltas } => {
                 self.part(now, link, (request, index, last), deltas, effects);
             }
-            Message::PartTaken { request, index } => {
+            Message::ChunkTaken { request, index } => {
                 self.replication.part_taken(link, request, index);
             }
-            Message::Membership(standings) => self.merge_standings(now, &standings, effects),
+            Message::Membership(memberships) => self.merge_memberships(now, &memberships, effects),
             Message::MembershipHashes(hashes) => {
                 self.comparison.heard(link, hashes);
                 self.compare(now, effects);
@@ -345,7 +345,7 @@ impl Node {
                 self.settle(now, outcome, effects);
             }
         }
-        if changes.contains(&Change::Outranked) || changes.contains(&Change::IdInUse) {
+        if changes.contains(&Change::NewerIncarnation) || changes.contains(&Change::IdInUse) {
             self.take_fresh_id(now, effects);
         }
         if !changes.is_empty() {
@@ -378,9 +378,9 @@ impl Node {
                 self.link_down(link);
                 self.peers.left(now, &peer, &mut self.totals, &mut effects.at_once);
             }
-            Outcome::WeAreRemoved(link, standings) => {
+            Outcome::WeAreRemoved(link, memberships) => {
                 self.link_down(link);
-                self.merge_standings(now, &standings, effects);
+                self.merge_memberships(now, &memberships, effects);
             }
         }
     }

@@ -28,7 +28,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::counters::order::Order;
-use crate::counters::{Bounds, Counters, OwnBatch};
+use crate::counters::{Bounds, Counters, LocalBatch};
 use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::input::{Input, Token};
@@ -111,10 +111,10 @@ pub struct Node {
     /// When the first change came that no call of `close_batch` has followed.
     opened: Option<Time>,
     /// Own batches closed since the last call of `close_batch`.
-    closed: Vec<OwnBatch>,
+    closed: Vec<LocalBatch>,
     /// Own batches that wait for their sync, by the number of the caller's batch, and when the
     /// first of their changes came.
-    unsynced: VecDeque<(u64, Time, Vec<OwnBatch>)>,
+    unsynced: VecDeque<(u64, Time, Vec<LocalBatch>)>,
     /// Pushes merged and not synced yet.
     arrivals: Arrivals,
     batch: u64,
@@ -298,8 +298,8 @@ impl Node {
     /// Begins a snapshot: the caller cuts the journal behind the batch that was closed last. To be
     /// called between batches, with nothing open.
     pub fn begin_snapshot(&self) -> Walk {
-        let standings = self.peers.registry().records();
-        Walk::new(&self.counters, Some(&self.kept), standings, self.peers.met())
+        let memberships = self.peers.registry().records();
+        Walk::new(&self.counters, Some(&self.kept), memberships, self.peers.met())
     }
 
     /// The next records of a snapshot, of some `bytes` together. What they tell is in the journal

@@ -4,7 +4,7 @@
 use super::Node;
 use crate::effect::Effect;
 use crate::input::{LinkId, Token};
-use crate::membership::{PeersRefusal, Standing};
+use crate::membership::{MembershipRecord, PeersRefusal};
 use crate::outbox::Effects;
 use crate::query::Answer;
 use crate::time::Time;
@@ -23,34 +23,39 @@ impl Node {
         &mut self,
         now: Time,
         token: Token,
-        done: Result<Vec<Standing>, PeersRefusal>,
+        done: Result<Vec<MembershipRecord>, PeersRefusal>,
         effects: &mut Effects,
     ) {
-        let done = done.map(|news| self.tell_standings(now, &news, effects));
+        let done = done.map(|news| self.tell_memberships(now, &news, effects));
         effects.after_sync.push(Effect::Answer { token, answer: Answer::Peers(done) });
     }
 
-    pub(super) fn merge_standings(
+    pub(super) fn merge_memberships(
         &mut self,
         now: Time,
-        standings: &[Standing],
+        memberships: &[MembershipRecord],
         effects: &mut Effects,
     ) {
         let out = &mut effects.at_once;
-        let news = self.peers.merge_standings(now, standings, &mut self.totals, out);
-        self.tell_standings(now, &news, effects);
+        let news = self.peers.merge_memberships(now, memberships, &mut self.totals, out);
+        self.tell_memberships(now, &news, effects);
     }
 
     /// Journals records that are new here and passes them on to every peer.
-    pub(super) fn tell_standings(&mut self, now: Time, news: &[Standing], effects: &mut Effects) {
+    pub(super) fn tell_memberships(
+        &mut self,
+        now: Time,
+        news: &[MembershipRecord],
+        effects: &mut Effects,
+    ) {
         if self.is_kept {
-            news.iter().for_each(|standing| effects.journal.add_standing(standing));
+            news.iter().for_each(|membership| effects.journal.add_membership(membership));
         }
         let mut links = self.links.established();
         if !self.comparison.pass_on(now, news.len()) {
             links.retain(|link| self.links.version(*link) < COMPARED_SINCE);
         }
-        self.send_standings(&links, news, effects);
+        self.send_memberships(&links, news, effects);
         self.settle_changes(now, effects);
     }
 
@@ -59,15 +64,15 @@ impl Node {
         if self.links.version(link) >= COMPARED_SINCE {
             self.send_hashes(&[link], effects);
         } else {
-            let all: Vec<Standing> = self.peers.registry().records().collect();
-            self.send_standings(&[link], &all, effects);
+            let all: Vec<MembershipRecord> = self.peers.registry().records().collect();
+            self.send_memberships(&[link], &all, effects);
         }
     }
 
     /// Tells the records of some parts of the table to a peer that asked for them.
     pub(super) fn tell_parts(&mut self, link: LinkId, parts: &[u8], effects: &mut Effects) {
         let records = self.peers.registry().records_in(parts);
-        self.send_standings(&[link], &records, effects);
+        self.send_memberships(&[link], &records, effects);
         self.send_records(&[link], &Message::MembershipTold, effects);
     }
 
@@ -88,9 +93,14 @@ impl Node {
         self.send_records(links, &Message::MembershipHashes(hashes), effects);
     }
 
-    fn send_standings(&mut self, links: &[LinkId], all: &[Standing], effects: &mut Effects) {
-        for standings in all.chunks(RECORDS_A_FRAME) {
-            self.send_records(links, &Message::Membership(standings.to_vec()), effects);
+    fn send_memberships(
+        &mut self,
+        links: &[LinkId],
+        all: &[MembershipRecord],
+        effects: &mut Effects,
+    ) {
+        for memberships in all.chunks(RECORDS_A_FRAME) {
+            self.send_records(links, &Message::Membership(memberships.to_vec()), effects);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Node;
 use crate::counters::order::Window;
-use crate::counters::{SOUGHT_MAX, Sought};
+use crate::counters::{LOOKUPS_MAX, Lookup};
 use crate::effect::Effect;
 use crate::identity::{Address, OriginId, Version};
 use crate::input::Token;
@@ -96,12 +96,12 @@ impl Node {
     ) {
         let ops = &request.ops;
         let mut results = Vec::with_capacity(ops.len());
-        let mut sought = Vec::with_capacity(ops.len().min(SOUGHT_MAX));
+        let mut lookups = Vec::with_capacity(ops.len().min(LOOKUPS_MAX));
         let before = self.totals.writes();
-        for ops in ops.chunks(SOUGHT_MAX) {
-            self.counters.seek(ops.iter().map(|op| op.name().as_bytes()), &mut sought);
-            for (op, sought) in ops.iter().zip(&sought) {
-                let result = self.apply_one(op, sought, behind);
+        for ops in ops.chunks(LOOKUPS_MAX) {
+            self.counters.prefetch(ops.iter().map(|op| op.name().as_bytes()), &mut lookups);
+            for (op, lookup) in ops.iter().zip(&lookups) {
+                let result = self.apply_one(op, lookup, behind);
                 match result {
                     Err(Refusal::Overflow { .. }) => self.totals.refused_overflow += 1,
                     Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
@@ -127,13 +127,13 @@ impl Node {
     fn apply_one(
         &mut self,
         op: &Op,
-        sought: &Sought<'_>,
+        lookup: &Lookup<'_>,
         behind: Option<Behind>,
     ) -> Result<Outcome, Refusal> {
         match op {
             Op::Add { by, .. } => {
                 self.totals.increments += 1;
-                let added = self.counters.add_to(sought, *by);
+                let added = self.counters.add_to(lookup, *by);
                 #[cfg(feature = "planted-bugs")]
                 let added = match self.has(crate::bug::Bug::RepliesTwice) {
                     true => added.map(|value| crate::operation::Value(value.0 + i128::from(*by))),
@@ -143,13 +143,13 @@ impl Node {
             }
             Op::Get { .. } => {
                 self.totals.reads += 1;
-                Ok(self.counters.read(sought))
+                Ok(self.counters.read(lookup))
             }
             Op::Raise { to, .. } => {
                 self.totals.raises += 1;
                 match behind {
                     Some(behind) => Err(Refusal::Behind(behind)),
-                    None => self.counters.raise_to(sought, *to),
+                    None => self.counters.raise_to(lookup, *to),
                 }
             }
         }

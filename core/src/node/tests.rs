@@ -6,7 +6,7 @@ use super::*;
 use crate::delta::Change;
 use crate::event::Event;
 use crate::input::LinkId;
-use crate::membership::{Key, Standing};
+use crate::membership::{Key, MembershipRecord};
 use crate::name::CounterName;
 use crate::operation::{Op, Refusal, Request, Results};
 use crate::outbox::Outbox;
@@ -216,8 +216,8 @@ fn datagrams_are_counted_by_what_becomes_of_them() {
     let totals = one.totals();
     assert_eq!(totals.swim_received - received, 6);
     assert_eq!((totals.swim_refused, totals.datagrams_malformed), (2, 4));
-    let removal = Standing { key: Key::Node(NodeId(2)), removed: 7, registered: 0 };
-    one.hears(&Datagram::Standing(vec![removal]));
+    let removal = MembershipRecord { key: Key::Node(NodeId(2)), removed: 7, registered: 0 };
+    one.hears(&Datagram::Membership(vec![removal]));
     (0..2).for_each(|_| one.hears_swim(&identity(2), &me));
     assert_eq!(one.totals().datagrams_removed, 2);
     assert_eq!(one.totals().beacons_limited, limited);
@@ -257,13 +257,13 @@ fn what_brings_nothing_new_is_not_journaled_and_nothing_is_where_nothing_is_kept
 
 #[test]
 fn records_beyond_what_is_passed_on_are_told_to_those_that_do_not_compare() {
-    let many = |first: u64| -> Vec<Standing> {
-        let removal = |n| Standing { key: Key::Node(NodeId(n)), removed: 7, registered: 0 };
+    let many = |first: u64| -> Vec<MembershipRecord> {
+        let removal = |n| MembershipRecord { key: Key::Node(NodeId(n)), removed: 7, registered: 0 };
         (first..first + 100).map(removal).collect()
     };
     for (version, is_told) in [(1, true), (2, false), (3, false)] {
         let mut one = One::new(true).linked(version);
-        one.hears(&Datagram::Standing(many(1000)));
+        one.hears(&Datagram::Membership(many(1000)));
         let told = one.effects.after_sync.iter().any(|effect| match effect {
             Effect::Frame { bytes, .. } => {
                 matches!(frame::decode(bytes).unwrap(), Frame::Membership(_))

@@ -8,7 +8,7 @@ use crate::effect::{Destination, Effect};
 use crate::event::Event;
 use crate::identity::{Address, Identity, NodeId};
 use crate::input::PeerName;
-use crate::membership::{Key, PeersRefusal, Standing};
+use crate::membership::{Key, MembershipRecord, PeersRefusal};
 use crate::status::Totals;
 use crate::time::Time;
 use crate::wire::datagram::Datagram;
@@ -137,7 +137,7 @@ impl Peers {
         identity: Identity,
         totals: &mut Totals,
         out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
+    ) -> Vec<MembershipRecord> {
         let is_asked = |ask: &Ask| ask.sequences.contains(&Some(sequence));
         for seed in self.asks.iter_mut().filter(|ask| ask.reason == Reason::Seed && is_asked(ask)) {
             seed.answered = Some(identity.node);
@@ -171,7 +171,7 @@ impl Peers {
         name: &PeerName,
         totals: &mut Totals,
         out: &mut Vec<Effect>,
-    ) -> Result<Vec<Standing>, PeersRefusal> {
+    ) -> Result<Vec<MembershipRecord>, PeersRefusal> {
         if self.is_me(name) {
             return Ok(Vec::new());
         }
@@ -195,11 +195,11 @@ impl Peers {
         }
         let seen = known.iter().map(|(identity, _)| identity.epoch).max().unwrap_or(0);
         let lifted = self.registry.register(&keys, seen, self.clock_ms(now));
-        for standing in &lifted {
-            out.push(Effect::Event(Event::PeerRegistered(standing.clone())));
+        for membership in &lifted {
+            out.push(Effect::Event(Event::PeerRegistered(membership.clone())));
         }
         if !lifted.is_empty() {
-            let bytes = self.envelope.seal(&Datagram::Standing(lifted.clone()));
+            let bytes = self.envelope.seal(&Datagram::Membership(lifted.clone()));
             out.push(Effect::Datagram { to: Destination::Address(name.address.clone()), bytes });
         }
         if !is_asked {

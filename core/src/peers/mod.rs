@@ -42,7 +42,7 @@ pub(crate) use members::DOWN_MAX;
 use asks::{ASKS_MAX, Ask, Reason};
 use faults::{FAULTS_PER_SECOND, Faults};
 use members::STRANGERS_PER_SECOND;
-use notifications::{LATER_LIVES_PER_SECOND, REJOIN_MIN};
+use notifications::{NEWER_INCARNATIONS_PER_SECOND, REJOIN_MIN};
 use removals::NOTICES_PER_SECOND;
 use rumours::{ANNOUNCE_EVERY, RUMOURS_MAX, Rumour};
 
@@ -83,7 +83,7 @@ pub enum Change {
     /// Somebody was removed, perhaps this node: see [`Peers::bars`].
     Removal,
     /// Others know a life of this node's id that none of ours can follow.
-    Outranked,
+    NewerIncarnation,
     /// Another process answers under this node's id.
     IdInUse,
 }
@@ -150,7 +150,7 @@ pub struct Peers {
     id_answered: Option<Time>,
     notices: RateLimit,
     strangers: RateLimit,
-    later_lives: RateLimit,
+    newer_incarnations: RateLimit,
     faults: Faults,
     fault_events: RateLimit,
     has_left: bool,
@@ -203,7 +203,7 @@ impl Peers {
             id_answered: None,
             notices: RateLimit::new(NOTICES_PER_SECOND, NOTICES_PER_SECOND, now),
             strangers: RateLimit::new(STRANGERS_PER_SECOND, STRANGERS_PER_SECOND, now),
-            later_lives: RateLimit::new(LATER_LIVES_PER_SECOND, 2, now),
+            newer_incarnations: RateLimit::new(NEWER_INCARNATIONS_PER_SECOND, 2, now),
             faults: Faults::default(),
             fault_events: RateLimit::new(FAULTS_PER_SECOND, FAULTS_PER_SECOND, now),
             has_left: false,
@@ -361,17 +361,17 @@ impl Peers {
             // with the same message, and two nodes that do so never stop.
             return Ok(());
         }
-        if let Some(later) = parsed.later_life_of(&self.me) {
+        if let Some(later) = parsed.newer_incarnation_of(&self.me) {
             let (epoch, boot) = (later.epoch, later.boot);
             // A removed node keeps its id: under another its removal would not be found.
             if epoch > self.next_epoch() && !self.am_removed() {
                 // That of a copied disk at an address that was registered anew, as a rule. No boot
                 // of ours comes after it, so this id is lost to us.
-                self.changes.push(Change::Outranked);
+                self.changes.push(Change::NewerIncarnation);
                 return Ok(());
             }
             // Whoever says so may say it a thousand times a second.
-            if self.later_lives.allow(now) {
+            if self.newer_incarnations.allow(now) {
                 self.take_next_boot(now, boot, totals, out);
             } else {
                 self.boot_to_beat = self.boot_to_beat.max(boot);
@@ -395,17 +395,17 @@ impl Peers {
         let is_taken = self.is_taken(done);
         // What answers an announcement may answer that very word, and has been told.
         if !parsed.is_feed() {
-            self.tell_of_later_life(&sender);
+            self.tell_of_newer_incarnation(&sender);
         }
         self.flush(now, totals, out);
         if is_taken { Ok(()) } else { Err(SwimError::Refused) }
     }
 
-    /// The sender is down to us because of a later life of its id, lived elsewhere: a copied disk's,
+    /// The sender is down to us because of a newer incarnation of its id, lived elsewhere: a copied disk's,
     /// that has taken another id since. It may have been our own life. foca tells the sender that it
     /// is down, but not which boot it has to beat; an announcement to that life, sent where the sender
     /// is, does.
-    fn tell_of_later_life(&mut self, sender: &Identity) {
+    fn tell_of_newer_incarnation(&mut self, sender: &Identity) {
         if self.is_member_up(sender.node) {
             return;
         }
@@ -516,7 +516,7 @@ impl Peers {
         let next = self.me.boot.max(boot).saturating_add(1);
         if next > BOOT_MAX {
             // No boot comes after those that others know, so this id is lost to us.
-            self.changes.push(Change::Outranked);
+            self.changes.push(Change::NewerIncarnation);
             return;
         }
         self.me.boot = next;

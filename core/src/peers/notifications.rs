@@ -19,9 +19,9 @@ pub(super) const REJOIN_MIN: Duration = Duration::from_millis(100);
 
 const REJOIN_MAX: Duration = Duration::from_secs(5);
 
-/// Times in a second that a node which is told of a later life of its id comes back at once: each is
+/// Times in a second that a node which is told of a newer incarnation of its id comes back at once: each is
 /// announced to all members. Such a word is a reason not to wait, unless it comes again and again.
-pub(super) const LATER_LIVES_PER_SECOND: u32 = 1;
+pub(super) const NEWER_INCARNATIONS_PER_SECOND: u32 = 1;
 
 impl Peers {
     /// Carries out what foca wants done.
@@ -85,7 +85,7 @@ impl Peers {
         }
     }
 
-    /// A later life of a member takes the place of the one that was known. One that answers
+    /// A newer incarnation of a member takes the place of the one that was known. One that answers
     /// elsewhere is settled with whoever else does there; one that is down is when it comes up.
     fn is_renamed(&mut self, now: Time, identity: Identity, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&identity.node) else { return };

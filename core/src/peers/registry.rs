@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fingerprint;
 use crate::identity::{Address, EPOCH_MAX, Identity, NodeId};
-use crate::membership::{Key, PARTS, PeersRefusal, RECORD_EPOCH_MAX, Standing};
+use crate::membership::{Key, MembershipRecord, PARTS, PeersRefusal, RECORD_EPOCH_MAX};
 
 /// How many nodes operators can remove: nine every day for ten years. A node's record takes some 50
 /// bytes of memory, and 17 on the wire and on the disk.
@@ -55,8 +55,8 @@ impl Epochs {
         self.removed.max(self.registered)
     }
 
-    fn of(self, key: Key) -> Standing {
-        Standing { key, removed: self.removed, registered: self.registered }
+    fn of(self, key: Key) -> MembershipRecord {
+        MembershipRecord { key, removed: self.removed, registered: self.registered }
     }
 }
 
@@ -105,7 +105,7 @@ impl Registry {
     ///
     /// Epochs beyond [`RECORD_EPOCH_MAX`], of which an earlier release may have written some to the
     /// disk, count as that. A new record for which there is no room says nothing.
-    pub fn merge(&mut self, record: &Standing) -> bool {
+    pub fn merge(&mut self, record: &MembershipRecord) -> bool {
         let said = Epochs {
             removed: record.removed.min(RECORD_EPOCH_MAX),
             registered: record.registered.min(RECORD_EPOCH_MAX),
@@ -138,7 +138,7 @@ impl Registry {
         &mut self,
         identities: &[Identity],
         clock_ms: u64,
-    ) -> Result<Vec<Standing>, PeersRefusal> {
+    ) -> Result<Vec<MembershipRecord>, PeersRefusal> {
         let is_new = |identity: &&Identity| !self.nodes.contains_key(&identity.node);
         let new = identities.iter().filter(is_new).count();
         if new > 0 && self.nodes.len() + new > self.limits.removals {
@@ -153,7 +153,7 @@ impl Registry {
                 return Err(PeersRefusal::EpochsUsedUp);
             }
             for key in [Key::Node(identity.node), Key::Address(identity.address.clone())] {
-                records.push(Standing { removed, ..self.of(&key) });
+                records.push(MembershipRecord { removed, ..self.of(&key) });
             }
         }
         for record in &records {
@@ -164,14 +164,14 @@ impl Registry {
 
     /// Lifts the removal of these keys, if there is one: the records that say so. `seen` is the
     /// largest epoch under which those whom it concerns have been seen.
-    pub fn register(&mut self, keys: &[Key], seen: u64, clock_ms: u64) -> Vec<Standing> {
+    pub fn register(&mut self, keys: &[Key], seen: u64, clock_ms: u64) -> Vec<MembershipRecord> {
         let removed = keys.iter().map(|key| self.epochs_of(key).removed).max().unwrap_or(0);
         // As late as the removal is late enough, if there is nothing later.
         let registered = clock_ms.min(EPOCH_MAX).max(removed.max(seen).saturating_add(1));
         let registered = registered.min(RECORD_EPOCH_MAX);
-        let lifted = keys.iter().map(|key| self.of(key)).filter(Standing::is_removed);
-        let lifted: Vec<Standing> =
-            lifted.map(|record| Standing { registered, ..record }).collect();
+        let lifted = keys.iter().map(|key| self.of(key)).filter(MembershipRecord::is_removed);
+        let lifted: Vec<MembershipRecord> =
+            lifted.map(|record| MembershipRecord { registered, ..record }).collect();
         for record in &lifted {
             self.merge(record);
         }
@@ -190,12 +190,12 @@ impl Registry {
     }
 
     /// The record of one key; zeros if there is none.
-    pub fn of(&self, key: &Key) -> Standing {
+    pub fn of(&self, key: &Key) -> MembershipRecord {
         self.epochs_of(key).of(key.clone())
     }
 
     /// Every record.
-    pub fn records(&self) -> impl Iterator<Item = Standing> + '_ {
+    pub fn records(&self) -> impl Iterator<Item = MembershipRecord> + '_ {
         let nodes = self.nodes.iter().map(|(node, epochs)| epochs.of(Key::Node(*node)));
         let of_address =
             |(address, epochs): (&Address, &Epochs)| epochs.of(Key::Address(address.clone()));
@@ -209,7 +209,7 @@ impl Registry {
     }
 
     /// The records of some parts.
-    pub(crate) fn records_in(&self, parts: &[u8]) -> Vec<Standing> {
+    pub(crate) fn records_in(&self, parts: &[u8]) -> Vec<MembershipRecord> {
         let mut is_wanted = [false; PARTS];
         parts.iter().for_each(|part| is_wanted[usize::from(*part)] = true);
         self.records().filter(|record| is_wanted[part_of(hash_of(&record.key))]).collect()
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    fn remove(registry: &mut Registry, peer: &Identity) -> Vec<Standing> {
+    fn remove(registry: &mut Registry, peer: &Identity) -> Vec<MembershipRecord> {
         registry.remove(std::slice::from_ref(peer), NO_CLOCK).unwrap()
     }
 
@@ -383,11 +383,15 @@ mod tests {
     fn the_largest_removal_can_be_lifted_and_the_largest_registration_is_refused_to_be_removed() {
         let mut registry = Registry::default();
         let peer = identity(1, "a:1", 0);
-        registry.merge(&Standing { key: Key::Node(peer.node), removed: u64::MAX, registered: 0 });
+        registry.merge(&MembershipRecord {
+            key: Key::Node(peer.node),
+            removed: u64::MAX,
+            registered: 0,
+        });
         assert!(registry.is_removed(&peer));
         registry.register(&[Key::Node(peer.node)], 0, NO_CLOCK);
         assert!(!registry.is_removed(&peer));
-        let before: Vec<Standing> = registry.records().collect();
+        let before: Vec<MembershipRecord> = registry.records().collect();
         let refused = registry.remove(std::slice::from_ref(&peer), NO_CLOCK);
         assert_eq!(refused, Err(PeersRefusal::EpochsUsedUp));
         assert!(registry.records().eq(before), "nothing has changed");
@@ -397,7 +401,7 @@ mod tests {
     fn a_record_of_zeros_says_nothing_and_takes_no_room() {
         let mut registry = Registry::default();
         let key = address(&identity(1, "a:1", 0));
-        assert!(!registry.merge(&Standing { key, removed: 0, registered: 0 }));
+        assert!(!registry.merge(&MembershipRecord { key, removed: 0, registered: 0 }));
         assert_eq!((registry.records().count(), registry.hashes()), (0, &[][..]));
     }
 
@@ -425,10 +429,10 @@ mod tests {
     #[test]
     fn what_others_removed_counts_beyond_what_one_may_remove_and_is_bounded_too() {
         let mut registry = Registry::within(SMALL);
-        let record = |n| Standing { key: Key::Node(NodeId(n)), removed: 1, registered: 0 };
+        let record = |n| MembershipRecord { key: Key::Node(NodeId(n)), removed: 1, registered: 0 };
         assert!((1..9).all(|n| registry.merge(&record(n))));
         assert!(!registry.merge(&record(9)));
-        assert!(registry.merge(&Standing { removed: 2, ..record(1) }), "a known one");
+        assert!(registry.merge(&MembershipRecord { removed: 2, ..record(1) }), "a known one");
         assert_eq!(registry.records().count(), 8);
     }
 
@@ -442,16 +446,16 @@ mod tests {
         let with_an_empty_disk = |n| Identity { node: NodeId(99), ..nth(n) };
         assert!(!registry.is_removed(&with_an_empty_disk(1)), "another machine's by now");
         assert!((2..=5).all(|n| registry.is_removed(&with_an_empty_disk(n))));
-        let old = Standing { key: address(&nth(1)), removed: 1_000, registered: 0 };
+        let old = MembershipRecord { key: address(&nth(1)), removed: 1_000, registered: 0 };
         assert!(!registry.merge(&old), "and does not come back");
     }
 
-    fn record() -> impl Strategy<Value = Standing> {
+    fn record() -> impl Strategy<Value = MembershipRecord> {
         let key = prop_oneof![
             (0_u64..6).prop_map(|n| Key::Node(NodeId(n))),
             (0_u64..12).prop_map(|n| address(&nth(n))),
         ];
-        (key, 0_u64..20, 0_u64..20).prop_map(|(key, removed, registered)| Standing {
+        (key, 0_u64..20, 0_u64..20).prop_map(|(key, removed, registered)| MembershipRecord {
             key,
             removed,
             registered,
@@ -463,7 +467,7 @@ mod tests {
         tell_all(&from.records_in(&parts), to);
     }
 
-    fn tell_all(records: &[Standing], to: &mut Registry) {
+    fn tell_all(records: &[MembershipRecord], to: &mut Registry) {
         for record in records {
             to.merge(record);
         }
@@ -502,7 +506,7 @@ mod tests {
             let mut anew = Registry::within(SMALL);
             tell(&table, &mut anew);
             prop_assert_eq!(table.hashes(), anew.hashes());
-            let newer = Standing { key: Key::Node(NodeId(0)), removed: 21, registered: 0 };
+            let newer = MembershipRecord { key: Key::Node(NodeId(0)), removed: 21, registered: 0 };
             anew.merge(&newer);
             let differ = table.hashes() != anew.hashes();
             prop_assert!(differ);

@@ -8,7 +8,7 @@ use crate::effect::{Destination, Effect};
 use crate::event::Event;
 use crate::identity::{Identity, NodeId};
 use crate::input::PeerName;
-use crate::membership::{Key, PeersRefusal, Standing};
+use crate::membership::{Key, MembershipRecord, PeersRefusal};
 use crate::status::Totals;
 use crate::time::Time;
 use crate::wire::datagram::Datagram;
@@ -27,7 +27,7 @@ impl Peers {
         name: &PeerName,
         totals: &mut Totals,
         out: &mut Vec<Effect>,
-    ) -> Result<Vec<Standing>, PeersRefusal> {
+    ) -> Result<Vec<MembershipRecord>, PeersRefusal> {
         if self.is_me(name) {
             return Ok(Vec::new());
         }
@@ -55,31 +55,31 @@ impl Peers {
     }
 
     /// Merges records that others hold; those that were new here must be journaled and passed on.
-    pub fn merge_standings(
+    pub fn merge_memberships(
         &mut self,
         now: Time,
-        records: &[Standing],
+        records: &[MembershipRecord],
         totals: &mut Totals,
         out: &mut Vec<Effect>,
-    ) -> Vec<Standing> {
+    ) -> Vec<MembershipRecord> {
         let was_removed = self.am_removed();
         let (sane, nobodys): (Vec<_>, Vec<_>) = records.iter().partition(|said| said.is_sane());
         totals.records_refused += nobodys.len() as u64;
-        let news: Vec<Standing> =
+        let news: Vec<MembershipRecord> =
             sane.into_iter().filter(|record| self.registry.merge(record)).cloned().collect();
         if news.is_empty() {
             return news;
         }
         self.drop_removed(now, totals, out);
-        let mine = |standing: &&Standing| match &standing.key {
+        let mine = |membership: &&MembershipRecord| match &membership.key {
             Key::Node(node) => *node == self.me.node,
             Key::Address(address) => *address == self.me.address,
         };
         if self.am_removed()
             && !was_removed
-            && let Some(standing) = news.iter().find(mine)
+            && let Some(membership) = news.iter().find(mine)
         {
-            out.push(Effect::Event(Event::RemovedOurselves(standing.clone())));
+            out.push(Effect::Event(Event::RemovedOurselves(membership.clone())));
         }
         let epoch = self.registry.epoch_of(self.me.node, &self.me.address);
         if !self.am_removed() && self.me.epoch < epoch {
@@ -98,8 +98,8 @@ impl Peers {
             .collect();
         for (identity, is_up) in removed {
             if is_up {
-                let standing = self.registry.of(&Key::Node(identity.node));
-                out.push(Effect::Event(Event::PeerRemoved(standing)));
+                let membership = self.registry.of(&Key::Node(identity.node));
+                out.push(Effect::Event(Event::PeerRemoved(membership)));
                 let to = Destination::Address(identity.address.clone());
                 self.notify(now, &identity, to, out);
                 self.declare_down(identity);
@@ -123,7 +123,7 @@ impl Peers {
     }
 
     /// The records of a node and of its address.
-    pub(crate) fn standings_of(&self, identity: &Identity) -> Vec<Standing> {
+    pub(crate) fn memberships_of(&self, identity: &Identity) -> Vec<MembershipRecord> {
         vec![
             self.registry.of(&Key::Node(identity.node)),
             self.registry.of(&Key::Address(identity.address.clone())),
@@ -139,7 +139,7 @@ impl Peers {
         out: &mut Vec<Effect>,
     ) {
         if self.notices.allow(now) {
-            let notice = Datagram::Standing(self.standings_of(identity));
+            let notice = Datagram::Membership(self.memberships_of(identity));
             out.push(Effect::Datagram { to, bytes: self.envelope.seal(&notice) });
         }
     }

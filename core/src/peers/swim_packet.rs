@@ -60,7 +60,7 @@ impl<'a> SwimPacket<'a> {
     }
 
     /// The latest life of `me` that the sender knows of, if it is a later one.
-    pub(crate) fn later_life_of(&self, me: &Identity) -> Option<&Identity> {
+    pub(crate) fn newer_incarnation_of(&self, me: &Identity) -> Option<&Identity> {
         self.updates
             .iter()
             .map(Member::id)

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::counters::Counters;
-use crate::digest::{Known, Want};
+use crate::digest::{DigestEntry, Want};
 use crate::identity::{OriginId, Version};
 use crate::time::Time;
 use crate::wire::frame::{Row, WANTS_MAX};
@@ -74,7 +74,7 @@ pub(crate) struct Exchange {
     /// Whether it holds more of others beside them.
     is_ahead_of_more: bool,
     /// Differences at equal versions seen at the last exchange: what we and the peer had.
-    differences: BTreeMap<OriginId, (Known, Known)>,
+    differences: BTreeMap<OriginId, (DigestEntry, DigestEntry)>,
     /// Whether the peer's first digest has been read whole.
     pub(crate) is_first_over: bool,
 }

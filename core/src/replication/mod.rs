@@ -18,7 +18,7 @@ pub(crate) mod window;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::counters::{Counters, OwnBatch};
+use crate::counters::{Counters, LocalBatch};
 use crate::delta::Delta;
 use crate::digest::Want;
 use crate::effect::Effect;
@@ -32,8 +32,8 @@ use crate::replication::digests::{About, COMPARED_SINCE};
 use crate::replication::exchange::{Exchange, Stage};
 use crate::replication::knowledge::Knowledge;
 use crate::replication::pauses::Pauses;
-use crate::replication::pull::{Asking, Serving};
-use crate::replication::push::Gather;
+use crate::replication::pull::{PullRequest, PullResponse};
+use crate::replication::push::PushCoalescer;
 use crate::replication::window::Window;
 use crate::status::{LinkStatus, Totals};
 use crate::time::Time;
@@ -83,11 +83,11 @@ pub(crate) struct Session {
     /// Whether the peer has pushed something that we have not confirmed.
     owes_confirm: bool,
     confirmed: Option<Time>,
-    pub(crate) asking: Option<Asking>,
+    pub(crate) asking: Option<PullRequest>,
     /// Origins that are not repaired from this peer again yet. Another peer may hold what this one
     /// lacks as well.
     repairs: Pauses,
-    serving: Option<Serving>,
+    serving: Option<PullResponse>,
 }
 
 /// The replication of one node with all its links.
@@ -106,7 +106,7 @@ pub(crate) struct Replication {
     /// for a disk that hangs, those that begin meanwhile add nothing to it.
     left_in: u64,
     knowledge: Knowledge,
-    gather: Gather,
+    gather: PushCoalescer,
     requests: u32,
     /// Origins that are not asked for again yet, for want of room.
     pauses: Pauses,
@@ -132,7 +132,7 @@ impl Default for Replication {
             exchanged_in: 0,
             left_in: 0,
             knowledge: Knowledge::default(),
-            gather: Gather::default(),
+            gather: PushCoalescer::default(),
             requests: 0,
             pauses: Pauses::default(),
             newcomers: RateLimit::new(NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE, Time::ZERO),
@@ -206,7 +206,7 @@ impl Replication {
 
     /// A link is gone, and all that was half said on it.
     pub(crate) fn link_down(&mut self, link: LinkId) {
-        self.end_asking(link);
+        self.end_pull(link);
         let Some(session) = self.sessions.remove(&link) else { return };
         self.left_in = self.left_in.max(session.asked_in).max(session.answered_in);
         let origin = session.peer_origin;
@@ -216,7 +216,7 @@ impl Replication {
         }
     }
 
-    fn end_asking(&mut self, link: LinkId) -> Option<Asking> {
+    fn end_pull(&mut self, link: LinkId) -> Option<PullRequest> {
         let asking = self.sessions.get_mut(&link)?.asking.take()?;
         for origin in asking.origins() {
             self.asked.remove(&origin);
@@ -303,7 +303,7 @@ impl Replication {
         &mut self,
         now: Time,
         accepted: Time,
-        batch: &OwnBatch,
+        batch: &LocalBatch,
         counters: &Counters,
         totals: &mut Totals,
         out: &mut Vec<Effect>,
@@ -388,7 +388,7 @@ impl Replication {
         }
         for (link, is_asking) in given_up {
             if is_asking {
-                self.end_asking(link);
+                self.end_pull(link);
             }
             if let Some(session) = self.sessions.get_mut(&link) {
                 session.exchange.stage = Stage::Idle;
@@ -463,8 +463,8 @@ impl Replication {
         totals.catch_ups_asked += 1;
         self.requests = self.requests.wrapping_add(1);
         self.asked.extend(wants.iter().map(|want| want.origin));
-        session.asking = Some(Asking::new(self.requests, &wants, now));
-        send(link, &Message::Ask { request: self.requests, wants }, totals, effects);
+        session.asking = Some(PullRequest::new(self.requests, &wants, now));
+        send(link, &Message::PullRequest { request: self.requests, wants }, totals, effects);
     }
 
     /// The peer asks for what it lacks. A second ask takes the place of the first.
@@ -479,7 +479,8 @@ impl Replication {
     ) {
         if let Some(session) = self.sessions.get_mut(&link) {
             totals.catch_ups_served += 1;
-            session.serving = Some(Serving::new(now, request, wants, self.part_bytes, counters));
+            session.serving =
+                Some(PullResponse::new(now, request, wants, self.part_bytes, counters));
         }
     }
 
@@ -513,7 +514,7 @@ impl Replication {
         totals.catch_up_slots_received += slots as u64;
         let came =
             if asking.take(index, slots, now, self.open) { Came::InTurn } else { Came::OutOfTurn };
-        send(link, &Message::PartTaken { request, index }, totals, effects);
+        send(link, &Message::ChunkTaken { request, index }, totals, effects);
         came
     }
 
@@ -555,7 +556,7 @@ impl Replication {
         if came == Came::Unasked || came == Came::InTurn && !last {
             return;
         }
-        let Some(asking) = self.end_asking(link) else { return };
+        let Some(asking) = self.end_pull(link) else { return };
         if came == Came::InTurn
             && let Some(session) = self.sessions.get_mut(&link)
         {

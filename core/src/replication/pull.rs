@@ -38,7 +38,7 @@ const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(1);
 
 /// What we have asked for on a link.
 #[derive(Debug)]
-pub(crate) struct Asking {
+pub(crate) struct PullRequest {
     pub(crate) request: u32,
     /// Whose changes, and whether there was no room for some of them: those are not claimed.
     origins: BTreeMap<OriginId, bool>,
@@ -51,9 +51,9 @@ pub(crate) struct Asking {
     pub(crate) slots: u64,
 }
 
-impl Asking {
+impl PullRequest {
     pub(crate) fn new(request: u32, wants: &[Want], now: Time) -> Self {
-        Asking {
+        PullRequest {
             request,
             origins: wants.iter().map(|want| (want.origin, false)).collect(),
             next_part: 0,
@@ -115,7 +115,7 @@ impl Asking {
 
 /// What we are sending on a link because we were asked.
 #[derive(Debug)]
-pub(crate) struct Serving {
+pub(crate) struct PullResponse {
     request: u32,
     part_bytes: usize,
     scan: Scan,
@@ -125,7 +125,7 @@ pub(crate) struct Serving {
     is_over: bool,
 }
 
-impl Serving {
+impl PullResponse {
     pub(crate) fn new(
         now: Time,
         request: u32,
@@ -133,7 +133,7 @@ impl Serving {
         part_bytes: usize,
         counters: &Counters,
     ) -> Self {
-        Serving {
+        PullResponse {
             request,
             part_bytes,
             scan: Scan::new(counters, wants),
@@ -144,7 +144,7 @@ impl Serving {
         }
     }
 
-    /// Whether [`Serving::step`] would do something.
+    /// Whether [`PullResponse::step`] would do something.
     pub(crate) fn is_ready(&self) -> bool {
         !self.is_over && self.next_part - self.taken < PARTS_AHEAD
     }
@@ -175,7 +175,7 @@ impl Serving {
         let index = self.next_part;
         self.next_part += 1;
         self.is_over = last;
-        Some((Message::Part { request: self.request, index, last, deltas }, slots as u64))
+        Some((Message::PullChunk { request: self.request, index, last, deltas }, slots as u64))
     }
 }
 
@@ -197,14 +197,14 @@ mod tests {
         let version = counters.close().expect("it has changed").version;
         let wants = [Want { origin: OriginId(1), after: Some(version) }];
         let mut now = Time::ZERO;
-        let mut serving = Serving::new(now, 7, &wants, PART_BYTES, &counters);
-        let mut asking = Asking::new(7, &wants, now);
+        let mut serving = PullResponse::new(now, 7, &wants, PART_BYTES, &counters);
+        let mut asking = PullRequest::new(7, &wants, now);
         let (mut steps, mut parts) = (0, 0);
         while !serving.is_over() {
             assert!(serving.is_ready(), "after {steps} steps and {parts} parts");
             assert!(asking.next_deadline(0).is_some_and(|at| now < at), "given up");
             if let Some((part, 0)) = serving.step(now, &counters) {
-                let Message::Part { index, last, ref deltas, .. } = part else { panic!() };
+                let Message::PullChunk { index, last, ref deltas, .. } = part else { panic!() };
                 assert_eq!(deltas.len(), usize::from(last), "no claim before the end");
                 frame::decode(&frame::encode(&part)).expect("any release takes it");
                 assert!(asking.take(index, 0, now, 1));
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn nothing_is_expected_of_a_peer_while_this_nodes_own_disk_hangs() {
         let wants = [Want { origin: OriginId(1), after: Some(1) }];
-        let mut asking = Asking::new(7, &wants, Time::ZERO);
+        let mut asking = PullRequest::new(7, &wants, Time::ZERO);
         assert!(asking.take(0, 1, Time::ZERO + SECOND, 5));
         assert_eq!(asking.next_deadline(4), None, "the peer does not know that it was taken");
         let late = Time::ZERO + 100 * SECOND;

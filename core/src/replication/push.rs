@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-use crate::counters::coalesced::Latest;
-use crate::counters::{Counters, OwnBatch};
+use crate::counters::coalesced::CoalescedSlots;
+use crate::counters::{Counters, LocalBatch};
 use crate::delta::{CHANGE_BYTES_MAX, Change};
 use crate::identity::Version;
 use crate::slot::Slot;
@@ -27,10 +27,10 @@ const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// What has been synced since the last push.
 #[derive(Debug, Default)]
-pub(crate) struct Gather {
+pub(crate) struct PushCoalescer {
     after: Version,
     upto: Version,
-    slots: Latest,
+    slots: CoalescedSlots,
     bytes: usize,
     /// When the oldest change was accepted.
     accepted: Option<Time>,
@@ -53,9 +53,9 @@ impl Push<'_> {
     }
 }
 
-impl Gather {
+impl PushCoalescer {
     /// Adds a synced batch that was accepted at a time. Batches come in the order of their versions.
-    pub(crate) fn add(&mut self, accepted: Time, batch: &OwnBatch, counters: &Counters) {
+    pub(crate) fn add(&mut self, accepted: Time, batch: &LocalBatch, counters: &Counters) {
         self.upto = batch.version;
         self.accepted.get_or_insert(accepted);
         for &(place, slot) in &batch.entries {
@@ -107,7 +107,7 @@ mod tests {
         Time::from_micros(1000 * ms)
     }
 
-    fn batch(counters: &mut Counters, name: &str) -> OwnBatch {
+    fn batch(counters: &mut Counters, name: &str) -> LocalBatch {
         counters.add(name, 1).unwrap();
         counters.close().unwrap()
     }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_first_push_leaves_at_once_and_the_next_ones_once_a_millisecond() {
         let mut counters = Counters::new(OriginId(1), 0);
-        let mut gather = Gather::default();
+        let mut gather = PushCoalescer::default();
         assert_eq!(gather.next_deadline(), None);
         let first = batch(&mut counters, "a");
         gather.add(ms(4), &first, &counters);
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_large_push_leaves_before_it_outgrows_a_frame() {
         let mut counters = Counters::new(OriginId(1), 0);
-        let mut gather = Gather::default();
+        let mut gather = PushCoalescer::default();
         let mut largest = 0;
         for n in 0..20_000 {
             let batch = batch(&mut counters, &format!("{n:0200}"));

@@ -125,11 +125,11 @@ fn said(effects: &Effects) -> Vec<Said> {
         Message::Digest { .. } => Some(Said::Digest),
         Message::DigestAsk => Some(Said::AskHashes),
         Message::DigestPartsAsk(parts) => Some(Said::AskRows(parts)),
-        Message::Ask { wants, .. } => {
+        Message::PullRequest { wants, .. } => {
             Some(Said::Ask(wants.iter().map(|want| want.origin).collect()))
         }
         Message::DigestPart { first, last, rows } => Some(Said::Rows(first, last, rows.len())),
-        Message::Part { index, .. } => Some(Said::Part(index)),
+        Message::PullChunk { index, .. } => Some(Said::Part(index)),
         _ => None,
     });
     about.collect()

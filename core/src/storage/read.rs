@@ -238,7 +238,7 @@ fn read_last(
     let mut tail = files::read_from(files, &name, offset(synced, base))?;
     tail.truncate(usize::try_from(end - synced).unwrap_or(usize::MAX));
     // A position known synced is the end of some write, so records begin there.
-    if walk(FileKind::Segment, &name, &tail, synced, &mut Nobody)?.end != end {
+    if walk(FileKind::Segment, &name, &tail, synced, &mut Ignore)?.end != end {
         return Err(ReadError::damaged(&name, offset(synced, base), BadRecord::Checksum));
     }
     reading.torn = walked.bad.map(|fault| {
@@ -257,7 +257,7 @@ pub(crate) fn records_of(file: &[u8]) -> &[u8] {
 }
 
 /// Whoever takes records as they are read.
-pub(crate) trait Taker {
+pub(crate) trait RecordVisitor {
     /// Takes one.
     fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload>;
 
@@ -268,16 +268,16 @@ pub(crate) trait Taker {
     }
 }
 
-impl Taker for Recovered {
+impl RecordVisitor for Recovered {
     fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
         self.apply(record)
     }
 }
 
 /// Takes nothing, and looks into nothing.
-struct Nobody;
+struct Ignore;
 
-impl Taker for Nobody {
+impl RecordVisitor for Ignore {
     fn take(&mut self, _: Record<'_>) -> Result<(), BadPayload> {
         Ok(())
     }
@@ -301,7 +301,7 @@ pub(crate) fn walk(
     name: &str,
     bytes: &[u8],
     base: u64,
-    taker: &mut impl Taker,
+    taker: &mut impl RecordVisitor,
 ) -> Result<Walked, ReadError> {
     let mut walked = Walked { records: 0, end: base, synced: 0, bad: None };
     let mut rest = bytes;
@@ -326,7 +326,7 @@ fn walk_file(
     name: &str,
     base: u64,
     end: u64,
-    taker: &mut impl Taker,
+    taker: &mut impl RecordVisitor,
 ) -> Result<Walked, ReadError> {
     let kind = FileKind::Segment;
     let mut walked = Walked { records: 0, end: base, synced: 0, bad: None };
@@ -373,7 +373,7 @@ fn take(
     position: u64,
     base: u64,
     framed: Framed<'_>,
-    taker: &mut impl Taker,
+    taker: &mut impl RecordVisitor,
 ) -> Result<(), ReadError> {
     let taken = record::read(framed.kind, framed.payload).and_then(|record| taker.take(record));
     match taken {
@@ -439,7 +439,7 @@ impl Trial {
     }
 }
 
-impl Taker for Trial {
+impl RecordVisitor for Trial {
     fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
         self.is_whole = matches!(record, Record::End(before) if before == self.records);
         self.records += 1;
@@ -465,7 +465,7 @@ fn read_snapshot(
     files: &impl Files,
     name: &str,
     number: u64,
-    taker: &mut impl Taker,
+    taker: &mut impl RecordVisitor,
 ) -> Result<FileRead, ReadError> {
     let mut window = Window::new(files, name);
     window.fill(HEAD_BYTES)?;

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! 1 delta      origin, after, upto, [(name, plus, minus, raise)]     journal
-//! 2 standing   key, removed, registered                              both
+//! 2 membership   key, removed, registered                              both
 //! 3 start      node, boot, origin                                    both
 //! 4 peer       node, address, epoch, boot, origin                    both
 //! 5 mark       nothing: only `synced` matters                        journal
@@ -25,13 +25,13 @@ use serde::{Deserialize, Serialize};
 use super::frame::{self, FRAME_BYTES, RECORD_BYTES_MAX};
 use crate::delta::{Change, Delta};
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
-use crate::membership::{Key, Standing};
+use crate::membership::{Key, MembershipRecord};
 use crate::name;
 use crate::name::{NAME_BYTES_MAX, NameError};
 use crate::slot::{Numbers, Slot};
 
 pub(crate) const DELTA: u8 = 1;
-pub(crate) const STANDING: u8 = 2;
+pub(crate) const MEMBERSHIP: u8 = 2;
 pub(crate) const START: u8 = 3;
 pub(crate) const PEER: u8 = 4;
 pub(crate) const MARK: u8 = 5;
@@ -103,7 +103,7 @@ struct ChangeRow<'a> {
 
 /// The record of a removal or a registration.
 #[derive(Serialize, Deserialize)]
-struct StandingRow {
+struct MembershipRow {
     key: Key,
     removed: u64,
     registered: u64,
@@ -167,7 +167,7 @@ impl SlotRow {
 #[derive(Debug)]
 pub(crate) enum Record<'a> {
     Delta(Delta<'a>),
-    Standing(Standing),
+    Membership(MembershipRecord),
     Start(Start),
     Peer(Identity),
     Mark,
@@ -228,9 +228,9 @@ pub(crate) fn append_delta_within<'a>(
     }
 }
 
-pub(crate) fn append_standing(records: &mut Vec<u8>, standing: &Standing) {
-    let Standing { key, removed, registered } = standing.clone();
-    frame::append(records, STANDING, &StandingRow { key, removed, registered });
+pub(crate) fn append_membership(records: &mut Vec<u8>, membership: &MembershipRecord) {
+    let MembershipRecord { key, removed, registered } = membership.clone();
+    frame::append(records, MEMBERSHIP, &MembershipRow { key, removed, registered });
 }
 
 pub(crate) fn append_start(records: &mut Vec<u8>, start: &Start) {
@@ -296,9 +296,9 @@ pub(crate) fn read(kind: u8, payload: &[u8]) -> Result<Record<'_>, BadPayload> {
                 changes: slots.into_iter().map(change).collect(),
             })
         }
-        STANDING => {
-            let StandingRow { key, removed, registered } = all("standing", payload)?;
-            Record::Standing(Standing { key, removed, registered })
+        MEMBERSHIP => {
+            let MembershipRow { key, removed, registered } = all("membership", payload)?;
+            Record::Membership(MembershipRecord { key, removed, registered })
         }
         START => {
             let StartRow { node, boot, origin } = all("start", payload)?;

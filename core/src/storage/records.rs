@@ -9,11 +9,11 @@
 //! Rejected: to keep a batch open for as long as a sync runs. Then the journal's thread, whenever
 //! it is done, would have to wait for the driver to close and encode what has gathered.
 
-use crate::counters::coalesced::Latest;
-use crate::counters::{Counters, OwnBatch};
+use crate::counters::coalesced::CoalescedSlots;
+use crate::counters::{Counters, LocalBatch};
 use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
 use crate::identity::{Identity, OriginId, Version};
-use crate::membership::Standing;
+use crate::membership::MembershipRecord;
 use crate::slot::Slot;
 use crate::wire::frame::FRAME_BYTES_MAX;
 
@@ -37,19 +37,19 @@ struct Own {
     origin: OriginId,
     after: Version,
     upto: Version,
-    slots: Latest,
+    slots: CoalescedSlots,
     /// The names of the slots' counters end to end, and where each ends.
     names: String,
     ends: Vec<u32>,
 }
 
 impl Own {
-    fn new(batch: &OwnBatch, counters: &Counters) -> Self {
+    fn new(batch: &LocalBatch, counters: &Counters) -> Self {
         let mut own = Own {
             origin: counters.our_origin(),
             after: batch.version - 1,
             upto: batch.version,
-            slots: Latest::of(batch.entries.clone()),
+            slots: CoalescedSlots::of(batch.entries.clone()),
             names: String::new(),
             ends: Vec::with_capacity(batch.entries.len()),
         };
@@ -134,7 +134,7 @@ impl Records {
         std::mem::take(&mut self.whole)
     }
 
-    pub(crate) fn add_own(&mut self, batch: &OwnBatch, counters: &Counters) {
+    pub(crate) fn add_own(&mut self, batch: &LocalBatch, counters: &Counters) {
         self.absorb_own(Own::new(batch, counters));
     }
 
@@ -149,8 +149,8 @@ impl Records {
         record::append_delta_within(&mut self.whole, delta, record_bytes, |delta| delta.after);
     }
 
-    pub(crate) fn add_standing(&mut self, standing: &Standing) {
-        record::append_standing(&mut self.whole, standing);
+    pub(crate) fn add_membership(&mut self, membership: &MembershipRecord) {
+        record::append_membership(&mut self.whole, membership);
     }
 
     pub(crate) fn add_start(&mut self, start: &Start) {

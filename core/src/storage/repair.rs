@@ -18,7 +18,7 @@ use super::files::{self, Files, Survey};
 use super::frame::{BadHead, BadRecord, FileKind, Framed, Head};
 use super::journal::{Journal, offset};
 use super::place;
-use super::read::{self, Fault, ReadError, Taker, Trial, Walked};
+use super::read::{self, Fault, ReadError, RecordVisitor, Trial, Walked};
 use super::record::{self, BadPayload, Record, START_BYTES_MAX};
 use super::snapshot::{SnapshotWriter, Walk};
 use super::state::Recovered;
@@ -366,7 +366,7 @@ fn numbering(sound: &[(usize, Framed<'_>)]) -> Vec<OriginId> {
                 }
             }
             // Members come before all origins.
-            Ok(Record::Start(_) | Record::Standing(_) | Record::Peer(_)) => is_certain = true,
+            Ok(Record::Start(_) | Record::Membership(_) | Record::Peer(_)) => is_certain = true,
             Ok(Record::Counters(_)) => behind_counters = Some(Vec::new()),
             Ok(Record::End(_)) => {
                 return behind_counters.filter(|again| !again.is_empty()).unwrap_or(numbered);
@@ -388,7 +388,7 @@ struct Claims<'a> {
     name: &'a str,
 }
 
-impl Taker for Claims<'_> {
+impl RecordVisitor for Claims<'_> {
     fn take(&mut self, record: Record<'_>) -> Result<(), BadPayload> {
         let Salvage { state, repair, is_trusted, .. } = self.salvage;
         #[cfg(feature = "planted-bugs")]

@@ -23,7 +23,7 @@ use super::record::{
 use crate::counters::Counters;
 use crate::counters::slots::HeldSlot;
 use crate::identity::{Identity, NodeId};
-use crate::membership::Standing;
+use crate::membership::MembershipRecord;
 
 /// Counters that one step walks past at most, whatever they take: a step must not be felt.
 const STEP_COUNTERS_MAX: usize = 4096;
@@ -54,15 +54,15 @@ impl Walk {
     pub(crate) fn new<'a>(
         counters: &Counters,
         start: Option<&Start>,
-        standings: impl Iterator<Item = Standing>,
+        memberships: impl Iterator<Item = MembershipRecord>,
         peers: impl Iterator<Item = &'a Identity>,
     ) -> Self {
         let mut members = Vec::new();
         if let Some(start) = start {
             record::append_start(&mut members, start);
         }
-        for standing in standings {
-            record::append_standing(&mut members, &standing);
+        for membership in memberships {
+            record::append_membership(&mut members, &membership);
         }
         for peer in peers {
             record::append_peer(&mut members, peer);

@@ -134,9 +134,9 @@ impl Recovered {
                 }
             }
             #[cfg(feature = "planted-bugs")]
-            Record::Standing(_) if self.has(crate::bug::Bug::RemovalsForgotten) => {}
-            Record::Standing(standing) => {
-                self.registry.merge(&standing);
+            Record::Membership(_) if self.has(crate::bug::Bug::RemovalsForgotten) => {}
+            Record::Membership(record) => {
+                self.registry.merge(&record);
             }
             Record::Start(start) => self.start = Some(start),
             Record::Peer(identity) => {
@@ -179,7 +179,7 @@ impl Recovered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::membership::Standing;
+    use crate::membership::MembershipRecord;
 
     fn next_after(boot: u64, wall_clock_ms: u64) -> Start {
         let mut recovered = Recovered::new(OriginId(9), 1);
@@ -210,8 +210,8 @@ mod tests {
         let mut recovered = Recovered::new(OriginId(9), 1);
         let last = Start { node: NodeId(1), boot: u64::MAX, origin: OriginId(8) };
         recovered.apply(Record::Start(last)).unwrap();
-        let removal = Standing { key: Key::Node(NodeId(1)), removed: 3, registered: 2 };
-        recovered.apply(Record::Standing(removal)).unwrap();
+        let removal = MembershipRecord { key: Key::Node(NodeId(1)), removed: 3, registered: 2 };
+        recovered.apply(Record::Membership(removal)).unwrap();
         assert_eq!(recovered.next_start(NodeId(2), 5_000).node, NodeId(1));
     }
 }

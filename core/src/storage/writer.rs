@@ -95,7 +95,7 @@ pub enum Job {
     /// Go on in a new segment, and begin a snapshot of all that is before it.
     Cut,
     /// A part of the snapshot.
-    Part(Vec<u8>),
+    SnapshotChunk(Vec<u8>),
     /// The snapshot is whole: make it valid once everything before this job is synced.
     Publish,
 }
@@ -188,7 +188,9 @@ impl Writer {
             // The parts as well: with `Fsync::Always` a publication alone that comes early does no
             // harm, see `next`.
             match job {
-                Job::Part(records) => self.news.push(News::Snapshot(Step::Append(records))),
+                Job::SnapshotChunk(records) => {
+                    self.news.push(News::Snapshot(Step::Append(records)))
+                }
                 Job::Publish => self.news.push(News::Snapshot(Step::Publish)),
                 job => self.jobs.push_back(job),
             }
@@ -233,7 +235,7 @@ impl Writer {
                     return Next::Do(Work::Sync);
                 }
                 Some(Job::Publish) => self.news.push(News::Snapshot(Step::Publish)),
-                Some(Job::Part(records)) => {
+                Some(Job::SnapshotChunk(records)) => {
                     self.news.push(News::Snapshot(Step::Append(records)));
                 }
                 Some(job @ Job::Append { .. }) => self.jobs.push_front(job),
@@ -542,7 +544,7 @@ mod tests {
         writer.put(append(1, &mark()));
         writer.put(Job::Cut);
         writer.put(append(2, &mark()));
-        writer.put(Job::Part(vec![]));
+        writer.put(Job::SnapshotChunk(vec![]));
         writer.put(Job::Publish);
         assert_eq!(
             drive(&mut writer, &mut files, at(0)).0,
@@ -565,7 +567,7 @@ mod tests {
     fn a_writer_that_always_syncs_passes_on_a_part_when_what_it_was_read_from_is_synced() {
         let (mut writer, mut files) = writer(Habits::default());
         writer.put(append(1, &mark()));
-        writer.put(Job::Part(vec![]));
+        writer.put(Job::SnapshotChunk(vec![]));
         assert_eq!(
             drive(&mut writer, &mut files, at(0)).0,
             ["Write", "Sync", "Safe(1)", "Snapshot(Append([]))"]

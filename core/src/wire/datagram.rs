@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::write;
 use crate::fingerprint;
 use crate::identity::Identity;
-use crate::membership::Standing;
+use crate::membership::MembershipRecord;
 use crate::wire::auth::{MAC_BYTES, Secret};
 use crate::wire::error::{CodecError, Foreign, malformed};
 use crate::wire::values::list;
@@ -38,7 +38,7 @@ pub enum Datagram<'a> {
     /// A message of the membership protocol.
     Swim(#[serde(borrow)] &'a [u8]),
     /// What the sender knows of the receiver's own removals and registrations.
-    Standing(#[serde(with = "list")] Vec<Standing>),
+    Membership(#[serde(with = "list")] Vec<MembershipRecord>),
 }
 
 /// "Here I am."

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::write;
 use crate::delta::{Change, Delta};
-use crate::digest::{DIGEST_PARTS, Known, Want};
+use crate::digest::{DIGEST_PARTS, DigestEntry, Want};
 use crate::identity::{Identity, NodeId, OriginId, Version};
-use crate::membership::{PARTS, PARTS_ASKED_MAX, Standing};
+use crate::membership::{MembershipRecord, PARTS, PARTS_ASKED_MAX};
 use crate::name;
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::CLUSTER_BYTES_MAX;
@@ -57,7 +57,7 @@ pub enum Goodbye {
     NotAMember,
     /// The receiver was removed.
     #[error("removed from the cluster")]
-    Removed(#[serde(with = "list")] Vec<Standing>),
+    Removed(#[serde(with = "list")] Vec<MembershipRecord>),
     /// Another process with the receiver's NodeId answers.
     #[error("its node id is in use by another process")]
     NodeIdInUse(NodeId),
@@ -94,8 +94,8 @@ pub struct Row {
 
 impl Row {
     /// What the sender knows of the origin.
-    pub fn known(&self) -> Known {
-        Known { version: self.version, fingerprint: self.fingerprint }
+    pub fn known(&self) -> DigestEntry {
+        DigestEntry { version: self.version, fingerprint: self.fingerprint }
     }
 }
 
@@ -111,7 +111,7 @@ pub enum Message<'a> {
     /// The sender is about to close the link, and why.
     Goodbye(Goodbye),
     /// Removals and registrations.
-    Membership(#[serde(with = "list")] Vec<Standing>),
+    Membership(#[serde(with = "list")] Vec<MembershipRecord>),
     /// The sender's own changes in (`after`, `after + batches`]: the gathering push.
     Push {
         /// The version after which the range begins.
@@ -138,7 +138,7 @@ pub enum Message<'a> {
         rows: Vec<Row>,
     },
     /// Asks for what the sender lacks; answered in parts.
-    Ask {
+    PullRequest {
         /// Names the request on this link.
         request: u32,
         /// At most [`WANTS_MAX`].
@@ -146,7 +146,7 @@ pub enum Message<'a> {
         wants: Vec<Want>,
     },
     /// Part of the answer to an ask. Only the last one's deltas claim ranges.
-    Part {
+    PullChunk {
         /// Which request.
         request: u32,
         /// 0, 1, 2, …
@@ -158,7 +158,7 @@ pub enum Message<'a> {
         deltas: Vec<Delta<'a>>,
     },
     /// A part has been synced: the next may come.
-    PartTaken {
+    ChunkTaken {
         /// Which request.
         request: u32,
         /// Which part.
@@ -227,7 +227,7 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
                 .ok_or_else(|| malformed("push", "a version beyond 2^63"))?;
             check_names(changes)?;
         }
-        Message::Part { deltas, .. } => {
+        Message::PullChunk { deltas, .. } => {
             for delta in deltas {
                 if delta.after > delta.upto || delta.upto >= VERSION_MAX {
                     return Err(malformed("delta", "a range that runs backwards or beyond 2^63"));
@@ -235,7 +235,7 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
                 check_names(&delta.changes)?;
             }
         }
-        Message::Ask { wants, .. } if wants.len() > WANTS_MAX => {
+        Message::PullRequest { wants, .. } if wants.len() > WANTS_MAX => {
             return Err(malformed("ask", "more than 4096 wants"));
         }
         Message::DigestPart { first, last, rows } => {

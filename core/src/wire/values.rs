@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::delta::{Change, Delta};
 use crate::digest::Want;
 use crate::identity::{OriginId, Version};
-use crate::membership::{Key, Standing};
+use crate::membership::{Key, MembershipRecord};
 use crate::slot::{Numbers, Slot};
 
 /// A value of the domain that travels as its twin.
@@ -103,19 +103,19 @@ pub(super) struct StandingTwin {
     registered: u64,
 }
 
-impl Travels for Standing {
+impl Travels for MembershipRecord {
     type Twin = StandingTwin;
 }
 
-impl From<Standing> for StandingTwin {
-    fn from(Standing { key, removed, registered }: Standing) -> Self {
+impl From<MembershipRecord> for StandingTwin {
+    fn from(MembershipRecord { key, removed, registered }: MembershipRecord) -> Self {
         StandingTwin { key, removed, registered }
     }
 }
 
-impl From<StandingTwin> for Standing {
+impl From<StandingTwin> for MembershipRecord {
     fn from(StandingTwin { key, removed, registered }: StandingTwin) -> Self {
-        Standing { key, removed, registered }
+        MembershipRecord { key, removed, registered }
     }
 }
 

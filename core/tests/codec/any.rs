@@ -39,20 +39,20 @@ pub(crate) fn identity() -> impl Strategy<Value = Identity> {
     )
 }
 
-pub(crate) fn standing() -> impl Strategy<Value = Standing> {
+pub(crate) fn membership() -> impl Strategy<Value = MembershipRecord> {
     let key = prop_oneof![
         number().prop_map(|node| Key::Node(NodeId(node))),
         address().prop_map(Key::Address)
     ];
-    (key, number(), number()).prop_map(|(key, removed, registered)| Standing {
+    (key, number(), number()).prop_map(|(key, removed, registered)| MembershipRecord {
         key,
         removed,
         registered,
     })
 }
 
-pub(crate) fn standings() -> impl Strategy<Value = Vec<Standing>> {
-    prop::collection::vec(standing(), 0..5)
+pub(crate) fn memberships() -> impl Strategy<Value = Vec<MembershipRecord>> {
+    prop::collection::vec(membership(), 0..5)
 }
 
 pub(crate) fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
@@ -84,7 +84,7 @@ pub(crate) fn rows() -> impl Strategy<Value = Vec<Row>> {
 pub(crate) fn goodbye() -> impl Strategy<Value = Goodbye> {
     prop_oneof![
         Just(Goodbye::NotAMember),
-        standings().prop_map(Goodbye::Removed),
+        memberships().prop_map(Goodbye::Removed),
         number().prop_map(|node| Goodbye::NodeIdInUse(NodeId(node))),
         Just(Goodbye::OtherCluster),
         Just(Goodbye::WrongSecret),
@@ -121,7 +121,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message<'static>> {
         any::<[u8; PROOF_BYTES]>().prop_map(Message::Proof),
         Just(Message::Welcome),
         goodbye().prop_map(Message::Goodbye),
-        standings().prop_map(Message::Membership),
+        memberships().prop_map(Message::Membership),
         (range(), number(), changes()).prop_map(|((after, upto), age_us, changes)| Message::Push {
             after,
             batches: upto - after,
@@ -135,11 +135,11 @@ pub(crate) fn message() -> impl Strategy<Value = Message<'static>> {
             last: OriginId(u64::MAX),
             rows
         }),
-        (any::<u32>(), wants).prop_map(|(request, wants)| Message::Ask { request, wants }),
+        (any::<u32>(), wants).prop_map(|(request, wants)| Message::PullRequest { request, wants }),
         (any::<u32>(), any::<u32>(), any::<bool>(), deltas).prop_map(
-            |(request, index, last, deltas)| Message::Part { request, index, last, deltas }
+            |(request, index, last, deltas)| Message::PullChunk { request, index, last, deltas }
         ),
-        any::<(u32, u32)>().prop_map(|(request, index)| Message::PartTaken { request, index }),
+        any::<(u32, u32)>().prop_map(|(request, index)| Message::ChunkTaken { request, index }),
         Just(Message::Ping),
         Just(Message::Pong),
         prop_oneof![Just(0), Just(PARTS)]
@@ -167,6 +167,6 @@ pub(crate) fn datagram() -> impl Strategy<Value = Datagram<'static>> {
             .prop_map(|(identity, sequence, kind)| Beacon { identity, sequence, kind })
             .prop_map(Datagram::Beacon),
         (0..PACKET.len()).prop_map(|length| Datagram::Swim(&PACKET[..length])),
-        standings().prop_map(Datagram::Standing),
+        memberships().prop_map(Datagram::Membership),
     ]
 }

@@ -4,7 +4,7 @@
 use quipu_core::counters::Counters;
 use quipu_core::delta::{Change, Delta};
 use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::peers::registry::Registry;
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage::state::Recovered;
@@ -48,7 +48,7 @@ fn kept(place: Place, origins: u64, removals: u64) -> Recovered {
     for n in 0..removals {
         let address = Address::parse(&format!("10.1.{}.{}:1", n / 256, n % 256), 1).unwrap();
         for key in [Key::Node(NodeId(1_000_000 + n)), Key::Address(address)] {
-            registry.merge(&Standing { key, removed: 1, registered: 0 });
+            registry.merge(&MembershipRecord { key, removed: 1, registered: 0 });
         }
     }
     Recovered::holding(counters).with_registry(registry)

@@ -73,7 +73,7 @@ fn what_nobody_asked_for_is_not_taken() {
     let before = cluster.node(B).counters().origins();
     for index in 0..3 {
         let deltas = (0..20_000).map(|n| invented(20_000 * u64::from(index) + n)).collect();
-        cluster.inject(A, B, &Message::Part { request: 1000, index, last: false, deltas });
+        cluster.inject(A, B, &Message::PullChunk { request: 1000, index, last: false, deltas });
     }
     cluster.run(secs(3));
     assert_eq!(cluster.node(B).counters().origins(), before);
@@ -88,7 +88,7 @@ fn asked(cluster: &mut Cluster) -> u32 {
     cluster.start(config(B));
     cluster.run_until("B has asked", secs(3), |c| c.node(B).totals().catch_ups_asked == 1);
     let asked = cluster.frames(Time::ZERO, B, A).find_map(|sent| match sent.message() {
-        Message::Ask { request, .. } => Some(request),
+        Message::PullRequest { request, .. } => Some(request),
         _ => None,
     });
     asked.expect("it was asked")
@@ -100,7 +100,8 @@ fn of_an_answer_only_what_was_asked_for_is_taken() {
     let mut cluster = Cluster::of(1);
     let request = asked(&mut cluster);
     let of_a = Delta { origin: cluster.origin_of(A), after: 0, ..invented(0) };
-    let part = Message::Part { request, index: 0, last: false, deltas: vec![invented(1), of_a] };
+    let part =
+        Message::PullChunk { request, index: 0, last: false, deltas: vec![invented(1), of_a] };
     cluster.inject(A, B, &part);
     cluster.run_until("it is there", secs(1), |c| c.value(B, "x") > 0);
     cluster.run(secs(2));
@@ -115,7 +116,7 @@ fn what_a_live_writer_cannot_have_made_is_not_taken() {
     let (began, origin) = (cluster.now(), cluster.origin_of(A));
     let changes = vec![Change::slot("y", Slot::from(Numbers { plus: 9, minus: 0, raise: 0 }))];
     let deltas = vec![Delta { origin, after: 0, upto: 1 << 62, changes }];
-    cluster.inject(A, B, &Message::Part { request, index: 0, last: true, deltas });
+    cluster.inject(A, B, &Message::PullChunk { request, index: 0, last: true, deltas });
     cluster.run(ms(1));
     assert_eq!((cluster.known(B, A), cluster.value(B, "y")), (0, 0));
     cluster.run_until("they agree", secs(5), |c| c.known(B, A) == c.known(A, A) && c.agree());
@@ -176,7 +177,7 @@ fn a_counter_of_more_slots_than_a_frame_holds_is_told_in_parts() {
         if last {
             break;
         }
-        let part = Message::Part { request: 1, index: parts, last, deltas };
+        let part = Message::PullChunk { request: 1, index: parts, last, deltas };
         assert!(frame::encode(&part).len() <= FRAME_BYTES_MAX / 2);
         if parts == 3 {
             // Its slot takes the first place, and sends the one that is there to the end.

@@ -49,7 +49,7 @@ fn a_part_in_front_of_which_one_is_missing_claims_nothing() {
     let request = cluster
         .frames(Time::ZERO, B, A)
         .find_map(|sent| match sent.message() {
-            Message::Ask { request, .. } => Some(request),
+            Message::PullRequest { request, .. } => Some(request),
             _ => None,
         })
         .expect("B has asked");
@@ -57,7 +57,7 @@ fn a_part_in_front_of_which_one_is_missing_claims_nothing() {
     let changes = vec![Change::slot("x", Slot::from(Numbers { plus: 5, minus: 0, raise: 0 }))];
     let (origin, upto) = (cluster.origin_of(A), cluster.known(A, A));
     let deltas = vec![Delta { origin, after: 0, upto, changes }];
-    cluster.inject(A, B, &Message::Part { request, index: 20, last: true, deltas });
+    cluster.inject(A, B, &Message::PullChunk { request, index: 20, last: true, deltas });
     cluster.run_until("it has come", ms(10), |c| c.value(B, "x") == 5);
     assert_eq!(cluster.known(B, A), 0);
     cluster.run(ms(500));

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use quipu_core::counters::{Counters, Merged, OwnBatch};
+use quipu_core::counters::{Counters, LocalBatch, Merged};
 use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
 use quipu_core::identity::{OriginId, Version};
@@ -20,7 +20,7 @@ fn table(origin: u64) -> Counters {
 }
 
 /// Adds one to each counter, and closes the batch.
-fn batch(counters: &mut Counters, names: &[&str]) -> OwnBatch {
+fn batch(counters: &mut Counters, names: &[&str]) -> LocalBatch {
     for name in names {
         counters.add(name, 1).unwrap();
     }

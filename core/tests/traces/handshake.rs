@@ -4,7 +4,7 @@ use bytes::Bytes;
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
 use quipu_core::input::LinkId;
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::node::Config;
 use quipu_core::time::Time;
 use quipu_core::wire::auth::{PROOF_BYTES, Secret};
@@ -57,7 +57,7 @@ fn a_goodbye_before_the_proof_changes_nothing_for_a_moment() {
     let mut cluster = Cluster::of(2);
     let (a, b) = (identity_of(&cluster, A), identity_of(&cluster, B));
     let keys = [Key::Node(a.node), Key::Address(a.address)];
-    let removal = keys.map(|key| Standing { key, removed: 7, registered: 0 });
+    let removal = keys.map(|key| MembershipRecord { key, removed: 7, registered: 0 });
     for goodbye in [Goodbye::Leaving, Goodbye::Removed(removal.to_vec())] {
         let began = cluster.now();
         let stranger = cluster.call_as_stranger(A);

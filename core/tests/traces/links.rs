@@ -242,7 +242,7 @@ fn a_copy_of_a_running_node_is_told_so_and_takes_a_fresh_id() {
 /// Rule `one-node-one-process`.
 ///
 /// A copies' boot is a wall clock's, far beyond that of the node that it was copied from. A meets
-/// it; it learns that its id is in use and takes another; A now holds a later life of B's id for
+/// it; it learns that its id is in use and takes another; A now holds a newer incarnation of B's id for
 /// down, and answers all that B says with "you are down". B comes back with its boot plus one,
 /// which is still not later.
 #[test]

@@ -78,7 +78,7 @@ fn a_new_link_is_told_of_nothing_that_is_not_synced() {
                 | Message::DigestAsk
                 | Message::DigestHashes { .. }
                 | Message::DigestPart { .. }
-                | Message::Part { .. }
+                | Message::PullChunk { .. }
                 | Message::Push { .. }
         )
     };

@@ -3,7 +3,7 @@
 
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
-use quipu_core::membership::{Key, PeersRefusal, Standing};
+use quipu_core::membership::{Key, MembershipRecord, PeersRefusal};
 use quipu_core::peers::registry::REMOVALS_MAX;
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
@@ -16,8 +16,8 @@ use crate::network::{End, Place};
 const ADDRESS_C: &str = "10.0.0.3:8088";
 
 /// Records of nodes that were removed long ago, and of their addresses.
-fn removals(nodes: std::ops::Range<usize>) -> Vec<Standing> {
-    let record = |key| Standing { key, removed: 1, registered: 0 };
+fn removals(nodes: std::ops::Range<usize>) -> Vec<MembershipRecord> {
+    let record = |key| MembershipRecord { key, removed: 1, registered: 0 };
     nodes
         .flat_map(|n| {
             let address = format!("10.{}.{}.{}:8088", 1 + n / 65_536, n / 256 % 256, n % 256);
@@ -28,7 +28,7 @@ fn removals(nodes: std::ops::Range<usize>) -> Vec<Standing> {
 }
 
 /// B tells A of all of them.
-fn tell(cluster: &mut Cluster, records: &[Standing]) {
+fn tell(cluster: &mut Cluster, records: &[MembershipRecord]) {
     for some in records.chunks(512) {
         cluster.inject(B, A, &Message::Membership(some.to_vec()));
     }

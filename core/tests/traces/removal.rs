@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, NodeId};
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::node::Config;
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
@@ -238,8 +238,8 @@ fn a_removed_nodes_hello_is_refused_with_the_records_that_say_so() {
     let heard = cluster.heard(stranger);
     assert!(heard.is_closed);
     let last = frame::decode(heard.frames.last().unwrap()).unwrap();
-    let Message::Goodbye(Goodbye::Removed(standings)) = last else { panic!("{last:?}") };
-    let of = |key: &Key| standings.iter().any(|s| s.key == *key && s.is_removed());
+    let Message::Goodbye(Goodbye::Removed(memberships)) = last else { panic!("{last:?}") };
+    let of = |key: &Key| memberships.iter().any(|s| s.key == *key && s.is_removed());
     assert!(of(&Key::Node(identity.node)) && of(&Key::Address(identity.address)));
 }
 
@@ -349,8 +349,8 @@ fn a_link_that_waits_for_its_welcome_does_not_stand_once_its_dialer_knows_of_its
 fn removal_of(cluster: &Cluster, place: Place) -> Bytes {
     let identity = cluster.node(place).status(cluster.now()).identity;
     let keys = [Key::Node(identity.node), Key::Address(identity.address)];
-    let standings = keys.map(|key| Standing { key, removed: 7, registered: 0 });
-    Envelope::new("traces", None).seal(&Datagram::Standing(standings.to_vec()))
+    let memberships = keys.map(|key| MembershipRecord { key, removed: 7, registered: 0 });
+    Envelope::new("traces", None).seal(&Datagram::Membership(memberships.to_vec()))
 }
 
 /// `C hears of its removal, and B does not for long.` C kept its link to B, and counted with it.

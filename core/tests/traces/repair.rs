@@ -156,7 +156,7 @@ fn whoever_claims_changes_of_ours_that_we_never_made_loses_the_link() {
     cluster.run(secs(2));
     let ours = cluster.origin_of(B);
     let version = cluster.known(B, B);
-    let part = |after, upto, changes| Message::Part {
+    let part = |after, upto, changes| Message::PullChunk {
         request: 1000,
         index: 0,
         last: false,
@@ -272,7 +272,7 @@ fn what_we_wrote_may_be_repeated_to_us() {
     let origin = cluster.origin_of(B);
     let deltas = vec![Delta { origin, after: 0, upto: 1, changes: vec![entry("x", 3)] }];
     let began = cluster.now();
-    cluster.inject(A, B, &Message::Part { request: 1000, index: 0, last: false, deltas });
+    cluster.inject(A, B, &Message::PullChunk { request: 1000, index: 0, last: false, deltas });
     cluster.run(ms(1));
     assert_eq!(cluster.value(B, "x"), 5);
     assert!(!cluster.told(began, B, |event| matches!(event, Event::ForeignWriter { .. })));

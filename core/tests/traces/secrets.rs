@@ -2,7 +2,7 @@
 
 use quipu_core::event::Event;
 use quipu_core::identity::NodeId;
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::node::Config;
 use quipu_core::wire::auth::{PROOF_BYTES, Secret};
 use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
@@ -72,10 +72,10 @@ fn a_node_with_a_secret_stays_out_of_a_cluster_without_one() {
 fn a_forged_datagram_of_a_removal_or_a_beacon_changes_nothing() {
     let mut cluster = ours();
     let identity = cluster.node(B).status(cluster.now()).identity;
-    let removal = |key| Standing { key, removed: 1_000_000, registered: 0 };
+    let removal = |key| MembershipRecord { key, removed: 1_000_000, registered: 0 };
     let datagrams = [
-        Datagram::Standing(vec![removal(Key::Node(identity.node))]),
-        Datagram::Standing(vec![removal(Key::Address(identity.address.clone()))]),
+        Datagram::Membership(vec![removal(Key::Node(identity.node))]),
+        Datagram::Membership(vec![removal(Key::Address(identity.address.clone()))]),
         Datagram::Beacon(Beacon { identity, sequence: u64::MAX, kind: BeaconKind::Ask }),
         Datagram::Swim(&[1, 2, 3]),
     ];

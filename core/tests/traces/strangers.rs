@@ -7,7 +7,7 @@ use bytes::Bytes;
 use foca::{Header, Member};
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity, NodeId, OriginId};
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::status::PeerState;
 use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
 use quipu_core::wire::frame::{self, Hello, Message};
@@ -147,8 +147,8 @@ fn a_record_of_epochs_that_are_nobodys_says_nothing() {
     let c = identity_of(&cluster, C);
     for (removed, registered) in [(u64::MAX, 0), (0, u64::MAX), (1 << 63, 1)] {
         for key in [Key::Node(c.node), Key::Address(c.address.clone())] {
-            let record = Standing { key, removed, registered };
-            let bytes = sealed(&Datagram::Standing(vec![record.clone()]));
+            let record = MembershipRecord { key, removed, registered };
+            let bytes = sealed(&Datagram::Membership(vec![record.clone()]));
             hear(&mut cluster, A, ADDRESS_C, bytes);
             cluster.inject(B, A, &Message::Membership(vec![record]));
         }
@@ -203,10 +203,10 @@ fn what_strangers_announce_is_answered_at_a_rate() {
     assert!(cluster.are_linked(A, B) && cluster.lists(A, B));
 }
 
-/// `A stranger names ever later lives of A's own id.` To each A answered with a life after it, which it
+/// `A stranger names ever newer incarnations of A's own id.` To each A answered with a life after it, which it
 /// announced to everybody.
 #[test]
-fn ever_later_lives_of_ones_own_id_are_answered_with_a_few() {
+fn ever_newer_incarnations_of_ones_own_id_are_answered_with_a_few() {
     let mut cluster = Cluster::of(3);
     let c = identity_of(&cluster, C);
     let began = cluster.now();

@@ -1,7 +1,7 @@
 //! What a node counts of its own work is what it did: operators take these numbers for true.
 
 use quipu_core::identity::NodeId;
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::status::Totals;
 use quipu_core::time::Time;
 use quipu_core::wire::datagram::{Datagram, Envelope};
@@ -31,8 +31,8 @@ fn four_that_have_worked() -> Cluster {
         cluster.run(ms(1));
     }
     // B hears of a removal, and passes it on.
-    let removal = Standing { key: Key::Node(NodeId(99)), removed: 7, registered: 0 };
-    let bytes = Envelope::new("traces", None).seal(&Datagram::Standing(vec![removal]));
+    let removal = MembershipRecord { key: Key::Node(NodeId(99)), removed: 7, registered: 0 };
+    let bytes = Envelope::new("traces", None).seal(&Datagram::Membership(vec![removal]));
     cluster.inject_datagram("10.0.0.77:8088".parse().unwrap(), B, bytes);
     cluster.start(config(D));
     cluster.run_until("the joiner has all of it", secs(5), Cluster::agree);
@@ -53,11 +53,13 @@ fn bytes_and_frames_that_a_node_tells_of_are_those_that_left_and_came() {
         let pushes = left(&cluster, place, |m| usize::from(matches!(m, Message::Push { .. })));
         assert_eq!(totals.deltas_sent, pushes, "node {place}");
         let of_part = |message: &Message<'_>| match message {
-            Message::Part { deltas, .. } => deltas.iter().map(|delta| delta.changes.len()).sum(),
+            Message::PullChunk { deltas, .. } => {
+                deltas.iter().map(|delta| delta.changes.len()).sum()
+            }
             _ => 0,
         };
         assert_eq!(totals.catch_up_slots_sent, left(&cluster, place, of_part), "node {place}");
-        let asks = left(&cluster, place, |m| usize::from(matches!(m, Message::Ask { .. })));
+        let asks = left(&cluster, place, |m| usize::from(matches!(m, Message::PullRequest { .. })));
         assert_eq!(totals.catch_ups_asked, asks, "node {place}");
     }
     let sum = |of: fn(&Totals) -> u64| -> u64 {

@@ -128,7 +128,7 @@ impl Disk for Durable {
     }
 
     fn append_snapshot(&mut self, records: Vec<u8>) {
-        self.order(Order::Do(Job::Part(records)));
+        self.order(Order::Do(Job::SnapshotChunk(records)));
     }
 
     fn publish_snapshot(&mut self) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use quipu_core::delta::Change;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
 use quipu_core::wire::frame::{self, Goodbye, Hello, Message};
@@ -207,8 +207,11 @@ fn links_that_claim_to_be_members_are_not_believed() {
     let secret = SecretFile::of("a secret that no stranger knows");
     withstand(&secret.flags(), |target, nodes| {
         let identities: Vec<_> = nodes.iter().map(|node| forged(node, &mut chance)).collect();
-        let removal =
-            Standing { key: Key::Node(identities[1].node), removed: u64::MAX / 2, registered: 0 };
+        let removal = MembershipRecord {
+            key: Key::Node(identities[1].node),
+            removed: u64::MAX / 2,
+            registered: 0,
+        };
         let origin = identities[0].origin;
         let numbers = Numbers { plus: 1 << 40, ..Numbers::default() };
         let change = Change::slot("default", Slot::from(numbers));
@@ -295,7 +298,7 @@ fn a_flood_of_datagrams_is_no_membership() {
             let datagram = match number % 3 {
                 0 => Datagram::Beacon(call),
                 1 => Datagram::Swim(&swim),
-                _ => Datagram::Standing(Vec::new()),
+                _ => Datagram::Membership(Vec::new()),
             };
             let mut bytes = match number % 4 {
                 0 => theirs.seal(&datagram).to_vec(),

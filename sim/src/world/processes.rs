@@ -17,8 +17,8 @@ use crate::checker::SLOTS_AT_EVERY_STEP_MAX;
 use crate::describe;
 use crate::host::{BATCH_INPUTS_MAX, HostId, InFlight, ProcessId, host_at};
 use crate::links::Surroundings;
+use crate::memberships::of_nodes;
 use crate::schedule::Event;
-use crate::standings::of_nodes;
 use crate::violation::Violation;
 
 /// How long a process takes at most to wake when something has arrived. What comes meanwhile
@@ -114,8 +114,8 @@ impl World<'_> {
             checked = checked.and(looked);
         }
         let registry = process.node.registry();
-        let standings = of_nodes(registry);
-        checked = checked.and_then(|()| self.checker.look_at_standings(process.origin, registry));
+        let memberships = of_nodes(registry);
+        checked = checked.and_then(|()| self.checker.look_at_memberships(process.origin, registry));
         let identity = process.node.identity();
         let lives_as = (identity.node, identity.boot);
         if identity.node != process.lives_as {
@@ -135,7 +135,8 @@ impl World<'_> {
         let has_records = !effects.journal.is_empty();
         // To be told that nothing is safe would wake it again, for ever.
         if has_records || !effects.after_sync.is_empty() {
-            let batch = InFlight { batch, has_records, version, known, held, standings, lives_as };
+            let batch =
+                InFlight { batch, has_records, version, known, held, memberships, lives_as };
             self.keep(id, batch, effects);
         }
         if more {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quipu_core::identity::{Address, Identity, NodeId, OriginId};
 use quipu_core::input::Input;
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::wire::auth::Secret;
 use quipu_core::wire::datagram::{Beacon, BeaconKind, Datagram, Envelope};
 
@@ -92,8 +92,8 @@ impl World<'_> {
             8 => Identity { boot: known.boot + 1, ..known.clone() },
             _ => {
                 let key = Key::Node(known.node);
-                let removal = Standing { key, removed: LATE_EPOCH, registered: 0 };
-                return Some((stranger, envelope.seal(&Datagram::Standing(vec![removal]))));
+                let removal = MembershipRecord { key, removed: LATE_EPOCH, registered: 0 };
+                return Some((stranger, envelope.seal(&Datagram::Membership(vec![removal]))));
             }
         };
         let sequence = self.stranger_chance.any();

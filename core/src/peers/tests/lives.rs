@@ -3,32 +3,32 @@
 use super::*;
 
 /// Node 0 is told that it lived later, in this epoch and boot, and elsewhere.
-fn told_of_a_later_life(zero: &mut Zero, epoch: u64, boot: u64) -> Vec<Change> {
+fn told_of_a_newer_incarnation(zero: &mut Zero, epoch: u64, boot: u64) -> Vec<Change> {
     let later = Identity { epoch, boot, origin: OriginId(99), ..identity(0) };
     zero.hears(&identity(1), Message::Gossip, &[Member::down(later)]).unwrap();
     let mut changes = zero.peers.take_changes();
-    changes.retain(|change| *change == Change::Outranked);
+    changes.retain(|change| *change == Change::NewerIncarnation);
     changes
 }
 
 #[test]
-fn a_later_life_is_outlived_where_that_can_be_and_the_id_given_up_where_not() {
-    let outranked = [Change::Outranked];
+fn a_newer_incarnation_is_outlived_where_that_can_be_and_the_id_given_up_where_not() {
+    let newer = [Change::NewerIncarnation];
     for (epoch, boot, expected, changes) in [
         (0, BOOT + 5, BOOT + 6, &[][..]),
         (0, BOOT_MAX - 1, BOOT_MAX, &[]),
-        (0, BOOT_MAX, BOOT, &outranked),
-        (1, BOOT - 5, BOOT, &outranked),
+        (0, BOOT_MAX, BOOT, &newer),
+        (1, BOOT - 5, BOOT, &newer),
     ] {
         let mut zero = Zero::new();
-        assert_eq!(told_of_a_later_life(&mut zero, epoch, boot), changes, "{epoch} {boot}");
+        assert_eq!(told_of_a_newer_incarnation(&mut zero, epoch, boot), changes, "{epoch} {boot}");
         assert_eq!(zero.peers.me().boot, expected);
     }
     // A removed node keeps its id and comes back under no other boot.
     for (epoch, boot) in [(0, BOOT + 5), (1, BOOT)] {
         let mut zero = Zero::new();
         zero.merges(&[removal(Key::Node(NodeId(0)))]);
-        assert_eq!(told_of_a_later_life(&mut zero, epoch, boot), []);
+        assert_eq!(told_of_a_newer_incarnation(&mut zero, epoch, boot), []);
         assert_eq!(zero.peers.me().boot, BOOT);
     }
 }
@@ -110,7 +110,7 @@ fn a_member_that_is_suspect_is_told_of_once_and_so_is_its_end() {
 }
 
 #[test]
-fn a_later_life_is_told_of_where_it_answers_elsewhere() {
+fn a_newer_incarnation_is_told_of_where_it_answers_elsewhere() {
     let mut zero = Zero::new();
     zero.hears_of(&[identity(2)]);
     let later = Identity { boot: BOOT + 1, origin: OriginId(22), ..identity(2) };

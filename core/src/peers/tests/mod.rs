@@ -8,7 +8,7 @@ use rand_core::SeedableRng;
 use super::members::MEMBERS_MAX;
 use super::*;
 use crate::event::Event;
-use crate::membership::{Key, PARTS, PeersRefusal, RECORD_EPOCH_MAX, Standing};
+use crate::membership::{Key, MembershipRecord, PARTS, PeersRefusal, RECORD_EPOCH_MAX};
 use crate::wire::datagram::Datagram;
 
 const MS: Duration = Duration::from_millis(1);
@@ -27,8 +27,8 @@ fn name(of: &Address) -> PeerName {
     PeerName { given: of.to_string(), address: of.clone(), resolved }
 }
 
-fn removal(key: Key) -> Standing {
-    Standing { key, removed: 7, registered: 0 }
+fn removal(key: Key) -> MembershipRecord {
+    MembershipRecord { key, removed: 7, registered: 0 }
 }
 
 /// Node 0, and what it does.
@@ -88,13 +88,13 @@ impl Zero {
         out
     }
 
-    fn merges(&mut self, records: &[Standing]) -> Vec<Event> {
+    fn merges(&mut self, records: &[MembershipRecord]) -> Vec<Event> {
         let mut out = Vec::new();
-        self.peers.merge_standings(self.now, records, &mut self.totals, &mut out);
+        self.peers.merge_memberships(self.now, records, &mut self.totals, &mut out);
         events(out)
     }
 
-    fn removes(&mut self, of: &Address) -> Result<Vec<Standing>, PeersRefusal> {
+    fn removes(&mut self, of: &Address) -> Result<Vec<MembershipRecord>, PeersRefusal> {
         self.peers.remove(self.now, &name(of), &mut self.totals, &mut Vec::new())
     }
 
@@ -139,7 +139,7 @@ fn sent(effects: &[Effect]) -> Vec<(Destination, bool)> {
     let envelope = Envelope::new("c", None);
     let datagram = |effect: &Effect| match effect {
         Effect::Datagram { to, bytes } => {
-            let is_record = matches!(envelope.open(bytes), Ok(Datagram::Standing(_)));
+            let is_record = matches!(envelope.open(bytes), Ok(Datagram::Membership(_)));
             Some((to.clone(), is_record))
         }
         _ => None,
@@ -150,7 +150,7 @@ fn sent(effects: &[Effect]) -> Vec<(Destination, bool)> {
 #[test]
 fn what_a_start_finds_of_its_peers_is_taken_over_but_for_itself_and_what_is_nobodys() {
     let mut registry = Registry::default();
-    registry.merge(&Standing { key: Key::Node(NodeId(0)), removed: 3, registered: 5 });
+    registry.merge(&MembershipRecord { key: Key::Node(NodeId(0)), removed: 3, registered: 5 });
     registry.merge(&removal(Key::Node(NodeId(3))));
     let at_our_address = Identity { address: address(0), ..identity(4) };
     let of_no_one = Identity { boot: u64::MAX, ..identity(5) };
@@ -204,9 +204,13 @@ fn as_many_are_removed_as_may_be_at_the_time_of_the_clock() {
 fn the_last_epoch_can_be_written_and_none_after_it() {
     let mut registry = Registry::default();
     let key = Key::Node(NodeId(2));
-    registry.merge(&Standing { key: key.clone(), removed: 0, registered: RECORD_EPOCH_MAX - 1 });
+    registry.merge(&MembershipRecord {
+        key: key.clone(),
+        removed: 0,
+        registered: RECORD_EPOCH_MAX - 1,
+    });
     assert_eq!(registry.remove(&[identity(2)], 0).unwrap()[0].removed, RECORD_EPOCH_MAX);
-    registry.merge(&Standing { key, removed: 0, registered: RECORD_EPOCH_MAX });
+    registry.merge(&MembershipRecord { key, removed: 0, registered: RECORD_EPOCH_MAX });
     assert_eq!(registry.remove(&[identity(2)], 0), Err(PeersRefusal::EpochsUsedUp));
 }
 
@@ -233,7 +237,7 @@ fn a_node_tells_of_its_own_removal_once_and_by_its_own_record() {
         let of_10 = [Key::Node(NodeId(10)), Key::Address(address(10))].map(removal);
         let all = [&of_10[..], &[removal(mine.clone())]].concat();
         assert_eq!(zero.merges(&all), [Event::RemovedOurselves(removal(mine.clone()))]);
-        let later = Standing { removed: 8, ..removal(mine) };
+        let later = MembershipRecord { removed: 8, ..removal(mine) };
         assert_eq!(zero.merges(&[later]), [], "it knows");
     }
 }

@@ -104,11 +104,11 @@ impl Joiner {
                 }
                 replication.hear_told(now, link, counters, totals, effects);
             }
-            Message::Ask { request, wants } => {
+            Message::PullRequest { request, wants } => {
                 self.heard.catch_ups += 1;
                 self.bring(link, request, &wants, effects);
             }
-            Message::PartTaken { .. } => {}
+            Message::ChunkTaken { .. } => {}
             other => panic!("{other:?}"),
         }
     }

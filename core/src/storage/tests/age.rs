@@ -7,7 +7,7 @@ use super::super::files::Files;
 use super::super::repair;
 use super::*;
 use crate::identity::Address;
-use crate::membership::{Key, Standing};
+use crate::membership::{Key, MembershipRecord};
 use crate::peers::registry::Registry;
 
 /// Starts of nodes, each of which has counted on one counter; other counters, of three slots each.
@@ -100,12 +100,12 @@ fn table() -> Counters {
     counters
 }
 
-fn records() -> Vec<Standing> {
+fn records() -> Vec<MembershipRecord> {
     let keys = (0..REMOVALS).flat_map(|n| {
         let address = Address::parse(&format!("10.1.{}.{}:1", n / 256, n % 256), 1).unwrap();
         [Key::Node(NodeId(n)), Key::Address(address)]
     });
-    keys.map(|key| Standing { key, removed: 1_700_000_000_000, registered: 0 }).collect()
+    keys.map(|key| MembershipRecord { key, removed: 1_700_000_000_000, registered: 0 }).collect()
 }
 
 fn snapshot_of(files: &mut Counting, journal: &mut Journal, state: &Recovered) {

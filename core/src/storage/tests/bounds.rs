@@ -8,7 +8,7 @@ use super::super::{files, repair};
 use super::*;
 use crate::counters::{MergeError, ORIGINS_MAX};
 use crate::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity};
-use crate::membership::{Key, RECORD_EPOCH_MAX, Standing};
+use crate::membership::{Key, MembershipRecord, RECORD_EPOCH_MAX};
 use crate::name::NAME_BYTES_MAX;
 use crate::peers::registry::ADDRESSES_MAX;
 
@@ -249,7 +249,7 @@ fn members_of_the_longest_addresses_come_back() {
         let text = format!("{n:0>253}:{}", 10_000 + n % 50_000);
         Address::try_from(text).expect("253 bytes of host are allowed")
     };
-    let standing = |n: usize| Standing {
+    let membership = |n: usize| MembershipRecord {
         key: Key::Address(address(n)),
         removed: RECORD_EPOCH_MAX,
         registered: RECORD_EPOCH_MAX,
@@ -262,13 +262,13 @@ fn members_of_the_longest_addresses_come_back() {
         origin: OriginId(u64::MAX),
     };
     let (most_records, most_peers) = (ADDRESSES_MAX, crate::peers::DOWN_MAX);
-    let standings: Vec<Standing> = (0..2 * most_records).map(standing).collect();
+    let memberships: Vec<MembershipRecord> = (0..2 * most_records).map(membership).collect();
     let peers: Vec<Identity> = (0..10 * most_peers).map(peer).collect();
     let counters = Counters::new(OriginId(1), 1);
     let mut files = Memory::default();
     let (mut journal, _) = start(&mut files, 1);
     let number = journal.rotate(&mut files).unwrap();
-    let mut walk = Walk::new(&counters, None, standings.iter().cloned(), peers.iter());
+    let mut walk = Walk::new(&counters, None, memberships.iter().cloned(), peers.iter());
     let mut writer = SnapshotWriter::begin(&mut files, NODE, number).unwrap();
     while !walk.is_over() {
         writer.append(&mut files, walk.step(&counters, 1)).unwrap();

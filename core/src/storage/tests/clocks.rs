@@ -24,7 +24,7 @@ fn boots_grow_over_starts_though_the_clock_goes_back_or_stands() {
 fn a_boot_that_grew_while_the_node_ran_is_outlived_too_by_way_of_journal_and_snapshot() {
     let mut files = Memory::default();
     let (_, mut journal, state) = start_at(&mut files, 5_000);
-    // As a node writes it that was told of a later life of its own.
+    // As a node writes it that was told of a newer incarnation of its own.
     let told = Start { node: NodeId(8), boot: 9_000, origin: OriginId(1) };
     let mut records = Vec::new();
     record::append_start(&mut records, &told);

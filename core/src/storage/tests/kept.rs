@@ -16,7 +16,7 @@ use crate::delta::CHANGE_BYTES_MAX;
 use crate::effect::Effect;
 use crate::identity::{Address, Identity};
 use crate::input::Input;
-use crate::membership::{Key, Standing};
+use crate::membership::{Key, MembershipRecord};
 use crate::name::CounterName;
 use crate::node::{Config, Node};
 use crate::operation::{Op, Request};
@@ -393,13 +393,10 @@ fn whom_a_node_has_met_and_who_was_removed_outlives_it_by_way_of_journal_and_sna
     let mut files = Memory::default();
     let (mut journal, _) = start(&mut files, 1);
     let mut node = Node::new(config(), Time::ZERO);
-    let removal = [Key::Node(NodeId(4)), Key::Address(identity(4).address)].map(|key| Standing {
-        key,
-        removed: 7,
-        registered: 0,
-    });
+    let removal = [Key::Node(NodeId(4)), Key::Address(identity(4).address)]
+        .map(|key| MembershipRecord { key, removed: 7, registered: 0 });
     let of_3 = gossip(&Member::alive(identity(3)));
-    for datagram in [Datagram::Standing(removal.to_vec()), Datagram::Swim(&of_3)] {
+    for datagram in [Datagram::Membership(removal.to_vec()), Datagram::Swim(&of_3)] {
         let mut records = hears(&mut node, &datagram);
         assert!(!records.is_empty(), "{datagram:?}");
         journal.append(&mut files, &mut records).unwrap();
@@ -426,8 +423,8 @@ fn a_boot_that_a_node_took_while_it_ran_is_outlived_by_the_next_start() {
     let mut files = Memory::default();
     let (mut journal, _) = start(&mut files, 1);
     let mut node = Node::new(config(), Time::ZERO);
-    let of_a_later_life = Identity { boot: 70, origin: OriginId(99), ..identity(1) };
-    let bytes = gossip(&Member::down(of_a_later_life));
+    let of_a_newer_incarnation = Identity { boot: 70, origin: OriginId(99), ..identity(1) };
+    let bytes = gossip(&Member::down(of_a_newer_incarnation));
     let mut records = hears(&mut node, &Datagram::Swim(&bytes));
     assert_eq!(node.identity().boot, 71);
     journal.append(&mut files, &mut records).unwrap();

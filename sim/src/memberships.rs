@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::membership::{Key, Standing};
+use quipu_core::membership::{Key, MembershipRecord};
 use quipu_core::peers::registry::Registry;
 
 use crate::checker::Checker;
@@ -14,7 +14,7 @@ use crate::host::HostId;
 use crate::violation::Violation;
 
 /// The records of nodes, by their ids: the epochs of the last removal and the last registration.
-pub type NodeStandings = BTreeMap<NodeId, (u64, u64)>;
+pub type NodeMemberships = BTreeMap<NodeId, (u64, u64)>;
 
 /// What operators may have caused.
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ impl Operators {
 }
 
 /// The records of nodes that a registry holds.
-pub fn of_nodes(registry: &Registry) -> NodeStandings {
-    let epochs = |record: Standing| match record.key {
+pub fn of_nodes(registry: &Registry) -> NodeMemberships {
+    let epochs = |record: MembershipRecord| match record.key {
         Key::Node(node) => Some((node, (record.removed, record.registered))),
         Key::Address(_) => None,
     };
@@ -45,7 +45,7 @@ pub fn of_nodes(registry: &Registry) -> NodeStandings {
 }
 
 /// The first record of which less is held now than before.
-pub(crate) fn shrunk(before: &NodeStandings, now: &NodeStandings) -> Option<NodeId> {
+pub(crate) fn shrunk(before: &NodeMemberships, now: &NodeMemberships) -> Option<NodeId> {
     let has_less = |(node, (removed, registered)): &(&NodeId, &(u64, u64))| {
         let (removed_now, registered_now) = now.get(node).copied().unwrap_or_default();
         removed_now < *removed || registered_now < *registered
@@ -80,7 +80,7 @@ impl Checker {
     ///
     /// # Errors
     /// If one says less than before, or what no operator asked for.
-    pub fn look_at_standings(
+    pub fn look_at_memberships(
         &mut self,
         origin: OriginId,
         registry: &Registry,
@@ -88,15 +88,15 @@ impl Checker {
         let Some(history) = self.histories.get_mut(&origin) else { return Ok(()) };
         let host = history.host;
         let held = of_nodes(registry);
-        if let Some(node) = shrunk(&history.standings, &held) {
+        if let Some(node) = shrunk(&history.memberships, &held) {
             return Err(Box::new(Violation::StandingLost { host, node, when: "while it ran" }));
         }
-        if held == history.standings {
+        if held == history.memberships {
             return Ok(());
         }
-        history.standings = held;
+        history.memberships = held;
         let operators = &self.operators;
-        let is_invented = |record: &Standing| {
+        let is_invented = |record: &MembershipRecord| {
             (record.removed > 0 && !operators.are_about(&operators.removed, &record.key))
                 || (record.registered > 0
                     && !operators.are_about(&operators.registered, &record.key))
