@@ -2,7 +2,7 @@
 //!
 //! The caller measures from time to time what the process uses, and in between what is new is
 //! counted here. There are two bounds, since what a node refuses first should be what costs least
-//! to be without: new names. DigestEntry names count on, but they grow too: each start of each node that
+//! to be without: new names. Known names count on, but they grow too: each start of each node that
 //! counts on one leaves a slot. Where the system would end the process for one slot more, slots
 //! that are not there yet are refused as well, and what has its slot counts on.
 

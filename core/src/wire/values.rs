@@ -97,24 +97,24 @@ impl From<WantTwin> for Want {
 
 /// The record of a removal or a registration.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StandingTwin {
+pub(super) struct MembershipTwin {
     key: Key,
     removed: u64,
     registered: u64,
 }
 
 impl Travels for MembershipRecord {
-    type Twin = StandingTwin;
+    type Twin = MembershipTwin;
 }
 
-impl From<MembershipRecord> for StandingTwin {
+impl From<MembershipRecord> for MembershipTwin {
     fn from(MembershipRecord { key, removed, registered }: MembershipRecord) -> Self {
-        StandingTwin { key, removed, registered }
+        MembershipTwin { key, removed, registered }
     }
 }
 
-impl From<StandingTwin> for MembershipRecord {
-    fn from(StandingTwin { key, removed, registered }: StandingTwin) -> Self {
+impl From<MembershipTwin> for MembershipRecord {
+    fn from(MembershipTwin { key, removed, registered }: MembershipTwin) -> Self {
         MembershipRecord { key, removed, registered }
     }
 }
