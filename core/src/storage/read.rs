@@ -228,15 +228,17 @@ fn read_last(
     let behind = if walked.bad.is_none() && is_blank(files, &name, at_end)? {
         None
     } else {
-        synced_behind(&files::read_from(files, &name, at_end)?, end)
+        synced_behind_in(files, &name, at_end, end)?
     };
     if behind.is_some_and(|synced| synced > end) {
         let fault = walked.bad.unwrap_or(BadRecord::Checksum);
         return Err(ReadError::damaged(&name, offset(end, base), fault));
     }
     let synced = walked.synced.max(behind.unwrap_or(0)).clamp(base, end);
-    let mut tail = files::read_from(files, &name, offset(synced, base))?;
-    tail.truncate(usize::try_from(end - synced).unwrap_or(usize::MAX));
+    // Nothing of the zeros behind it: they are room for a mebibyte, and the table may leave no room.
+    let mut tail = vec![0; usize::try_from(end - synced).unwrap_or(usize::MAX)];
+    let read = files.read(&name, offset(synced, base), &mut tail)?;
+    tail.truncate(read);
     // A position known synced is the end of some write, so records begin there.
     if walk(FileKind::Segment, &name, &tail, synced, &mut Ignore)?.end != end {
         return Err(ReadError::damaged(&name, offset(synced, base), BadRecord::Checksum));
@@ -393,12 +395,8 @@ pub(crate) fn sound_behind(
     let mut at = 0;
     std::iter::from_fn(move || {
         while at < bytes.len() {
-            let (here, stands_at) = (at, position + at as u64);
-            // What is written in either kind of file now has the lengths of a segment's records.
-            let outline = frame::outline(&bytes[here..], FileKind::Segment);
-            if outline.is_some_and(|outline| outline.synced <= stands_at)
-                && let Ok(Some(framed)) = frame::read(&bytes[here..], stands_at, FileKind::Segment)
-            {
+            let here = at;
+            if let Some(framed) = sound_at(&bytes[here..], position + here as u64) {
                 at += framed.bytes;
                 return Some((here, framed));
             }
@@ -406,6 +404,16 @@ pub(crate) fn sound_behind(
         }
         None
     })
+}
+
+/// The sound record at the beginning of `bytes`, if there is one.
+fn sound_at(bytes: &[u8], position: u64) -> Option<Framed<'_>> {
+    // What is written in either kind of file now has the lengths of a segment's records.
+    let outline = frame::outline(bytes, FileKind::Segment)?;
+    if outline.synced > position {
+        return None;
+    }
+    frame::read(bytes, position, FileKind::Segment).ok().flatten()
 }
 
 /// Whether a sound record behind a position among these says that it was synced up to beyond it:
@@ -417,6 +425,37 @@ pub(crate) fn is_synced_behind(records: &[u8], base: u64, position: u64) -> bool
 
 fn synced_behind(bytes: &[u8], position: u64) -> Option<u64> {
     sound_behind(bytes, position).map(|(_, framed)| framed.synced).max()
+}
+
+/// The same over a file from `offset` on, where `position` stands, without having all of it in
+/// memory.
+fn synced_behind_in(
+    files: &impl Files,
+    name: &str,
+    offset: u64,
+    mut position: u64,
+) -> io::Result<Option<u64>> {
+    let mut window = Window { offset, ..Window::new(files, name) };
+    let mut synced = None;
+    loop {
+        window.fill(FRAME_BYTES)?;
+        if window.bytes().is_empty() {
+            return Ok(synced);
+        }
+        let length = frame::length(window.bytes()).unwrap_or_default();
+        if length <= FileKind::Segment.record_bytes_max() {
+            window.fill(length)?;
+        }
+        let bytes = match sound_at(window.bytes(), position) {
+            Some(framed) => {
+                synced = synced.max(Some(framed.synced));
+                framed.bytes
+            }
+            None => 1,
+        };
+        position += bytes as u64;
+        window.pass(bytes);
+    }
 }
 
 /// Reads a snapshot as a start would, and keeps nothing.
