@@ -24,6 +24,9 @@ const TINY: u64 = 24 << 20;
 /// How long it may take until a peer has what fits.
 const FILLING_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// Starts that count on all names until [`SMALL`] has no room for one slot more (measured: five).
+const STARTS_TO_FILL: usize = 6;
+
 /// Names in one pipeline.
 const PIPELINE: usize = 1000;
 
@@ -121,6 +124,30 @@ fn more_names_than_fit_are_refused_known_ones_count_on_and_restarts_work() {
         let listed = node.get("/counters?limit=1000").json();
         assert_eq!(listed["counters"].as_array().map(Vec::len), Some(1000));
         assert!(!node.has_ended(), "{}", node.log());
+    }
+}
+
+/// What a start frees while it reads, the allocator keeps for a second. A node whose allocator keeps
+/// nothing takes as much as any can, as one does that has run for longer than it was read.
+#[test]
+fn what_a_full_node_wrote_is_read_under_the_same_bound_whatever_the_allocator_keeps() {
+    let small = match SmallMemory::of_bytes(SMALL) {
+        Ok(small) => small,
+        Err(why) => return say_loudly(&format!("SKIPPED, nothing was tested: {why}")),
+    };
+    let data = DataDirectory::empty();
+    let flags = [&data.flags()[..], &["--redis", "127.0.0.1:0"]].concat();
+    let keeps_nothing = [&small.enter("env")[..], &["MIMALLOC_PURGE_DELAY=0", PROGRAM]].concat();
+    // Each start leaves a slot on the names that it counts on, until there is no room for more.
+    for _ in 0..STARTS_TO_FILL {
+        let mut node = Node::begin_free(&keeps_nothing, &flags).answering();
+        add_all(&node);
+        node.kill();
+    }
+    for _ in 0..5 {
+        let mut node = Node::begin_free(&small.enter(PROGRAM), &flags).answering();
+        assert!(node.value("a-counter-of-some-length:0") >= 1, "{}", node.log());
+        node.kill();
     }
 }
 
