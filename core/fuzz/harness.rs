@@ -19,7 +19,7 @@ use quipu_core::input::{Input, LinkId};
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
 use quipu_core::operation::{Op, Request};
-use quipu_core::outbox::Effects;
+use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::time::Time;
 use quipu_core::wire::auth::Secret;
 use quipu_core::wire::datagram::{Datagram, Envelope};
@@ -121,6 +121,8 @@ fn envelope(secret: Option<&[u8]>) -> Envelope {
 struct Pair {
     now: Time,
     nodes: Vec<Node>,
+    /// What may not leave each node yet: their disks are safe as soon as they are asked to be.
+    outboxes: Vec<Outbox>,
     inputs: VecDeque<(usize, Input)>,
     /// The first node's link to the second.
     established: Option<LinkId>,
@@ -130,8 +132,9 @@ impl Pair {
     fn new(secret: Option<&[u8]>, nodes: u8) -> Self {
         let now = Time::ZERO;
         let node = |n| Node::new(config(n, secret), now);
-        let nodes = (0..nodes).map(node).collect();
-        Pair { now, nodes, inputs: VecDeque::new(), established: None }
+        let nodes: Vec<Node> = (0..nodes).map(node).collect();
+        let outboxes = nodes.iter().map(|_| Outbox::default()).collect();
+        Pair { now, nodes, outboxes, inputs: VecDeque::new(), established: None }
     }
 
     /// The first node counts something that only it may change.
@@ -170,17 +173,25 @@ impl Pair {
                 spins += 1;
                 assert!(spins < SPINS_MAX, "a node never comes to rest");
                 let batch = self.nodes[at].close_batch(self.now, &mut effects);
-                let done = std::mem::take(&mut effects);
-                let is_idle = done.at_once.is_empty() && done.after_sync.is_empty();
-                if is_idle && done.journal.is_empty() {
+                self.carry_out_at_once(at, &mut effects);
+                if self.outboxes[at].close(batch, &mut effects).is_some() {
+                    self.outboxes[at].safe(batch);
+                }
+                while let Some(Released { effects: after, batch }) = self.outboxes[at].release() {
+                    after.into_iter().for_each(|effect| self.carry_out(at, effect));
+                    self.nodes[at].handle(self.now, Input::Synced { batch }, &mut effects);
+                    self.carry_out_at_once(at, &mut effects);
+                }
+                if !effects.must_wait() {
                     break;
                 }
-                for effect in done.at_once.into_iter().chain(done.after_sync) {
-                    self.carry_out(at, effect);
-                }
-                self.nodes[at].handle(self.now, Input::Synced { batch }, &mut effects);
             }
         }
+    }
+
+    fn carry_out_at_once(&mut self, at: usize, effects: &mut Effects) {
+        let at_once = std::mem::take(&mut effects.at_once);
+        at_once.into_iter().for_each(|effect| self.carry_out(at, effect));
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect) {

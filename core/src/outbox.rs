@@ -23,6 +23,14 @@ pub struct Effects {
     pub after_sync: Vec<Effect>,
 }
 
+impl Effects {
+    /// Whether the batch that is open has to be closed for their sake: something of them waits for
+    /// the disk, or for what is on its way there.
+    pub fn must_wait(&self) -> bool {
+        !self.journal.is_empty() || !self.after_sync.is_empty()
+    }
+}
+
 /// Batches that wait for the disk, and the effects that wait with them.
 ///
 /// Its length is the driver's to bound: by what it takes in while [`Outbox::batches`] wait.

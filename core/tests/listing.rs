@@ -15,7 +15,7 @@ use quipu_core::input::Input;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
 use quipu_core::operation::{Op, Request};
-use quipu_core::outbox::Effects;
+use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query};
 use quipu_core::time::Time;
 
@@ -60,13 +60,26 @@ fn node() -> Node {
     Node::new(config, Time::ZERO)
 }
 
+/// Closes a batch on a disk that is safe at once: what leaves.
+fn close(node: &mut Node, effects: &mut Effects) -> Vec<Effect> {
+    let mut outbox = Outbox::default();
+    let batch = node.close_batch(Time::ZERO, effects);
+    let mut left = std::mem::take(&mut effects.at_once);
+    outbox.close(batch, effects);
+    outbox.safe(batch);
+    while let Some(Released { effects: after, batch }) = outbox.release() {
+        left.extend(after);
+        node.handle(Time::ZERO, Input::Synced { batch }, effects);
+    }
+    left
+}
+
 /// Hands in one input and does what is due until the answer is there.
 fn answer(node: &mut Node, input: Input) -> Option<Answer> {
     let mut effects = Effects::default();
     node.handle(Time::ZERO, input, &mut effects);
     for _ in 0..STEPS_MAX {
-        node.close_batch(Time::ZERO, &mut effects);
-        for effect in effects.after_sync.drain(..) {
+        for effect in close(node, &mut effects) {
             match effect {
                 Effect::Answer { answer, .. } => return Some(answer),
                 Effect::Reply { .. } => return None,
@@ -165,8 +178,7 @@ fn increments_are_answered_while_a_listing_waits_for_its_order() {
     for token in 100..200 {
         let ops = vec![Op::Add { name: CounterName::DEFAULT, by: 1 }];
         node.handle(Time::ZERO, Input::Request { token, request: Request { ops } }, &mut effects);
-        node.close_batch(Time::ZERO, &mut effects);
-        told.extend(effects.after_sync.drain(..).filter_map(|effect| match effect {
+        told.extend(close(&mut node, &mut effects).into_iter().filter_map(|effect| match effect {
             Effect::Reply { token, .. } | Effect::Answer { token, .. } => Some(token),
             _ => None,
         }));

@@ -9,7 +9,7 @@ use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::{Input, LinkId};
 use quipu_core::node::{Config, Node};
-use quipu_core::outbox::Effects;
+use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
 
@@ -22,6 +22,8 @@ pub(crate) struct Pair {
     pub(crate) nodes: [Node; 2],
     /// Bytes of records that each had for its journal.
     pub(crate) journaled: [usize; 2],
+    /// What may not leave each yet: without a disk all is safe as soon as it is closed.
+    outboxes: [Outbox; 2],
     arrivals: VecDeque<(Time, usize, Input)>,
     links: LinkId,
 }
@@ -55,7 +57,8 @@ impl Pair {
             let config = config(numbers.next().unwrap_or_default(), found.counters().our_origin());
             Node::recovered(config, found, now)
         });
-        let mut pair = Pair { now, nodes, journaled: [0; 2], arrivals: VecDeque::new(), links: 0 };
+        let (outboxes, arrivals) = ([Outbox::default(), Outbox::default()], VecDeque::new());
+        let mut pair = Pair { now, nodes, journaled: [0; 2], outboxes, arrivals, links: 0 };
         (0..2).for_each(|at| pair.step(at, Input::Tick));
         pair
     }
@@ -123,14 +126,25 @@ impl Pair {
         self.nodes[at].handle(now, input, &mut effects);
         loop {
             let batch = self.nodes[at].close_batch(now, &mut effects);
-            let Effects { at_once, journal, after_sync } = std::mem::take(&mut effects);
-            if at_once.is_empty() && journal.is_empty() && after_sync.is_empty() {
+            self.carry_out_at_once(at, &mut effects);
+            if let Some(records) = self.outboxes[at].close(batch, &mut effects) {
+                self.journaled[at] += records.bytes();
+                self.outboxes[at].safe(batch);
+            }
+            while let Some(Released { effects: after, batch }) = self.outboxes[at].release() {
+                after.into_iter().for_each(|effect| self.carry_out(at, effect));
+                self.nodes[at].handle(now, Input::Synced { batch }, &mut effects);
+                self.carry_out_at_once(at, &mut effects);
+            }
+            if !effects.must_wait() {
                 return;
             }
-            self.journaled[at] += journal.bytes();
-            at_once.into_iter().chain(after_sync).for_each(|effect| self.carry_out(at, effect));
-            self.nodes[at].handle(now, Input::Synced { batch }, &mut effects);
         }
+    }
+
+    fn carry_out_at_once(&mut self, at: usize, effects: &mut Effects) {
+        let at_once = std::mem::take(&mut effects.at_once);
+        at_once.into_iter().for_each(|effect| self.carry_out(at, effect));
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect) {

@@ -9,7 +9,7 @@ use crate::input::LinkId;
 use crate::membership::{Key, MembershipRecord};
 use crate::name::CounterName;
 use crate::operation::{Op, Refusal, Request, Results};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Released};
 use crate::slot::{Numbers, Slot};
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::{Beacon, BeaconKind};
@@ -39,24 +39,53 @@ fn config(is_kept: bool) -> Config {
     }
 }
 
-/// A node, and what it had to let out of the last batch.
+/// A node on a disk that is safe at once, and what it had to let out of the last batch.
 struct One {
     node: Node,
     now: Time,
+    outbox: Outbox,
     effects: Effects,
 }
 
 impl One {
     fn new(is_kept: bool) -> Self {
         let now = Time::ZERO + Duration::from_secs(10);
-        One { node: Node::new(config(is_kept), now), now, effects: Effects::default() }
+        let (outbox, effects) = (Outbox::default(), Effects::default());
+        One { node: Node::new(config(is_kept), now), now, outbox, effects }
     }
 
+    /// Takes an input, closes the batch, and what follows from its sync.
     fn is_told(&mut self, input: Input) {
         self.effects = Effects::default();
-        self.node.handle(self.now, input, &mut self.effects);
-        let batch = self.node.close_batch(self.now, &mut self.effects);
-        self.node.handle(self.now, Input::Synced { batch }, &mut self.effects);
+        let mut effects = Effects::default();
+        self.node.handle(self.now, input, &mut effects);
+        loop {
+            let batch = self.close(&mut effects);
+            self.is_safe(batch, &mut effects);
+            if !effects.must_wait() {
+                break;
+            }
+        }
+    }
+
+    /// Closes a batch, whose records wait for the disk from now on.
+    fn close(&mut self, effects: &mut Effects) -> u64 {
+        let batch = self.node.close_batch(self.now, effects);
+        self.effects.at_once.append(&mut effects.at_once);
+        if let Some(records) = self.outbox.close(batch, effects) {
+            self.effects.journal = records;
+        }
+        batch
+    }
+
+    /// Batches up to this one are on the disk: what waited for them leaves.
+    fn is_safe(&mut self, batch: u64, effects: &mut Effects) {
+        self.outbox.safe(batch);
+        while let Some(Released { effects: after, batch }) = self.outbox.release() {
+            self.effects.after_sync.extend(after);
+            self.node.handle(self.now, Input::Synced { batch }, effects);
+            self.effects.at_once.append(&mut effects.at_once);
+        }
     }
 
     fn asks(&mut self, ops: Vec<Op>) -> (Results, u64) {
@@ -293,14 +322,14 @@ fn what_a_push_brought_counts_as_here_when_its_own_batch_is_synced() {
     let mut effects = Effects::default();
     one.asks(vec![add("y", 1)]);
     one.node.handle(one.now, Input::Tick, &mut effects);
-    let before = one.node.close_batch(one.now, &mut effects);
+    let before = one.close(&mut effects);
     let changes = vec![Change::slot("x", Slot::from(Numbers { plus: 5, minus: 0, raise: 0 }))];
     let frame = frame::encode(&Frame::Push { after: 0, batches: 1, age_us: 0, changes });
     one.node.handle(one.now, Input::LinkFrame { link: BESIDE, frame }, &mut effects);
-    let batch = one.node.close_batch(one.now, &mut effects);
-    one.node.handle(one.now, Input::Synced { batch: before }, &mut effects);
+    let batch = one.close(&mut effects);
+    one.is_safe(before, &mut effects);
     assert_eq!(one.totals().convergence.count(), 0);
-    one.node.handle(one.now, Input::Synced { batch }, &mut effects);
+    one.is_safe(batch, &mut effects);
     assert_eq!(one.totals().convergence.count(), 1);
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Everything takes [`LATENCY`] and nothing is left to chance, so a test reads as what it does:
 //! start, add, hold, cut, crash, run until. Each node is driven as the server drives it: handle,
-//! close the batch, let go what may leave at once, sync, let go the rest; where a test holds a
-//! node's syncs, the rest waits.
+//! close the batch, let go what may leave at once, sync, and let go what core's `Outbox` releases;
+//! where a test holds a node's syncs, the outbox is not told that anything is safe.
 
 mod clients;
+mod driving;
 mod looking;
 mod time;
 
@@ -23,7 +24,7 @@ use quipu_core::membership::PeersRefusal;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
 use quipu_core::operation::{Op, Refusal, Request, Results, Value};
-use quipu_core::outbox::Effects;
+use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::query::{Answer, Query};
 use quipu_core::room::Room;
 use quipu_core::status::{LinkStatus, PeerState};
@@ -116,14 +117,6 @@ enum Condition {
     Vanished,
 }
 
-/// A closed batch on its way to the disk.
-#[derive(Debug)]
-struct Syncing {
-    batch: u64,
-    version: Version,
-    after: Vec<Effect>,
-}
-
 #[derive(Debug)]
 struct Machine {
     config: Config,
@@ -132,7 +125,10 @@ struct Machine {
     condition: Condition,
     wake: Time,
     holds_syncs: bool,
-    syncing: VecDeque<Syncing>,
+    outbox: Outbox,
+    /// Closed batches that have not been released, with the node's own version as of each.
+    closed: VecDeque<(u64, Version)>,
+    /// The node's own version up to which its batches were released.
     synced: Version,
     established: BTreeSet<LinkId>,
     inbox: Vec<(SocketAddr, Bytes)>,
@@ -285,7 +281,8 @@ impl Cluster {
             condition: Condition::Runs,
             wake: self.now,
             holds_syncs: false,
-            syncing: VecDeque::new(),
+            outbox: Outbox::default(),
+            closed: VecDeque::new(),
             synced: 0,
             established: BTreeSet::new(),
             inbox: Vec::new(),
@@ -475,121 +472,5 @@ impl Cluster {
 
     pub(crate) fn heard(&self, stranger: LinkId) -> &Heard {
         &self.strangers[&stranger]
-    }
-
-    // --- driving a node ----------------------------------------------------------------------
-
-    fn step(&mut self, place: Place, input: Input) {
-        if !self.is_running(place) {
-            return;
-        }
-        let mut effects = Effects::default();
-        let now = self.now;
-        self.machines[place].node.handle(now, input, &mut effects);
-        loop {
-            self.note_spin(place);
-            let machine = &mut self.machines[place];
-            let batch = machine.node.close_batch(now, &mut effects);
-            let version = machine.node.counters().our_version();
-            let done = std::mem::take(&mut effects);
-            if done.at_once.is_empty() && done.journal.is_empty() && done.after_sync.is_empty() {
-                if machine.holds_syncs || machine.syncing.is_empty() {
-                    break;
-                }
-            } else {
-                machine.syncing.push_back(Syncing { batch, version, after: done.after_sync });
-                self.carry_out(place, Left::AtOnce, done.at_once);
-            }
-            self.sync(place, &mut effects);
-        }
-        let machine = &mut self.machines[place];
-        machine.wake = machine.node.next_deadline();
-    }
-
-    fn sync(&mut self, place: Place, effects: &mut Effects) {
-        while !self.machines[place].holds_syncs
-            && let Some(Syncing { batch, version, after }) =
-                self.machines[place].syncing.pop_front()
-        {
-            self.machines[place].synced = version;
-            self.carry_out(place, Left::Synced, after);
-            let now = self.now;
-            self.machines[place].node.handle(now, Input::Synced { batch }, effects);
-        }
-    }
-
-    fn note_spin(&mut self, place: Place) {
-        let (at, spins) = &mut self.machines[place].spins;
-        *spins = if *at == self.now { *spins + 1 } else { 0 };
-        *at = self.now;
-        assert!(*spins < SPINS_MAX, "node {place} never stops asking for the time");
-    }
-
-    fn carry_out(&mut self, from: Place, left: Left, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Reply { token, results: outcomes, version } => {
-                    let values = outcomes.iter().map(|of| of.map(|outcome| outcome.value));
-                    let results = values.collect();
-                    let reply = Reply { at: self.now, outcomes, results, version };
-                    self.replies.insert(token, reply);
-                }
-                Effect::Answer { token, answer } => {
-                    self.answers.insert(token, answer);
-                }
-                Effect::Datagram { to, bytes } => {
-                    for place in self.resolve(&to) {
-                        self.send_datagram(from, place, bytes.clone());
-                    }
-                }
-                Effect::Broadcast { bytes } => {
-                    for place in 0..self.machines.len() {
-                        self.send_datagram(from, place, bytes.clone());
-                    }
-                }
-                Effect::Dial { node, address } => {
-                    self.arrive(LATENCY, Arrival::Dial { from, node, address });
-                }
-                Effect::Frame { links, bytes } => {
-                    for link in &links {
-                        self.send_frame(from, left, *link, links.len(), bytes.clone());
-                    }
-                }
-                Effect::LinkEstablished { link } => {
-                    self.machines[from].established.insert(link);
-                }
-                Effect::CloseLink { link } => {
-                    self.put(link, Item::End);
-                    self.network.close(link);
-                }
-                Effect::Event(event) => self.events.push((self.now, from, event)),
-            }
-        }
-    }
-
-    fn send_datagram(&mut self, from: Place, to: Place, bytes: Bytes) {
-        watch::datagram(&bytes);
-        self.datagrams_sent.push((self.now, from));
-        if self.datagrams_to_lose > 0 {
-            self.datagrams_to_lose -= 1;
-        } else if self.network.can_send(from, to) {
-            let from = self.machines[from].socket;
-            self.arrive(LATENCY, Arrival::Datagram { from, to, bytes });
-        }
-    }
-
-    fn send_frame(
-        &mut self,
-        from: Place,
-        left: Left,
-        link: LinkId,
-        shared_by: usize,
-        bytes: Bytes,
-    ) {
-        let machine = &self.machines[from];
-        watch::frame(left, &bytes, machine.synced, machine.established.contains(&link));
-        let to = self.network.reader_of(link);
-        self.sent.push(Sent { at: self.now, from, to, shared_by, bytes: bytes.clone() });
-        self.put(link, Item::Frame(bytes));
     }
 }
