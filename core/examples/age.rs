@@ -16,8 +16,8 @@
 //! on. In the old one it has a slot of each of so many origins, which its other slots are of too; in
 //! the young one all slots are of three. The old one keeps the records of 4,000 removals besides.
 
-#[path = "support/files.rs"]
-mod files;
+#[path = "../src/storage/tests/memory.rs"]
+mod memory;
 #[path = "support/pair.rs"]
 mod pair;
 
@@ -32,13 +32,14 @@ use quipu_core::node::Node;
 use quipu_core::peers::registry::Registry;
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage;
+use quipu_core::storage::files::Files;
 use quipu_core::storage::journal::Journal;
 use quipu_core::storage::repair::repair;
 use quipu_core::storage::snapshot::SnapshotWriter;
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
 
-use files::InMemory;
+use memory::Memory;
 use pair::Pair;
 
 #[global_allocator]
@@ -73,7 +74,7 @@ enum Age {
 }
 
 /// What is timed, by its name.
-type Thing = fn(&InMemory);
+type Thing = fn(&Memory);
 const THINGS: [(&str, Thing); 4] =
     [("start", started), ("repair", repaired), ("join", joined), ("meet", met_again)];
 
@@ -156,14 +157,14 @@ fn registry(age: Age) -> Registry {
 }
 
 /// Starts on what is there, under a fresh origin.
-fn open(files: &mut InMemory, node: u64, start: usize) -> (Journal, Recovered) {
+fn open(files: &mut Memory, node: u64, start: usize) -> (Journal, Recovered) {
     let mut state = Recovered::new(OriginId(scattered(usize::MAX / 2 + start)), 42);
     let next = |found: &Recovered| found.next_start(NodeId(node), start as u64);
     let (journal, ..) = storage::open(files, &mut state, next).expect("it is sound");
     (journal, state)
 }
 
-fn snapshot(files: &mut InMemory, journal: &mut Journal, node: &Node) {
+fn snapshot(files: &mut Memory, journal: &mut Journal, node: &Node) {
     let number = journal.rotate(files).expect("memory does not fail");
     let mut writer = SnapshotWriter::begin(files, NodeId(1), number).expect("memory does not fail");
     let mut walk = node.begin_snapshot();
@@ -179,8 +180,8 @@ fn recovered_node(state: Recovered) -> Node {
 }
 
 /// A data directory as a node leaves it that has just made a snapshot.
-fn directory(age: Age, starts: usize, node: u64) -> InMemory {
-    let mut files = InMemory::default();
+fn directory(age: Age, starts: usize, node: u64) -> Memory {
+    let mut files = Memory::default();
     let (mut journal, _) = open(&mut files, node, 0);
     let kept = Recovered::holding(table(age, starts)).with_registry(registry(age));
     snapshot(&mut files, &mut journal, &recovered_node(kept));
@@ -210,7 +211,7 @@ fn timed<T>(what: &str, body: impl FnOnce() -> T) -> T {
 }
 
 /// A start, and a snapshot of what it has found.
-fn started(files: &InMemory) {
+fn started(files: &Memory) {
     let bytes: usize = files.0.values().map(Vec::len).sum();
     println!("directory: {bytes} bytes");
     let mut files = files.clone();
@@ -227,7 +228,7 @@ fn empty() -> Recovered {
 }
 
 /// A directory is looked at; and repaired, with damage to either kind of file.
-fn repaired(files: &InMemory) {
+fn repaired(files: &Memory) {
     timed("check", || {
         let mut state = empty();
         storage::check(files, &mut state).expect("it is sound");
@@ -237,7 +238,7 @@ fn repaired(files: &InMemory) {
 }
 
 /// Damages a byte of the last file that ends so, and has it repaired.
-fn repair_of(what: &str, files: &InMemory, ending: &str, byte: impl Fn(usize) -> usize) {
+fn repair_of(what: &str, files: &Memory, ending: &str, byte: impl Fn(usize) -> usize) {
     let mut files = files.clone();
     let file = files.0.iter_mut().rfind(|(name, _)| name.ends_with(ending));
     let (_, bytes) = file.expect("a directory holds one of each kind");
@@ -248,7 +249,7 @@ fn repair_of(what: &str, files: &InMemory, ending: &str, byte: impl Fn(usize) ->
 }
 
 /// A node that has nothing links with one that has all.
-fn joined(files: &InMemory) {
+fn joined(files: &Memory) {
     let (_, state) = open(&mut files.clone(), 1, 1);
     let mut pair = Pair::start([state, Recovered::new(OriginId(3), 42)]);
     let kept = pair.nodes[0].registry().records().count();
@@ -264,7 +265,7 @@ fn joined(files: &InMemory) {
 
 /// Two nodes that have all, of which one is started again, or both: a link that begins, and one that
 /// stands.
-fn met_again(files: &InMemory) {
+fn met_again(files: &Memory) {
     let found = [1, 2].map(|start| open(&mut files.clone(), 1, start).1);
     let mut pair = Pair::start(found);
     timed("after a restart", || pair.run(MEETING));

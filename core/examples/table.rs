@@ -16,8 +16,8 @@
 // An example stands outside of the wall around the protocol: it measures.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types)]
 
-#[path = "support/files.rs"]
-mod files;
+#[path = "../src/storage/tests/memory.rs"]
+mod memory;
 
 use std::time::Instant;
 
@@ -31,11 +31,12 @@ use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::Effects;
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::storage;
+use quipu_core::storage::files::Files;
 use quipu_core::storage::snapshot::SnapshotWriter;
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
 
-use files::InMemory;
+use memory::Memory;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -214,7 +215,7 @@ fn slots(count: usize) {
 
 /// Three starts of a node, each of which adds to every counter and leaves a snapshot.
 fn recover(count: usize) {
-    let mut files = InMemory::default();
+    let mut files = Memory::default();
     for origin in 1..4 {
         let mut state = Recovered::new(OriginId(origin), 42);
         let next = |state: &Recovered| state.next_start(NodeId(1), 1);

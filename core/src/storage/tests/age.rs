@@ -2,6 +2,7 @@
 //! in proportion to what there is, counted in bytes.
 
 use std::cell::Cell;
+use std::io;
 
 use super::super::files::Files;
 use super::super::repair;

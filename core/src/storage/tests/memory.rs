@@ -1,23 +1,25 @@
-//! A directory in memory: what is measured on it is the program, not a disk.
+//! A directory in memory, for the tests of this room and for `core/examples`, which include this
+//! file: what is measured on it is the program, not a disk.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use quipu_core::storage::files::Files;
+use super::Files;
 
-/// Files in memory, by their names.
+/// Files in memory, each as it was written.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct InMemory(pub(crate) BTreeMap<String, Vec<u8>>);
+pub(crate) struct Memory(pub(crate) BTreeMap<String, Vec<u8>>);
 
-impl Files for InMemory {
+impl Files for Memory {
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(self.0.keys().cloned().collect())
     }
 
     fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let bytes = &self.0[name][offset as usize..];
-        let count = bytes.len().min(into.len());
-        into[..count].copy_from_slice(&bytes[..count]);
+        let bytes = &self.0[name];
+        let from = usize::try_from(offset).unwrap().min(bytes.len());
+        let count = into.len().min(bytes.len() - from);
+        into[..count].copy_from_slice(&bytes[from..from + count]);
         Ok(count)
     }
 
