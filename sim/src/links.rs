@@ -2,7 +2,7 @@
 //!
 //! Each direction is a queue of items with the time at which each is due, limited by what the
 //! line carries. Over a closed path bytes are held, as TCP holds them, and come some time after
-//! it opens again; neither side is told. A process that dies has its kernel say so; a machine
+//! it opens again; neither side learns of it. A process that dies has its kernel say so; a machine
 //! that loses power says nothing, and answers with a reset when it is spoken to after it is back.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ use quipu_core::time::Time;
 
 use crate::bug::Bug;
 use crate::chance::Chance;
-use crate::host::{HostId, ProcessId};
+use crate::host::{Host, HostId, ProcessId};
 use crate::network::Network;
 use crate::schedule::{Event, Schedule};
 
@@ -25,9 +25,9 @@ pub type ConnectionId = u64;
 /// One side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Who opened it.
+    /// The one that opened it.
     Dialer,
-    /// Who took it.
+    /// The one that took it.
     Acceptor,
 }
 
@@ -125,16 +125,25 @@ pub enum Arrival {
 /// What a connection needs to know of the world.
 #[derive(Debug)]
 pub struct Surroundings<'a> {
-    /// The time.
-    pub now: Time,
-    /// The network.
+    /// What lies between the machines.
     pub network: &'a Network,
-    /// Which machines have power.
-    pub powered: &'a [bool],
-    /// Where to plan what comes later.
+    /// The machines, each with power or without.
+    pub hosts: &'a [Host],
+    /// The time, and where to plan what comes later.
     pub schedule: &'a mut Schedule,
-    /// The network's chance.
+    /// The network's.
     pub chance: &'a mut Chance,
+}
+
+impl Surroundings<'_> {
+    fn now(&self) -> Time {
+        self.schedule.now()
+    }
+
+    /// Whether what is sent reaches a machine.
+    fn reaches(&self, from: HostId, to: HostId) -> bool {
+        self.network.passes(from, to) && self.hosts[to].powered
+    }
 }
 
 /// All connections.
@@ -185,7 +194,7 @@ impl Links {
         id
     }
 
-    /// A process sends a frame; tells whether there was no room for it. A link that has lost one
+    /// A process sends a frame; returns whether there was no room for it. A link that has lost one
     /// ends, and so it was reset.
     pub fn send(
         &mut self,
@@ -216,8 +225,8 @@ impl Links {
         }
     }
 
-    /// A dialer has waited long enough: if the connection has not opened, it gives up and is told
-    /// whom it had dialed.
+    /// A dialer has waited long enough: if the connection has not opened, it gives up.
+    /// Returns the dialer, and the node that it wanted.
     pub fn give_up(
         &mut self,
         id: ConnectionId,
@@ -228,9 +237,9 @@ impl Links {
         if dialer.state != EndState::Opening {
             return None;
         }
-        let told = (dialer.process, connection.node);
+        let wanted = (dialer.process, connection.node);
         self.end(id, Side::Dialer, around);
-        Some(told)
+        Some(wanted)
     }
 
     /// A process has died; its machine's kernel closes its connections, and may have lost some of
@@ -290,12 +299,12 @@ impl Links {
                 let to = connection.ends[side.other() as usize].process.host;
                 let flow = &mut connection.flows[side as usize];
                 let Some(since) = flow.held_since else { continue };
-                if !around.network.passes(from, to) || !around.powered[to] {
+                if !around.reaches(from, to) {
                     continue;
                 }
-                let outage = around.now.since(since).min(RESUME_MAX);
+                let outage = around.now().since(since).min(RESUME_MAX);
                 let outage = u64::try_from(outage.as_micros()).unwrap_or(u64::MAX);
-                let due = around.now + around.chance.micros(0, outage);
+                let due = around.now() + around.chance.micros(0, outage);
                 flow.held_since = None;
                 around.schedule.at(due, Event::LinkDue(id, side));
             }
@@ -317,18 +326,18 @@ impl Links {
         if flow.held_since.is_some() {
             return None;
         }
-        if !around.network.passes(from, to) || !around.powered[to] {
-            flow.held_since = Some(around.now);
+        if !around.reaches(from, to) {
+            flow.held_since = Some(around.now());
             return None;
         }
         // An event of an item that was reset away must not bring the next one early.
-        if flow.items.front()?.0 > around.now {
+        if flow.items.front()?.0 > around.now() {
             return None;
         }
         let (_, item) = flow.items.pop_front()?;
         flow.bytes -= item.bytes();
         if let Some((due, _)) = flow.items.front() {
-            around.schedule.at((*due).max(around.now), Event::LinkDue(id, side));
+            around.schedule.at((*due).max(around.now()), Event::LinkDue(id, side));
         }
         let (process, link, node) = (receiver.process, receiver.link, connection.node);
         let state = receiver.state;
@@ -405,7 +414,7 @@ impl Links {
         let bytes = item.bytes();
         let network = around.network;
         flow.line_free_at =
-            flow.line_free_at.max(around.now) + network.transmission(from, to, bytes);
+            flow.line_free_at.max(around.now()) + network.transmission(from, to, bytes);
         let due = flow.line_free_at
             + network.delay(from, to, around.chance)
             + network.retransmission(from, to, around.chance);

@@ -36,18 +36,18 @@ pub enum Event {
     },
     /// A connection attempt reaches a machine.
     DialArrives {
-        /// Who dials.
+        /// The process that dials.
         dialer: ProcessId,
-        /// Whom it wants.
+        /// The node that it wants.
         node: NodeId,
         /// The machine at the address dialed.
         to: HostId,
     },
     /// A connection attempt has failed.
     DialFailed {
-        /// Who dialed.
+        /// The process that dialed.
         dialer: ProcessId,
-        /// Whom it wanted.
+        /// The node that it wanted.
         node: NodeId,
     },
     /// A dialer has waited long enough for a connection to open.
@@ -64,23 +64,29 @@ pub enum Event {
     Stranger(usize),
     /// A client's question reaches a machine; its place in the plan.
     Question(usize),
-    /// A process that was told to leave has had the time to.
+    /// A process that was asked to leave has had the time to.
     Stopped(ProcessId),
     /// Everything is looked at from outside.
     Sweep,
-    /// An operator registers again whoever was removed.
+    /// An operator registers again all nodes that were removed.
     RegisterRemoved,
 }
 
-/// The events to come.
+/// The time, and the events to come.
 #[derive(Debug, Default)]
 pub struct Schedule {
+    now: Time,
     order: BinaryHeap<Reverse<(Time, u64)>>,
     events: BTreeMap<u64, Event>,
     planned: u64,
 }
 
 impl Schedule {
+    /// The time.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// Plans an event.
     pub fn at(&mut self, time: Time, event: Event) {
         self.order.push(Reverse((time, self.planned)));
@@ -88,11 +94,18 @@ impl Schedule {
         self.planned += 1;
     }
 
-    /// Takes the next event, if it comes by `until`, and its time.
-    pub fn pop_until(&mut self, until: Time) -> Option<(Time, Event)> {
-        let Reverse((time, number)) = *self.order.peek().filter(|next| next.0.0 <= until)?;
+    /// Takes the next event, if it comes by `until`, and lets the time of it come. If none does,
+    /// it is `until`.
+    pub fn pop_until(&mut self, until: Time) -> Option<Event> {
+        let Some(Reverse((time, number))) = self.order.peek().filter(|next| next.0.0 <= until)
+        else {
+            self.now = until;
+            return None;
+        };
+        let (time, number) = (*time, *number);
         self.order.pop();
-        self.events.remove(&number).map(|event| (time, event))
+        self.now = time;
+        self.events.remove(&number)
     }
 }
 
@@ -107,12 +120,13 @@ mod tests {
             schedule.at(Time::from_micros(micros), Event::Start(host));
         }
         let mut hosts = Vec::new();
-        while let Some((_, event)) = schedule.pop_until(Time::from_micros(5)) {
+        while let Some(event) = schedule.pop_until(Time::from_micros(5)) {
             match event {
                 Event::Start(host) => hosts.push(host),
                 other => panic!("{other:?} was never planned"),
             }
         }
         assert_eq!(hosts, [1, 3, 0, 2]);
+        assert_eq!(schedule.now(), Time::from_micros(5));
     }
 }

@@ -5,14 +5,14 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::checker::Tally;
-use crate::host::Process;
+use crate::host::{Host, Process};
 
 /// The work of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
     /// How much virtual time went by.
     pub virtual_time: Duration,
-    /// What clients were told.
+    /// What nodes replied to clients.
     pub tally: Tally,
     /// The names of the faults, in the order in which they befell.
     pub faults: Vec<&'static str>,
@@ -61,6 +61,15 @@ pub struct Work {
 }
 
 impl Work {
+    /// Adds what a machine's disk was used for, and what its process, if one runs, has counted.
+    pub fn add_machine(&mut self, machine: &Host) {
+        let disk = machine.disk.work();
+        self.journal_bytes += disk.journal_bytes;
+        self.syncs += disk.syncs;
+        self.snapshots += disk.snapshots;
+        self.add_totals(machine.process.as_ref());
+    }
+
     /// Adds what a process counted of its own work.
     pub fn add_totals(&mut self, process: Option<&Process>) {
         if let Some(process) = process {

@@ -1,6 +1,6 @@
 //! Raises are granted only where the node is not known to be behind (rule `no-raise-while-behind`).
 //!
-//! What a node is told is not looked at, only what follows: whose link stands has read the other
+//! What a node receives is not looked at, only what follows: a node whose link stands has read the other
 //! side's first digest before it grants a raise, so what was safe there when the connection opened
 //! is here. A member that is up and not linked has not been compared with at all, and a node that
 //! has just started has heard of no one yet.
@@ -8,21 +8,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quipu_core::effect::Effect;
 use quipu_core::identity::{NodeId, OriginId, Version};
 use quipu_core::input::LinkId;
-use quipu_core::outbox::Effects;
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
 
-use super::World;
-use crate::host::{HostId, ProcessId};
-use crate::violation::Violation;
+use crate::checker::Checker;
+use crate::host::{HostId, Process};
 
 /// How long after its start a node that knows of no member holds itself for behind.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// A peer that tells nothing on its link for longer may be passed over.
+/// A peer that sends nothing on its link for longer may be passed over.
 const TELLS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A member to which no link has stood for as long may be passed over, if another one was compared.
@@ -39,49 +36,63 @@ pub enum Reason {
     Lacking(LinkId),
 }
 
+/// In what ways a process is behind.
+pub(super) type Reasons = BTreeSet<Reason>;
+
 /// What a machine's process knows of its links, as seen from outside.
 #[derive(Debug, Default)]
-pub(super) struct Linked {
+struct Linked {
     /// What was safe at the other side of each connection when it opened.
     had: BTreeMap<LinkId, Vec<(OriginId, Version)>>,
     /// When, by the process's clock, each was established.
     established: BTreeMap<LinkId, Time>,
 }
 
-impl World<'_> {
+/// What all machines' processes know of their links.
+#[derive(Debug)]
+pub(super) struct Behind {
+    /// By machine.
+    linked: Vec<Linked>,
+}
+
+impl Behind {
+    pub(super) fn new(hosts: usize) -> Self {
+        Behind { linked: (0..hosts).map(|_| Linked::default()).collect() }
+    }
+
     /// A connection between two machines opens: the name of each end, and where it is.
-    pub(super) fn note_connection(&mut self, ends: [(HostId, LinkId); 2]) {
+    pub(super) fn opened(&mut self, ends: [(HostId, LinkId); 2], checker: &Checker) {
         let [one, other] = ends;
         for ((host, link), peer) in [(one, other.0), (other, one.0)] {
-            let had = self.checker.safe_at(peer);
+            let had = checker.safe_at(peer);
             self.linked[host].had.insert(link, had);
         }
     }
 
-    pub(super) fn note_established(&mut self, host: HostId, link: LinkId) {
-        let local = self.hosts[host].clock.read(self.now);
+    /// A link is established; when, by its process's clock.
+    pub(super) fn established(&mut self, host: HostId, link: LinkId, local: Time) {
         self.linked[host].established.insert(link, local);
     }
 
-    pub(super) fn note_closed(&mut self, host: HostId, link: LinkId) {
+    pub(super) fn closed(&mut self, host: HostId, link: LinkId) {
         let linked = &mut self.linked[host];
         linked.had.remove(&link);
         linked.established.remove(&link);
     }
 
+    /// A machine's process has ended, and with it all its links.
+    pub(super) fn ended(&mut self, host: HostId) {
+        self.linked[host] = Linked::default();
+    }
+
     /// In what ways a process is behind, if it has been asked for a raise.
-    pub(super) fn behind(&self, id: ProcessId) -> BTreeSet<Reason> {
-        let machine = &self.hosts[id.host];
-        let Some(process) = machine.process.as_ref().filter(|process| process.id == id) else {
-            return BTreeSet::new();
-        };
-        if !self.checker.is_asked_for_a_raise(process.origin) {
-            return BTreeSet::new();
+    pub(super) fn reasons(&self, process: &Process, local: Time, checker: &Checker) -> Reasons {
+        if !checker.is_asked_for_a_raise(process.origin) {
+            return Reasons::new();
         }
-        let local = machine.clock.read(self.now);
         let status = process.node.status(local);
         if status.removed {
-            return BTreeSet::new();
+            return Reasons::new();
         }
         let mut up = status
             .peers
@@ -90,8 +101,8 @@ impl World<'_> {
             .peekable();
         let has_just_started = local < process.began + SETTLING;
         let starting = (up.peek().is_none() && has_just_started).then_some(Reason::Starting);
-        let linked = &self.linked[id.host];
-        // Sooner than that after its start, nobody has been without a link for as long.
+        let linked = &self.linked[process.id.host];
+        // Sooner than that after its start, no member has been without a link for as long.
         let may_pass_over = local >= process.began + LINKS_WITHIN && !linked.established.is_empty();
         let unlinked =
             up.filter(|peer| peer.link.is_none() && !may_pass_over).filter_map(|peer| peer.node);
@@ -108,31 +119,5 @@ impl World<'_> {
             .chain(unlinked.map(Reason::NotLinked))
             .chain(lacking.map(|(link, _)| Reason::Lacking(*link)))
             .collect()
-    }
-
-    /// A batch of one input at most has been closed: if it grants a raise, the node was not behind
-    /// all the time.
-    pub(super) fn check_raises(
-        &mut self,
-        id: ProcessId,
-        before: &BTreeSet<Reason>,
-        effects: &Effects,
-    ) {
-        if before.is_empty() || !self.checker.grants_a_raise(&effects.after_sync) {
-            return;
-        }
-        let ends = |link| {
-            let closes = |effect: &Effect| matches!(effect, Effect::CloseLink { link: closed } if *closed == link);
-            effects.at_once.iter().any(closes)
-        };
-        let after = self.behind(id);
-        let reason = before.intersection(&after).find(|reason| match reason {
-            Reason::Lacking(link) => !ends(*link),
-            Reason::Starting | Reason::NotLinked(_) => true,
-        });
-        if let Some(reason) = reason {
-            let (host, reason) = (id.host, *reason);
-            self.fail(Violation::RaisedBehind { host, reason });
-        }
     }
 }

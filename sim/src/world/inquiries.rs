@@ -1,12 +1,16 @@
-//! Questions of clients on their way, and what becomes of the answers.
+//! Clients: what they ask of nodes, and what becomes of the answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quipu_core::identity::Version;
 use quipu_core::input::{Input, Token};
+use quipu_core::operation::{Op, Request};
 use quipu_core::query::{Answer, Query};
+use quipu_core::time::Time;
 
-use super::World;
+use super::machines::Machines;
+use super::stage::Stage;
 use crate::host::{HostId, ProcessId};
 use crate::inquiries::{Question, Truth, Waiting, fault, values};
 use crate::violation::Violation;
@@ -14,25 +18,61 @@ use crate::workload::calm_increment;
 
 /// A question that a process has not answered.
 #[derive(Debug)]
-pub(super) struct Inquiry {
-    pub(super) process: ProcessId,
-    pub(super) at: quipu_core::time::Time,
+struct Inquiry {
+    process: ProcessId,
+    at: Time,
     waiting: Waiting,
 }
 
-impl World<'_> {
+/// A client that will wait for peers once its request is answered.
+#[derive(Debug)]
+struct Wait {
+    process: ProcessId,
+    peers: usize,
+    patience: Duration,
+}
+
+/// What clients wait for.
+#[derive(Debug, Default)]
+pub(super) struct Inquiries {
+    /// By their tokens.
+    open: BTreeMap<Token, Inquiry>,
+    /// By the tokens of the requests.
+    waits: BTreeMap<Token, Wait>,
+}
+
+/// A client's request reaches a machine, under the token that is returned.
+pub(super) fn ask(
+    host: HostId,
+    ops: Vec<Op>,
+    machines: &mut Machines,
+    stage: &mut Stage<'_>,
+) -> Token {
+    let token = stage.token();
+    if let Some(process) = machines.serving(host) {
+        stage.judge.checker.asked(stage.schedule.now(), token, process.origin, &ops);
+        machines.deliver(host, Input::Request { token, request: Request { ops } }, stage);
+    }
+    token
+}
+
+impl Inquiries {
     /// A client's question reaches a machine.
-    pub(super) fn inquire(&mut self, host: HostId, question: &Question) {
-        let Some(process) = self.hosts[host].process.as_ref().filter(|p| !p.leaving) else {
-            return;
-        };
+    pub(super) fn inquire(
+        &mut self,
+        host: HostId,
+        question: &Question,
+        machines: &mut Machines,
+        stage: &mut Stage<'_>,
+    ) {
+        let Some(process) = machines.serving(host) else { return };
         let (id, counters) = (process.id, process.node.counters());
         let (waiting, query) = match question {
             Question::Wait { peers, patience_ms } => {
                 let (_, increment) = calm_increment();
                 let patience = Duration::from_millis(*patience_ms);
-                self.ask(host, vec![increment]);
-                self.waits.insert(self.tokens, (id, *peers, patience));
+                let token = ask(host, vec![increment], machines, stage);
+                self.waits.insert(token, Wait { process: id, peers: *peers, patience });
                 return;
             }
             Question::Scan { count } => {
@@ -52,53 +92,67 @@ impl World<'_> {
                 (Waiting::Origins { name: name.clone(), before }, query)
             }
         };
-        self.query(id, waiting, query);
+        self.query(id, waiting, query, machines, stage);
     }
 
-    fn query(&mut self, process: ProcessId, waiting: Waiting, query: Query) {
-        self.tokens += 1;
-        let token = self.tokens;
-        self.inquiries.insert(token, Inquiry { process, at: self.now, waiting });
-        self.deliver_to(process, Input::Query { token, query });
+    fn query(
+        &mut self,
+        process: ProcessId,
+        waiting: Waiting,
+        query: Query,
+        machines: &mut Machines,
+        stage: &mut Stage<'_>,
+    ) {
+        let token = stage.token();
+        self.open.insert(token, Inquiry { process, at: stage.now(), waiting });
+        machines.deliver_to(process, Input::Query { token, query }, stage);
     }
 
-    /// A reply has left: whoever asked for it may now wait for peers.
-    pub(super) fn may_wait(&mut self, replied: Token, version: Version) {
-        let Some((process, peers, patience)) = self.waits.remove(&replied) else { return };
-        let machine = &self.hosts[process.host];
+    /// A reply has left: its client may now wait for peers.
+    pub(super) fn replied(
+        &mut self,
+        replied: Token,
+        version: Version,
+        machines: &mut Machines,
+        stage: &mut Stage<'_>,
+    ) {
+        let Some(Wait { process, peers, patience }) = self.waits.remove(&replied) else { return };
+        let machine = &machines[process.host];
         let Some(origin) = machine.process.as_ref().map(|process| process.origin) else { return };
-        let until = machine.clock.read(self.now) + patience;
-        self.tokens += 1;
-        let token = self.tokens;
+        let until = machine.clock.read(stage.now()) + patience;
+        let token = stage.token();
         let waiting = Waiting::Peers { origin, version, peers, until };
-        self.inquiries.insert(token, Inquiry { process, at: self.now, waiting });
+        self.open.insert(token, Inquiry { process, at: stage.now(), waiting });
         let patience = Some(patience);
-        self.deliver_to(process, Input::Await { token, version, peers, patience });
+        machines.deliver_to(process, Input::Await { token, version, peers, patience }, stage);
     }
 
     /// A question is answered.
-    pub(super) fn inquiry_answered(&mut self, token: Token, answer: &Answer) {
-        let Some(Inquiry { process: id, waiting, .. }) = self.inquiries.remove(&token) else {
+    pub(super) fn answered(
+        &mut self,
+        token: Token,
+        answer: &Answer,
+        machines: &mut Machines,
+        stage: &mut Stage<'_>,
+    ) {
+        let Some(Inquiry { process: id, waiting, .. }) = self.open.remove(&token) else {
             return;
         };
-        let machine = &self.hosts[id.host];
-        let Some(process) = machine.process.as_ref().filter(|process| process.id == id) else {
-            return;
-        };
+        let Some(process) = machines.process(id) else { return };
         let confirmable = match &waiting {
             Waiting::Peers { origin, version, .. } => {
-                self.checker.confirmable(id.host, *origin, *version)
+                stage.judge.checker.confirmable(id.host, *origin, *version)
             }
             _ => 0,
         };
-        self.work.answers += 1;
+        stage.work.answers += 1;
         let counters = process.node.counters();
-        let local = machine.clock.read(self.now);
-        let truth = Truth { counters, confirmable, local, limits: self.plan.limits };
+        let local = machines[id.host].clock.read(stage.now());
+        let truth = Truth { counters, confirmable, local, limits: stage.plan.limits };
         if let Some(told) = fault(&waiting, answer, &truth) {
             let host = id.host;
             let asked = format!("{waiting:?}").chars().take(200).collect();
-            return self.fail(Violation::WrongAnswer { host, asked, told });
+            return stage.fail(Violation::WrongAnswer { host, asked, told });
         }
         match (waiting, answer) {
             (Waiting::Scan { count, first, mut told }, Answer::Scanned { names, next })
@@ -106,42 +160,44 @@ impl World<'_> {
             {
                 told.extend(names.iter().map(|name| name.as_str().to_owned()));
                 let query = Query::Scan { from: *next, count };
-                self.query(id, Waiting::Scan { count, first, told }, query);
+                let waiting = Waiting::Scan { count, first, told };
+                self.query(id, waiting, query, machines, stage);
             }
             (Waiting::Page { query, .. }, Answer::Page { rows, more: true }) => {
                 let Query::List { prefix, limit, .. } = query else { return };
                 let after = rows.last().map(|(name, _)| name.clone());
                 let before = values(counters);
                 let query = Query::List { prefix, after, limit };
-                self.query(id, Waiting::Page { query: query.clone(), before }, query);
+                let waiting = Waiting::Page { query: query.clone(), before };
+                self.query(id, waiting, query, machines, stage);
             }
             _ => {}
         }
     }
 
     /// A process has ended: it answers nothing any more.
-    pub(super) fn forget_inquiries(&mut self, id: ProcessId) {
-        self.inquiries.retain(|_, inquiry| inquiry.process != id);
-        self.waits.retain(|_, (process, ..)| *process != id);
+    pub(super) fn ended(&mut self, id: ProcessId) {
+        self.open.retain(|_, inquiry| inquiry.process != id);
+        self.waits.retain(|_, wait| wait.process != id);
     }
 
     /// A question that a process has not answered though it has had the time; and how long it waits.
-    pub(super) fn overdue_inquiry(
+    pub(super) fn overdue(
         &self,
         host: HostId,
         most: Duration,
+        machines: &Machines,
+        now: Time,
     ) -> Option<(Token, Duration)> {
-        let machine = &self.hosts[host];
-        let local = machine.clock.read(self.now);
-        self.inquiries.iter().filter(|(_, inquiry)| inquiry.process.host == host).find_map(
-            |(token, inquiry)| {
-                if matches!(&inquiry.waiting, Waiting::Peers { until, .. } if local < *until + most)
-                {
-                    return None;
-                }
-                let waited = self.now.since(inquiry.at.max(machine.steady_since));
-                (waited > most).then_some((*token, waited))
-            },
-        )
+        let machine = &machines[host];
+        let local = machine.clock.read(now);
+        let mut open = self.open.iter().filter(|(_, inquiry)| inquiry.process.host == host);
+        open.find_map(|(token, inquiry)| {
+            if matches!(&inquiry.waiting, Waiting::Peers { until, .. } if local < *until + most) {
+                return None;
+            }
+            let waited = now.since(inquiry.at.max(machine.steady_since));
+            (waited > most).then_some((*token, waited))
+        })
     }
 }

@@ -1,93 +1,156 @@
 //! Removed nodes: what operators do to them, and what must and must not become of them (rule
 //! `removed-stays-removed`).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use quipu_core::input::{Input, Token};
 use quipu_core::query::Answer;
 use quipu_core::status::PeerState;
+use quipu_core::time::Time;
 
-use super::World;
+use super::machines::Machines;
+use super::stage::Stage;
+use crate::faults;
 use crate::host::{HostId, ProcessId};
+use crate::plan::Plan;
 use crate::violation::Violation;
 
-impl World<'_> {
-    /// An operator at one machine removes the node of another.
-    pub(super) fn remove(&mut self, host: HostId, by: HostId) {
-        self.once_removed.insert(host);
-        self.checker.removed(host);
-        self.tokens += 1;
-        if self.lists(by, host) {
-            self.removals_asked.insert(self.tokens, host);
+/// What operators have done to members.
+#[derive(Debug)]
+pub(super) struct Membership {
+    once_removed: BTreeSet<HostId>,
+    /// Machines whose removal no operator takes back yet.
+    kept_out: BTreeSet<HostId>,
+    /// Removals of nodes that were listed where it was asked for, by their tokens.
+    removals_asked: BTreeMap<Token, HostId>,
+}
+
+impl Membership {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Membership {
+            once_removed: BTreeSet::new(),
+            kept_out: faults::kept_out(&plan.faults).hosts().collect(),
+            removals_asked: BTreeMap::new(),
         }
-        let input = Input::Remove { token: self.tokens, peer: self.peer_name(host) };
-        self.deliver(by, input);
     }
 
-    /// Whether a machine's node lists that of another as a member.
-    fn lists(&self, by: HostId, host: HostId) -> bool {
-        let Some(process) = &self.hosts[by].process else { return false };
-        let status = process.node.status(self.hosts[by].clock.read(self.now));
-        let address = self.hosts[host].address.to_string();
-        status.listed_peers().any(|listed| listed == address)
+    /// An operator at one machine removes the node of another.
+    pub(super) fn remove(
+        &mut self,
+        host: HostId,
+        by: HostId,
+        machines: &mut Machines,
+        stage: &mut Stage<'_>,
+    ) {
+        self.once_removed.insert(host);
+        stage.judge.checker.removed(host);
+        let token = stage.token();
+        if lists(by, host, machines, stage.now()) {
+            self.removals_asked.insert(token, host);
+        }
+        let input = Input::Remove { token, peer: machines.peer_name(host) };
+        machines.deliver(by, input, stage);
     }
 
     /// A node has answered an operator.
-    pub(super) fn operator_answered(&mut self, id: ProcessId, token: Token, answer: &Answer) {
+    pub(super) fn answered(
+        &mut self,
+        id: ProcessId,
+        token: Token,
+        answer: &Answer,
+        machines: &Machines,
+        stage: &mut Stage<'_>,
+    ) {
         let Some(removed) = self.removals_asked.remove(&token) else { return };
-        // Whom an operator registers meanwhile may be listed again.
+        // A node that an operator registers meanwhile may be listed again.
         let is_kept_out = self.kept_out.contains(&removed);
-        if is_kept_out && *answer == Answer::Peers(Ok(())) && self.lists(id.host, removed) {
-            self.fail(Violation::RemovalIgnored { host: id.host, removed });
+        if is_kept_out
+            && *answer == Answer::Peers(Ok(()))
+            && lists(id.host, removed, machines, stage.now())
+        {
+            stage.fail(Violation::RemovalIgnored { host: id.host, removed });
         }
     }
 
-    /// Between a node and one that it holds for removed no link stands; nor any to one that knows of
-    /// its own removal.
-    pub(super) fn look_at_links(&mut self, host: HostId) {
-        let machine = &self.hosts[host];
-        let Some(process) = &machine.process else { return };
-        if process.node.registry().records().next().is_none() {
+    /// An operator at some machine registers the node of another, if it runs.
+    pub(super) fn register(&self, host: HostId, machines: &mut Machines, stage: &mut Stage<'_>) {
+        if self.kept_out.contains(&host) || machines[host].process.is_none() {
             return;
         }
-        let status = process.node.status(machine.clock.read(self.now));
-        let linked = status.peers.iter().filter(|peer| peer.link.is_some());
-        let removed = |state| status.removed || state == PeerState::Removed;
-        if let Some(peer) = linked.clone().find(|peer| removed(peer.state)) {
-            let why = if status.removed { "it was removed" } else { "that one was removed" };
-            let address = peer.address.clone();
-            self.fail(Violation::LinkOutlived { host, address, why });
+        if let Some(by) = machines.running().into_iter().find(|other| *other != host) {
+            register_at(by, host, machines, stage);
+        }
+    }
+
+    /// An operator registers again all nodes that were removed.
+    pub(super) fn register_removed(&self, machines: &mut Machines, stage: &mut Stage<'_>) {
+        // A node whose disk was copied may have been removed with the copy, which no operator meant.
+        let is_removed = |host: &HostId| {
+            machines.status(*host, stage.now()).is_some_and(|status| status.removed)
+        };
+        let mut hosts = self.once_removed.clone();
+        hosts.extend(machines.running().into_iter().filter(is_removed));
+        for host in hosts {
+            self.register(host, machines, stage);
         }
     }
 
     /// The machines whose nodes run and are to stay out of the cluster: removed for good, as far as
     /// any node that runs has heard of it.
-    pub fn out(&self) -> Vec<HostId> {
+    pub(super) fn out(&self, machines: &Machines) -> Vec<HostId> {
         let is_out = |host: &HostId| {
-            let process = self.hosts[*host].process.as_ref();
-            let identity = process.map(|process| process.node.identity());
+            let identity = machines[*host].process.as_ref().map(|process| process.node.identity());
             identity.is_some_and(|identity| {
-                let mut running = self.hosts.iter().filter_map(|other| other.process.as_ref());
-                running.any(|other| other.node.registry().is_removed(identity))
+                machines.processes().any(|other| other.node.registry().is_removed(identity))
             })
         };
         self.kept_out.iter().copied().filter(is_out).collect()
     }
 
     /// The machines whose nodes run and are members.
-    pub fn members(&self) -> Vec<HostId> {
-        let out = self.out();
-        self.running().into_iter().filter(|host| !out.contains(host)).collect()
+    pub(super) fn members(&self, machines: &Machines) -> Vec<HostId> {
+        let out = self.out(machines);
+        machines.running().into_iter().filter(|host| !out.contains(host)).collect()
     }
 
-    /// An operator registers again all that were to stay out.
-    pub fn readmit(&mut self) {
-        let by = self.members();
+    /// An operator registers again all nodes that were to stay out.
+    pub(super) fn readmit(&mut self, machines: &mut Machines, stage: &mut Stage<'_>) {
+        let by = self.members(machines);
         for host in std::mem::take(&mut self.kept_out) {
             if let Some(by) = by.first() {
-                self.tokens += 1;
-                self.checker.registered(host);
-                let peer = self.peer_name(host);
-                self.deliver(*by, Input::Register { token: self.tokens, peer });
+                register_at(*by, host, machines, stage);
             }
         }
+    }
+}
+
+fn register_at(by: HostId, host: HostId, machines: &mut Machines, stage: &mut Stage<'_>) {
+    let token = stage.token();
+    stage.judge.checker.registered(host);
+    let peer = machines.peer_name(host);
+    machines.deliver(by, Input::Register { token, peer }, stage);
+}
+
+/// Whether a machine's node lists that of another as a member.
+fn lists(by: HostId, host: HostId, machines: &Machines, now: Time) -> bool {
+    let Some(status) = machines.status(by, now) else { return false };
+    let address = machines[host].address.to_string();
+    status.listed_peers().any(|listed| listed == address)
+}
+
+/// Looks whether a link stands between a machine's node and one that it holds for removed, or any
+/// link of one that knows of its own removal.
+pub(super) fn look_at_links(host: HostId, machines: &Machines, stage: &mut Stage<'_>) {
+    let Some(process) = &machines[host].process else { return };
+    if process.node.registry().records().next().is_none() {
+        return;
+    }
+    let Some(status) = machines.status(host, stage.now()) else { return };
+    let mut linked = status.peers.iter().filter(|peer| peer.link.is_some());
+    let removed = |state| status.removed || state == PeerState::Removed;
+    if let Some(peer) = linked.find(|peer| removed(peer.state)) {
+        let why = if status.removed { "it was removed" } else { "that one was removed" };
+        let address = peer.address.clone();
+        stage.fail(Violation::LinkOutlived { host, address, why });
     }
 }
