@@ -8,7 +8,7 @@
 //!
 //! A sync may fail. As Linux does it, the pages count as clean from then on though only some of
 //! them are on the disk: a process that reads them sees them, a later sync that succeeds says
-//! nothing of them, and a power cut takes them. Whoever writes to such a file again has broken
+//! nothing of them, and a power cut takes them. A process that writes to such a file again has broken
 //! rule `failed-sync-ends-the-node`, and panics here.
 //!
 //! Rejected: a power cut that loses all that was not synced. It is the mildest of all: bytes that
@@ -303,7 +303,7 @@ impl Directory {
         Some(&self.files.get(self.names.get(name)?)?.bytes)
     }
 
-    /// A bit flips somewhere in a file: tells where, if there is any file.
+    /// A bit flips somewhere in a file; returns where, if there is any file.
     pub fn rot(&mut self, chance: &mut Chance) -> Option<String> {
         let is_empty = |id: &FileId| self.files[id].bytes.is_empty();
         let named: Vec<_> = self.names.iter().filter(|(_, id)| !is_empty(id)).collect();
@@ -329,7 +329,7 @@ impl Directory {
         self.is_rotten = false;
     }
 
-    /// Puts a file there, as whoever damages or repairs one from outside does.
+    /// Puts a file there from outside, as damage or a repair by hand does.
     pub fn put(&mut self, name: &str, bytes: Vec<u8>) {
         let id = self.add_file();
         let file = File { on_disk: bytes.clone(), bytes, ..File::default() };

@@ -12,7 +12,7 @@
 //! may come between any two operations on files.
 //!
 //! What waits here is lost with the process. What is written is not, and may be found again by
-//! the next start, though nobody was ever told of it.
+//! the next start, though no peer or client ever saw it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -125,7 +125,7 @@ enum Snapshot {
     Busy,
     /// The next part may come.
     Ready,
-    /// It has come to nothing; whoever makes its parts has not heard of it.
+    /// It has come to nothing, and the process that makes its parts does not know yet.
     Failed,
 }
 
@@ -211,7 +211,7 @@ impl Disk {
         self.snapshot == Snapshot::Ready
     }
 
-    /// Whether the snapshot has come to nothing, which is told once.
+    /// Whether the snapshot has come to nothing; true once for each.
     pub fn has_given_up_snapshot(&mut self) -> bool {
         let has_failed = self.snapshot == Snapshot::Failed;
         if has_failed {
@@ -276,14 +276,14 @@ impl Disk {
         Ok([journal, snapshot].into_iter().flatten().min())
     }
 
-    /// A turn of the journal's thread; tells when its next one is due.
+    /// A turn of the journal's thread; returns when its next one is due.
     fn work_on_journal(
         &mut self,
         now: Time,
         turn: &mut Turn,
         chance: &mut Chance,
     ) -> io::Result<Option<Time>> {
-        // What is told while a sync runs goes its way at once.
+        // What the writer reports while a sync runs is taken at once.
         self.hear_news(turn);
         let Some(writer) = &mut self.writer else { return Ok(None) };
         if self.sync_ends_at.is_some_and(|ends| ends > now) {
@@ -324,7 +324,7 @@ impl Disk {
         }
     }
 
-    /// A turn of the thread that writes snapshots; tells when its next one is due.
+    /// A turn of the thread that writes snapshots; returns when its next one is due.
     fn work_on_snapshot(&mut self, now: Time, chance: &mut Chance) -> io::Result<Option<Time>> {
         if self.step_ends_at.is_some_and(|ends| ends > now) {
             return Ok(self.step_ends_at);

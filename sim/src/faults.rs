@@ -81,7 +81,7 @@ pub enum FaultKind {
     /// A process is killed; its machine's kernel closes its connections. It starts again when the
     /// fault ends.
     Kill(HostId),
-    /// A machine loses power: nobody is told. It starts again when the fault ends.
+    /// A machine loses power: its peers are not notified. It starts again when the fault ends.
     PowerCut(HostId),
     /// A process is asked to stop, and starts again when the fault ends.
     Stop(HostId),
@@ -280,7 +280,7 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
         let kind = one(chance.pick(&used), hosts, chance);
         let mut until = Some((at + length).min(calm_at));
         let is_crash = matches!(kind, FaultKind::Kill(_) | FaultKind::PowerCut(_));
-        // Two machines stay, so that there is somebody to agree with.
+        // Two machines stay, so that a node has a peer to agree with.
         let is_removal = matches!(kind, FaultKind::Remove(..));
         let stays = (is_crash && chance.permille(150)) || (is_removal && chance.permille(300));
         if stays && gone_for_ever + 2 < hosts {
@@ -292,8 +292,8 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
             faults.push(fault);
         }
     }
-    // Whose disk is copied gives its removal away with its id, and may take it back with the copy's.
-    // Whose disk loses its id may come back under another one.
+    // A machine whose disk is copied gives its removal away with its id, and may take it back with
+    // the copy's. One whose disk loses its id may come back under another one.
     let out = kept_out(&faults);
     let gives_away = |kind| match kind {
         FaultKind::CopiedDisk(a, b) => out.contains(a) || out.contains(b),
@@ -301,7 +301,7 @@ pub fn draw(hosts: usize, from: Time, calm_at: Time, chance: &mut Chance) -> Vec
         _ => false,
     };
     faults.retain(|fault| !gives_away(fault.kind));
-    // The address of a removed node is removed as well, and so is whoever comes to live there.
+    // The address of a removed node is removed as well, and so is the node that comes to live there.
     if faults.iter().any(|fault| matches!(fault.kind, FaultKind::Remove(..))) {
         faults.retain(|fault| !matches!(fault.kind, FaultKind::Swapped(..)));
     }

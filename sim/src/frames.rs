@@ -2,8 +2,8 @@
 //! the link ends (rule `link-loses-nothing`).
 //!
 //! The links of a simulated machine stand for its server's. One that drops a frame and goes on
-//! breaks no count for long, since gaps are noticed and asked for; only what a node is told then,
-//! and when, is wrong. So it is judged where it happens.
+//! breaks no count for long, since gaps are noticed and asked for; only what a node receives
+//! then, and when, is wrong. So it is judged where it happens.
 
 use std::collections::{BTreeMap, VecDeque};
 

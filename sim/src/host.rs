@@ -52,7 +52,7 @@ pub struct InFlight {
     pub version: Version,
     /// Up to which version everything of each origin was there when it closed.
     pub known: Vec<(OriginId, Version)>,
-    /// What was held of others when it closed, claimed or not; told only where tables may be full.
+    /// What was held of others when it closed, claimed or not; noted only where tables may be full.
     pub held: Vec<(OriginId, String, Slot)>,
     /// Removals and registrations that were there when it closed.
     pub memberships: NodeMemberships,
@@ -75,7 +75,7 @@ pub struct Process {
     pub began: Time,
     /// When it will wake, if it will.
     pub wake_at: Option<Time>,
-    /// Whether it was told to leave.
+    /// Whether it was asked to leave.
     pub leaving: bool,
     /// When the disk will be looked after, if it will.
     pub disk_at: Option<Time>,
@@ -109,7 +109,7 @@ impl Process {
         }
     }
 
-    /// Puts an input where the process will find it; tells whether there was room.
+    /// Puts an input where the process will find it; returns whether there was room.
     pub fn receive(&mut self, input: Input) -> bool {
         if !matches!(input, Input::Datagram { .. }) {
             self.inbox.push_back(input);

@@ -1,8 +1,8 @@
-//! Who a machine's processes are, start after start, held against what its disk must remember.
+//! Under which ids a machine's processes live, start after start, held against what its disk must remember.
 //!
 //! A node keeps its id for as long as it keeps its disk, unless another process lives under it, which
 //! only a copied disk brings about. Of one id no start comes before an earlier one, whatever the wall
-//! clock says: others would take it for the past, and it would have to be told.
+//! clock says: peers would take it for the past, and would have to say so to it.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ impl Identities {
         *last = (*last).max(boot);
     }
 
-    /// Whether the last start that a disk tells of can be the last one that was written on it.
+    /// Whether the last start that a disk shows can be the last one that was written on it.
     pub(crate) fn allow(&self, last: Option<Start>) -> bool {
         match last {
             None => self.ids.is_empty(),

@@ -1,8 +1,8 @@
 //! What clients ask beside operations: whether peers have synced, names, pages of names, who counted.
 //!
 //! Asked of nodes as the plan says, a walk to its end, and judged against the table: at the time of
-//! the question, of which everything must be told, and at that of the answer, of which nothing more
-//! may be.
+//! the question, of which the answer must hold everything, and at that of the answer, of which it may
+//! hold nothing more.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -99,7 +99,7 @@ fn one(hosts: usize, chance: &mut Chance) -> Question {
     }
 }
 
-/// The table when a question was asked: the value of each counter that somebody has touched.
+/// The table when a question was asked: the value of each counter that exists.
 pub type Values = BTreeMap<String, i128>;
 
 /// The values of a table.
@@ -136,7 +136,7 @@ pub enum Waiting {
         count: usize,
         /// The table when it began.
         first: Values,
-        /// What was told so far.
+        /// What was answered so far.
         told: Vec<String>,
     },
     /// A page.

@@ -1,4 +1,4 @@
-//! Runs seeds, and tells of the first that breaks a promise: which, how, and the smallest plan
+//! Runs seeds, and reports the first that breaks a promise: which, how, and the smallest plan
 //! that it could find that breaks it, too.
 
 use std::io::{self, Write};
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     match run_all(&args, &mut io::stdout().lock()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        // Whoever reads has read enough.
+        // The reader has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("quipu-sim: cannot write to standard output: {error}");

@@ -21,9 +21,9 @@ pub type NodeMemberships = BTreeMap<NodeId, (u64, u64)>;
 pub(crate) struct Operators {
     /// By machine, under which ids and at which addresses its processes lived.
     lives: BTreeMap<HostId, BTreeSet<Key>>,
-    /// Whom records of removals may be about.
+    /// The machines that records of removals may be about.
     removed: BTreeSet<HostId>,
-    /// Whom records of registrations may be about.
+    /// The machines that records of registrations may be about.
     registered: BTreeSet<HostId>,
     /// Whether two machines may have lived under one id: then a record of one concerns the other.
     pub(crate) are_copied: bool,
@@ -89,7 +89,7 @@ impl Checker {
         let host = history.host;
         let held = of_nodes(registry);
         if let Some(node) = shrunk(&history.memberships, &held) {
-            return Err(Box::new(Violation::StandingLost { host, node, when: "while it ran" }));
+            return Err(Box::new(Violation::MembershipLost { host, node, when: "while it ran" }));
         }
         if held == history.memberships {
             return Ok(());
@@ -103,7 +103,7 @@ impl Checker {
         };
         match registry.records().find(is_invented) {
             Some(record) if !operators.are_copied => {
-                Err(Box::new(Violation::StandingInvented { host, record }))
+                Err(Box::new(Violation::MembershipInvented { host, record }))
             }
             _ => Ok(()),
         }

@@ -35,7 +35,7 @@ pub struct Lineage {
     held: BTreeMap<(OriginId, String), Slot>,
     /// Removals and registrations that must be on it.
     memberships: NodeMemberships,
-    /// Who its processes were.
+    /// The ids and boots of its processes.
     pub(crate) identities: Identities,
     /// By counter that only grows, what its readers last saw.
     pub(crate) read: BTreeMap<String, i128>,
@@ -259,7 +259,7 @@ impl Checker {
             return Err(Box::new(Violation::StartForgotten { host, found, expected }));
         }
         if let Some(node) = shrunk(&disk.memberships, &of_nodes(found.registry())) {
-            return Err(Box::new(Violation::StandingLost { host, node, when: "by a start" }));
+            return Err(Box::new(Violation::MembershipLost { host, node, when: "by a start" }));
         }
         for (name, before) in &disk.read {
             let after = counters.value(name).0;
@@ -281,7 +281,7 @@ impl Checker {
             for safe in [disk.kept.entry(known).or_default(), ever.entry(known).or_default()] {
                 *safe = (*safe).max(row.version);
             }
-            // What its process had written and not synced is synced before anybody sees it (rule
+            // What its process had written and not synced is synced before a client or peer sees it (rule
             // `sync-the-tail-before-showing-it`).
             let is_own = disk.written.contains(&known) || disk.copied.contains(&known);
             if (is_copy || is_own)

@@ -1,4 +1,4 @@
-//! What clients are told, held against the table that it was read from.
+//! What nodes reply to clients, held against the table that it was read from.
 //!
 //! A counter's value is what its slots add up to: that is added up here once more, slot by slot. Where
 //! a counter only grows, a reply lies between what the table showed before its batch and what it

@@ -102,7 +102,7 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Convergence, Box<Violation
     Ok(convergence)
 }
 
-/// What removed nodes count is nobody's but theirs, and what members count does not reach them.
+/// What removed nodes count stays with them, and what members count does not reach them.
 fn see_nothing_pass(
     world: &mut World<'_>,
     member: HostId,

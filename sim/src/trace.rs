@@ -1,7 +1,7 @@
 //! What happened, one line an event.
 //!
 //! Every line enters a hash, so that two runs can be compared without keeping either; the lines
-//! themselves are kept only when somebody will read them.
+//! themselves are kept only where a reader wants them.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};

@@ -31,7 +31,7 @@ pub struct Load {
     pub requests: u64,
     /// How many more counters than the usual few, written once or twice each.
     pub wide_counters: u64,
-    /// How many more counters that are written all the time: what one part of a catch-up tells of
+    /// How many more counters that are written all the time: what one part of a catch-up says of
     /// them has changed again before the next one leaves.
     pub many_counters: u64,
     /// Whether values come close to what a counter can hold.

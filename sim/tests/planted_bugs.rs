@@ -305,7 +305,7 @@ fn a_start_that_forgets_removals_is_caught() {
     // A node that does not know any more that it was registered again is outranked by those who do,
     // and takes a fresh id.
     let is_forgotten =
-        matches!(violation, Violation::StandingLost { .. } | Violation::IdentityLost { .. });
+        matches!(violation, Violation::MembershipLost { .. } | Violation::IdentityLost { .. });
     assert!(is_forgotten, "seed {seed}: {violation}");
 }
 
@@ -360,7 +360,7 @@ fn strangers_that_are_heard_are_caught() {
     let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, with_strangers);
     let is_theirs = matches!(
         violation,
-        Violation::StandingInvented { .. }
+        Violation::MembershipInvented { .. }
             | Violation::StrangeDial { .. }
             | Violation::IdentityLost { .. }
     );

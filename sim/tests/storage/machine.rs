@@ -74,7 +74,7 @@ impl Machine {
         self.journal.append(&mut self.files, &mut records).expect("a sound disk");
     }
 
-    /// The records of one batch with one increment, which nobody has appended.
+    /// The records of one batch with one increment, not appended.
     pub(crate) fn batch(&mut self, counter: &str, by: i64) -> Vec<u8> {
         let mut effects = Effects::default();
         let op = Op::Add { name: name(counter), by };

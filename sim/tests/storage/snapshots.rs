@@ -106,7 +106,7 @@ fn what_is_counted_while_the_walk_goes_on_is_in_the_journal_behind_the_cut() {
 /// Rule `cut-at-the-beginning`.
 ///
 /// `the walk reads x as of v3; v3's sync has not ended; the snapshot takes its name; the power is
-/// cut.` It held what no journal held, and what nobody else ever learned. With the sync before the
+/// cut.` It held what no journal held, and what no peer ever learned. With the sync before the
 /// name, whatever a power cut between any two operations leaves is one state, and not an older one
 /// than was safe.
 #[test]
