@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::identity::{Address, NodeId, Version};
 use crate::input::{LinkId, Token};
 use crate::operation::Results;
-use crate::query::Answer;
+use crate::query::{Answer, Changes};
 
 /// What a node wants done.
 #[derive(Debug)]
@@ -20,15 +20,22 @@ pub enum Effect {
         /// One for each operation.
         results: Results,
         /// The last version of our own that holds what the request changed; 0 if it changed
-        /// nothing. To be given to [`Input::Await`].
+        /// nothing. For [`crate::query::Await`].
         version: Version,
     },
-    /// Answer a query.
+    /// Answer a question.
     Answer {
         /// Which.
         token: Token,
-        /// With what.
+        /// Of the kind that was asked for.
         answer: Answer,
+    },
+    /// Answer the watcher.
+    Changes {
+        /// Which of its questions.
+        token: Token,
+        /// None if another question took this one's place.
+        changes: Changes,
     },
     /// Send a datagram from the node's own port.
     Datagram {

@@ -1,11 +1,10 @@
 //! What happens to a node: everything that it is handed.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::identity::{Address, NodeId, Version};
+use crate::identity::NodeId;
 use crate::operation::Request;
 use crate::query::Query;
 use crate::room::Room;
@@ -26,39 +25,30 @@ pub enum Input {
         /// What.
         request: Request,
     },
-    /// A client asks about the table. Answered by [`Effect::Answer`].
+    /// A client or an operator asks something. Answered by [`Effect::Answer`], of the type that the
+    /// question names ([`Question::Answer`]).
+    ///
+    /// [`Question::Answer`]: crate::query::Question::Answer
     Query {
         /// Names the answer.
         token: Token,
-        /// What.
+        /// One of any kind.
         query: Query,
     },
-    /// A client waits until peers have confirmed a version of our own. Answered by
-    /// [`Answer::Confirmed`] with their number when it is reached or the patience is over, or at
-    /// once by [`Answer::TooManyWait`].
-    Await {
+    /// The watcher asks which counters have changed since it was answered last. From the first time
+    /// on, the node keeps what changes, until [`Input::Unwatch`]. A node has one watcher: a question
+    /// that still waits is answered at once, without any changes. Answered by [`Effect::Changes`].
+    Watch {
         /// Names the answer.
         token: Token,
-        /// As [`Effect::Reply`] told.
-        version: Version,
-        /// How many peers.
-        peers: usize,
-        /// How long to wait; `None` waits for as long as it takes.
-        patience: Option<Duration>,
+        /// Whether to wait until there are any.
+        wait: bool,
     },
-    /// An operator asks to take a peer in (again). Answered by [`Answer::Peers`].
-    Register {
+    /// The watcher has gone: the node forgets what has changed, and keeps it no longer. Answered by
+    /// [`Effect::Changes`] without any, and so is a question that still waits.
+    Unwatch {
         /// Names the answer.
         token: Token,
-        /// Whom.
-        peer: PeerName,
-    },
-    /// An operator asks to remove a peer from the cluster. Answered by [`Answer::Peers`].
-    Remove {
-        /// Names the answer.
-        token: Token,
-        /// Whom.
-        peer: PeerName,
     },
     /// A datagram arrived, on the node's own port or on the broadcast port.
     Datagram {
@@ -104,15 +94,4 @@ pub enum Input {
     Tick,
     /// The node shall leave the cluster; its last effects tell the peers.
     Leave,
-}
-
-/// A peer as an operator names it.
-#[derive(Clone, Debug)]
-pub struct PeerName {
-    /// The text exactly as it was given; lists repeat it until the peer has answered.
-    pub given: String,
-    /// The same with its port.
-    pub address: Address,
-    /// The addresses to which the name resolves now; the address itself if it is one.
-    pub resolved: Vec<SocketAddr>,
 }

@@ -155,10 +155,10 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Answer;
+    use crate::query::{Question, Size};
 
     fn effects(token: u64, records: &[u8]) -> Effects {
-        let after_sync = vec![Effect::Answer { token, answer: Answer::Size(0) }];
+        let after_sync = vec![Effect::Answer { token, answer: Size::answer(0) }];
         Effects { journal: records.to_vec().into(), after_sync, ..Effects::default() }
     }
 

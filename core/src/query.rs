@@ -1,4 +1,12 @@
-//! Questions about the table as a whole, and their answers; they change nothing.
+//! What clients and operators ask of a node besides operations. Each question names its answer's type.
+//!
+//! A front end asks a [`Question`] and gets its [`Question::Answer`]. In between, the node and its
+//! driver carry any question as a [`Query`] and any answer as an [`Answer`], so neither needs to be
+//! generic. [`Question::read`] is the one way back from an [`Answer`]; a node that answers with
+//! another kind than was asked for ends there, in [`WrongKind`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::identity::{Address, OriginId, Version};
 use crate::membership::PeersRefusal;
@@ -9,94 +17,119 @@ use crate::slot::Slot;
 /// Most rows that a page holds: some 300 KiB of names at worst, gathered in 0.6 ms (measured).
 pub const PAGE_ROWS_MAX: usize = 1000;
 
-/// Most rows that one answer tells: as many as a page of a listing, for the same reason.
+/// Most rows of changes that a watcher gets at a time: as many as a page of a listing, for the same
+/// reason.
 pub const CHANGES_ROWS_MAX: usize = PAGE_ROWS_MAX;
 
 /// A counter's name, and its value when it was listed.
 pub type Row = (CounterName, Value);
 
-/// A question about the table as a whole; it changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
-    /// How many counters there are. Answered by [`Answer::Size`].
-    Size,
-    /// Names in the order in which this node first heard of them. A counter that was there when
-    /// the first call of a walk was answered is named exactly once by the walk. Answered by
-    /// [`Answer::Scanned`].
-    Scan {
-        /// 0 to begin with, then what the last answer said.
-        from: u64,
-        /// How many names at most; [`crate::node::SCAN_NAMES_MAX`] bounds it.
-        count: usize,
-    },
-    /// Counters in the order of their names, byte by byte; those that were there when it was asked
-    /// and come next, and perhaps some that came since. Answered by [`Answer::Page`], later than
-    /// what is asked after it where there are many new names to be put in order, or by
-    /// [`Answer::Busy`].
-    List {
-        /// What the names begin with; anything if there is none.
-        prefix: Option<CounterName>,
-        /// The last name that is known already: it and what stands before it are left out.
-        after: Option<CounterName>,
-        /// How many rows at most; [`crate::query::PAGE_ROWS_MAX`] bounds it.
-        limit: usize,
-    },
-    /// Who has contributed what to a counter. Answered by [`Answer::Origins`].
-    Origins {
-        /// Which counter.
-        name: CounterName,
-    },
-    /// Which counters have changed since this was answered last; from the first time that it is
-    /// asked on, until [`Query::IgnoreChanges`]. For one who asks: somebody who asked before and
-    /// still waits is answered at once, with nothing. Answered by [`Answer::Changes`].
-    Changes {
-        /// Whether to wait until there are any.
-        wait: bool,
-    },
-    /// Nobody wants to know what changes any more. Answered by [`Answer::Changes`] without any, as
-    /// is who still waits for them.
-    IgnoreChanges,
+/// A question, to which its answer belongs by type.
+pub trait Question: Into<Query> {
+    /// What it is answered with.
+    type Answer;
+
+    /// The answer as the node hands it out.
+    fn answer(answer: Self::Answer) -> Answer;
+
+    /// The answer, out of what a node has handed out.
+    ///
+    /// # Errors
+    /// If it answers another question.
+    fn read(answer: Answer) -> Result<Self::Answer, WrongKind>;
 }
 
-/// The answer to a [`Query`], to [`Input::Await`], or to an operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// How many counters there are.
-    Size(usize),
-    /// Names, and where to go on; 0 when all have been told.
-    Scanned {
-        /// The next names.
-        names: Vec<CounterName>,
-        /// What to ask from next.
-        next: u64,
-    },
-    /// Counters in the order of their names.
-    Page {
-        /// The next ones.
-        rows: Vec<Row>,
-        /// Whether there is at least one more behind them.
-        more: bool,
-    },
-    /// Too many wait for the same already; nothing was asked.
-    Busy,
-    /// Every origin's share of a counter; empty if it does not exist.
-    Origins(Vec<Share>),
-    /// How many peers have confirmed what was awaited: have merged it, and synced it if they keep
-    /// anything.
-    Confirmed(usize),
-    /// The same as of now: too many wait already.
-    TooManyWait(usize),
-    /// A peer was registered or removed, or why not.
-    Peers(Result<(), PeersRefusal>),
-    /// Counters that have changed.
-    Changes {
-        /// Each once, with its value when this was read; at most
-        /// [`crate::query::CHANGES_ROWS_MAX`] of them.
-        rows: Vec<Row>,
-        /// Whether there are more already.
-        more: bool,
-    },
+/// How many counters there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size;
+
+/// Names in the order in which this node first heard of them. A counter that was there when the
+/// first call of a walk was answered is named exactly once by the walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// 0 to begin with, then [`Scanned::next`].
+    pub from: u64,
+    /// How many names at most; [`crate::node::SCAN_NAMES_MAX`] bounds it.
+    pub count: usize,
 }
+
+/// Counters in the order of their names, byte by byte; those that were there when it was asked and
+/// come next, and perhaps some that came since. Where many new names have to be put in order first,
+/// later questions are answered before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// What the names begin with; anything if there is none.
+    pub prefix: Option<CounterName>,
+    /// The last name that is known already: it and what stands before it are left out.
+    pub after: Option<CounterName>,
+    /// How many rows at most; [`PAGE_ROWS_MAX`] bounds it.
+    pub limit: usize,
+}
+
+/// Who has contributed what to a counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origins {
+    /// It need not exist.
+    pub name: CounterName,
+}
+
+/// A client waits until peers have confirmed a version of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Await {
+    /// As [`crate::effect::Effect::Reply`] has it.
+    pub version: Version,
+    /// How many peers must have confirmed it.
+    pub peers: usize,
+    /// How long to wait; `None` waits for as long as it takes.
+    pub patience: Option<Duration>,
+}
+
+/// An operator asks to take a peer in (again).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// It need not have answered yet.
+    pub peer: PeerName,
+}
+
+/// An operator asks to remove a peer from the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remove {
+    /// It need not be up.
+    pub peer: PeerName,
+}
+
+/// A peer as an operator names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerName {
+    /// The text exactly as it was given; lists repeat it until the peer has answered.
+    pub given: String,
+    /// The same with its port.
+    pub address: Address,
+    /// The addresses to which the name resolves now; the address itself if it is one.
+    pub resolved: Vec<SocketAddr>,
+}
+
+/// The next names of a walk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// In the order in which this node first heard of them.
+    pub names: Vec<CounterName>,
+    /// Where to go on; 0 at the end of the walk.
+    pub next: u64,
+}
+
+/// Counters in the order of their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// At most as many as were asked for.
+    pub rows: Vec<Row>,
+    /// Whether there is at least one more behind them.
+    pub more: bool,
+}
+
+/// Too many listings wait for their pages; this one was not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
 
 /// What one origin has contributed to a counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,4 +142,157 @@ pub struct Share {
     pub slot: Slot,
     /// Not below the origin's version that last changed them.
     pub version: Version,
+}
+
+/// How many peers have confirmed a version: have merged it, and synced it if they keep anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// When they were enough, or the patience was over.
+    Waited(usize),
+    /// At the moment of the question: too many clients wait already.
+    TooManyWait(usize),
+}
+
+/// Counters that have changed, for a watcher.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Each once, with its value when this was read; at most [`CHANGES_ROWS_MAX`] of them.
+    pub rows: Vec<Row>,
+    /// Whether there are more already.
+    pub more: bool,
+}
+
+/// Any question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Answered by [`Answer::Size`].
+    Size(Size),
+    /// Answered by [`Answer::Scanned`].
+    Scan(Scan),
+    /// Answered by [`Answer::Page`].
+    List(List),
+    /// Answered by [`Answer::Origins`].
+    Origins(Origins),
+    /// Answered by [`Answer::Confirmed`].
+    Await(Await),
+    /// Answered by [`Answer::Peers`].
+    Register(Register),
+    /// Answered by [`Answer::Peers`].
+    Remove(Remove),
+}
+
+/// Any answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Size`].
+    Size(usize),
+    /// To [`Scan`].
+    Scanned(Scanned),
+    /// To [`List`].
+    Page(Result<Page, Busy>),
+    /// To [`Origins`]: every origin's share; none if there is no such counter.
+    Origins(Vec<Share>),
+    /// To [`Await`].
+    Confirmed(Confirmed),
+    /// To [`Register`] and [`Remove`].
+    Peers(Result<(), PeersRefusal>),
+}
+
+/// A node has answered with another kind than was asked for: a fault of this program. The answer is
+/// dropped; what the question did is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an answer of the kind {expected}, found {found}")]
+pub struct WrongKind {
+    /// A variant of [`Answer`].
+    pub expected: &'static str,
+    /// Another one.
+    pub found: &'static str,
+}
+
+impl Answer {
+    fn kind(&self) -> &'static str {
+        match self {
+            Answer::Size(_) => "Size",
+            Answer::Scanned(_) => "Scanned",
+            Answer::Page(_) => "Page",
+            Answer::Origins(_) => "Origins",
+            Answer::Confirmed(_) => "Confirmed",
+            Answer::Peers(_) => "Peers",
+        }
+    }
+}
+
+/// Binds each question to its variant of [`Query`], and to its answer's variant and type.
+macro_rules! questions {
+    ($($question:ident => $kind:ident($answer:ty);)*) => {$(
+        impl From<$question> for Query {
+            fn from(question: $question) -> Self {
+                Query::$question(question)
+            }
+        }
+
+        impl Question for $question {
+            type Answer = $answer;
+
+            fn answer(answer: $answer) -> Answer {
+                Answer::$kind(answer)
+            }
+
+            fn read(answer: Answer) -> Result<$answer, WrongKind> {
+                match answer {
+                    Answer::$kind(answer) => Ok(answer),
+                    other => Err(WrongKind { expected: stringify!($kind), found: other.kind() }),
+                }
+            }
+        }
+    )*};
+}
+
+questions! {
+    Size => Size(usize);
+    Scan => Scanned(Scanned);
+    List => Page(Result<Page, Busy>);
+    Origins => Origins(Vec<Share>);
+    Await => Confirmed(Confirmed);
+    Register => Peers(Result<(), PeersRefusal>);
+    Remove => Peers(Result<(), PeersRefusal>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads its own answer, and none of another kind.
+    fn reads_its_own<Q>(answer: &Q::Answer, kind: &str)
+    where
+        Q: Question,
+        Q::Answer: Clone + PartialEq + std::fmt::Debug,
+    {
+        let page = Page { rows: Vec::new(), more: false };
+        let all = [
+            Answer::Size(1),
+            Answer::Scanned(Scanned { names: Vec::new(), next: 0 }),
+            Answer::Page(Ok(page)),
+            Answer::Origins(Vec::new()),
+            Answer::Confirmed(Confirmed::Waited(1)),
+            Answer::Peers(Ok(())),
+        ];
+        assert_eq!(Q::read(Q::answer(answer.clone())).as_ref(), Ok(answer));
+        for other in all.into_iter().filter(|other| other.kind() != kind) {
+            let wrong = Q::read(other.clone()).expect_err("another kind");
+            assert_eq!((wrong.expected, wrong.found), (kind, other.kind()));
+        }
+    }
+
+    #[test]
+    fn a_question_reads_its_own_answer_and_refuses_every_other_kind_by_name() {
+        reads_its_own::<Size>(&3, "Size");
+        reads_its_own::<Scan>(&Scanned { names: vec![CounterName::DEFAULT], next: 7 }, "Scanned");
+        reads_its_own::<List>(&Err(Busy), "Page");
+        reads_its_own::<Origins>(&Vec::new(), "Origins");
+        reads_its_own::<Await>(&Confirmed::TooManyWait(2), "Confirmed");
+        let refused = Err(PeersRefusal::TooManyRemovals(1));
+        reads_its_own::<Register>(&refused, "Peers");
+        reads_its_own::<Remove>(&refused, "Peers");
+    }
 }

@@ -16,7 +16,7 @@ use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
 use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::{Effects, Outbox, Released};
-use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query};
+use quipu_core::query::{Answer, List, PAGE_ROWS_MAX, Page, Question};
 use quipu_core::time::Time;
 
 /// More steps than any listing here can need.
@@ -98,13 +98,10 @@ fn list(
     after: Option<CounterName>,
     limit: usize,
 ) -> (Vec<(CounterName, i128)>, bool) {
-    let query = Query::List { prefix, after, limit };
-    match answer(node, Input::Query { token: 1, query }) {
-        Some(Answer::Page { rows, more }) => {
-            (rows.into_iter().map(|(name, value)| (name, value.0)).collect(), more)
-        }
-        other => panic!("expected a page, found {other:?}"),
-    }
+    let query = List { prefix, after, limit }.into();
+    let answer = answer(node, Input::Query { token: 1, query }).expect("an answer");
+    let Page { rows, more } = List::read(answer).expect("a page").expect("few list");
+    (rows.into_iter().map(|(name, value)| (name, value.0)).collect(), more)
 }
 
 fn add(node: &mut Node, names: &[CounterName]) {
@@ -172,7 +169,7 @@ fn increments_are_answered_while_a_listing_waits_for_its_order() {
     let names: Vec<CounterName> = (0..10_000).map(name).collect();
     add(&mut node, &names);
     let mut effects = Effects::default();
-    let query = Query::List { prefix: None, after: None, limit: 1 };
+    let query = List { prefix: None, after: None, limit: 1 }.into();
     node.handle(Time::ZERO, Input::Query { token: 7, query }, &mut effects);
     let mut told = VecDeque::new();
     for token in 100..200 {

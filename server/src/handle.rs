@@ -10,16 +10,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
-use quipu_core::identity::{Address, Version};
-use quipu_core::input::PeerName;
+use quipu_core::identity::Address;
 use quipu_core::membership::PeersRefusal;
-use quipu_core::name::CounterName;
-use quipu_core::query::{Answer, Query};
+use quipu_core::query::{Changes, PeerName, Question, Register, Remove, WrongKind};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::{Administer, Allowed, Confirm, Health, Link, Names, Observe, Ops, Peers};
+use crate::access::{Administer, Allowed, EveryChange, Health, Link, Observe, Ops, Peers};
 use crate::config::DEFAULT_PORT;
 use crate::disk;
 use crate::disk::fsync::Fsync;
@@ -63,15 +60,9 @@ pub(crate) enum Unavailable {
     Starting,
     #[error("the node is shutting down")]
     Stopping,
-}
-
-/// What a client that waits for peers is told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Confirmed {
-    /// How many have synced what it waits for.
-    pub(crate) peers: usize,
-    /// No if it was answered at once because too many wait already.
-    pub(crate) has_waited: bool,
+    /// A fault of this program, which no client can do anything about.
+    #[error(transparent)]
+    WrongKind(#[from] WrongKind),
 }
 
 impl Handle {
@@ -103,84 +94,71 @@ impl Handle {
     /// Applies operations in order, as one message; answers when they are durable.
     pub(crate) async fn request(&self, ops: Ops) -> Result<Done, Unavailable> {
         let ops = ops.into_inner();
-        self.ask(|reply| Command::Request { ops, reply }).await
+        self.send(|reply| Command::Request { ops, reply }).await
     }
 
-    /// Answers a question about the table as a whole.
-    pub(crate) async fn query(&self, query: Allowed<Query>) -> Result<Answer, Unavailable> {
-        let query = query.into_inner();
-        self.ask(|reply| Command::Query { query, reply }).await
-    }
-
-    /// How many counters there are.
-    pub(crate) async fn size(&self, _: &Allowed<Names>) -> Result<usize, Unavailable> {
-        match self.ask(|reply| Command::Query { query: Query::Size, reply }).await? {
-            Answer::Size(size) => Ok(size),
-            _ => Err(Unavailable::Stopping),
-        }
-    }
-
-    /// The next names of a walk over all counters, and where it goes on; 0 at its end.
-    pub(crate) async fn names(
+    /// Asks a question; the answer is of the type that the question names. The one place where an
+    /// answer of the node becomes that type.
+    ///
+    /// # Errors
+    /// [`Unavailable::WrongKind`] if the node has answered another question, which would be a fault
+    /// of the node or its driver.
+    pub(crate) async fn ask<Q: Question>(
         &self,
-        _: &Allowed<Names>,
-        from: u64,
-        count: usize,
-    ) -> Result<(Vec<CounterName>, u64), Unavailable> {
-        let query = Query::Scan { from, count };
-        match self.ask(|reply| Command::Query { query, reply }).await? {
-            Answer::Scanned { names, next } => Ok((names, next)),
-            _ => Err(Unavailable::Stopping),
-        }
+        question: Allowed<Q>,
+    ) -> Result<Q::Answer, Unavailable> {
+        let query = question.into_inner().into();
+        let answer = self.send(|reply| Command::Query { query, reply }).await?;
+        Ok(Q::read(answer)?)
     }
 
-    /// Waits until so many peers have synced this node's changes up to a version, or the patience
-    /// is over.
-    pub(crate) async fn confirmed(
+    /// Which counters have changed since this was answered last; if it is to wait, not before there
+    /// are any. A node has one watcher: a call that still waits is answered when another comes.
+    pub(crate) async fn watch(
         &self,
-        _: &Allowed<Confirm>,
-        version: Version,
-        peers: usize,
-        patience: Option<Duration>,
-    ) -> Result<Confirmed, Unavailable> {
-        match self.ask(|reply| Command::Await { version, peers, patience, reply }).await? {
-            Answer::Confirmed(peers) => Ok(Confirmed { peers, has_waited: true }),
-            Answer::TooManyWait(peers) => Ok(Confirmed { peers, has_waited: false }),
-            _ => Err(Unavailable::Stopping),
-        }
+        _: &Allowed<EveryChange>,
+        wait: bool,
+    ) -> Result<Changes, Unavailable> {
+        self.send(|reply| Command::Watch { wait, reply }).await
+    }
+
+    /// Has the node forget what has changed, and keep it no longer. A call that still waits is
+    /// answered before this one.
+    pub(crate) async fn unwatch(&self, _: &Allowed<EveryChange>) -> Result<(), Unavailable> {
+        self.send(|reply| Command::Unwatch { reply }).await.map(drop)
     }
 
     /// Takes a peer in. `given` is a host or host:port, `address` the same with its port.
     pub(crate) async fn register(
         &self,
-        _: &Allowed<Administer>,
+        operator: &Allowed<Administer>,
         given: String,
         address: Address,
     ) -> Result<Result<(), PeersRefusal>, Unavailable> {
         let peer = self.peer(given, address).await;
-        peers(self.ask(|reply| Command::Register { peer, reply }).await?)
+        self.ask(operator.covering(Register { peer })).await
     }
 
     /// Removes a peer from the cluster, until an operator registers it again.
     pub(crate) async fn remove(
         &self,
-        _: &Allowed<Administer>,
+        operator: &Allowed<Administer>,
         given: String,
         address: Address,
     ) -> Result<Result<(), PeersRefusal>, Unavailable> {
         let peer = self.peer(given, address).await;
-        peers(self.ask(|reply| Command::Remove { peer, reply }).await?)
+        self.ask(operator.covering(Remove { peer })).await
     }
 
     /// How the node is and what it has done, as of one moment; how much was counted, as of one at
     /// which all of that is safe.
     pub(crate) async fn report(&self, _: &Allowed<Observe>) -> Result<Report, Unavailable> {
-        self.ask(|reply| Command::Report { reply }).await
+        self.send(|reply| Command::Report { reply }).await
     }
 
     /// Which nodes belong to the cluster.
     pub(crate) async fn members(&self, _: &Allowed<Peers>) -> Result<Members, Unavailable> {
-        self.ask(|reply| Command::Members { reply }).await
+        self.send(|reply| Command::Members { reply }).await
     }
 
     /// Where what was counted is kept.
@@ -228,7 +206,7 @@ impl Handle {
         PeerName { given, address, resolved }
     }
 
-    async fn ask<T>(
+    async fn send<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Unavailable> {
@@ -238,13 +216,6 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| Unavailable::Stopping)?;
         answer.await.map_err(|_| Unavailable::Stopping)
-    }
-}
-
-fn peers(answer: Answer) -> Result<Result<(), PeersRefusal>, Unavailable> {
-    match answer {
-        Answer::Peers(done) => Ok(done),
-        _ => Err(Unavailable::Stopping),
     }
 }
 

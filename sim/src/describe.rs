@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use quipu_core::delta::Change;
 use quipu_core::input::Input;
+use quipu_core::query::{Await, Query, Register, Remove};
 use quipu_core::slot::Numbers;
 use quipu_core::wire::datagram::{Datagram, Envelope};
 use quipu_core::wire::frame::{self, Message};
@@ -106,12 +107,18 @@ pub fn input(envelope: &Envelope, input: &Input) -> Option<String> {
         Input::Request { token, request } => {
             Some(format!("request {token}, {} ops", request.ops.len()))
         }
-        Input::Query { token, query } => Some(format!("query {token}: {query:?}")),
-        Input::Await { token, version, peers, .. } => {
+        Input::Query { token, query: Query::Await(Await { version, peers, .. }) } => {
             Some(format!("await {token}: version {version} at {peers} peers"))
         }
-        Input::Register { peer, .. } => Some(format!("register {}", peer.given)),
-        Input::Remove { peer, .. } => Some(format!("remove {}", peer.given)),
+        Input::Query { query: Query::Register(Register { peer }), .. } => {
+            Some(format!("register {}", peer.given))
+        }
+        Input::Query { query: Query::Remove(Remove { peer }), .. } => {
+            Some(format!("remove {}", peer.given))
+        }
+        Input::Query { token, query } => Some(format!("query {token}: {query:?}")),
+        Input::Watch { token, .. } => Some(format!("watch {token}")),
+        Input::Unwatch { token } => Some(format!("unwatch {token}")),
         Input::Datagram { from, bytes } => {
             Some(format!("from {from}: {}", datagram(envelope, bytes)))
         }

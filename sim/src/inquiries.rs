@@ -11,7 +11,10 @@ use quipu_core::counters::Counters;
 use quipu_core::identity::{OriginId, Version};
 use quipu_core::name::CounterName;
 use quipu_core::node::limits::Limits;
-use quipu_core::query::{Answer, Query, Row, Share};
+use quipu_core::query::{
+    Answer, Await, Busy, Confirmed, List, Origins, Page, Query, Question as _, Row, Scan, Scanned,
+    Share, Size, WrongKind,
+};
 use quipu_core::slot::Slot;
 use quipu_core::time::Time;
 
@@ -141,8 +144,8 @@ pub enum Waiting {
     },
     /// A page.
     Page {
-        /// What was asked.
-        query: Query,
+        /// Which page.
+        list: List,
         /// The table then.
         before: Values,
     },
@@ -173,50 +176,83 @@ pub struct Truth<'a> {
     pub limits: Limits,
 }
 
-/// What is wrong with an answer, in words; nothing, if it is right.
-pub fn fault(waiting: &Waiting, answer: &Answer, truth: &Truth<'_>) -> Option<String> {
-    let Truth { counters, confirmable, local, limits } = *truth;
-    let usual = Limits::default();
-    match (waiting, answer) {
-        (Waiting::Peers { .. }, Answer::TooManyWait(confirmed)) if limits.waits < usual.waits => {
-            let is_right = *confirmed <= confirmable;
-            (!is_right).then(|| format!("{confirmed} peers have synced it: {confirmable} have"))
+/// Judges an answer. A walk that goes on gives its next question, and then waits for that.
+///
+/// # Errors
+/// What is wrong with the answer, in words.
+pub fn judge(
+    waiting: &mut Waiting,
+    answer: Answer,
+    truth: &Truth<'_>,
+) -> Result<Option<Query>, String> {
+    let wrong_kind = |wrong: WrongKind| wrong.to_string();
+    let sound = |fault: Option<String>| fault.map_or(Ok(()), Err);
+    let counters = truth.counters;
+    match waiting {
+        Waiting::Peers { peers, until, .. } => {
+            let confirmed = Await::read(answer).map_err(wrong_kind)?;
+            sound(fault_of_wait(confirmed, *peers, *until, truth))?;
+            Ok(None)
         }
-        (Waiting::Page { .. }, Answer::Busy) if limits.listings < usual.listings => None,
-        (Waiting::Peers { peers, until, .. }, Answer::Confirmed(confirmed)) => {
-            if *confirmed > confirmable {
-                return Some(format!(
-                    "{confirmed} peers have synced it, but only {confirmable} have"
-                ));
+        Waiting::Scan { count, first, told } => {
+            let Scanned { names, next } = Scan::read(answer).map_err(wrong_kind)?;
+            told.extend(names.iter().map(|name| name.as_str().to_owned()));
+            sound(fault_of_walk(told, first, next == 0))?;
+            Ok((next > 0).then(|| Scan { from: next, count: *count }.into()))
+        }
+        Waiting::Page { list, before } => {
+            let page = match List::read(answer).map_err(wrong_kind)? {
+                Ok(page) => page,
+                Err(Busy) if truth.limits.listings < Limits::default().listings => return Ok(None),
+                Err(busy) => return Err(format!("{busy:?}")),
+            };
+            sound(fault_of_page(&page, list, before, counters))?;
+            if !page.more {
+                return Ok(None);
             }
-            let is_early = confirmed < peers && local < *until;
-            is_early.then(|| format!("{confirmed} peers of {peers}, before the patience is over"))
+            list.after = page.rows.last().map(|(name, _)| name.clone());
+            *before = values(counters);
+            Ok(Some(list.clone().into()))
         }
-        (Waiting::Scan { first, told, .. }, Answer::Scanned { names, next }) => {
-            let mut all: Vec<&str> = told.iter().map(String::as_str).collect();
-            all.extend(names.iter().map(CounterName::as_str));
-            fault_of_walk(&all, first, *next == 0)
+        Waiting::Size { before } => {
+            let size = Size::read(answer).map_err(wrong_kind)?;
+            let is_right = (*before..=counters.len()).contains(&size);
+            sound((!is_right).then(|| format!("{size} counters; there were {before}")))?;
+            Ok(None)
         }
-        (Waiting::Page { query: Query::List { prefix, after, limit }, before }, answer) => {
-            let Answer::Page { rows, more } = answer else { return Some(format!("{answer:?}")) };
-            let starts = |name: &str| prefix.as_ref().is_none_or(|p| name.starts_with(p.as_str()));
-            let follows = |name: &str| after.as_ref().is_none_or(|last| name > last.as_str());
-            let is_meant = |name: &str| starts(name) && follows(name);
-            fault_of_page(rows, *more, *limit, is_meant, before, counters)
+        Waiting::Origins { name, before } => {
+            let shares = Origins::read(answer).map_err(wrong_kind)?;
+            sound(fault_of_shares(&shares, name, before, counters))?;
+            Ok(None)
         }
-        (Waiting::Size { before }, Answer::Size(size)) => {
-            let is_right = (*before..=counters.len()).contains(size);
-            (!is_right).then(|| format!("{size} counters; there were {before}"))
-        }
-        (Waiting::Origins { name, before }, Answer::Origins(shares)) => {
-            fault_of_shares(shares, name, before, counters)
-        }
-        (_, answer) => Some(format!("{answer:?}")),
     }
 }
 
-fn fault_of_walk(told: &[&str], first: &Values, is_over: bool) -> Option<String> {
-    let mut sorted = told.to_vec();
+fn fault_of_wait(
+    confirmed: Confirmed,
+    wanted: usize,
+    until: Time,
+    truth: &Truth<'_>,
+) -> Option<String> {
+    let Truth { confirmable, local, limits, .. } = *truth;
+    let (Confirmed::Waited(peers) | Confirmed::TooManyWait(peers)) = confirmed;
+    if peers > confirmable {
+        return Some(format!("{peers} peers have synced it, but only {confirmable} have"));
+    }
+    match confirmed {
+        Confirmed::TooManyWait(_) => {
+            let is_usual = limits.waits >= Limits::default().waits;
+            is_usual.then(|| format!("{confirmed:?}"))
+        }
+        Confirmed::Waited(_) => {
+            let is_early = peers < wanted && local < until;
+            is_early.then(|| format!("{peers} peers of {wanted}, before the patience is over"))
+        }
+    }
+}
+
+fn fault_of_walk(told: &[String], first: &Values, is_over: bool) -> Option<String> {
+    let mut sorted: Vec<&str> = told.iter().map(String::as_str).collect();
     sorted.sort_unstable();
     if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Some(format!("a walk that names {} twice", twice[0]));
@@ -226,22 +262,19 @@ fn fault_of_walk(told: &[&str], first: &Values, is_over: bool) -> Option<String>
     missing.map(|name| format!("a walk without {name}, which was there when it began"))
 }
 
-fn fault_of_page(
-    rows: &[Row],
-    more: bool,
-    limit: usize,
-    is_meant: impl Fn(&str) -> bool,
-    before: &Values,
-    counters: &Counters,
-) -> Option<String> {
-    if rows.len() > limit || (more && rows.is_empty()) {
+fn fault_of_page(page: &Page, list: &List, before: &Values, counters: &Counters) -> Option<String> {
+    let (Page { rows, more }, List { prefix, after, limit }) = (page, list);
+    let starts = |name: &str| prefix.as_ref().is_none_or(|p| name.starts_with(p.as_str()));
+    let follows = |name: &str| after.as_ref().is_none_or(|last| name > last.as_str());
+    let is_meant = |name: &str| starts(name) && follows(name);
+    if rows.len() > *limit || (*more && rows.is_empty()) {
         return Some(format!("{} rows of {limit}, more: {more}", rows.len()));
     }
     let names: Vec<&str> = rows.iter().map(|(name, _)| name.as_str()).collect();
     if names.windows(2).any(|pair| pair[0] >= pair[1]) || !names.iter().all(|name| is_meant(name)) {
         return Some(format!("names out of order or not asked for: {names:?}"));
     }
-    let is_covered = |name: &str| !more || names.last().is_some_and(|last| name <= *last);
+    let is_covered = |name: &str| !*more || names.last().is_some_and(|last| name <= *last);
     let mut expected = before.keys().filter(|name| is_meant(name) && is_covered(name));
     if let Some(name) = expected.find(|name| !names.contains(&name.as_str())) {
         return Some(format!("a page without {name}, which was there: {names:?}"));

@@ -388,8 +388,10 @@ impl<'a> World<'a> {
             }
             Effect::Answer { token, answer } => {
                 self.membership.answered(id, token, &answer, machines, stage);
-                self.inquiries.answered(token, &answer, machines, stage);
+                self.inquiries.answered(token, answer, machines, stage);
             }
+            // No machine has a watcher.
+            Effect::Changes { .. } => {}
             Effect::Datagram { to, bytes } => {
                 let to = match to {
                     Destination::Socket(socket) => Address::from(socket),

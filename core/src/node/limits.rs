@@ -4,7 +4,7 @@
 //! ones: what happens beyond a bound must happen in them as well.
 
 use crate::counters::order::WAITING_MAX;
-use crate::node::{AWAITS_MAX, PARKED_MAX};
+use crate::node::{PARKED_MAX, WAITERS_MAX};
 use crate::peers::registry::REMOVALS_MAX;
 use crate::replication::pull::PART_BYTES;
 use crate::replication::window::{WINDOW_BYTES_MAX, WINDOW_PUSHES_MAX};
@@ -35,7 +35,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             removals: REMOVALS_MAX,
-            waits: AWAITS_MAX,
+            waits: WAITERS_MAX,
             raises: PARKED_MAX,
             listings: WAITING_MAX,
             window_bytes: WINDOW_BYTES_MAX,

@@ -16,10 +16,15 @@
 //! handle(now, Input::Synced{batch}, …)
 //! ```
 
+mod behind;
 pub mod limits;
 mod messages;
+mod parked;
+mod questions;
 mod records;
 mod requests;
+mod waiters;
+mod watcher;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,7 +36,7 @@ use crate::counters::order::Order;
 use crate::counters::{Bounds, Counters, LocalBatch};
 use crate::effect::{Destination, Effect};
 use crate::identity::{Address, Identity, NodeId, OriginId};
-use crate::input::{Input, Token};
+use crate::input::Input;
 use crate::limit::RateLimit;
 use crate::links::{Context, Links};
 use crate::node::limits::Limits;
@@ -40,7 +45,7 @@ use crate::peers::Peers;
 use crate::peers::comparison::Comparison;
 use crate::peers::discovery::Discovery;
 use crate::peers::registry::Registry;
-use crate::query::{Answer, Query};
+use crate::query::{List, Page, Question};
 use crate::replication::Replication;
 use crate::replication::arrivals::Arrivals;
 use crate::replication::window;
@@ -54,9 +59,14 @@ use crate::wire::auth::Secret;
 use crate::wire::datagram::{Datagram, Envelope};
 use crate::wire::frame::Goodbye;
 
-pub(crate) use requests::{AWAITS_MAX, PARKED_MAX};
-use requests::{Awaiting, Parked, SETTLING};
-pub use requests::{REQUEST_OPS_MAX, SCAN_NAMES_MAX};
+use self::behind::SETTLING;
+pub(crate) use self::parked::PARKED_MAX;
+use self::parked::Parked;
+pub use self::questions::SCAN_NAMES_MAX;
+pub use self::requests::REQUEST_OPS_MAX;
+pub(crate) use self::waiters::WAITERS_MAX;
+use self::waiters::Waiters;
+use self::watcher::Watcher;
 
 /// Beacons are numbered from a number of 48 bits of chance on: nobody guesses it, and it grows for
 /// ever.
@@ -118,12 +128,9 @@ pub struct Node {
     /// Pushes merged and not synced yet.
     arrivals: Arrivals,
     batch: u64,
-    parked: VecDeque<Parked>,
-    awaiting: Vec<Awaiting>,
-    /// Who waits for changes.
-    watcher: Option<Token>,
-    /// When what is parked is to be looked at because the node has settled; `None` since then.
-    settles: Option<Time>,
+    parked: Parked,
+    waiters: Waiters,
+    watcher: Watcher,
     strangers: RateLimit,
     limits: Limits,
     /// What is told of claims that cannot be.
@@ -199,10 +206,9 @@ impl Node {
             unsynced: VecDeque::new(),
             arrivals: Arrivals::default(),
             batch: 0,
-            parked: VecDeque::new(),
-            awaiting: Vec::new(),
-            watcher: None,
-            settles: Some(now + SETTLING),
+            parked: Parked::new(now + SETTLING),
+            waiters: Waiters::default(),
+            watcher: Watcher::default(),
             strangers: RateLimit::new(1, 2, now),
             limits: Limits::default(),
             foreign_writers: RateLimit::new(1, 10, now),
@@ -223,33 +229,11 @@ impl Node {
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         match input {
             Input::Request { token, request } => self.request(now, token, request, effects),
-            Input::Query { token, query } => {
-                if matches!(query, Query::Changes { .. } | Query::IgnoreChanges) {
-                    self.answer_watcher(Vec::new(), false, effects);
-                }
-                if let Some(answer) = self.answer(token, query) {
-                    effects.after_sync.push(Effect::Answer { token, answer });
-                }
+            Input::Query { token, query } => self.query(now, token, query, effects),
+            Input::Watch { token, wait } => {
+                self.watcher.watch(token, wait, &mut self.counters, effects);
             }
-            Input::Await { token, version, peers, patience } => {
-                let until = patience.map(|patience| now + patience);
-                self.await_peers(now, Awaiting { token, version, peers, until }, effects);
-            }
-            Input::Register { token, peer } => {
-                let out = &mut effects.at_once;
-                let news = self.peers.register(now, &peer, &mut self.totals, out);
-                self.answer_operator(now, token, news, effects);
-            }
-            Input::Remove { token, peer } => {
-                let out = &mut effects.at_once;
-                let news = self.peers.remove(now, &peer, &mut self.totals, out);
-                #[cfg(feature = "planted-bugs")]
-                let news = match self.has(crate::bug::Bug::RemovalBeyondRoom) {
-                    true => Ok(news.unwrap_or_default()),
-                    false => news,
-                };
-                self.answer_operator(now, token, news, effects);
-            }
+            Input::Unwatch { token } => self.watcher.unwatch(token, &mut self.counters, effects),
             Input::Datagram { from, bytes } => self.datagram(now, from, &bytes, effects),
             Input::LinkOpened { link, dialed } => {
                 self.links.opened(link, dialed, context!(self, now, effects));
@@ -310,18 +294,14 @@ impl Node {
 
     /// When [`Input::Tick`] is due next, if nothing else happens before.
     pub fn next_deadline(&self) -> Time {
-        let parked = self.parked.front().map(|parked| match self.settles {
-            Some(settles) => parked.until.min(settles),
-            None => parked.until,
-        });
         [
             self.discovery.next_deadline(),
             self.links.next_deadline(),
             self.replication.next_deadline(),
             self.comparison.next_deadline(),
-            parked,
+            self.parked.next_deadline(),
             self.order.has_work().then_some(Time::ZERO),
-            self.awaiting.iter().filter_map(|awaiting| awaiting.until).min(),
+            self.waiters.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -378,6 +358,8 @@ impl Node {
     /// Has the node take no more than this from now on.
     pub fn limit(&mut self, limits: Limits) {
         self.limits = limits;
+        self.parked.limit(limits.raises);
+        self.waiters.limit(limits.waits);
         self.order.limit(limits.listings);
         self.peers.limit_removals(limits.removals);
         let window = window::Bounds { bytes: limits.window_bytes, pushes: limits.window_pushes };
@@ -437,25 +419,19 @@ impl Node {
         if self.comparison.next_deadline().is_some_and(|at| at <= now) {
             self.compare(now, effects);
         }
-        if !self.parked.is_empty() {
-            self.retry_parked(now, effects);
-        }
-        if !self.awaiting.is_empty() {
-            self.answer_awaiting(now, effects);
-        }
+        self.apply_parked(now, effects);
+        self.answer_waiters(now, effects);
         if let Some((token, (rows, more))) = self.order.step(&self.counters) {
             #[cfg(feature = "planted-bugs")]
             let rows = match self.has(crate::bug::Bug::PageIsShort) {
                 true => rows[..rows.len().saturating_sub(1)].to_vec(),
                 false => rows,
             };
-            effects.after_sync.push(Effect::Answer { token, answer: Answer::Page { rows, more } });
+            let answer = List::answer(Ok(Page { rows, more }));
+            effects.after_sync.push(Effect::Answer { token, answer });
         }
-        // Last, so that what has just been done is told as well.
-        if self.watcher.is_some() && self.counters.has_changes() {
-            let (rows, more) = self.counters.take_changes();
-            self.answer_watcher(rows, more, effects);
-        }
+        // Last, so that the watcher also gets what has just been done.
+        self.watcher.answer_due(&mut self.counters, effects);
     }
 
     /// Ends a version of our own: what changed since the last one becomes a delta.

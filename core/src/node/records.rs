@@ -6,7 +6,7 @@ use crate::effect::Effect;
 use crate::input::{LinkId, Token};
 use crate::membership::{MembershipRecord, PeersRefusal};
 use crate::outbox::Effects;
-use crate::query::Answer;
+use crate::query::{PeerName, Question, Register, Remove};
 use crate::time::Time;
 use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message};
 
@@ -18,8 +18,39 @@ const RECORDS_A_FRAME: usize = 512;
 const COMPARED_SINCE: u16 = 2;
 
 impl Node {
+    /// An operator takes a peer in (again).
+    pub(super) fn register(
+        &mut self,
+        now: Time,
+        token: Token,
+        peer: &PeerName,
+        effects: &mut Effects,
+    ) {
+        let out = &mut effects.at_once;
+        let news = self.peers.register(now, peer, &mut self.totals, out);
+        self.answer_operator::<Register>(now, token, news, effects);
+    }
+
+    /// An operator removes a peer from the cluster.
+    pub(super) fn remove(
+        &mut self,
+        now: Time,
+        token: Token,
+        peer: &PeerName,
+        effects: &mut Effects,
+    ) {
+        let out = &mut effects.at_once;
+        let news = self.peers.remove(now, peer, &mut self.totals, out);
+        #[cfg(feature = "planted-bugs")]
+        let news = match self.has(crate::bug::Bug::RemovalBeyondRoom) {
+            true => Ok(news.unwrap_or_default()),
+            false => news,
+        };
+        self.answer_operator::<Remove>(now, token, news, effects);
+    }
+
     /// Carries out what an operator asked for, and says so, or why not.
-    pub(super) fn answer_operator(
+    fn answer_operator<Q: Question<Answer = Result<(), PeersRefusal>>>(
         &mut self,
         now: Time,
         token: Token,
@@ -27,7 +58,7 @@ impl Node {
         effects: &mut Effects,
     ) {
         let done = done.map(|news| self.tell_memberships(now, &news, effects));
-        effects.after_sync.push(Effect::Answer { token, answer: Answer::Peers(done) });
+        effects.after_sync.push(Effect::Answer { token, answer: Q::answer(done) });
     }
 
     pub(super) fn merge_memberships(

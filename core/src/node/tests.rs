@@ -408,20 +408,20 @@ fn a_member_is_dialed_in_the_moment_in_which_it_is_up() {
 
 #[test]
 fn as_many_listings_wait_for_their_pages_as_may() {
-    use crate::query::{Answer, Query};
+    use crate::query::{Answer, Busy, Query};
     let mut one = One::new(true);
     one.node.limit(Limits { listings: 1, ..Limits::default() });
     one.asks(vec![add("x", 1)]);
-    let list = || Query::List { prefix: None, after: None, limit: 10 };
+    let query = Query::from(List { prefix: None, after: None, limit: 10 });
     let mut effects = Effects::default();
     for token in [1, 2] {
-        one.node.handle(one.now, Input::Query { token, query: list() }, &mut effects);
+        one.node.handle(one.now, Input::Query { token, query: query.clone() }, &mut effects);
     }
     let busy: Vec<u64> = effects
         .after_sync
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Answer { token, answer: Answer::Busy } => Some(*token),
+            Effect::Answer { token, answer: Answer::Page(Err(Busy)) } => Some(*token),
             _ => None,
         })
         .collect();

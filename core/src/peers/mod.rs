@@ -30,9 +30,9 @@ use rand_core::Rng;
 
 use crate::effect::{Destination, Effect};
 use crate::identity::{Address, BOOT_MAX, Identity, NodeId, OriginId};
-use crate::input::PeerName;
 use crate::limit::RateLimit;
 use crate::peers::registry::Registry;
+use crate::query::PeerName;
 use crate::status::{PeerState, Totals};
 use crate::time::Time;
 use crate::wire::datagram::{DATAGRAM_BYTES_MAX, ENVELOPE_BYTES, Envelope};

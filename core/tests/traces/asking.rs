@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use quipu_core::input::Token;
 use quipu_core::operation::{Op, Outcome, Value};
-use quipu_core::query::{Answer, CHANGES_ROWS_MAX, Query};
+use quipu_core::query::{
+    Await, CHANGES_ROWS_MAX, Changes, Confirmed, Origins, Scan, Scanned, Size,
+};
 
 use crate::cluster::{A, B, C, Cluster, add, get, ms, name, raise, secs};
 
@@ -20,10 +23,10 @@ fn a_counter_that_does_not_exist_is_zero_and_reading_does_not_make_it() {
     let mut cluster = Cluster::of(1);
     let asked = vec![get("x"), raise("x", -3)];
     assert_eq!(outcomes(&mut cluster, asked.clone()), [(0, 0, false), (0, 0, false)]);
-    assert_eq!(cluster.query(A, Query::Size), Answer::Size(0));
+    assert_eq!(cluster.query(A, Size), 0);
     assert_eq!(outcomes(&mut cluster, vec![add("x", 0)]), [(0, 0, true)], "adding nothing does");
     assert_eq!(outcomes(&mut cluster, asked), [(0, 0, true), (0, 0, true)]);
-    assert_eq!(cluster.query(A, Query::Size), Answer::Size(1));
+    assert_eq!(cluster.query(A, Size), 1);
 }
 
 #[test]
@@ -52,10 +55,7 @@ fn a_scan_names_every_counter_once_that_was_there_when_it_began() {
     loop {
         // What is added meanwhile may be named or not; it disturbs nothing.
         cluster.add(A, &format!("late{steps}"), 1);
-        let Answer::Scanned { names, next } = cluster.query(A, Query::Scan { from, count: 10 })
-        else {
-            panic!("a scan is answered by names")
-        };
+        let Scanned { names, next } = cluster.query(A, Scan { from, count: 10 });
         assert!(names.len() <= 10);
         seen.extend(names.iter().map(|name| name.as_str().to_owned()));
         steps += 1;
@@ -67,8 +67,8 @@ fn a_scan_names_every_counter_once_that_was_there_when_it_began() {
     let distinct: BTreeSet<&String> = seen.iter().collect();
     assert_eq!(distinct.len(), seen.len(), "named twice: {seen:?}");
     assert!(names.iter().all(|name| distinct.contains(name)));
-    let beyond = cluster.query(A, Query::Scan { from: u64::MAX, count: 10 });
-    assert_eq!(beyond, Answer::Scanned { names: Vec::new(), next: 0 });
+    let beyond = cluster.query(A, Scan { from: u64::MAX, count: 10 });
+    assert_eq!(beyond, Scanned { names: Vec::new(), next: 0 });
 }
 
 #[test]
@@ -79,9 +79,7 @@ fn each_origins_share_of_a_counter_is_told_with_its_address() {
     cluster.run_until("both have both", secs(1), |cluster| {
         [A, B].iter().all(|place| cluster.node(*place).counters().value("x") == Value(3))
     });
-    let Answer::Origins(shares) = cluster.query(A, Query::Origins { name: name("x") }) else {
-        panic!("shares are what was asked for")
-    };
+    let shares = cluster.query(A, Origins { name: name("x") });
     let of = |place| {
         let identity = cluster.node(place).status(cluster.now()).identity;
         let share = shares.iter().find(|share| share.origin == identity.origin).unwrap();
@@ -89,8 +87,7 @@ fn each_origins_share_of_a_counter_is_told_with_its_address() {
         (share.slot.numbers().plus, share.slot.numbers().minus)
     };
     assert_eq!((shares.len(), of(A), of(B)), (2, (5, 0), (0, 2)));
-    let nobody = cluster.query(A, Query::Origins { name: name("y") });
-    assert_eq!(nobody, Answer::Origins(Vec::new()));
+    assert_eq!(cluster.query(A, Origins { name: name("y") }), [], "no such counter");
 }
 
 #[test]
@@ -101,8 +98,8 @@ fn waiting_for_peers_ends_when_so_many_have_synced_or_the_patience_is_over() {
     let version = cluster.reply(written).unwrap().version;
     assert_eq!(version, 1);
     let both = cluster.await_peers(A, version, 2, None);
-    cluster.run_until("both peers", secs(1), |cluster| cluster.answer(both).is_some());
-    assert_eq!(cluster.answer(both), Some(&Answer::Confirmed(2)));
+    cluster.run_until("both peers", secs(1), |cluster| cluster.is_answered(both));
+    assert_eq!(cluster.answer::<Await>(both), Some(Confirmed::Waited(2)));
 
     cluster.hold_syncs(C);
     let written = cluster.request(A, vec![add("x", 1), get("x")]);
@@ -110,8 +107,9 @@ fn waiting_for_peers_ends_when_so_many_have_synced_or_the_patience_is_over() {
     let version = cluster.reply(written).unwrap().version;
     let began = cluster.now();
     let three = cluster.await_peers(A, version, 2, Some(ms(300)));
-    cluster.run_until("the end of patience", secs(1), |cluster| cluster.answer(three).is_some());
-    assert_eq!(cluster.answer(three), Some(&Answer::Confirmed(1)), "C has not synced it");
+    cluster.run_until("the end of patience", secs(1), |cluster| cluster.is_answered(three));
+    let confirmed = cluster.answer::<Await>(three);
+    assert_eq!(confirmed, Some(Confirmed::Waited(1)), "C has not synced it");
     assert!(cluster.now().since(began) >= ms(300));
 }
 
@@ -122,18 +120,20 @@ fn a_request_that_changed_nothing_has_nothing_to_wait_for() {
     cluster.run_until("the reply", secs(1), |cluster| cluster.reply(read).is_some());
     let version = cluster.reply(read).unwrap().version;
     let waits = cluster.await_peers(A, version, 0, None);
-    cluster.run_until("the answer", secs(1), |cluster| cluster.answer(waits).is_some());
-    assert_eq!((version, cluster.answer(waits)), (0, Some(&Answer::Confirmed(0))));
+    cluster.run_until("the answer", secs(1), |cluster| cluster.is_answered(waits));
+    assert_eq!((version, cluster.answer::<Await>(waits)), (0, Some(Confirmed::Waited(0))));
 }
 
-/// The changes that a node tells of at once.
+/// The changes that a watcher gets at once.
 fn changes(cluster: &mut Cluster, place: usize) -> (Vec<(String, i128)>, bool) {
-    let answer = cluster.query(place, Query::Changes { wait: false });
-    told(&answer)
+    let token = cluster.watch(place, false);
+    answered(cluster, token)
 }
 
-fn told(answer: &Answer) -> (Vec<(String, i128)>, bool) {
-    let Answer::Changes { rows, more } = answer else { panic!("no changes: {answer:?}") };
+/// What a watcher is answered within a second.
+fn answered(cluster: &mut Cluster, token: Token) -> (Vec<(String, i128)>, bool) {
+    cluster.run_until("the changes", secs(1), |cluster| cluster.changes(token).is_some());
+    let Changes { rows, more } = cluster.changes(token).expect("it was awaited");
     (rows.iter().map(|(name, value)| (name.as_str().to_owned(), value.0)).collect(), *more)
 }
 
@@ -142,7 +142,7 @@ fn row(name: &str, value: i128) -> (String, i128) {
 }
 
 #[test]
-fn who_watches_is_told_each_changed_counter_once_with_its_last_value_whoever_changed_it() {
+fn a_watcher_gets_each_changed_counter_once_with_its_last_value_from_whichever_node() {
     let mut cluster = Cluster::of(2);
     cluster.add(A, "before", 1);
     assert_eq!(changes(&mut cluster, A), (Vec::new(), false), "nothing since the first asking");
@@ -158,43 +158,42 @@ fn who_watches_is_told_each_changed_counter_once_with_its_last_value_whoever_cha
     cluster.ask(A, vec![get("x")]);
     assert_eq!(changes(&mut cluster, A), (Vec::new(), false), "reading changes nothing");
 
-    assert_eq!(told(&cluster.query(A, Query::IgnoreChanges)), (Vec::new(), false));
+    let gone = cluster.unwatch(A);
+    assert_eq!(answered(&mut cluster, gone), (Vec::new(), false));
     cluster.add(A, "x", 1);
-    assert_eq!(changes(&mut cluster, A), (Vec::new(), false), "nobody watched");
+    assert_eq!(changes(&mut cluster, A), (Vec::new(), false), "there was no watcher");
 }
 
 #[test]
-fn who_waits_for_changes_is_told_of_the_first_when_it_is_synced_and_not_before() {
+fn a_watcher_that_waits_gets_the_first_change_when_it_is_synced_and_not_before() {
     let mut cluster = Cluster::of(2);
-    let waits = cluster.begin_query(A, Query::Changes { wait: true });
+    let waits = cluster.watch(A, true);
     cluster.run(secs(1));
-    assert_eq!(cluster.answer(waits), None, "nothing has changed");
+    assert_eq!(cluster.changes(waits), None, "nothing has changed");
     cluster.hold_syncs(A);
     cluster.request(A, vec![add("x", 2)]);
     cluster.run(ms(100));
     assert_eq!(cluster.node(A).counters().value("x"), Value(2));
-    assert_eq!(cluster.answer(waits), None, "a crash could take it back");
+    assert_eq!(cluster.changes(waits), None, "a crash could take it back");
     cluster.release_syncs(A);
-    cluster.run_until("the answer", secs(1), |cluster| cluster.answer(waits).is_some());
-    assert_eq!(told(cluster.answer(waits).unwrap()), (vec![row("x", 2)], false));
+    assert_eq!(answered(&mut cluster, waits), (vec![row("x", 2)], false));
 }
 
 #[test]
-fn who_asks_for_changes_anew_takes_the_place_of_who_still_waits() {
+fn a_watchers_question_takes_the_place_of_one_that_still_waits() {
     let mut cluster = Cluster::of(1);
-    let first = cluster.begin_query(A, Query::Changes { wait: true });
-    let second = cluster.begin_query(A, Query::Changes { wait: true });
-    cluster.run_until("an answer", secs(1), |cluster| cluster.answer(first).is_some());
-    assert_eq!(told(cluster.answer(first).unwrap()), (Vec::new(), false));
-    assert_eq!(cluster.answer(second), None);
-    cluster.query(A, Query::IgnoreChanges);
-    assert_eq!(told(cluster.answer(second).unwrap()), (Vec::new(), false));
+    let first = cluster.watch(A, true);
+    let second = cluster.watch(A, true);
+    assert_eq!(answered(&mut cluster, first), (Vec::new(), false));
+    assert_eq!(cluster.changes(second), None);
+    cluster.unwatch(A);
+    assert_eq!(answered(&mut cluster, second), (Vec::new(), false));
 }
 
 #[test]
 fn many_changes_are_told_in_bounded_parts_and_all_of_them() {
     let mut cluster = Cluster::of(1);
-    cluster.query(A, Query::Changes { wait: false });
+    changes(&mut cluster, A);
     let number = 2 * CHANGES_ROWS_MAX + 1;
     cluster.ask(A, (0..number).map(|n| add(&n.to_string(), 1)).collect());
     let (mut rows, mut parts) = (BTreeSet::new(), Vec::new());

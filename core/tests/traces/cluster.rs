@@ -19,13 +19,13 @@ use quipu_core::counters::{Bounds, Counters};
 use quipu_core::effect::{Destination, Effect};
 use quipu_core::event::Event;
 use quipu_core::identity::{Address, NodeId, OriginId, Version};
-use quipu_core::input::{Input, LinkId, PeerName, Token};
+use quipu_core::input::{Input, LinkId, Token};
 use quipu_core::membership::PeersRefusal;
 use quipu_core::name::CounterName;
 use quipu_core::node::{Config, Node};
 use quipu_core::operation::{Op, Refusal, Request, Results, Value};
 use quipu_core::outbox::{Effects, Outbox, Released};
-use quipu_core::query::{Answer, Query};
+use quipu_core::query::{Answer, Changes, PeerName};
 use quipu_core::room::Room;
 use quipu_core::status::{LinkStatus, PeerState};
 use quipu_core::storage::state::Recovered;
@@ -187,6 +187,7 @@ pub(crate) struct Cluster {
     tokens: Token,
     replies: BTreeMap<Token, Reply>,
     answers: BTreeMap<Token, Answer>,
+    changes: BTreeMap<Token, Changes>,
     strangers: BTreeMap<LinkId, Heard>,
     datagrams_to_lose: usize,
     datagrams_sent: Vec<(Time, Place)>,
@@ -207,6 +208,7 @@ impl Cluster {
             tokens: 0,
             replies: BTreeMap::new(),
             answers: BTreeMap::new(),
+            changes: BTreeMap::new(),
             strangers: BTreeMap::new(),
             datagrams_to_lose: 0,
             datagrams_sent: Vec::new(),

@@ -5,7 +5,7 @@ use quipu_core::delta::{Change, Delta};
 use quipu_core::event::{Event, LinkEnd};
 use quipu_core::identity::OriginId;
 use quipu_core::node::Config;
-use quipu_core::query::Answer;
+use quipu_core::query::{Await, Confirmed};
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::frame::{Message, Row};
 
@@ -186,7 +186,7 @@ fn assert_not_believed(message: &Message<'_>, cluster: &mut Cluster) {
     cluster.inject(A, B, message);
     let waits = cluster.await_peers(B, version, 1, Some(ms(100)));
     cluster.run(ms(200));
-    assert_eq!(cluster.answer(waits), Some(&Answer::Confirmed(0)), "{message:?}");
+    assert_eq!(cluster.answer::<Await>(waits), Some(Confirmed::Waited(0)), "{message:?}");
     cluster.release_syncs(A);
     cluster.run_until("they agree", secs(3), Cluster::agree);
 }

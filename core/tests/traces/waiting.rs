@@ -1,6 +1,6 @@
 //! Rule `confirm-after-sync`: clients that wait until peers have synced what was counted.
 
-use quipu_core::query::Answer;
+use quipu_core::query::{Await, Confirmed};
 
 use crate::cluster::{A, C, Cluster, add, ms, secs};
 
@@ -19,17 +19,18 @@ fn a_client_too_many_is_answered_at_once_and_those_that_wait_go_on_waiting() {
     cluster.run(ms(20));
     let waiting: Vec<_> =
         (0..AWAITS_MAX).map(|_| cluster.await_peers(A, version, 2, Some(secs(2)))).collect();
-    let answered = |c: &Cluster| waiting.iter().filter(|token| c.answer(**token).is_some()).count();
+    let answered = |c: &Cluster| waiting.iter().filter(|token| c.is_answered(**token)).count();
     let beyond = [(); 3].map(|()| cluster.await_peers(A, version, 2, Some(secs(2))));
     for token in beyond {
-        assert_eq!(cluster.answer(token), Some(&Answer::TooManyWait(1)), "as many as have it now");
+        let at_once = Some(Confirmed::TooManyWait(1));
+        assert_eq!(cluster.answer::<Await>(token), at_once, "as many as have it now");
     }
     cluster.run(ms(500));
     assert_eq!(answered(&cluster), 0);
     cluster.release_syncs(C);
     cluster.run(ms(20));
     for token in &waiting {
-        assert_eq!(cluster.answer(*token), Some(&Answer::Confirmed(2)));
+        assert_eq!(cluster.answer::<Await>(*token), Some(Confirmed::Waited(2)));
     }
     // Their places are free again.
     cluster.hold_syncs(C);
@@ -38,5 +39,5 @@ fn a_client_too_many_is_answered_at_once_and_those_that_wait_go_on_waiting() {
     let version = cluster.reply(next).expect("it was awaited").version;
     let waits = cluster.await_peers(A, version, 2, Some(secs(2)));
     cluster.run(ms(20));
-    assert_eq!(cluster.answer(waits), None);
+    assert_eq!(cluster.answer::<Await>(waits), None);
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use quipu_core::name::CounterName;
 use quipu_core::operation::Op;
-use quipu_core::query::Query;
+use quipu_core::query::{List, Origins};
 
 /// What a caller may be allowed, each as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +100,15 @@ impl<'a> From<&'a Op> for Action<'a> {
     }
 }
 
-impl<'a> From<&'a Query> for Action<'a> {
-    fn from(query: &'a Query) -> Self {
-        match query {
-            Query::Size | Query::Scan { .. } => Action::List(None),
-            Query::List { prefix, .. } => Action::List(prefix.as_ref()),
-            Query::Origins { name } => Action::Read(name),
-            Query::Changes { .. } | Query::IgnoreChanges => Action::WatchPrefix(None),
-        }
+impl<'a> From<&'a List> for Action<'a> {
+    fn from(list: &'a List) -> Self {
+        Action::List(list.prefix.as_ref())
+    }
+}
+
+impl<'a> From<&'a Origins> for Action<'a> {
+    fn from(origins: &'a Origins) -> Self {
+        Action::Read(&origins.name)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a caller has asked for and may have.
 
-use quipu_core::query::Query;
+use quipu_core::query::{Await, List, Origins, Register, Remove, Scan, Size};
 
 use super::action::{Action, Right};
 use super::judge::Denied;
@@ -29,7 +29,16 @@ impl<T> Allowed<T> {
     }
 }
 
-impl Asks for Query {
+impl Asks for List {
+    fn each_action(
+        &self,
+        mut judge: impl FnMut(&Action<'_>) -> Result<(), Denied>,
+    ) -> Result<(), Denied> {
+        judge(&Action::from(self))
+    }
+}
+
+impl Asks for Origins {
     fn each_action(
         &self,
         mut judge: impl FnMut(&Action<'_>) -> Result<(), Denied>,
@@ -52,12 +61,39 @@ impl<T: NeedsRight> Asks for T {
     }
 }
 
+/// A right under which its holder may ask this question, as often as it likes.
+pub(crate) trait Covers<Q> {}
+
+impl<T> Allowed<T> {
+    /// A question that this right covers.
+    pub(crate) fn covering<Q>(&self, question: Q) -> Allowed<Q>
+    where
+        T: Covers<Q>,
+    {
+        Allowed(question)
+    }
+}
+
+impl Covers<Size> for Names {}
+impl Covers<Scan> for Names {}
+impl Covers<Await> for Confirm {}
+impl Covers<Register> for Administer {}
+impl Covers<Remove> for Administer {}
+
 /// The names of counters, and how many there are.
 #[derive(Debug)]
 pub(crate) struct Names;
 
 impl NeedsRight for Names {
     const RIGHT: Right = Right::List;
+}
+
+/// Every change of every counter.
+#[derive(Debug)]
+pub(crate) struct EveryChange;
+
+impl NeedsRight for EveryChange {
+    const RIGHT: Right = Right::Watch;
 }
 
 /// Status, settings and metrics.

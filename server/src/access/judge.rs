@@ -44,10 +44,10 @@ pub(super) fn judge(
 mod tests {
     use quipu_core::name::CounterName;
     use quipu_core::operation::Op;
-    use quipu_core::query::Query;
+    use quipu_core::query::{List, Origins};
 
     use super::*;
-    use crate::access::{Caller, Door, Ops};
+    use crate::access::{Asks, Caller, Door, EveryChange, Names, Ops};
 
     fn anyone() -> Caller {
         Caller::anyone(Door::Http, "127.0.0.1:1".parse().unwrap())
@@ -79,17 +79,15 @@ mod tests {
             assert_eq!(denied.add(&anyone().without(right), op), Err(Denied(right)));
             assert_eq!(denied.len(), 0, "what is denied is not taken in");
         }
-        let queries = [
-            (Query::Size, Right::List),
-            (Query::Scan { from: 0, count: 1 }, Right::List),
-            (Query::List { prefix: None, after: None, limit: 1 }, Right::List),
-            (Query::Origins { name: name() }, Right::Read),
-            (Query::Changes { wait: false }, Right::Watch),
-        ];
-        for (query, right) in queries {
-            assert!(anyone().ask(query.clone()).is_ok());
-            assert_eq!(anyone().without(right).ask(query).unwrap_err(), Denied(right));
-        }
+        needs(|| Names, Right::List);
+        needs(|| List { prefix: None, after: None, limit: 1 }, Right::List);
+        needs(|| Origins { name: name() }, Right::Read);
+        needs(|| EveryChange, Right::Watch);
+    }
+
+    fn needs<T: Asks + std::fmt::Debug>(asked: impl Fn() -> T, right: Right) {
+        assert!(anyone().ask(asked()).is_ok());
+        assert_eq!(anyone().without(right).ask(asked()).unwrap_err(), Denied(right));
     }
 
     #[test]

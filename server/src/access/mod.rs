@@ -19,7 +19,9 @@ pub(crate) mod own;
 pub(crate) use action::Action;
 #[cfg(test)]
 pub(crate) use action::Right;
-pub(crate) use allowed::{Administer, Allowed, Asks, Confirm, Health, Link, Names, Observe, Peers};
+pub(crate) use allowed::{
+    Administer, Allowed, Asks, Confirm, EveryChange, Health, Link, Names, Observe, Peers,
+};
 pub(crate) use caller::{Caller, Door};
 pub(crate) use judge::Denied;
 pub(crate) use ops::Ops;

@@ -1,13 +1,13 @@
 //! The sole owner of the node: takes inputs in batches, has what they changed kept, then lets
 //! effects out.
 //!
-//! A task, not a thread: it never blocks, and on the thread of whoever woke it it finds its memory
+//! A task, not a thread: it never blocks, and on the thread of the task that woke it its memory is
 //! warm. What makes many increments cheap is that everything that waits becomes one batch, with one
 //! delta, one sync and one push. While a batch is being synced the next ones gather and are applied;
 //! their effects stand in line behind it and leave in order (protocol, rule `publish-after-sync`).
 //!
 //! Rejected: a lock around the node instead of a queue before it. Then every request would be a
-//! batch of its own, and the membership's datagrams would wait for the lock like everyone else.
+//! batch of its own, and the membership's datagrams would wait for the lock like every client.
 
 mod reports;
 #[cfg(test)]
@@ -24,7 +24,7 @@ use quipu_core::input::{Input, Token};
 use quipu_core::node::Node;
 use quipu_core::operation::Request;
 use quipu_core::outbox::{Effects, Outbox, Released};
-use quipu_core::query::Answer;
+use quipu_core::query::{Answer, Changes};
 use quipu_core::room::Room;
 use quipu_core::storage::snapshot::Walk;
 use quipu_core::time::Time;
@@ -48,8 +48,8 @@ const BATCH_INPUTS_MAX: usize = 256;
 /// How long a batch that costs a sync may stay open while clients still have something to say. A
 /// sync takes a processor some 60 µs whatever it holds: with fewer of them, a crowd that keeps the
 /// processor busy is done with sooner, though each has waited for others. About as long as a sync
-/// of the disk itself, so that nobody waits for more than twice that. Whoever is alone waits for
-/// nobody: a batch is closed as soon as a turn has brought nothing.
+/// of the disk itself, so that no client waits for more than twice that. A client that is alone
+/// waits for no other: a batch is closed as soon as a turn has brought nothing.
 const GATHERING_TIME_MAX: Duration = Duration::from_micros(300);
 
 /// Batches that wait for the disk beyond which commands wait in their queue. One sync serves them
@@ -91,11 +91,12 @@ impl Clock {
     }
 }
 
-/// Who waits for a reply.
+/// Where a reply goes.
 enum Waiter {
-    /// And since when.
+    /// And when its request was taken.
     Done(oneshot::Sender<Done>, Time),
     Answer(oneshot::Sender<Answer>),
+    Changes(oneshot::Sender<Changes>),
 }
 
 /// What ended the driver's wait.
@@ -185,7 +186,7 @@ impl<D: Disk> Driver<D> {
                 alarm.as_mut().reset(due);
             }
             // A timer counts in milliseconds; what can be done now need not wait for its next one, nor
-            // need a batch that is open still. One turn is left to everybody else.
+            // need a batch that is open still. One turn is left to the other tasks.
             let is_pressed = due <= last || self.open_since.is_some();
             let (arrivals, commands) = (self.takes_arrivals(), self.takes_commands());
             let wake = tokio::select! {
@@ -200,8 +201,8 @@ impl<D: Disk> Driver<D> {
                 () = &mut alarm => Wake::Due,
             };
             if matches!(wake, Wake::Command(_)) && self.open_since.is_none() {
-                // Whoever else has something to say comes first: else the runtime would come back
-                // here after each connection that it lets speak, for a batch of one command.
+                // Other connections that have something to say come first: else the runtime would come
+                // back here after each connection that it lets speak, for a batch of one command.
                 tokio::task::yield_now().await;
             }
             let now = Instant::now();
@@ -326,15 +327,11 @@ impl<D: Disk> Driver<D> {
             Command::Query { query, reply } => {
                 Input::Query { token: self.token(Waiter::Answer(reply)), query }
             }
-            Command::Await { version, peers, patience, reply } => {
-                let token = self.token(Waiter::Answer(reply));
-                Input::Await { token, version, peers, patience }
+            Command::Watch { wait, reply } => {
+                Input::Watch { token: self.token(Waiter::Changes(reply)), wait }
             }
-            Command::Register { peer, reply } => {
-                Input::Register { token: self.token(Waiter::Answer(reply)), peer }
-            }
-            Command::Remove { peer, reply } => {
-                Input::Remove { token: self.token(Waiter::Answer(reply)), peer }
+            Command::Unwatch { reply } => {
+                Input::Unwatch { token: self.token(Waiter::Changes(reply)) }
             }
             Command::Report { reply } => {
                 let report = self.report(time);
@@ -345,7 +342,7 @@ impl<D: Disk> Driver<D> {
             }
             Command::Members { reply } => {
                 let status = self.node.status(time);
-                // Whoever asked may be gone.
+                // The client may be gone.
                 let _ = reply.send(Members {
                     node: status.identity.node,
                     removed: status.removed,
@@ -465,7 +462,7 @@ impl<D: Disk> Driver<D> {
 
     fn carry_out(&mut self, effect: Effect, time: Time) {
         match effect {
-            // Whoever asked may be gone.
+            // The client may be gone, and its answer is dropped.
             Effect::Reply { token, results, version } => {
                 if let Some(Waiter::Done(reply, since)) = self.waiter(token) {
                     self.replied.note(time.since(since));
@@ -475,6 +472,11 @@ impl<D: Disk> Driver<D> {
             Effect::Answer { token, answer } => {
                 if let Some(Waiter::Answer(reply)) = self.waiter(token) {
                     let _ = reply.send(answer);
+                }
+            }
+            Effect::Changes { token, changes } => {
+                if let Some(Waiter::Changes(reply)) = self.waiter(token) {
+                    let _ = reply.send(changes);
                 }
             }
             Effect::Datagram { to, bytes } => self.network.send_datagram(to, bytes),

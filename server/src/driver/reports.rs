@@ -21,7 +21,7 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// look at a node at once.
 const WAITING_MAX: usize = 64;
 
-/// A report that somebody has asked for.
+/// A report that a caller waits for.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) report: Report,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
 
 impl Asked {
     fn send(self) {
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let _ = self.reply.send(self.report);
     }
 }

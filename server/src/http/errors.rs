@@ -141,6 +141,7 @@ impl From<Unavailable> for Problem {
         let kind = match unavailable {
             Unavailable::Starting => Kind::Starting,
             Unavailable::Stopping => Kind::Stopping,
+            Unavailable::WrongKind(_) => Kind::Internal,
         };
         Problem::new(kind, unavailable.to_string())
     }

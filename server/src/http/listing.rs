@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use quipu_core::name::{CounterName, NameError};
-use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query, Row};
+use quipu_core::query::{self as question, Busy, List, PAGE_ROWS_MAX, Row};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -72,19 +72,12 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Documented> {
     let Asked { prefix, after, limit } = Asked::parse(uri.query().unwrap_or_default())?;
-    let asked = caller.ask(Query::List { prefix, after, limit })?;
-    let (rows, more) = match app.handle.query(asked).await? {
-        Answer::Page { rows, more } => (rows, more),
-        Answer::Busy => {
-            let reason = "expected few listings that wait at a time, found too many; nothing is \
-                          wrong with this one: try again";
-            return Err(Problem::new(Kind::Busy, reason).into());
-        }
-        other => {
-            let reason = format!("expected a page, found {other:?}");
-            return Err(Problem::new(Kind::Internal, reason).into());
-        }
-    };
+    let asked = caller.ask(List { prefix, after, limit })?;
+    let question::Page { rows, more } = app.handle.ask(asked).await?.map_err(|Busy| {
+        let reason = "expected few listings that wait at a time, found too many; nothing is wrong \
+                      with this one: try again";
+        Problem::new(Kind::Busy, reason)
+    })?;
     let next = rows.last().filter(|_| more).map(|(name, _)| name.as_str());
     let counters = rows.iter().map(Listed::from).collect();
     Ok(Json(Page { counters, next, node_id: app.node_id() }).into_response())

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quipu_core::operation::Value;
-use quipu_core::query::{Answer, Query, Share};
+use quipu_core::query::{self, Share};
 use quipu_core::slot::{Contribution, Numbers};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +15,6 @@ use utoipa::ToSchema;
 use super::answer::exact;
 use super::app::Shared;
 use super::counters::{self, InPath, NameInPath};
-use super::errors::{Kind, Problem};
 use super::problem_document::Documented;
 use crate::access::Caller;
 
@@ -65,14 +64,8 @@ pub(super) async fn origins(
     name: NameInPath,
 ) -> Result<Response, Documented> {
     let name = counters::name(name)?;
-    let asked = caller.ask(Query::Origins { name: name.clone() })?;
-    let shares = match app.handle.query(asked).await? {
-        Answer::Origins(shares) => shares,
-        other => {
-            let reason = format!("expected shares of origins, found {other:?}");
-            return Err(Problem::new(Kind::Internal, reason).into());
-        }
-    };
+    let asked = caller.ask(query::Origins { name: name.clone() })?;
+    let shares = app.handle.ask(asked).await?;
     let value = value(&shares);
     let mut origins: Vec<Origin<'_>> = shares
         .iter()

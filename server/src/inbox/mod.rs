@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use quipu_core::histogram::Histogram;
 use quipu_core::identity::{NodeId, Version};
-use quipu_core::input::{LinkId, PeerName};
+use quipu_core::input::LinkId;
 use quipu_core::operation::{Op, Results};
-use quipu_core::query::{Answer, Query};
+use quipu_core::query::{Answer, Changes, Query};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -37,7 +37,7 @@ const COMMANDS_MAX: usize = 4096;
 pub(crate) struct Done {
     /// One for each operation.
     pub(crate) results: Results,
-    /// The version of this node that holds what it changed, for [`crate::handle::Handle::confirmed`]; 0 if it
+    /// The version of this node that holds what it changed, for [`quipu_core::query::Await`]; 0 if it
     /// changed nothing.
     pub(crate) version: Version,
 }
@@ -69,19 +69,12 @@ pub(crate) struct Members {
 pub(crate) enum Command {
     /// Apply these operations.
     Request { ops: Vec<Op>, reply: oneshot::Sender<Done> },
-    /// Answer a question about the table.
+    /// Answer a question, with an answer of its kind.
     Query { query: Query, reply: oneshot::Sender<Answer> },
-    /// Wait until peers have synced a version of our own.
-    Await {
-        version: Version,
-        peers: usize,
-        patience: Option<Duration>,
-        reply: oneshot::Sender<Answer>,
-    },
-    /// Take a peer in.
-    Register { peer: PeerName, reply: oneshot::Sender<Answer> },
-    /// Remove a peer.
-    Remove { peer: PeerName, reply: oneshot::Sender<Answer> },
+    /// See [`quipu_core::input::Input::Watch`].
+    Watch { wait: bool, reply: oneshot::Sender<Changes> },
+    /// See [`quipu_core::input::Input::Unwatch`].
+    Unwatch { reply: oneshot::Sender<Changes> },
     /// Tell how things stand.
     Report { reply: oneshot::Sender<Report> },
     /// Tell who belongs to the cluster.

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use quipu_core::query::Row;
+use quipu_core::query::{Await, Confirmed, Row};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -78,8 +78,11 @@ impl From<Unread> for End {
 }
 
 impl From<Unavailable> for End {
-    fn from(_: Unavailable) -> Self {
-        End::Stopping
+    fn from(unavailable: Unavailable) -> Self {
+        match unavailable {
+            Unavailable::Starting | Unavailable::Stopping => End::Stopping,
+            Unavailable::WrongKind(wrong) => End::Broken(io::Error::other(wrong)),
+        }
     }
 }
 
@@ -409,11 +412,13 @@ impl Connection {
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
         loop {
             let watch = left().unwrap_or(WATCH_TIME_MAX).min(WATCH_TIME_MAX);
-            let confirmed = handle.confirmed(asked, version, peers, Some(watch)).await?;
-            if confirmed.peers >= peers || left().is_some_and(|left| left.is_zero()) {
-                return Ok(confirmed.peers);
+            let question = Await { version, peers, patience: Some(watch) };
+            let answer = handle.ask(asked.covering(question)).await?;
+            let (Confirmed::Waited(confirmed) | Confirmed::TooManyWait(confirmed)) = answer;
+            if confirmed >= peers || left().is_some_and(|left| left.is_zero()) {
+                return Ok(confirmed);
             }
-            if !confirmed.has_waited {
+            if matches!(answer, Confirmed::TooManyWait(_)) {
                 sleep(left().unwrap_or(REST_WHEN_FULL).min(REST_WHEN_FULL)).await;
             }
         }

@@ -12,14 +12,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use quipu_core::identity::OriginId;
 use quipu_core::name::CounterName;
 use quipu_core::operation::{Op, Outcome, Refusal};
-use quipu_core::query::{Answer, PAGE_ROWS_MAX, Query, Row};
+use quipu_core::query::{Busy, Changes, List, PAGE_ROWS_MAX, Page, Row};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::gauge::Gauge;
 use super::record::{Filter, LogLine, Position, Record};
 use super::watcher::{Begin, Refused, Watcher};
-use crate::access::{Allowed, Door, Observe, own};
+use crate::access::{Allowed, Door, EveryChange, Observe, own};
 use crate::handle::{Handle, Unavailable};
 
 /// Those who may watch at a time: beyond some hundreds each would see little, since all of them
@@ -171,7 +171,7 @@ impl Watch {
     }
 }
 
-type Asked = Pin<Box<dyn Future<Output = Result<Answer, Unavailable>> + Send>>;
+type Asked = Pin<Box<dyn Future<Output = Result<Changes, Unavailable>> + Send>>;
 
 struct Hub {
     handle: Handle,
@@ -227,14 +227,12 @@ impl Hub {
         self.ask_at = None;
         let handle = self.handle.clone();
         self.asked =
-            Some(Box::pin(
-                async move { handle.query(own::ask(Query::Changes { wait: true })).await },
-            ));
+            Some(Box::pin(async move { handle.watch(&own::ask(EveryChange), true).await }));
     }
 
-    fn hear(&mut self, answer: Result<Answer, Unavailable>) -> Result<(), Unavailable> {
+    fn hear(&mut self, answer: Result<Changes, Unavailable>) -> Result<(), Unavailable> {
         self.asked = None;
-        let Answer::Changes { rows, more } = answer? else { return Ok(()) };
+        let Changes { rows, more } = answer?;
         self.publish(|record| record.changed(&rows));
         let now = Instant::now();
         self.ask_at = Some(if more { now } else { now + TICK });
@@ -244,7 +242,8 @@ impl Hub {
     /// Records all that has changed until now; nothing is asked when it returns.
     async fn catch_up(&mut self) -> Result<(), Unavailable> {
         loop {
-            let now = self.handle.query(own::ask(Query::Changes { wait: false }));
+            let every_change = own::ask(EveryChange);
+            let now = self.handle.watch(&every_change, false);
             // In this order: a question that waits is answered when another is asked.
             let (waited, now) = match self.asked.take() {
                 Some(asked) => {
@@ -297,11 +296,11 @@ impl Hub {
         match filter {
             Filter::Prefix(prefix) => {
                 let (prefix, after, limit) = (prefix.clone(), None, PAGE_ROWS_MAX);
-                let list = Query::List { prefix, after, limit };
-                match self.handle.query(own::ask(list)).await? {
-                    Answer::Page { rows, more } => Ok((rows, more)),
-                    // Too many list already; the changes will show what matters.
-                    _ => Ok((Vec::new(), true)),
+                let list = List { prefix, after, limit };
+                match self.handle.ask(own::ask(list)).await? {
+                    Ok(Page { rows, more }) => Ok((rows, more)),
+                    // The changes will show what matters.
+                    Err(Busy) => Ok((Vec::new(), true)),
                 }
             }
             Filter::Counters(names) => {
@@ -349,15 +348,11 @@ impl Hub {
             return Ok(());
         }
         self.ask_at = None;
-        let ignore = self.handle.query(own::ask(Query::IgnoreChanges));
+        let every_change = own::ask(EveryChange);
+        let unwatch = self.handle.unwatch(&every_change);
         match self.asked.take() {
-            Some(asked) => {
-                let (_, ignored) = tokio::join!(biased; asked, ignore);
-                ignored?;
-            }
-            None => {
-                ignore.await?;
-            }
+            Some(asked) => tokio::join!(biased; asked, unwatch).1?,
+            None => unwatch.await?,
         }
         self.publish(Record::forget_counters);
         Ok(())
@@ -375,7 +370,7 @@ impl Hub {
 }
 
 /// The answer to the question that is under way; never, if there is none.
-async fn answered(asked: &mut Option<Asked>) -> Result<Answer, Unavailable> {
+async fn answered(asked: &mut Option<Asked>) -> Result<Changes, Unavailable> {
     match asked {
         Some(asked) => asked.await,
         None => std::future::pending().await,

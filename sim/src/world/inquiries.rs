@@ -6,13 +6,13 @@ use std::time::Duration;
 use quipu_core::identity::Version;
 use quipu_core::input::{Input, Token};
 use quipu_core::operation::{Op, Request};
-use quipu_core::query::{Answer, Query};
+use quipu_core::query::{Answer, Await, List, Origins, Query, Scan, Size};
 use quipu_core::time::Time;
 
 use super::machines::Machines;
 use super::stage::Stage;
 use crate::host::{HostId, ProcessId};
-use crate::inquiries::{Question, Truth, Waiting, fault, values};
+use crate::inquiries::{Question, Truth, Waiting, judge, values};
 use crate::violation::Violation;
 use crate::workload::calm_increment;
 
@@ -77,18 +77,19 @@ impl Inquiries {
             }
             Question::Scan { count } => {
                 let (first, told) = (values(counters), Vec::new());
-                let query = Query::Scan { from: 0, count: *count };
+                let query = Scan { from: 0, count: *count }.into();
                 (Waiting::Scan { count: *count, first, told }, query)
             }
             Question::List { prefix, limit } => {
-                let query = Query::List { prefix: prefix.clone(), after: None, limit: *limit };
-                (Waiting::Page { query: query.clone(), before: values(counters) }, query)
+                let list = List { prefix: prefix.clone(), after: None, limit: *limit };
+                let query = list.clone().into();
+                (Waiting::Page { list, before: values(counters) }, query)
             }
-            Question::Size => (Waiting::Size { before: counters.len() }, Query::Size),
+            Question::Size => (Waiting::Size { before: counters.len() }, Size.into()),
             Question::Origins(name) => {
                 let slots = counters.slots_of(name.as_str());
                 let before = slots.map(|view| (view.origin, view.slot)).collect();
-                let query = Query::Origins { name: name.clone() };
+                let query = Origins { name: name.clone() }.into();
                 (Waiting::Origins { name: name.clone(), before }, query)
             }
         };
@@ -120,22 +121,21 @@ impl Inquiries {
         let machine = &machines[process.host];
         let Some(origin) = machine.process.as_ref().map(|process| process.origin) else { return };
         let until = machine.clock.read(stage.now()) + patience;
-        let token = stage.token();
         let waiting = Waiting::Peers { origin, version, peers, until };
-        self.open.insert(token, Inquiry { process, at: stage.now(), waiting });
         let patience = Some(patience);
-        machines.deliver_to(process, Input::Await { token, version, peers, patience }, stage);
+        let query = Await { version, peers, patience }.into();
+        self.query(process, waiting, query, machines, stage);
     }
 
     /// A question is answered.
     pub(super) fn answered(
         &mut self,
         token: Token,
-        answer: &Answer,
+        answer: Answer,
         machines: &mut Machines,
         stage: &mut Stage<'_>,
     ) {
-        let Some(Inquiry { process: id, waiting, .. }) = self.open.remove(&token) else {
+        let Some(Inquiry { process: id, mut waiting, .. }) = self.open.remove(&token) else {
             return;
         };
         let Some(process) = machines.process(id) else { return };
@@ -149,29 +149,14 @@ impl Inquiries {
         let counters = process.node.counters();
         let local = machines[id.host].clock.read(stage.now());
         let truth = Truth { counters, confirmable, local, limits: stage.plan.limits };
-        if let Some(told) = fault(&waiting, answer, &truth) {
-            let host = id.host;
-            let asked = format!("{waiting:?}").chars().take(200).collect();
-            return stage.fail(Violation::WrongAnswer { host, asked, told });
-        }
-        match (waiting, answer) {
-            (Waiting::Scan { count, first, mut told }, Answer::Scanned { names, next })
-                if *next > 0 =>
-            {
-                told.extend(names.iter().map(|name| name.as_str().to_owned()));
-                let query = Query::Scan { from: *next, count };
-                let waiting = Waiting::Scan { count, first, told };
-                self.query(id, waiting, query, machines, stage);
+        match judge(&mut waiting, answer, &truth) {
+            Ok(None) => {}
+            Ok(Some(query)) => self.query(id, waiting, query, machines, stage),
+            Err(told) => {
+                let host = id.host;
+                let asked = format!("{waiting:?}").chars().take(200).collect();
+                stage.fail(Violation::WrongAnswer { host, asked, told });
             }
-            (Waiting::Page { query, .. }, Answer::Page { rows, more: true }) => {
-                let Query::List { prefix, limit, .. } = query else { return };
-                let after = rows.last().map(|(name, _)| name.clone());
-                let before = values(counters);
-                let query = Query::List { prefix, after, limit };
-                let waiting = Waiting::Page { query: query.clone(), before };
-                self.query(id, waiting, query, machines, stage);
-            }
-            _ => {}
         }
     }
 

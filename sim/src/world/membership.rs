@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_core::input::{Input, Token};
-use quipu_core::query::Answer;
+use quipu_core::query::{Answer, Register, Remove};
 use quipu_core::status::PeerState;
 use quipu_core::time::Time;
 
@@ -48,7 +48,8 @@ impl Membership {
         if lists(by, host, machines, stage.now()) {
             self.removals_asked.insert(token, host);
         }
-        let input = Input::Remove { token, peer: machines.peer_name(host) };
+        let query = Remove { peer: machines.peer_name(host) }.into();
+        let input = Input::Query { token, query };
         machines.deliver(by, input, stage);
     }
 
@@ -127,8 +128,8 @@ impl Membership {
 fn register_at(by: HostId, host: HostId, machines: &mut Machines, stage: &mut Stage<'_>) {
     let token = stage.token();
     stage.judge.checker.registered(host);
-    let peer = machines.peer_name(host);
-    machines.deliver(by, Input::Register { token, peer }, stage);
+    let query = Register { peer: machines.peer_name(host) }.into();
+    machines.deliver(by, Input::Query { token, query }, stage);
 }
 
 /// Whether a machine's node lists that of another as a member.

@@ -1,5 +1,7 @@
 //! What clients ask of the cluster, and what they are answered.
 
+use quipu_core::query::{Await, Question, Register, Remove};
+
 use super::*;
 
 impl Cluster {
@@ -49,18 +51,36 @@ impl Cluster {
         self.replies.remove(&token).expect("it was awaited")
     }
 
-    /// A question about the table, and its answer.
-    pub(crate) fn query(&mut self, place: Place, query: Query) -> Answer {
-        let token = self.begin_query(place, query);
-        self.run_until("the answer", secs(5), |cluster| cluster.answer(token).is_some());
-        self.answers.remove(&token).expect("it was awaited")
+    /// A question, and its answer.
+    pub(crate) fn query<Q: Question>(&mut self, place: Place, question: Q) -> Q::Answer {
+        let token = self.begin_query(place, question);
+        self.run_until("the answer", secs(5), |cluster| cluster.is_answered(token));
+        self.answer::<Q>(token).expect("it was awaited")
     }
 
-    /// A client that asks and waits; see [`Cluster::answer`].
-    pub(crate) fn begin_query(&mut self, place: Place, query: Query) -> Token {
-        let token = self.token();
+    fn begin_query(&mut self, place: Place, question: impl Question) -> Token {
+        let (token, query) = (self.token(), question.into());
         self.step(place, Input::Query { token, query });
         token
+    }
+
+    /// The watcher's question; see [`Cluster::changes`].
+    pub(crate) fn watch(&mut self, place: Place, wait: bool) -> Token {
+        let token = self.token();
+        self.step(place, Input::Watch { token, wait });
+        token
+    }
+
+    /// The watcher goes; see [`Cluster::changes`].
+    pub(crate) fn unwatch(&mut self, place: Place) -> Token {
+        let token = self.token();
+        self.step(place, Input::Unwatch { token });
+        token
+    }
+
+    /// What the watcher was answered.
+    pub(crate) fn changes(&self, token: Token) -> Option<&Changes> {
+        self.changes.get(&token)
     }
 
     /// A client that waits for peers; see [`Cluster::answer`].
@@ -71,13 +91,17 @@ impl Cluster {
         peers: usize,
         patience: Option<Duration>,
     ) -> Token {
-        let token = self.token();
-        self.step(place, Input::Await { token, version, peers, patience });
-        token
+        self.begin_query(place, Await { version, peers, patience })
     }
 
-    pub(crate) fn answer(&self, token: Token) -> Option<&Answer> {
-        self.answers.get(&token)
+    pub(crate) fn is_answered(&self, token: Token) -> bool {
+        self.answers.contains_key(&token)
+    }
+
+    /// The answer to a question of this type.
+    pub(crate) fn answer<Q: Question>(&self, token: Token) -> Option<Q::Answer> {
+        let answer = self.answers.get(&token)?.clone();
+        Some(Q::read(answer).expect("an answer of the kind that was asked for"))
     }
 
     /// Adds to a counter: the value after it.
@@ -94,22 +118,15 @@ impl Cluster {
     }
 
     pub(crate) fn try_register(&mut self, place: Place, given: &str) -> Result<(), PeersRefusal> {
-        let (token, peer) = (self.token(), self.peer_name(given));
-        self.step(place, Input::Register { token, peer });
-        self.told_operator(token)
+        let peer = self.peer_name(given);
+        let token = self.begin_query(place, Register { peer });
+        self.answer::<Register>(token).expect("operators do not wait")
     }
 
     pub(crate) fn try_remove(&mut self, place: Place, given: &str) -> Result<(), PeersRefusal> {
-        let (token, peer) = (self.token(), self.peer_name(given));
-        self.step(place, Input::Remove { token, peer });
-        self.told_operator(token)
-    }
-
-    pub(super) fn told_operator(&mut self, token: Token) -> Result<(), PeersRefusal> {
-        match self.answers.remove(&token) {
-            Some(Answer::Peers(done)) => done,
-            other => panic!("expected an answer to the operator, found {other:?}"),
-        }
+        let peer = self.peer_name(given);
+        let token = self.begin_query(place, Remove { peer });
+        self.answer::<Remove>(token).expect("operators do not wait")
     }
 
     pub(crate) fn leave(&mut self, place: Place) {

@@ -73,6 +73,9 @@ impl Cluster {
                 Effect::Answer { token, answer } => {
                     self.answers.insert(token, answer);
                 }
+                Effect::Changes { token, changes } => {
+                    self.changes.insert(token, changes);
+                }
                 Effect::Datagram { to, bytes } => {
                     for place in self.resolve(&to) {
                         self.send_datagram(from, place, bytes.clone());

@@ -1,5 +1,7 @@
 //! `DBSIZE`
 
+use quipu_core::query::Size;
+
 use crate::access::{Allowed, Names};
 use crate::handle::{Handle, Unavailable};
 use crate::redis::question::Question;
@@ -19,6 +21,7 @@ pub(in crate::redis) async fn answer(
     names: &Allowed<Names>,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    reply::integer(out, i64::try_from(handle.size(names).await?).unwrap_or(i64::MAX));
+    let size = handle.ask(names.covering(Size)).await?;
+    reply::integer(out, i64::try_from(size).unwrap_or(i64::MAX));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
+use quipu_core::query::Size;
 use quipu_core::status::PeerState;
 
 use crate::access::{Allowed, Names, Observe};
@@ -54,7 +55,10 @@ pub(in crate::redis) async fn answer(
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
     let known = match context.handle.report(observe).await {
-        Ok(report) => Some(Known { report, counters: context.handle.size(names).await? }),
+        Ok(report) => {
+            let counters = context.handle.ask(names.covering(Size)).await?;
+            Some(Known { report, counters })
+        }
         Err(Unavailable::Starting) => None,
         Err(unavailable) => return Err(unavailable),
     };

@@ -3,6 +3,7 @@
 
 use quipu_core::name::CounterName;
 use quipu_core::node::SCAN_NAMES_MAX;
+use quipu_core::query::{Scan, Scanned};
 
 use crate::access::{Allowed, Names};
 use crate::handle::{Handle, Unavailable};
@@ -31,7 +32,8 @@ pub(in crate::redis) async fn answer(
     let mut found = Vec::new();
     let mut from = 0;
     loop {
-        let (names, next) = handle.names(asked, from, SCAN_NAMES_MAX).await?;
+        let scan = asked.covering(Scan { from, count: SCAN_NAMES_MAX });
+        let Scanned { names, next } = handle.ask(scan).await?;
         let matching = |name: &CounterName| glob::matches(pattern, name.as_str().as_bytes());
         found.extend(names.into_iter().filter(matching));
         if found.len() > KEYS_MAX {

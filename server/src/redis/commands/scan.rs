@@ -3,6 +3,7 @@
 
 use quipu_core::name::CounterName;
 use quipu_core::node::SCAN_NAMES_MAX;
+use quipu_core::query::{self, Scanned};
 
 use crate::access::{Allowed, Names};
 use crate::handle::{Handle, Unavailable};
@@ -60,7 +61,8 @@ pub(in crate::redis) async fn answer(
     scan: &Scan,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let (names, next) = handle.names(asked, scan.from, scan.count).await?;
+    let step = asked.covering(query::Scan { from: scan.from, count: scan.count });
+    let Scanned { names, next } = handle.ask(step).await?;
     let is_wanted = |name: &&CounterName| {
         scan.is_of_strings
             && scan
