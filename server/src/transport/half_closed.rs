@@ -16,8 +16,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
+use super::read_through::{ReadThrough, Reads};
 use super::stream::Stream;
 
 /// Whether a connection's client waits for an answer. Used by its task alone.
@@ -38,15 +39,11 @@ impl Answering {
 
 /// A connection, whose end is not read as long as its client waits for an answer. The answer wakes
 /// the task that reads.
-#[derive(Debug)]
-pub(crate) struct HalfClosed {
-    stream: Stream,
-    answering: Answering,
-}
+pub(crate) type HalfClosed = ReadThrough<Answering>;
 
 impl HalfClosed {
     pub(crate) fn new(stream: Stream, answering: Answering) -> Self {
-        HalfClosed { stream, answering }
+        ReadThrough { reads: answering, stream }
     }
 
     pub(super) fn into_stream(self) -> Stream {
@@ -54,46 +51,17 @@ impl HalfClosed {
     }
 }
 
-impl AsyncRead for HalfClosed {
+impl Reads for Answering {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        ready!(Pin::new(stream).poll_read(cx, buffer))?;
         let is_end = buffer.filled().len() == before && buffer.remaining() > 0;
-        if is_end && self.answering.0.load(Relaxed) { Poll::Pending } else { Poll::Ready(Ok(())) }
-    }
-}
-
-impl AsyncWrite for HalfClosed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if is_end && self.0.load(Relaxed) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 

@@ -15,5 +15,6 @@ pub(crate) mod dial;
 pub(crate) mod half_closed;
 pub(crate) mod link;
 pub(crate) mod listener;
+mod read_through;
 mod spare;
 pub(crate) mod stream;
