@@ -66,6 +66,7 @@ fn flood(target: &Target, mut next: impl FnMut(u32) -> Vec<u8>) {
             number += 1;
         }
         due += Duration::from_secs(1) / BURSTS_PER_SECOND;
+        // The rate is the story: no condition says when the next burst is due.
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     assert!(sent > DATAGRAMS_PER_SECOND, "a flood of {sent} datagrams is none");
@@ -82,6 +83,7 @@ fn open_many(target: &Target, mut assail: impl FnMut(SocketAddr, Connection)) ->
             assail(to, connection);
             opened += 1;
         }
+        // Paced, or the assault would take the processor that the nodes need; nothing is waited for.
         thread::sleep(Duration::from_millis(20));
     }
     opened
@@ -169,7 +171,8 @@ fn a_thousand_halves_of_requests_held_open_shut_no_client_out() {
                 stream
             })
             .collect();
-        // Held, that is the point of them, however long it took to open so many.
+        // Held, that is the point of them, however long it took to open so many: the time is the
+        // story, and no condition ends it.
         let rest = target.until.saturating_duration_since(Instant::now());
         thread::sleep(rest.max(Duration::from_secs(1)));
         held

@@ -106,6 +106,7 @@ function listens(Redis $redis): void
         $words = [PHP_BINARY, $argv[0], $port, $subscribe, $topic];
         $listener = popen(implode(' ', array_map('escapeshellarg', $words)), 'r');
         while ($redis->pubsub('numsub', [$topic])[$topic] + $redis->pubsub('numpat') === 0) {
+            // Between two looks at the condition above; the server tells no one of new listeners.
             usleep(1000);
         }
         $redis->incrBy('php:heard', 5);

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use super::http::Connection;
 use super::node::Node;
 
-/// Rest between an answer and the next increment.
+/// Rest between an answer and the next increment: it paces the load, so there is no condition to
+/// wait for.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Clients at work.

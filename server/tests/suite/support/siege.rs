@@ -29,7 +29,8 @@ const LINES_PER_SECOND_MAX: f64 = 10.0;
 /// What no increment may take meanwhile.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// The time between looks at the nodes' memory.
+/// The time between looks at the nodes' memory: it is sampled for as long as the assault lasts, so
+/// there is no condition to wait for.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A cluster, as strangers see it.

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Rest between two looks.
+/// Rest between two looks at a condition: what is looked at is another process, which wakes no
+/// test.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Looks until what is seen is as wanted, and returns it.

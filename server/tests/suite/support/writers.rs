@@ -11,10 +11,11 @@ use super::chaos::Chance;
 use super::http::Connection;
 use super::resp;
 
-/// Rest between an answer and the next increment.
+/// Rest between an answer and the next increment: it paces the load, so there is no condition to
+/// wait for.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Rest before another node is tried.
+/// Rest before another node is tried: the same, so that a dead node is not dialed without end.
 const PAUSE_ALONE: Duration = Duration::from_millis(10);
 
 /// Where a client comes in.
