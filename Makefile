@@ -33,6 +33,7 @@ image: ## Build the container image around a static binary
 test: ## Style, lints, and every test that brings its own nodes
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --package quipu --all-targets -- -D warnings
 	scripts/test
 	cargo test --workspace --doc
 	scripts/test-api --or-skip
