@@ -9,6 +9,7 @@
 
 #[cfg(feature = "planted-bugs")]
 pub mod bug;
+mod chance;
 pub mod counters;
 pub mod delta;
 pub mod digest;
@@ -33,4 +34,5 @@ pub mod slot;
 pub mod status;
 pub mod storage;
 pub mod time;
+mod turn;
 pub mod wire;

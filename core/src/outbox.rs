@@ -8,7 +8,10 @@
 use std::collections::VecDeque;
 
 use crate::effect::Effect;
+use crate::status::Totals;
 use crate::storage::records::Records;
+use crate::time::Time;
+use crate::turn::Turn;
 
 /// The effects of the inputs since the last batch was closed, in the order in which they must be
 /// carried out.
@@ -28,6 +31,11 @@ impl Effects {
     /// the disk, or for what is on its way there.
     pub fn must_wait(&self) -> bool {
         !self.journal.is_empty() || !self.after_sync.is_empty()
+    }
+
+    /// A step whose effects are added to these.
+    pub(crate) fn turn<'a>(&'a mut self, now: Time, totals: &'a mut Totals) -> Turn<'a> {
+        Turn { now, totals, at_once: &mut self.at_once, after_sync: &mut self.after_sync }
     }
 }
 

@@ -15,6 +15,7 @@ const CORE: &[&str] = &[
     "identity",
     "histogram",
     "limit",
+    "chance",
     "bug",
     "fingerprint",
     "slot",
@@ -30,6 +31,7 @@ const CORE: &[&str] = &[
     "input",
     "event",
     "effect",
+    "turn",
     // What a node holds, and what it does with it.
     "counters",
     "peers",

@@ -24,11 +24,10 @@ use crate::input::LinkId;
 use crate::links::round_trip::RoundTrips;
 use crate::membership::MembershipRecord;
 use crate::peers::Peers;
-use crate::status::Totals;
 use crate::time::Time;
+use crate::turn::Turn;
 use crate::wire::auth::{Role, Secret};
-use crate::wire::frame;
-use crate::wire::frame::{FRAME_LENGTH_BYTES, Goodbye, Hello, Message};
+use crate::wire::frame::{self, Goodbye, Hello, Message};
 use crate::wire::versions::PROTOCOL_VERSIONS;
 
 use dials::Dials;
@@ -81,7 +80,7 @@ pub(crate) struct Link {
     round_trips: RoundTrips,
 }
 
-/// What a step of a link's life means for replication.
+/// What a step of a link's life means for the other rooms.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Nothing.
@@ -92,26 +91,22 @@ pub(crate) enum Outcome {
     Ended(LinkId),
     /// Another process lives under our NodeId.
     OurIdIsInUse(LinkId),
+    /// The other side may be there, but is no member as far as we know: it is to be announced to,
+    /// and the link to be left.
+    NoMember(LinkId, Identity),
     /// The peer says that it leaves the cluster.
     PeerLeaves(LinkId, Identity),
     /// The peer says that this node was removed.
     WeAreRemoved(LinkId, Vec<MembershipRecord>),
 }
 
-/// Everything that a step may need.
-pub(crate) struct Context<'a> {
-    pub(crate) now: Time,
-    pub(crate) cluster: &'a str,
-    pub(crate) secret: Option<&'a Secret>,
-    pub(crate) peers: &'a mut Peers,
-    pub(crate) chance: &'a mut ChaCha8Rng,
-    pub(crate) totals: &'a mut Totals,
-    pub(crate) out: &'a mut Vec<Effect>,
-}
-
 /// All connections of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Links {
+    cluster: String,
+    secret: Option<Secret>,
+    /// Nonces are made of it.
+    chance: ChaCha8Rng,
     links: BTreeMap<LinkId, Link>,
     by_peer: BTreeMap<NodeId, LinkId>,
     dials: Dials,
@@ -122,6 +117,26 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    pub(crate) fn new(cluster: String, secret: Option<Secret>, chance: ChaCha8Rng) -> Self {
+        Links {
+            cluster,
+            secret,
+            chance,
+            links: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            dials: Dials::default(),
+            replaced: Vec::new(),
+            look_at: None,
+            version_max: None,
+        }
+    }
+
+    /// The cluster's name.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
     /// Speaks no later version than this, as an earlier release does.
     pub(crate) fn speak_up_to(&mut self, version: u16) {
         self.version_max = Some(version);
@@ -152,7 +167,7 @@ impl Links {
         self.links.keys().copied().collect()
     }
 
-    /// Links that a removal ends, in whatever state, each with what it is told.
+    /// Links that a removal ends, in whatever state, each with its goodbye.
     pub(crate) fn barred(&self, peers: &Peers) -> Vec<(LinkId, Goodbye)> {
         let barred = self.links.iter().filter(|(_, state)| match (&state.peer, state.dialed) {
             (Some(peer), _) => peers.bars(peer),
@@ -183,28 +198,34 @@ impl Links {
     }
 
     /// A connection stands.
-    pub(crate) fn opened(&mut self, link: LinkId, dialed: Option<NodeId>, cx: &mut Context<'_>) {
+    pub(crate) fn opened(
+        &mut self,
+        link: LinkId,
+        dialed: Option<NodeId>,
+        peers: &Peers,
+        turn: &mut Turn<'_>,
+    ) {
         let unproved = self.links.values().filter(|l| l.phase != Phase::Established).count();
         if unproved >= UNPROVED_MAX {
-            cx.totals.hellos_refused += 1;
-            cx.out.push(Effect::CloseLink { link });
+            turn.totals.hellos_refused += 1;
+            turn.at_once.push(Effect::CloseLink { link });
             if let Some(node) = dialed {
-                self.dials.failed(node, cx.now);
+                self.dials.failed(node, turn.now);
             }
             return;
         }
         let role = if dialed.is_some() { Role::Dialer } else { Role::Acceptor };
         let mut nonce = [0; 16];
-        cx.chance.fill_bytes(&mut nonce);
+        self.chance.fill_bytes(&mut nonce);
         let our_hello = frame::encode(&Message::Hello(Hello {
             versions: self.versions(),
-            cluster: cx.cluster,
-            identity: cx.peers.me().clone(),
+            cluster: &self.cluster,
+            identity: peers.me().clone(),
             nonce,
-            has_secret: cx.secret.is_some(),
+            has_secret: self.secret.is_some(),
         }));
         if role == Role::Dialer {
-            send_bytes(link, our_hello.clone(), cx);
+            turn.frame_at_once(vec![link], our_hello.clone());
         }
         self.links.insert(
             link,
@@ -216,17 +237,12 @@ impl Links {
                 version: PROTOCOL_VERSIONS.0,
                 our_hello,
                 their_hello: Bytes::new(),
-                opened: cx.now,
-                heard: cx.now,
-                said: cx.now,
+                opened: turn.now,
+                heard: turn.now,
+                said: turn.now,
                 round_trips: RoundTrips::default(),
             },
         );
-    }
-
-    /// Sends a frame that holds nothing of the table.
-    pub(crate) fn send(&mut self, link: LinkId, message: &Message<'_>, cx: &mut Context<'_>) {
-        send(link, message, cx);
     }
 
     /// Peers have changed: [`Links::tick`] has something to do.
@@ -240,8 +256,8 @@ impl Links {
     }
 
     /// The connection was lost.
-    pub(crate) fn closed(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
-        self.end(link, LinkEnd::Closed, cx)
+    pub(crate) fn closed(&mut self, link: LinkId, peers: &Peers, turn: &mut Turn<'_>) -> Outcome {
+        self.end(link, LinkEnd::Closed, peers, turn)
     }
 
     /// Ends a link because of what came over it.
@@ -249,14 +265,15 @@ impl Links {
         &mut self,
         link: LinkId,
         reason: String,
-        cx: &mut Context<'_>,
+        peers: &Peers,
+        turn: &mut Turn<'_>,
     ) -> Outcome {
         if !self.links.contains_key(&link) {
             return Outcome::None;
         }
-        cx.totals.bad_frames += 1;
-        cx.out.push(Effect::CloseLink { link });
-        self.end(link, LinkEnd::Protocol(reason), cx)
+        turn.totals.bad_frames += 1;
+        turn.at_once.push(Effect::CloseLink { link });
+        self.end(link, LinkEnd::Protocol(reason), peers, turn)
     }
 
     /// Says goodbye and ends a link.
@@ -264,22 +281,23 @@ impl Links {
         &mut self,
         link: LinkId,
         goodbye: Goodbye,
-        cx: &mut Context<'_>,
+        peers: &Peers,
+        turn: &mut Turn<'_>,
     ) -> Outcome {
         if !self.links.contains_key(&link) {
             return Outcome::None;
         }
-        send(link, &Message::Goodbye(goodbye.clone()), cx);
-        cx.out.push(Effect::CloseLink { link });
+        send(link, &Message::Goodbye(goodbye.clone()), turn);
+        turn.at_once.push(Effect::CloseLink { link });
         let reason = match goodbye {
             Goodbye::Removed(_) => LinkEnd::Removed,
             Goodbye::Duplicate => LinkEnd::Replaced,
             other => {
-                cx.totals.hellos_refused += 1;
+                turn.totals.hellos_refused += 1;
                 LinkEnd::Refusing(other.to_string())
             }
         };
-        self.end(link, reason, cx)
+        self.end(link, reason, peers, turn)
     }
 
     /// Notes that something was heard; tells whether the link is known and established.
@@ -290,17 +308,17 @@ impl Links {
     }
 
     /// Asks for a sign of life and gives one.
-    fn ping(&mut self, link: LinkId, cx: &mut Context<'_>) {
+    fn ping(&mut self, link: LinkId, turn: &mut Turn<'_>) {
         if let Some(state) = self.links.get_mut(&link) {
-            state.said = cx.now;
-            state.round_trips.ping(cx.now);
-            send(link, &Message::Ping, cx);
+            state.said = turn.now;
+            state.round_trips.ping(turn.now);
+            send(link, &Message::Ping, turn);
         }
     }
 
     /// The same; the number of this ping, by which its answer is known.
-    fn probe(&mut self, link: LinkId, cx: &mut Context<'_>) -> u64 {
-        self.ping(link, cx);
+    fn probe(&mut self, link: LinkId, turn: &mut Turn<'_>) -> u64 {
+        self.ping(link, turn);
         self.links.get(&link).map_or(0, |state| state.round_trips.pings())
     }
 
@@ -317,45 +335,46 @@ impl Links {
     }
 
     /// Dials whom it is time to dial, gives signs of life, ends what is silent.
-    pub(crate) fn tick(&mut self, cx: &mut Context<'_>) -> Vec<Outcome> {
+    pub(crate) fn tick(&mut self, peers: &Peers, turn: &mut Turn<'_>) -> Vec<Outcome> {
         self.look_at = None;
         let mut outcomes = Vec::new();
         for link in self.links.keys().copied().collect::<Vec<_>>() {
-            outcomes.push(self.tick_link(link, cx));
+            outcomes.push(self.tick_link(link, peers, turn));
         }
-        self.dial_missing(cx);
+        self.dial_missing(peers, turn);
         outcomes
     }
 
-    fn tick_link(&mut self, link: LinkId, cx: &mut Context<'_>) -> Outcome {
+    fn tick_link(&mut self, link: LinkId, peers: &Peers, turn: &mut Turn<'_>) -> Outcome {
         let Some(state) = self.links.get_mut(&link) else { return Outcome::None };
-        let now = cx.now;
+        let now = turn.now;
         match state.phase {
             Phase::Established => {
                 if state.heard + SILENCE_MAX <= now {
-                    cx.out.push(Effect::CloseLink { link });
-                    return self.end(link, LinkEnd::Silent, cx);
+                    turn.at_once.push(Effect::CloseLink { link });
+                    return self.end(link, LinkEnd::Silent, peers, turn);
                 }
                 if state.next_sign() <= now {
-                    self.ping(link, cx);
+                    self.ping(link, turn);
                 }
                 Outcome::None
             }
-            Phase::Held { .. } => self.go_on_holding(link, cx),
+            Phase::Held { .. } => self.go_on_holding(link, peers, turn),
             _ if state.opened + HANDSHAKE_MAX <= now => {
-                cx.out.push(Effect::CloseLink { link });
-                self.end(link, LinkEnd::Silent, cx)
+                turn.at_once.push(Effect::CloseLink { link });
+                self.end(link, LinkEnd::Silent, peers, turn)
             }
             _ => Outcome::None,
         }
     }
 
-    fn dial_missing(&mut self, cx: &mut Context<'_>) {
-        let me = cx.peers.me().node;
-        self.dials.retain(|node| cx.peers.up_member(node).is_some());
-        for peer in cx.peers.up() {
-            if !self.by_peer.contains_key(&peer.node) && self.dials.is_due(me, peer.node, cx.now) {
-                cx.out.push(Effect::Dial { node: peer.node, address: peer.address.clone() });
+    fn dial_missing(&mut self, peers: &Peers, turn: &mut Turn<'_>) {
+        let me = peers.me().node;
+        self.dials.retain(|node| peers.up_member(node).is_some());
+        for peer in peers.up() {
+            if !self.by_peer.contains_key(&peer.node) && self.dials.is_due(me, peer.node, turn.now)
+            {
+                turn.at_once.push(Effect::Dial { node: peer.node, address: peer.address.clone() });
             }
         }
     }
@@ -365,10 +384,16 @@ impl Links {
         std::mem::take(&mut self.replaced)
     }
 
-    fn end(&mut self, link: LinkId, reason: LinkEnd, cx: &mut Context<'_>) -> Outcome {
+    fn end(
+        &mut self,
+        link: LinkId,
+        reason: LinkEnd,
+        peers: &Peers,
+        turn: &mut Turn<'_>,
+    ) -> Outcome {
         let Some(state) = self.links.remove(&link) else { return Outcome::None };
         if let Some(node) = state.dialed {
-            self.dials.failed(node, cx.now);
+            self.dials.failed(node, turn.now);
         }
         let was_established = state.phase == Phase::Established;
         if was_established
@@ -376,7 +401,7 @@ impl Links {
             && self.by_peer.get(&peer.node) == Some(&link)
         {
             self.by_peer.remove(&peer.node);
-            self.dials.lost(cx.peers.me().node, peer.node, cx.now);
+            self.dials.lost(peers.me().node, peer.node, turn.now);
         }
         if was_established || matches!(reason, LinkEnd::Refusing(_) | LinkEnd::Protocol(_)) {
             // A name that was never believed would be a stranger's lie in our log, and counts there
@@ -385,14 +410,14 @@ impl Links {
                 Phase::Hello | Phase::Proof => state.dialed,
                 _ => state.peer.map(|peer| peer.node),
             };
-            cx.out.push(Effect::Event(Event::LinkDown { peer, reason }));
+            turn.event(Event::LinkDown { peer, reason });
         }
         Outcome::Ended(link)
     }
 }
 
 impl Link {
-    /// What the other side is told when a removal ends the link. Records are told to members only.
+    /// The goodbye when a removal ends the link. Records are sent to members only.
     fn barred_by(&self, peers: &Peers) -> Goodbye {
         let is_proved = !matches!(self.phase, Phase::Hello | Phase::Proof);
         match &self.peer {
@@ -410,11 +435,7 @@ impl Link {
     }
 }
 
-fn send(link: LinkId, message: &Message<'_>, cx: &mut Context<'_>) {
-    send_bytes(link, frame::encode(message), cx);
-}
-
-fn send_bytes(link: LinkId, bytes: Bytes, cx: &mut Context<'_>) {
-    cx.totals.link_bytes_sent += bytes.len() as u64 + FRAME_LENGTH_BYTES;
-    cx.out.push(Effect::Frame { links: vec![link], bytes });
+/// Sends a frame that holds nothing of the table.
+pub(crate) fn send(link: LinkId, message: &Message<'_>, turn: &mut Turn<'_>) {
+    turn.frame_at_once(vec![link], frame::encode(message));
 }

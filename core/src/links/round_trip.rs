@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn pongs_that_nobody_asked_for_tell_nothing() {
+    fn pongs_without_a_ping_say_nothing() {
         let mut trips = RoundTrips::default();
         trips.pong(us(1));
         trips.ping(us(2));

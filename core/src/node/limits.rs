@@ -27,7 +27,7 @@ pub struct Limits {
     pub window_pushes: usize,
     /// Bytes of a part of an answer to a peer that lacks something, about.
     pub part_bytes: usize,
-    /// Bytes of a record of what another node told; one entry is never cut.
+    /// Bytes of a record of what another node sent; one entry is never cut.
     pub record_bytes: usize,
 }
 

@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Node, context};
+use super::Node;
 use crate::counters::MergeError;
 use crate::delta::Delta;
-use crate::effect::{Destination, Effect};
-use crate::event::Event;
+use crate::effect::Destination;
 use crate::input::LinkId;
-use crate::links::{Context, Outcome};
+use crate::links::{self, Outcome};
 use crate::outbox::Effects;
 use crate::peers::discovery::Heard;
 use crate::peers::{Change, SwimError};
 use crate::replication::digests::About;
 use crate::time::Time;
-use crate::wire::datagram::Datagram;
+use crate::wire::datagram::{Beacon, Datagram};
 use crate::wire::error::{CodecError, Foreign};
 use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message, Row};
 
@@ -33,7 +32,7 @@ impl Node {
         let envelope = self.envelope.clone();
         let opened = envelope.open(bytes);
         #[cfg(feature = "planted-bugs")]
-        let without = crate::wire::datagram::Envelope::new(&self.cluster, None);
+        let without = crate::wire::datagram::Envelope::new(self.links.cluster(), None);
         #[cfg(feature = "planted-bugs")]
         let opened = match opened {
             Err(CodecError::Foreign(Foreign::Secret)) if self.has(crate::bug::Bug::MacIgnored) => {
@@ -42,75 +41,63 @@ impl Node {
             opened => opened,
         };
         match opened {
-            Ok(Datagram::Beacon(beacon)) => {
-                match self.discovery.hear(now, from, &beacon, self.peers.me()) {
-                    Heard::Nothing => {}
-                    Heard::Limited => self.totals.beacons_limited += 1,
-                    Heard::Rumour { answer } => {
-                        self.totals.beacons_heard += 1;
-                        let is_removed = self.peers.registry().is_removed(&beacon.identity);
-                        let out = &mut effects.at_once;
-                        // Before the answer: if we were removed, who asks because an operator
-                        // registers us must know that there is something to lift.
-                        self.peers.rumour(now, beacon.identity, &mut self.totals, out);
-                        if let Some(answer) = answer
-                            && !is_removed
-                        {
-                            self.totals.beacons_sent += 1;
-                            let bytes = envelope.seal(&Datagram::Beacon(answer));
-                            let to = Destination::Socket(from);
-                            effects.at_once.push(Effect::Datagram { to, bytes });
-                        }
-                    }
-                    Heard::Answer(sequence) => {
-                        self.totals.beacons_heard += 1;
-                        let out = &mut effects.at_once;
-                        let identity = beacon.identity;
-                        let totals = &mut self.totals;
-                        let news = self.peers.answered(now, sequence, identity, totals, out);
-                        self.tell_memberships(now, &news, effects);
-                    }
-                }
-            }
-            Ok(Datagram::Swim(packet)) => {
-                self.totals.swim_received += 1;
-                let out = &mut effects.at_once;
-                match self.peers.handle_swim(now, packet, from, &mut self.totals, out) {
-                    Ok(()) => {}
-                    Err(SwimError::Malformed) => self.totals.datagrams_malformed += 1,
-                    Err(SwimError::Removed) => self.totals.datagrams_removed += 1,
-                    Err(SwimError::Limited) => self.totals.beacons_limited += 1,
-                    // What is refused for want of room was counted where it was.
-                    Err(SwimError::Full) => {}
-                    Err(SwimError::Refused) => self.totals.swim_refused += 1,
-                }
-            }
+            Ok(Datagram::Beacon(beacon)) => self.beacon(now, from, beacon, effects),
+            Ok(Datagram::Swim(packet)) => self.swim(now, from, packet, effects),
             Ok(Datagram::Membership(memberships)) => {
                 self.merge_memberships(now, &memberships, effects);
             }
             Err(CodecError::Foreign(foreign)) => {
                 self.totals.datagrams_foreign += 1;
-                self.tell_stranger(now, from, foreign, effects);
+                self.warnings.stranger(from, foreign, &mut effects.turn(now, &mut self.totals));
             }
             Err(CodecError::DatagramVersion(version)) => {
                 self.totals.datagrams_malformed += 1;
-                self.tell_stranger(now, from, Foreign::Version(version), effects);
+                let turn = &mut effects.turn(now, &mut self.totals);
+                self.warnings.stranger(from, Foreign::Version(version), turn);
             }
             Err(_) => self.totals.datagrams_malformed += 1,
         }
         self.settle_changes(now, effects);
     }
 
-    fn tell_stranger(
-        &mut self,
-        now: Time,
-        from: SocketAddr,
-        reason: Foreign,
-        effects: &mut Effects,
-    ) {
-        if self.strangers.allow(now) {
-            let event = Event::Stranger { from: from.to_string(), reason };
-            effects.at_once.push(Effect::Event(event));
+    fn beacon(&mut self, now: Time, from: SocketAddr, beacon: Beacon, effects: &mut Effects) {
+        let turn = &mut effects.turn(now, &mut self.totals);
+        match self.discovery.hear(now, from, &beacon, self.peers.me()) {
+            Heard::Nothing => {}
+            Heard::Limited => turn.totals.beacons_limited += 1,
+            Heard::Rumour { answer } => {
+                turn.totals.beacons_heard += 1;
+                let is_removed = self.peers.registry().is_removed(&beacon.identity);
+                // Before the answer: if we were removed, a node that asks because an operator
+                // registers us must know that there is something to lift.
+                self.peers.rumour(beacon.identity, turn);
+                if let Some(answer) = answer
+                    && !is_removed
+                {
+                    turn.totals.beacons_sent += 1;
+                    let bytes = self.envelope.seal(&Datagram::Beacon(answer));
+                    turn.datagram(Destination::Socket(from), bytes);
+                }
+            }
+            Heard::Answer(sequence) => {
+                turn.totals.beacons_heard += 1;
+                let news = self.peers.answered(sequence, beacon.identity, turn);
+                self.pass_on_memberships(now, &news, effects);
+            }
+        }
+    }
+
+    fn swim(&mut self, now: Time, from: SocketAddr, packet: &[u8], effects: &mut Effects) {
+        self.totals.swim_received += 1;
+        let turn = &mut effects.turn(now, &mut self.totals);
+        match self.peers.handle_swim(packet, from, turn) {
+            Ok(()) => {}
+            Err(SwimError::Malformed) => turn.totals.datagrams_malformed += 1,
+            Err(SwimError::Removed) => turn.totals.datagrams_removed += 1,
+            Err(SwimError::Limited) => turn.totals.beacons_limited += 1,
+            // What is refused for want of room was counted where it was.
+            Err(SwimError::Full) => {}
+            Err(SwimError::Refused) => turn.totals.swim_refused += 1,
         }
     }
 
@@ -120,16 +107,29 @@ impl Node {
         let message = match frame::decode(frame) {
             Ok(message) => message,
             Err(error) => {
-                let cx = context!(self, now, effects);
-                let outcome = self.links.protocol_error(link, error.to_string(), cx);
+                let turn = &mut effects.turn(now, &mut self.totals);
+                let (links, reason) = (&mut self.links, error.to_string());
+                let outcome = links.protocol_error(link, reason, &self.peers, turn);
                 return self.settle(now, outcome, effects);
             }
         };
         if !is_established || matches!(message, Message::Goodbye(_)) {
-            let outcome = self.links.handshake(link, frame, &message, context!(self, now, effects));
-            return self.settle(now, outcome, effects);
+            return self.handshake(now, link, frame, &message, effects);
         }
         self.message(now, link, frame, message, effects);
+    }
+
+    fn handshake(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        frame: &Bytes,
+        message: &Message<'_>,
+        effects: &mut Effects,
+    ) {
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let outcome = self.links.handshake(link, frame, message, &self.peers, turn);
+        self.settle(now, outcome, effects);
     }
 
     fn message(
@@ -148,16 +148,17 @@ impl Node {
                 let upto = delta.upto;
                 self.counters.meet_writer(origin);
                 if self.merge(now, link, &delta, effects) == Ok(true) {
-                    let (batch, age) = (self.batch + 1, Duration::from_micros(age_us));
+                    let (batch, age) = (self.batches.open(), Duration::from_micros(age_us));
                     self.arrivals.merged(now, batch, age, self.links.one_way(link));
                 }
                 self.replication.pushed(link, upto);
             }
             Message::Confirm(version) => {
                 if version <= self.counters.our_version() {
-                    self.replication.confirmed(now, link, version, &mut self.totals);
+                    let turn = &mut effects.turn(now, &mut self.totals);
+                    self.replication.confirmed(link, version, turn);
                 } else {
-                    self.tell_foreign_writer(now, link, effects);
+                    self.warn_of_foreign_writer(now, link, effects);
                 }
             }
             Message::DigestHash(_)
@@ -168,8 +169,8 @@ impl Node {
             | Message::DigestPartsAsk(_)
             | Message::DigestTold => self.digest(now, link, message, effects),
             Message::PullRequest { request, wants } => {
-                let (counters, totals) = (&self.counters, &mut self.totals);
-                self.replication.asked(now, link, request, &wants, counters, totals);
+                let turn = &mut effects.turn(now, &mut self.totals);
+                self.replication.asked(link, request, &wants, &self.counters, turn);
             }
             Message::PullChunk { request, index, last, deltas } => {
                 self.part(now, link, (request, index, last), deltas, effects);
@@ -182,17 +183,17 @@ impl Node {
                 self.comparison.heard(link, hashes);
                 self.compare(now, effects);
             }
-            Message::MembershipAsk(parts) => self.tell_parts(link, &parts, effects),
+            Message::MembershipAsk(parts) => self.answer_parts(now, link, &parts, effects),
             Message::MembershipTold => {
-                self.comparison.told(link);
+                self.comparison.answered(link);
                 self.compare(now, effects);
             }
-            Message::Ping => self.links.send(link, &Message::Pong, context!(self, now, effects)),
+            Message::Ping => {
+                links::send(link, &Message::Pong, &mut effects.turn(now, &mut self.totals));
+            }
             Message::Pong => self.links.pong(link, now),
             Message::Hello(_) | Message::Proof(_) | Message::Welcome | Message::Goodbye(_) => {
-                let outcome =
-                    self.links.handshake(link, frame, &message, context!(self, now, effects));
-                self.settle(now, outcome, effects);
+                self.handshake(now, link, frame, &message, effects);
             }
         }
     }
@@ -207,28 +208,28 @@ impl Node {
             _ => &[],
         };
         if rows.iter().any(is_beyond_us) {
-            // It has believed somebody, and will learn better on this very link.
-            self.tell_foreign_writer(now, link, effects);
+            // It has believed another node, and will learn better on this very link.
+            self.warn_of_foreign_writer(now, link, effects);
         }
-        let (counters, totals) = (&mut self.counters, &mut self.totals);
-        let replication = &mut self.replication;
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let (counters, replication) = (&mut self.counters, &mut self.replication);
         match message {
-            Message::DigestHash(hash) => replication.hear_hash(now, link, hash),
+            Message::DigestHash(hash) => replication.hear_hash(link, hash, now),
             Message::DigestPart { first, last, rows } => {
                 let range = (first, last);
-                replication.hear_part(now, link, range, &rows, counters, totals, effects);
+                replication.hear_part(link, range, &rows, counters, turn);
             }
             Message::Digest { recent, rest } => {
-                replication.hear_digest(now, link, &recent, rest, counters, totals, effects);
+                replication.hear_digest(link, &recent, rest, counters, turn);
             }
             Message::DigestAsk => replication.asked_about(link, About::Parts),
             Message::DigestHashes { recent, parts } => {
-                replication.hear_hashes(now, link, &recent, &parts, counters, totals, effects);
+                replication.hear_hashes(link, &recent, &parts, counters, turn);
             }
             Message::DigestPartsAsk(parts) => {
                 replication.asked_about(link, About::Rows(parts));
             }
-            Message::DigestTold => replication.hear_told(now, link, counters, totals, effects),
+            Message::DigestTold => replication.hear_told(link, counters, turn),
             _ => {}
         }
     }
@@ -242,11 +243,11 @@ impl Node {
         effects: &mut Effects,
     ) {
         let slots = deltas.iter().map(|delta| delta.changes.len()).sum();
-        let totals = &mut self.totals;
-        let came = self.replication.part_came(now, link, part, slots, totals, effects);
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let came = self.replication.part_came(link, part, slots, turn);
         for mut delta in deltas {
             if delta.origin == self.counters.our_origin() {
-                // What is said of our own changes is judged whoever asked (rule `one-writer`).
+                // What is said of our own changes is judged whether it was asked for or not (rule `one-writer`).
                 if self.merge(now, link, &delta, effects).is_err() {
                     return;
                 }
@@ -262,11 +263,11 @@ impl Node {
                 delta.after = delta.upto;
             }
             if let Err(MergeError::Full { .. }) = self.merge(now, link, &delta, effects) {
-                self.replication.lack_room(now, link, delta.origin);
+                self.replication.lack_room(link, delta.origin, now);
             }
         }
-        let totals = &mut self.totals;
-        self.replication.part_over(now, link, came, part.2, totals, effects);
+        let turn = &mut effects.turn(now, &mut self.totals);
+        self.replication.part_over(link, came, part.2, turn);
     }
 
     /// Merges a delta that came over a link; tells whether it brought anything new.
@@ -281,8 +282,8 @@ impl Node {
         match merged {
             Ok(merged) => {
                 self.totals.gaps += u64::from(merged.gap);
-                if merged.news && self.is_kept {
-                    self.keep_delta(delta, effects);
+                if merged.news {
+                    self.journal.add_delta(delta, effects);
                 }
             }
             Err(MergeError::Full { news }) => {
@@ -290,8 +291,8 @@ impl Node {
                 #[cfg(feature = "planted-bugs")]
                 let news = news && !self.has(crate::bug::Bug::FullForgets);
                 // What is shown is kept.
-                if news && self.is_kept {
-                    self.keep_delta(&self.counters.held_of(delta), effects);
+                if news && self.journal.is_kept() {
+                    self.journal.add_delta(&self.counters.held_of(delta), effects);
                 }
             }
             Err(MergeError::ForeignWriter) => self.foreign_writer(now, link, effects),
@@ -299,29 +300,17 @@ impl Node {
         merged.map(|merged| merged.news)
     }
 
-    fn keep_delta(&self, delta: &Delta<'_>, effects: &mut Effects) {
-        let record_bytes = self.limits.record_bytes;
-        #[cfg(feature = "planted-bugs")]
-        if self.has(crate::bug::Bug::RecordsClaimAll) {
-            return effects.journal.add_delta_claimed(delta, record_bytes);
-        }
-        effects.journal.add_delta(delta, record_bytes);
-    }
-
     /// A peer claims changes of ours that we never made.
-    fn tell_foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
-        self.totals.foreign_writes += 1;
-        if let Some(peer) = self.links.peer_of(link).map(|peer| peer.node)
-            && self.foreign_writers.allow(now)
-        {
-            effects.at_once.push(Effect::Event(Event::ForeignWriter { peer }));
-        }
+    fn warn_of_foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
+        let peer = self.links.peer_of(link).map(|peer| peer.node);
+        self.warnings.foreign_writer(peer, &mut effects.turn(now, &mut self.totals));
     }
 
     fn foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
-        self.tell_foreign_writer(now, link, effects);
-        let reason = MergeError::ForeignWriter.to_string();
-        let outcome = self.links.protocol_error(link, reason, context!(self, now, effects));
+        self.warn_of_foreign_writer(now, link, effects);
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let (links, reason) = (&mut self.links, MergeError::ForeignWriter.to_string());
+        let outcome = links.protocol_error(link, reason, &self.peers, turn);
         self.settle(now, outcome, effects);
     }
 
@@ -330,10 +319,9 @@ impl Node {
         let changes = self.peers.take_changes();
         for change in &changes {
             if let Change::Up(node) = change
-                && self.is_kept
                 && let Some(identity) = self.peers.up_member(*node)
             {
-                effects.journal.add_peer(identity);
+                self.journal.add_peer(identity, effects);
             }
         }
         let ends_links = changes.contains(&Change::Removal);
@@ -341,8 +329,7 @@ impl Node {
         let ends_links = ends_links && !self.has(crate::bug::Bug::LinksOutliveRemoval);
         if ends_links {
             for (link, goodbye) in self.links.barred(&self.peers) {
-                let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
-                self.settle(now, outcome, effects);
+                self.leave_link(now, link, goodbye, effects);
             }
         }
         if changes.contains(&Change::NewerIncarnation) || changes.contains(&Change::IdInUse) {
@@ -362,21 +349,25 @@ impl Node {
         match outcome {
             Outcome::None => {}
             // Two of one peer may be let in at the same moment, and the later one replaces the other
-            // before anybody has heard of either.
+            // before any other room has heard of either.
             Outcome::Established(link, _) if self.links.peer_of(link).is_none() => {}
             Outcome::Established(link, peer) => {
                 let version = self.links.version(link);
-                self.replication.link_up(now, link, version, peer.node, peer.origin);
-                self.begin_comparison(link, effects);
+                self.replication.link_up(link, version, peer.node, peer.origin, now);
+                self.begin_comparison(now, link, effects);
             }
             Outcome::Ended(link) => self.link_down(link),
             Outcome::OurIdIsInUse(link) => {
                 self.link_down(link);
                 self.take_fresh_id(now, effects);
             }
+            Outcome::NoMember(link, identity) => {
+                self.peers.rumour(identity, &mut effects.turn(now, &mut self.totals));
+                self.leave_link(now, link, Goodbye::NotAMember, effects);
+            }
             Outcome::PeerLeaves(link, peer) => {
                 self.link_down(link);
-                self.peers.left(now, &peer, &mut self.totals, &mut effects.at_once);
+                self.peers.left(&peer, &mut effects.turn(now, &mut self.totals));
             }
             Outcome::WeAreRemoved(link, memberships) => {
                 self.link_down(link);
@@ -393,15 +384,26 @@ impl Node {
     /// Another process answers under our NodeId.
     fn take_fresh_id(&mut self, now: Time, effects: &mut Effects) {
         if self.peers.am_removed() {
-            // Nobody would find its removal under a fresh one.
+            // No node would find its removal under a fresh one.
             return;
         }
         // Those in their handshake, too: their other side has heard the old id.
         for link in self.links.all() {
-            let goodbye = Goodbye::NotAMember;
-            let outcome = self.links.leave(link, goodbye, context!(self, now, effects));
-            self.settle(now, outcome, effects);
+            self.leave_link(now, link, Goodbye::NotAMember, effects);
         }
-        self.peers.take_fresh_id(now, &mut effects.at_once);
+        self.peers.take_fresh_id(&mut effects.turn(now, &mut self.totals));
+    }
+
+    /// Says goodbye on a link, and carries on that it ends.
+    pub(super) fn leave_link(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        goodbye: Goodbye,
+        effects: &mut Effects,
+    ) {
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let outcome = self.links.leave(link, goodbye, &self.peers, turn);
+        self.settle(now, outcome, effects);
     }
 }

@@ -16,29 +16,33 @@
 //! handle(now, Input::Synced{batch}, …)
 //! ```
 
+mod batches;
 mod behind;
+mod config;
+mod journal;
 pub mod limits;
 mod messages;
 mod parked;
 mod questions;
 mod records;
+mod report;
 mod requests;
 mod waiters;
+mod warnings;
 mod watcher;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::chance;
 use crate::counters::order::Order;
-use crate::counters::{Bounds, Counters, LocalBatch};
+use crate::counters::{Bounds, Counters};
 use crate::effect::{Destination, Effect};
-use crate::identity::{Address, Identity, NodeId, OriginId};
+use crate::identity::Identity;
 use crate::input::Input;
-use crate::limit::RateLimit;
-use crate::links::{Context, Links};
+use crate::links::Links;
 use crate::node::limits::Limits;
 use crate::outbox::Effects;
 use crate::peers::Peers;
@@ -50,67 +54,34 @@ use crate::replication::Replication;
 use crate::replication::arrivals::Arrivals;
 use crate::replication::window;
 use crate::room::Room;
-use crate::status::{PeerStatus, Status, Totals};
-use crate::storage::record::Start;
+use crate::status::Totals;
 use crate::storage::snapshot::Walk;
 use crate::storage::state::Recovered;
 use crate::time::Time;
-use crate::wire::auth::Secret;
 use crate::wire::datagram::{Datagram, Envelope};
 use crate::wire::frame::Goodbye;
 
+use self::batches::OpenBatches;
 use self::behind::SETTLING;
+pub use self::config::Config;
+use self::journal::Journal;
 pub(crate) use self::parked::PARKED_MAX;
 use self::parked::Parked;
 pub use self::questions::SCAN_NAMES_MAX;
 pub use self::requests::REQUEST_OPS_MAX;
 pub(crate) use self::waiters::WAITERS_MAX;
 use self::waiters::Waiters;
+use self::warnings::Warnings;
 use self::watcher::Watcher;
-
-/// Beacons are numbered from a number of 48 bits of chance on: nobody guesses it, and it grows for
-/// ever.
-const SEQUENCE_SHIFT: u32 = 16;
-
-/// What a node is told when it starts.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Its id.
-    pub node: NodeId,
-    /// A fresh random id for this start.
-    pub origin: OriginId,
-    /// Where others reach it.
-    pub address: Address,
-    /// Milliseconds of a wall clock, or the last start's number + 1, whichever is greater.
-    pub boot: u64,
-    /// The cluster's name: nodes of another name are not heard. At most
-    /// [`crate::wire::datagram::CLUSTER_BYTES_MAX`] bytes.
-    pub cluster: String,
-    /// The cluster's secret, if it has one.
-    pub secret: Option<Secret>,
-    /// Addresses to ask for the cluster, again and again: every second while no member is up there.
-    pub seeds: Vec<Address>,
-    /// Whether to call by broadcast and to answer those who do.
-    pub discovery: bool,
-    /// Whether what it changes is kept anywhere: without a journal no records are made for one.
-    pub is_kept: bool,
-    /// All the chance that the node will ever use. Must come from the operating system where
-    /// there is a secret: nonces are made of it.
-    pub chance: [u8; 32],
-}
 
 /// One node of a cluster.
 #[derive(Debug)]
 pub struct Node {
-    cluster: String,
     envelope: Envelope,
-    chance: ChaCha8Rng,
     started: Time,
     counters: Counters,
-    /// Whether there is a journal.
-    is_kept: bool,
-    /// Who we are as the journal says.
-    kept: Start,
+    journal: Journal,
+    batches: OpenBatches,
     order: Order,
     discovery: Discovery,
     peers: Peers,
@@ -118,43 +89,17 @@ pub struct Node {
     replication: Replication,
     comparison: Comparison,
     totals: Totals,
-    /// When the first change came that no call of `close_batch` has followed.
-    opened: Option<Time>,
-    /// Own batches closed since the last call of `close_batch`.
-    closed: Vec<LocalBatch>,
-    /// Own batches that wait for their sync, by the number of the caller's batch, and when the
-    /// first of their changes came.
-    unsynced: VecDeque<(u64, Time, Vec<LocalBatch>)>,
     /// Pushes merged and not synced yet.
     arrivals: Arrivals,
-    batch: u64,
     parked: Parked,
     waiters: Waiters,
     watcher: Watcher,
-    strangers: RateLimit,
+    warnings: Warnings,
     limits: Limits,
-    /// What is told of claims that cannot be.
-    foreign_writers: RateLimit,
 }
-
-/// What the links need, out of a node's parts.
-macro_rules! context {
-    ($node:ident, $now:expr, $effects:expr) => {
-        &mut Context {
-            now: $now,
-            cluster: &$node.cluster,
-            secret: $node.envelope.secret(),
-            peers: &mut $node.peers,
-            chance: &mut $node.chance,
-            totals: &mut $node.totals,
-            out: &mut $effects.at_once,
-        }
-    };
-}
-use context;
 
 impl Node {
-    /// A node that has just started and knows nobody.
+    /// A node that has just started and knows no other.
     pub fn new(config: Config, now: Time) -> Self {
         let mut chance = ChaCha8Rng::from_seed(config.chance);
         let recovered = Recovered::new(config.origin, chance.next_u64());
@@ -177,41 +122,33 @@ impl Node {
             boot: config.boot,
             origin: config.origin,
         };
-        let mut seed = [0; 32];
-        chance.fill_bytes(&mut seed);
-        let sequence = chance.next_u64() >> SEQUENCE_SHIFT;
-        let kept = Start::from(&me);
+        let journal = Journal::new(config.is_kept, &me);
         let mut peers =
-            Peers::new(me, envelope.clone(), &config.seeds, ChaCha8Rng::from_seed(seed), now);
-        peers.recover(now, recovered.registry, recovered.peers.into_values());
+            Peers::new(me, envelope.clone(), &config.seeds, chance::split(&mut chance), now);
+        peers.recover(recovered.registry, recovered.peers.into_values(), now);
+        let links_chance = chance::next_stream(&chance);
+        let secret = envelope.secret().cloned();
         let mut counters = recovered.counters;
         counters.rest_rows();
         Node {
-            cluster: config.cluster,
             envelope,
             started: now,
             counters,
-            is_kept: config.is_kept,
-            kept,
-            chance,
+            journal,
+            batches: OpenBatches::default(),
             order: Order::default(),
-            discovery: Discovery::new(config.discovery, sequence, now),
+            discovery: Discovery::new(config.discovery, chance, now),
             peers,
-            links: Links::default(),
+            links: Links::new(config.cluster, secret, links_chance),
             replication: Replication::default(),
             comparison: Comparison::default(),
             totals: Totals::default(),
-            opened: None,
-            closed: Vec::new(),
-            unsynced: VecDeque::new(),
             arrivals: Arrivals::default(),
-            batch: 0,
             parked: Parked::new(now + SETTLING),
             waiters: Waiters::default(),
             watcher: Watcher::default(),
-            strangers: RateLimit::new(1, 2, now),
+            warnings: Warnings::new(now),
             limits: Limits::default(),
-            foreign_writers: RateLimit::new(1, 10, now),
         }
     }
 
@@ -236,11 +173,13 @@ impl Node {
             Input::Unwatch { token } => self.watcher.unwatch(token, &mut self.counters, effects),
             Input::Datagram { from, bytes } => self.datagram(now, from, &bytes, effects),
             Input::LinkOpened { link, dialed } => {
-                self.links.opened(link, dialed, context!(self, now, effects));
+                let turn = &mut effects.turn(now, &mut self.totals);
+                self.links.opened(link, dialed, &self.peers, turn);
             }
             Input::LinkFrame { link, frame } => self.frame(now, link, &frame, effects),
             Input::LinkClosed { link } => {
-                let outcome = self.links.closed(link, context!(self, now, effects));
+                let turn = &mut effects.turn(now, &mut self.totals);
+                let outcome = self.links.closed(link, &self.peers, turn);
                 self.settle(now, outcome, effects);
             }
             Input::DialFailed { node } => self.links.dial_failed(node, now),
@@ -258,20 +197,17 @@ impl Node {
     pub fn close_batch(&mut self, now: Time, effects: &mut Effects) -> u64 {
         self.do_due(now, effects);
         self.close_version(effects);
-        self.keep_who_we_are(effects);
-        self.batch += 1;
-        self.replication.batch_closed(self.batch);
-        let opened = self.opened.take().unwrap_or(now);
-        if !self.closed.is_empty() {
-            self.unsynced.push_back((self.batch, opened, std::mem::take(&mut self.closed)));
-        }
-        self.batch
+        self.journal.keep_identity(self.peers.me(), effects);
+        let batch = self.batches.close(now);
+        self.replication.batch_closed(batch);
+        batch
     }
 
     /// Whether the open batch has changed counters, and that is to be kept: it costs a sync then,
     /// however much more it is given before it is closed.
     pub fn will_sync(&self) -> bool {
-        self.is_kept && !(self.closed.is_empty() && self.counters.is_open_batch_empty())
+        let has_changes = self.batches.has_versions() || !self.counters.is_open_batch_empty();
+        self.journal.is_kept() && has_changes
     }
 
     /// How many bytes may still be taken; see [`Input::Room`].
@@ -283,10 +219,10 @@ impl Node {
     /// called between batches, with nothing open.
     pub fn begin_snapshot(&self) -> Walk {
         let memberships = self.peers.registry().records();
-        Walk::new(&self.counters, Some(&self.kept), memberships, self.peers.met())
+        Walk::new(&self.counters, Some(self.journal.start()), memberships, self.peers.met())
     }
 
-    /// The next records of a snapshot, of some `bytes` together. What they tell is in the journal
+    /// The next records of a snapshot, of some `bytes` together. What they say is in the journal
     /// once the batch that was closed last is synced. To be called between batches.
     pub fn snapshot_step(&self, walk: &mut Walk, bytes: usize) -> Vec<u8> {
         walk.step(&self.counters, bytes)
@@ -308,43 +244,6 @@ impl Node {
         .fold(self.peers.next_deadline(), Time::min)
     }
 
-    /// What the node tells of itself. How much was counted it tells as it stands in the table: that
-    /// may leave when the batch that is open is synced (rule `publish-after-sync`), and the rest at
-    /// once.
-    pub fn status(&self, now: Time) -> Status {
-        let ours = self.counters.our_version();
-        let peers = self
-            .peers
-            .list()
-            .into_iter()
-            .map(|listed| PeerStatus {
-                counted: listed
-                    .identity
-                    .as_ref()
-                    .map_or(0, |identity| self.counters.counted(identity.origin)),
-                link: listed
-                    .identity
-                    .as_ref()
-                    .and_then(|identity| self.links.to_peer(identity.node))
-                    .and_then(|link| self.replication.status(link, now, ours)),
-                address: listed.address,
-                node: listed.identity.map(|identity| identity.node),
-                state: listed.state,
-                listed: listed.is_listed,
-            })
-            .collect();
-        Status {
-            identity: self.peers.me().clone(),
-            version: ours,
-            counters: self.counters.len(),
-            origins: self.counters.origins(),
-            without_room: self.replication.without_room(),
-            counted: self.counters.counted(self.counters.our_origin()),
-            removed: self.peers.am_removed(),
-            peers,
-        }
-    }
-
     /// What it has counted of its own work.
     pub fn totals(&self) -> &Totals {
         &self.totals
@@ -358,6 +257,7 @@ impl Node {
     /// Has the node take no more than this from now on.
     pub fn limit(&mut self, limits: Limits) {
         self.limits = limits;
+        self.journal.limit(limits.record_bytes);
         self.parked.limit(limits.raises);
         self.waiters.limit(limits.waits);
         self.order.limit(limits.listings);
@@ -381,6 +281,7 @@ impl Node {
     #[cfg(feature = "planted-bugs")]
     pub fn plant(&mut self, bug: crate::bug::Bug) {
         self.counters.bug = Some(bug);
+        self.journal.plant(bug);
         self.replication.bug = Some(bug);
     }
 
@@ -390,31 +291,33 @@ impl Node {
     }
 
     fn do_due(&mut self, now: Time, effects: &mut Effects) {
+        let turn = &mut effects.turn(now, &mut self.totals);
         if self.peers.next_deadline() <= now {
-            self.peers.tick(now, &mut self.totals, &mut effects.at_once);
+            self.peers.tick(turn);
             for address in self.peers.due_asks(now) {
                 let beacon = self.discovery.ask(self.peers.me());
                 self.peers.asked(&address, beacon.sequence);
-                self.totals.beacons_sent += 1;
+                turn.totals.beacons_sent += 1;
                 let bytes = self.envelope.seal(&Datagram::Beacon(beacon));
-                let to = Destination::Address(address);
-                effects.at_once.push(Effect::Datagram { to, bytes });
+                turn.datagram(Destination::Address(address), bytes);
             }
         }
-        if let Some(beacon) = self.discovery.due(now, self.peers.me(), &mut self.chance) {
-            self.totals.beacons_sent += 1;
+        if let Some(beacon) = self.discovery.due(now, self.peers.me()) {
+            turn.totals.beacons_sent += 1;
             let bytes = self.envelope.seal(&Datagram::Beacon(beacon));
-            effects.at_once.push(Effect::Broadcast { bytes });
+            turn.at_once.push(Effect::Broadcast { bytes });
         }
         let has_news = self.settle_changes(now, effects);
         if has_news || self.links.next_deadline().is_some_and(|at| at <= now) {
-            for outcome in self.links.tick(context!(self, now, effects)) {
+            let turn = &mut effects.turn(now, &mut self.totals);
+            for outcome in self.links.tick(&self.peers, turn) {
                 self.settle(now, outcome, effects);
             }
         }
         if self.replication.next_deadline().is_some_and(|at| at <= now) {
-            self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
-            self.replication.tick(now, &mut self.counters, &mut self.totals, effects);
+            let turn = &mut effects.turn(now, &mut self.totals);
+            self.replication.push(&self.counters, turn);
+            self.replication.tick(&mut self.counters, turn);
         }
         if self.comparison.next_deadline().is_some_and(|at| at <= now) {
             self.compare(now, effects);
@@ -439,46 +342,30 @@ impl Node {
         let Some(batch) = self.counters.close() else { return };
         self.totals.batches += 1;
         self.totals.batch_entries += batch.entries.len() as u64;
-        if self.is_kept {
-            effects.journal.add_own(&batch, &self.counters);
-        }
-        self.closed.push(batch);
-    }
-
-    /// Writes down an identity that has changed: after a restart it must be the later one still.
-    fn keep_who_we_are(&mut self, effects: &mut Effects) {
-        let now = Start::from(self.peers.me());
-        if now != self.kept {
-            if self.is_kept {
-                effects.journal.add_start(&now);
-            }
-            self.kept = now;
-        }
+        self.journal.add_own(&batch, &self.counters, effects);
+        self.batches.add(batch);
     }
 
     fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {
         self.arrivals.synced(now, batch, &mut self.totals.convergence);
-        self.replication.batch_synced(now, batch);
-        while self.unsynced.front().is_some_and(|(number, ..)| *number <= batch)
-            && let Some((_, accepted, batches)) = self.unsynced.pop_front()
-        {
-            for batch in &batches {
-                let (totals, out) = (&mut self.totals, &mut effects.at_once);
-                self.replication.synced(now, accepted, batch, &self.counters, totals, out);
+        self.replication.batch_synced(batch, now);
+        let turn = &mut effects.turn(now, &mut self.totals);
+        while let Some((accepted, versions)) = self.batches.next_synced(batch) {
+            for version in &versions {
+                self.replication.synced(accepted, version, &self.counters, turn);
             }
         }
-        self.replication.push(now, &self.counters, &mut self.totals, &mut effects.at_once);
+        self.replication.push(&self.counters, turn);
     }
 
     fn leave(&mut self, now: Time, effects: &mut Effects) {
         // What is synced and still gathers shall reach the peers before the links end.
         let soon = now + Duration::from_secs(1);
-        self.replication.push(soon, &self.counters, &mut self.totals, &mut effects.at_once);
+        self.replication.push(&self.counters, &mut effects.turn(soon, &mut self.totals));
         for link in self.links.established() {
-            let outcome = self.links.leave(link, Goodbye::Leaving, context!(self, now, effects));
-            self.settle(now, outcome, effects);
+            self.leave_link(now, link, Goodbye::Leaving, effects);
         }
-        self.peers.leave(now, &mut self.totals, &mut effects.at_once);
+        self.peers.leave(&mut effects.turn(now, &mut self.totals));
     }
 }
 

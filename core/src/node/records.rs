@@ -8,13 +8,14 @@ use crate::membership::{MembershipRecord, PeersRefusal};
 use crate::outbox::Effects;
 use crate::query::{PeerName, Question, Register, Remove};
 use crate::time::Time;
-use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message};
+use crate::turn::Turn;
+use crate::wire::frame::Message;
 
 /// Records in one frame: a quarter of a megabyte of them at most.
 const RECORDS_A_FRAME: usize = 512;
 
 /// The protocol version since which records are compared by hashes. Before it, each side of a link
-/// tells all that it has when the link stands.
+/// sends all that it has when the link stands.
 const COMPARED_SINCE: u16 = 2;
 
 impl Node {
@@ -26,8 +27,7 @@ impl Node {
         peer: &PeerName,
         effects: &mut Effects,
     ) {
-        let out = &mut effects.at_once;
-        let news = self.peers.register(now, peer, &mut self.totals, out);
+        let news = self.peers.register(peer, &mut effects.turn(now, &mut self.totals));
         self.answer_operator::<Register>(now, token, news, effects);
     }
 
@@ -39,8 +39,7 @@ impl Node {
         peer: &PeerName,
         effects: &mut Effects,
     ) {
-        let out = &mut effects.at_once;
-        let news = self.peers.remove(now, peer, &mut self.totals, out);
+        let news = self.peers.remove(peer, &mut effects.turn(now, &mut self.totals));
         #[cfg(feature = "planted-bugs")]
         let news = match self.has(crate::bug::Bug::RemovalBeyondRoom) {
             true => Ok(news.unwrap_or_default()),
@@ -57,7 +56,7 @@ impl Node {
         done: Result<Vec<MembershipRecord>, PeersRefusal>,
         effects: &mut Effects,
     ) {
-        let done = done.map(|news| self.tell_memberships(now, &news, effects));
+        let done = done.map(|news| self.pass_on_memberships(now, &news, effects));
         effects.after_sync.push(Effect::Answer { token, answer: Q::answer(done) });
     }
 
@@ -67,82 +66,74 @@ impl Node {
         memberships: &[MembershipRecord],
         effects: &mut Effects,
     ) {
-        let out = &mut effects.at_once;
-        let news = self.peers.merge_memberships(now, memberships, &mut self.totals, out);
-        self.tell_memberships(now, &news, effects);
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let news = self.peers.merge_memberships(memberships, turn);
+        self.pass_on_memberships(now, &news, effects);
     }
 
     /// Journals records that are new here and passes them on to every peer.
-    pub(super) fn tell_memberships(
+    pub(super) fn pass_on_memberships(
         &mut self,
         now: Time,
         news: &[MembershipRecord],
         effects: &mut Effects,
     ) {
-        if self.is_kept {
-            news.iter().for_each(|membership| effects.journal.add_membership(membership));
-        }
+        self.journal.add_memberships(news, effects);
         let mut links = self.links.established();
         if !self.comparison.pass_on(now, news.len()) {
             links.retain(|link| self.links.version(*link) < COMPARED_SINCE);
         }
-        self.send_memberships(&links, news, effects);
+        send_memberships(&links, news, &mut effects.turn(now, &mut self.totals));
         self.settle_changes(now, effects);
     }
 
-    /// A link stands: each side tells what it has, or what that hashes to.
-    pub(super) fn begin_comparison(&mut self, link: LinkId, effects: &mut Effects) {
+    /// A link stands: each side sends what it has, or what that hashes to.
+    pub(super) fn begin_comparison(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let registry = self.peers.registry();
         if self.links.version(link) >= COMPARED_SINCE {
-            self.send_hashes(&[link], effects);
+            send(&[link], &Message::MembershipHashes(registry.hashes().to_vec()), turn);
         } else {
-            let all: Vec<MembershipRecord> = self.peers.registry().records().collect();
-            self.send_memberships(&[link], &all, effects);
+            let all: Vec<MembershipRecord> = registry.records().collect();
+            send_memberships(&[link], &all, turn);
         }
     }
 
-    /// Tells the records of some parts of the table to a peer that asked for them.
-    pub(super) fn tell_parts(&mut self, link: LinkId, parts: &[u8], effects: &mut Effects) {
-        let records = self.peers.registry().records_in(parts);
-        self.send_memberships(&[link], &records, effects);
-        self.send_records(&[link], &Message::MembershipTold, effects);
+    /// Sends the records of some parts of the table to a peer that asked for them.
+    pub(super) fn answer_parts(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        parts: &[u8],
+        effects: &mut Effects,
+    ) {
+        let turn = &mut effects.turn(now, &mut self.totals);
+        send_memberships(&[link], &self.peers.registry().records_in(parts), turn);
+        send(&[link], &Message::MembershipTold, turn);
     }
 
     /// Goes on comparing.
     pub(super) fn compare(&mut self, now: Time, effects: &mut Effects) {
-        if self.comparison.is_to_tell(now) {
+        let turn = &mut effects.turn(now, &mut self.totals);
+        let hashes = self.peers.registry().hashes();
+        if self.comparison.is_to_begin_again(now) {
             let mut links = self.links.established();
             links.retain(|link| self.links.version(*link) >= COMPARED_SINCE);
-            self.send_hashes(&links, effects);
+            send(&links, &Message::MembershipHashes(hashes.to_vec()), turn);
         }
-        if let Some((link, parts)) = self.comparison.ask(now, self.peers.registry().hashes()) {
-            self.send_records(&[link], &Message::MembershipAsk(parts), effects);
-        }
+        self.comparison.go_on(hashes, turn);
     }
+}
 
-    fn send_hashes(&mut self, links: &[LinkId], effects: &mut Effects) {
-        let hashes = self.peers.registry().hashes().to_vec();
-        self.send_records(links, &Message::MembershipHashes(hashes), effects);
+fn send_memberships(links: &[LinkId], all: &[MembershipRecord], turn: &mut Turn<'_>) {
+    for memberships in all.chunks(RECORDS_A_FRAME) {
+        send(links, &Message::Membership(memberships.to_vec()), turn);
     }
+}
 
-    fn send_memberships(
-        &mut self,
-        links: &[LinkId],
-        all: &[MembershipRecord],
-        effects: &mut Effects,
-    ) {
-        for memberships in all.chunks(RECORDS_A_FRAME) {
-            self.send_records(links, &Message::Membership(memberships.to_vec()), effects);
-        }
-    }
-
-    /// What is said of the records waits for their sync, and so for its turn among them.
-    fn send_records(&mut self, links: &[LinkId], message: &Message<'_>, effects: &mut Effects) {
-        if links.is_empty() {
-            return;
-        }
-        let bytes = frame::encode(message);
-        let length = bytes.len() as u64 + FRAME_LENGTH_BYTES;
-        self.totals.link_bytes_sent += length * links.len() as u64;
-        effects.after_sync.push(Effect::Frame { links: links.to_vec(), bytes });
+/// What is said of the records waits for their sync, and so for its turn among them.
+fn send(links: &[LinkId], message: &Message<'_>, turn: &mut Turn<'_>) {
+    if !links.is_empty() {
+        turn.frame_after_sync(links.to_vec(), message);
     }
 }

@@ -64,7 +64,7 @@ impl Node {
         let is_write = self.totals.writes() > before;
         let version = if is_write { self.counters.newest_version() } else { 0 };
         if is_write {
-            self.opened.get_or_insert(now);
+            self.batches.change(now);
         }
         effects.after_sync.push(Effect::Reply { token, results, version });
     }

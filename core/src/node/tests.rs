@@ -5,6 +5,7 @@ use foca::{Header, Message};
 use super::*;
 use crate::delta::Change;
 use crate::event::Event;
+use crate::identity::{Address, NodeId, OriginId};
 use crate::input::LinkId;
 use crate::membership::{Key, MembershipRecord};
 use crate::name::CounterName;
@@ -181,7 +182,7 @@ fn what_only_reads_is_answered_without_a_version_and_needs_no_sync() {
 fn a_batch_that_closed_in_the_middle_of_a_request_is_to_be_synced_too() {
     let mut one = One::new(true);
     let mut counters = 0;
-    while one.node.closed.is_empty() {
+    while !one.node.batches.has_versions() {
         let ops = vec![add(&format!("{counters:0>200}"), 1)];
         one.node.handle(
             one.now,

@@ -1,11 +1,11 @@
 //! How two nodes come to hold the same records: by hashes, and by asking for what differs.
 //!
 //! The largest table is some two megabytes, and a node that joins has a link to every other at
-//! once; told by each of a hundred, it would hear two hundred. So each side of a new link tells
-//! the hashes of its table's parts ([`PARTS`]), two kilobytes, and who lacks asks: one peer
-//! at a time, some parts at a time. What one has told the others need not.
+//! once; sent by each of a hundred, it would be two hundred. So each side of a new link sends
+//! the hashes of its table's parts ([`PARTS`]), two kilobytes, and the side that lacks asks: one peer
+//! at a time, some parts at a time. What one has sent the others need not.
 //!
-//! What is new later is passed on as it is, unless it is much: then the hashes are told again, to
+//! What is new later is passed on as it is, unless it is much: then the hashes are sent again, to
 //! all. The parts' hashes differ where either side lacks something; what was asked for in vain is
 //! what the other side will ask for itself.
 
@@ -15,15 +15,17 @@ use std::time::Duration;
 use crate::input::LinkId;
 use crate::membership::{PARTS, PARTS_ASKED_MAX};
 use crate::time::Time;
+use crate::turn::Turn;
+use crate::wire::frame::Message;
 
-/// How long an answer may take before somebody else is asked.
+/// How long an answer may take before another peer is asked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Most records that are passed on as they are: what operators do by hand.
 const PASSED_ON_MAX: usize = 32;
 
-/// How long after much that is new the hashes are told again: the rest of it comes within that.
-const TELL_AFTER: Duration = Duration::from_secs(1);
+/// How long after much that is new the hashes are sent again: the rest of it comes within that.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the other side of a link holds, as far as it may not be here.
 #[derive(Debug)]
@@ -33,23 +35,24 @@ struct Said {
     next: usize,
 }
 
-/// Whom this node asks for records, and for which.
+/// Which peer this node asks for records, and for which.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     said: BTreeMap<LinkId, Said>,
-    /// Who was asked, and until when its answer is awaited.
+    /// The link on which was asked, and until when the answer is awaited.
     asked: Option<(LinkId, Time)>,
-    tell: Option<Time>,
+    /// When all links are sent our hashes again.
+    again: Option<Time>,
 }
 
 impl Comparison {
-    /// When [`Comparison::ask`] or [`Comparison::is_to_tell`] may have something to say.
+    /// When [`Comparison::go_on`] or [`Comparison::is_to_begin_again`] may have something to do.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let patience = self.asked.filter(|_| !self.said.is_empty()).map(|(_, until)| until);
-        patience.into_iter().chain(self.tell).min()
+        patience.into_iter().chain(self.again).min()
     }
 
-    /// The other side of a link has told its hashes.
+    /// The peer of a link has sent its hashes.
     pub(crate) fn heard(&mut self, link: LinkId, hashes: Vec<u64>) {
         self.said.insert(link, Said { hashes, next: 0 });
     }
@@ -57,16 +60,22 @@ impl Comparison {
     /// The link has ended.
     pub(crate) fn link_down(&mut self, link: LinkId) {
         self.said.remove(&link);
-        self.told(link);
+        self.answered(link);
     }
 
-    /// The other side of a link has told all that it was asked for.
-    pub(crate) fn told(&mut self, link: LinkId) {
+    /// The peer of a link has sent all that it was asked for.
+    pub(crate) fn answered(&mut self, link: LinkId) {
         self.asked = self.asked.filter(|(asked, _)| *asked != link);
     }
 
-    /// Whom to ask for which parts now, if nobody else is being asked.
-    pub(crate) fn ask(&mut self, now: Time, ours: &[u64]) -> Option<(LinkId, Vec<u8>)> {
+    /// Asks one peer for some parts, if no other is being asked.
+    pub(crate) fn go_on(&mut self, ours: &[u64], turn: &mut Turn<'_>) {
+        if let Some((link, parts)) = self.ask(turn.now, ours) {
+            turn.frame_after_sync(vec![link], &Message::MembershipAsk(parts));
+        }
+    }
+
+    fn ask(&mut self, now: Time, ours: &[u64]) -> Option<(LinkId, Vec<u8>)> {
         if self.asked.is_some_and(|(_, until)| until > now) {
             return None;
         }
@@ -86,15 +95,15 @@ impl Comparison {
     /// Whether so many new records are to be passed on as they are.
     pub(crate) fn pass_on(&mut self, now: Time, news: usize) -> bool {
         if news > PASSED_ON_MAX {
-            self.tell.get_or_insert(now + TELL_AFTER);
+            self.again.get_or_insert(now + AGAIN_AFTER);
         }
         news <= PASSED_ON_MAX
     }
 
-    /// Whether all links are to be told our hashes now.
-    pub(crate) fn is_to_tell(&mut self, now: Time) -> bool {
-        let is_due = self.tell.is_some_and(|at| at <= now);
-        self.tell = self.tell.filter(|_| !is_due);
+    /// Whether all links are to be sent our hashes now.
+    pub(crate) fn is_to_begin_again(&mut self, now: Time) -> bool {
+        let is_due = self.again.is_some_and(|at| at <= now);
+        self.again = self.again.filter(|_| !is_due);
         is_due
     }
 }
@@ -142,9 +151,9 @@ mod tests {
         comparison.heard(2, theirs.clone());
         assert_eq!(comparison.ask(NOW, &all(7)), Some((1, vec![3, 200])));
         assert_eq!(comparison.ask(NOW, &all(7)), None, "an answer is awaited");
-        comparison.told(2);
-        assert_eq!(comparison.ask(NOW, &all(7)), None, "from somebody else");
-        comparison.told(1);
+        comparison.answered(2);
+        assert_eq!(comparison.ask(NOW, &all(7)), None, "of another peer");
+        comparison.answered(1);
         theirs[5] = 7;
         assert_eq!(comparison.ask(NOW, &theirs), None, "it is all here now");
         assert_eq!(comparison.next_deadline(), None);
@@ -158,13 +167,13 @@ mod tests {
         while let Some((_, parts)) = comparison.ask(NOW, &[]) {
             assert!(parts.len() <= PARTS_ASKED_MAX);
             asked.extend(parts);
-            comparison.told(1);
+            comparison.answered(1);
         }
         assert_eq!(asked, (0..=u8::MAX).collect::<Vec<u8>>());
     }
 
     #[test]
-    fn who_goes_or_does_not_answer_keeps_nobody_waiting() {
+    fn a_peer_that_goes_or_does_not_answer_keeps_no_other_waiting() {
         let mut comparison = Comparison::default();
         for link in 1..=3 {
             comparison.heard(link, all(link));
@@ -182,12 +191,12 @@ mod tests {
     fn little_is_passed_on_as_it_is_and_much_by_one_more_comparison() {
         let mut comparison = Comparison::default();
         assert!(comparison.pass_on(NOW, PASSED_ON_MAX));
-        assert!(!comparison.is_to_tell(NOW + TELL_AFTER));
+        assert!(!comparison.is_to_begin_again(NOW + AGAIN_AFTER));
         assert!(!comparison.pass_on(NOW, PASSED_ON_MAX + 1));
-        assert!(!comparison.pass_on(NOW + TELL_AFTER / 2, 512));
-        assert!(!comparison.is_to_tell(NOW + TELL_AFTER / 2));
-        assert_eq!(comparison.next_deadline(), Some(NOW + TELL_AFTER));
-        assert!(comparison.is_to_tell(NOW + TELL_AFTER));
-        assert!(!comparison.is_to_tell(NOW + 2 * TELL_AFTER), "once");
+        assert!(!comparison.pass_on(NOW + AGAIN_AFTER / 2, 512));
+        assert!(!comparison.is_to_begin_again(NOW + AGAIN_AFTER / 2));
+        assert_eq!(comparison.next_deadline(), Some(NOW + AGAIN_AFTER));
+        assert!(comparison.is_to_begin_again(NOW + AGAIN_AFTER));
+        assert!(!comparison.is_to_begin_again(NOW + 2 * AGAIN_AFTER), "once");
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
 use crate::identity::{Identity, OriginId};
@@ -33,6 +34,10 @@ const HEARD_MAX: usize = 4096;
 /// How many beacons of unknown origins are looked at in a second. A real network of hundreds of
 /// nodes that all start at once needs no more; beacons are repeated.
 const STRANGERS_PER_SECOND: u32 = 50;
+
+/// Beacons are numbered from a number of 48 bits of chance on: no stranger guesses it, and it grows for
+/// ever.
+const SEQUENCE_SHIFT: u32 = 16;
 
 /// What a heard beacon calls for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,22 +66,24 @@ pub struct Discovery {
     heard: BTreeMap<OriginId, u64>,
     heard_order: VecDeque<OriginId>,
     strangers: RateLimit,
+    chance: ChaCha8Rng,
 }
 
 impl Discovery {
     /// Discovery that starts calling now, if it is enabled at all. An answer is known by the number
-    /// of what it answers, so `sequence`, the number before the first one, must come from chance:
-    /// no stranger can then guess one, nor have recorded an answer to it.
-    pub fn new(enabled: bool, sequence: u64, now: Time) -> Self {
+    /// of what it answers, so the number before the first one comes from chance: no stranger can
+    /// then guess one, nor have recorded an answer to it.
+    pub fn new(enabled: bool, mut chance: ChaCha8Rng, now: Time) -> Self {
         Discovery {
             enabled,
             started: now,
             calls: 0,
             next_call: now,
-            sequence,
+            sequence: chance.next_u64() >> SEQUENCE_SHIFT,
             heard: BTreeMap::new(),
             heard_order: VecDeque::new(),
             strangers: RateLimit::new(STRANGERS_PER_SECOND, STRANGERS_PER_SECOND, now),
+            chance,
         }
     }
 
@@ -86,7 +93,7 @@ impl Discovery {
     }
 
     /// The call to be broadcast now, if it is time.
-    pub fn due(&mut self, now: Time, me: &Identity, chance: &mut impl Rng) -> Option<Beacon> {
+    pub fn due(&mut self, now: Time, me: &Identity) -> Option<Beacon> {
         if !self.enabled || now < self.next_call {
             return None;
         }
@@ -94,7 +101,7 @@ impl Discovery {
         self.next_call = match FIRST_CALLS_MS.get(self.calls) {
             Some(&ms) => (self.started + Duration::from_millis(ms)).max(now),
             None => {
-                let jitter = u64::from(chance.next_u32() % CALL_JITTER_MS);
+                let jitter = u64::from(self.chance.next_u32() % CALL_JITTER_MS);
                 now + CALL_EVERY + Duration::from_millis(jitter)
             }
         };
@@ -160,7 +167,6 @@ fn is_from(identity: &Identity, from: SocketAddr) -> bool {
 mod tests {
     use super::*;
     use crate::identity::{Address, NodeId};
-    use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
     fn identity(n: u64) -> Identity {
@@ -173,24 +179,23 @@ mod tests {
     }
 
     fn pair() -> (Discovery, Discovery) {
-        (Discovery::new(true, 0, Time::ZERO), Discovery::new(true, 0, Time::ZERO))
+        let of = |seed| Discovery::new(true, ChaCha8Rng::seed_from_u64(seed), Time::ZERO);
+        (of(1), of(2))
     }
 
     fn call(from: &mut Discovery, n: u64) -> Beacon {
-        let mut chance = ChaCha8Rng::seed_from_u64(n);
         let now = from.next_call;
-        from.due(now, &identity(n), &mut chance).unwrap()
+        from.due(now, &identity(n)).unwrap()
     }
 
     #[test]
     fn some_calls_go_out_in_the_first_two_seconds_and_then_one_every_few_seconds() {
         let (mut one, _) = pair();
-        let mut chance = ChaCha8Rng::seed_from_u64(1);
         let mut early = 0;
         let mut late = 0;
         for ms in 0..60_000 {
             let now = Time::from_micros(ms * 1000);
-            if one.due(now, &identity(1), &mut chance).is_some() {
+            if one.due(now, &identity(1)).is_some() {
                 *if ms <= 2000 { &mut early } else { &mut late } += 1;
             }
         }

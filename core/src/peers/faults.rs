@@ -1,34 +1,39 @@
 //! What foca says of what it was asked to do.
 //!
-//! Most of its errors are the sender's of a message, and cost nothing. What is left is a bug, here
-//! or in foca, after which its state may not be what it says: a node that no longer probes, say.
-//! Such an error must not go unseen, and is counted and told of, at a rate.
+//! Most of its errors are caused by the sender of a message, and cost nothing. What is left is a
+//! bug, here or in foca, after which its state may not be what it says: a node that no longer
+//! probes, say. Such an error must not go unseen: it is counted, and reported at a rate.
 
 use foca::Error;
 
-use super::Peers;
-use crate::effect::Effect;
 use crate::event::Event;
-use crate::status::Totals;
+use crate::limit::RateLimit;
 use crate::time::Time;
+use crate::turn::Turn;
 
-/// Faults that are told of in a second.
-pub(super) const FAULTS_PER_SECOND: u32 = 1;
+/// Faults that are reported in a second.
+const FAULTS_PER_SECOND: u32 = 1;
 
-/// Faults that have not been counted and told of yet.
-#[derive(Debug, Default)]
+/// Faults that have not been counted and reported yet.
+#[derive(Debug)]
 pub(super) struct Faults {
-    ever: u64,
+    count: u64,
     /// What was being done when the first of them happened, and what foca says of it.
     first: Option<(&'static str, String)>,
+    events: RateLimit,
 }
 
-impl Peers {
+impl Faults {
+    pub(super) fn new(now: Time) -> Self {
+        let events = RateLimit::new(FAULTS_PER_SECOND, FAULTS_PER_SECOND, now);
+        Faults { count: 0, first: None, events }
+    }
+
     /// Looks at the result of something that only a fault lets fail.
     pub(super) fn check(&mut self, doing: &'static str, result: Result<(), Error>) {
         if let Err(error) = result {
-            self.faults.ever += 1;
-            self.faults.first.get_or_insert_with(|| (doing, error.to_string()));
+            self.count += 1;
+            self.first.get_or_insert_with(|| (doing, error.to_string()));
         }
     }
 
@@ -54,40 +59,47 @@ impl Peers {
         }
     }
 
-    pub(super) fn tell_faults(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        totals.swim_faults += std::mem::take(&mut self.faults.ever);
-        if let Some((doing, reason)) = self.faults.first.take()
-            && self.fault_events.allow(now)
+    pub(super) fn report(&mut self, turn: &mut Turn<'_>) {
+        turn.totals.swim_faults += std::mem::take(&mut self.count);
+        if let Some((doing, reason)) = self.first.take()
+            && self.events.allow(turn.now)
         {
-            out.push(Effect::Event(Event::MembershipFault { doing, reason }));
+            turn.event(Event::MembershipFault { doing, reason });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use foca::Timer;
-    use rand_chacha::ChaCha8Rng;
-    use rand_core::SeedableRng;
-
+    use super::super::tests::{Driver, MS, events};
     use super::*;
-    use crate::identity::{Address, Identity, NodeId, OriginId};
-    use crate::wire::datagram::Envelope;
 
     #[test]
-    fn a_fault_is_counted_and_told_of_once_a_second() {
-        let address = Address::parse("10.0.0.1:8088", 1).unwrap();
-        let me = Identity { node: NodeId(1), address, epoch: 0, boot: 1, origin: OriginId(1) };
-        let (envelope, chance) = (Envelope::new("c", None), ChaCha8Rng::seed_from_u64(1));
-        let mut peers = Peers::new(me, envelope, &[], chance, Time::ZERO);
-        let (mut totals, mut out) = (Totals::default(), Vec::new());
-        // A probe is due though nobody is there: only a bug would set such a timer.
-        for n in 0..3 {
-            peers.timers.insert((Time::ZERO, n), Timer::ProbeRandomMember(0));
+    fn a_fault_is_counted_and_reported_once_a_second() {
+        let (mut faults, mut driver) = (Faults::new(Time::ZERO), Driver::default());
+        let mut reported = Vec::new();
+        for ms in [0, 1, 999, 1000] {
+            driver.now = Time::ZERO + ms * MS;
+            faults.check("announcing", Ok(()));
+            faults.check("announcing", Err(Error::NotUndead));
+            faults.check("leaving", Err(Error::NotUndead));
+            let said = events(driver.turn(|turn| faults.report(turn)).1);
+            let is_first = |event: &Event| matches!(event, Event::MembershipFault { doing, .. } if *doing == "announcing");
+            assert!(said.iter().all(is_first), "{said:?}");
+            reported.extend(said.iter().map(|_| ms));
         }
-        peers.tick(Time::from_micros(1), &mut totals, &mut out);
-        assert_eq!(totals.swim_faults, 3);
-        let is_fault = |effect: &&Effect| matches!(effect, Effect::Event(Event::MembershipFault { doing, .. }) if *doing == "handling a timer");
-        assert_eq!(out.iter().filter(is_fault).count(), 1);
+        assert_eq!((driver.totals.swim_faults, reported), (8, vec![0, 1000]));
+    }
+
+    #[test]
+    fn what_the_sender_of_a_message_did_wrong_is_no_fault() {
+        let (mut faults, mut driver) = (Faults::new(Time::ZERO), Driver::default());
+        assert!(faults.is_taken(Ok(())));
+        assert!(!faults.is_taken(Err(Error::DataFromOurselves)));
+        driver.turn(|turn| faults.report(turn));
+        assert_eq!(driver.totals.swim_faults, 0);
+        assert!(!faults.is_taken(Err(Error::NotUndead)));
+        driver.turn(|turn| faults.report(turn));
+        assert_eq!(driver.totals.swim_faults, 1);
     }
 }

@@ -2,91 +2,175 @@
 //!
 //! Such a call may come from the process of which our disk is a copy (rule `one-node-one-process`).
 //! Or a stranger plays what our former life called at another address, or invents it. So a call is
-//! believed in nothing: the address is asked with a number that nobody could know before, and only
-//! an answer to that has us take a fresh id. A removed node never does: its removal would not be
-//! found.
+//! believed in nothing: the address is asked with a number that no process could know before, and
+//! only an answer to that has us take a fresh id. A removed node never does: its removal would not
+//! be found.
 
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-use super::asks::{Ask, Reason};
-use super::rumours::Rumour;
-use super::{Change, Peers, new_swim};
-use crate::effect::{Destination, Effect};
-use crate::event::Event;
-use crate::identity::{Address, Identity, NodeId};
+use crate::identity::{Address, BOOT_MAX, Identity, NodeId};
+use crate::membership::{Key, MembershipRecord};
+use crate::query::PeerName;
 use crate::time::Time;
-
-/// How long after the call it is asked. The copy of a removed node's disk may hear its original
-/// before it hears that it is removed; those who know tell it within this time.
-const DOUBT_AFTER: Duration = Duration::from_millis(500);
-
-/// How long it is asked.
-const DOUBT_PATIENCE: Duration = Duration::from_millis(2500);
-
-/// Addresses that are asked for this reason at one time. Strangers choose them, and what is sent
-/// there: two kilobytes a second to all of them.
-const DOUBTS_MAX: usize = 4;
 
 /// How long an id that was taken because of an answer is not given up for another one. Without a
 /// secret a stranger can answer under any id, and each change costs all links.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(60);
 
-impl Peers {
-    /// Someone is said to live under our NodeId.
-    pub(super) fn meet_our_id(&mut self, now: Time, other: &Identity, out: &mut Vec<Effect>) {
-        if self.am_removed() {
-            // A copy that does not know it would take itself for a node of its own.
-            let me = self.me.clone();
-            self.notify(now, &me, Destination::Address(other.address.clone()), out);
-        } else if self.is_ours_elsewhere(other) {
-            self.doubt(now, &other.address);
+/// Who this node is.
+#[derive(Debug)]
+pub(super) struct OwnId {
+    me: Identity,
+    /// When another process last answered under the id that we had then.
+    answered: Option<Time>,
+    chance: ChaCha8Rng,
+}
+
+impl OwnId {
+    pub(super) fn new(me: Identity, chance: ChaCha8Rng) -> Self {
+        OwnId { me, answered: None, chance }
+    }
+
+    pub(super) fn me(&self) -> &Identity {
+        &self.me
+    }
+
+    /// Whether an operator's name for a peer leads to this node.
+    pub(super) fn is_named(&self, name: &PeerName) -> bool {
+        name.address == self.me.address
+            || name.resolved.iter().any(|socket| Address::from(*socket) == self.me.address)
+    }
+
+    pub(super) fn is_about_us(&self, record: &MembershipRecord) -> bool {
+        match &record.key {
+            Key::Node(node) => *node == self.me.node,
+            Key::Address(address) => *address == self.me.address,
         }
     }
 
-    fn doubt(&mut self, now: Time, address: &Address) {
-        let is_kept = self.id_answered.is_some_and(|taken| now < taken + KEPT_AT_LEAST);
-        let mut doubts = self.asks.iter().filter(|ask| matches!(ask.reason, Reason::OurId { .. }));
-        let is_asked = doubts.any(|ask| ask.address == *address);
-        let doubts = self.asks.iter().filter(|ask| matches!(ask.reason, Reason::OurId { .. }));
-        if is_kept || is_asked || doubts.count() >= DOUBTS_MAX {
-            return;
-        }
-        let reason = Reason::OurId { until: now + DOUBT_AFTER + DOUBT_PATIENCE };
-        let given = address.as_str().to_owned();
-        self.asks.push(Ask::new(given, address.clone(), reason, now + DOUBT_AFTER));
+    /// Takes the epoch of a registration; tells whether it is a later one.
+    pub(super) fn raise_epoch(&mut self, epoch: u64) -> bool {
+        let is_later = epoch > self.me.epoch;
+        self.me.epoch = self.me.epoch.max(epoch);
+        is_later
     }
 
-    /// The address at which someone was said to live under our NodeId has answered.
-    pub(super) fn judge_doubt(&mut self, now: Time, answer: &Identity) {
-        if self.is_ours_elsewhere(answer) && !self.am_removed() {
-            self.id_answered = Some(now);
-            self.changes.push(Change::IdInUse);
+    /// Takes the identity that comes after ours and after `boot`; tells whether there is one.
+    pub(super) fn take_next_boot(&mut self, boot: u64, epoch: u64) -> bool {
+        let next = self.me.boot.max(boot).saturating_add(1);
+        if next > BOOT_MAX {
+            return false;
         }
+        self.me.boot = next;
+        self.raise_epoch(epoch);
+        true
+    }
+
+    /// Takes a fresh NodeId, since another process answers under ours: the former and the new one.
+    pub(super) fn take_fresh(&mut self) -> (NodeId, NodeId) {
+        let old = std::mem::replace(&mut self.me.node, NodeId(self.chance.next_u64()));
+        (old, self.me.node)
+    }
+
+    /// Whether a process that is said to live under our NodeId is to be asked.
+    pub(super) fn is_in_doubt(&self, other: &Identity, now: Time) -> bool {
+        let is_kept = self.answered.is_some_and(|taken| now < taken + KEPT_AT_LEAST);
+        self.is_elsewhere(other) && !is_kept
+    }
+
+    /// A process that was asked has answered; tells whether our NodeId is its.
+    pub(super) fn is_taken_by(&mut self, answer: &Identity, now: Time) -> bool {
+        let is_taken = self.is_elsewhere(answer);
+        if is_taken {
+            self.answered = Some(now);
+        }
+        is_taken
     }
 
     /// Whether this is another process that lives under our NodeId, and began before us: that of
     /// the disk of which ours is a copy.
-    fn is_ours_elsewhere(&self, other: &Identity) -> bool {
+    fn is_elsewhere(&self, other: &Identity) -> bool {
         other.node == self.me.node
             && other.address != self.me.address
             && other.origin != self.me.origin
             && other.order() < self.me.order()
     }
+}
 
-    /// Another process answers under our NodeId: starts over under a fresh one.
-    pub fn take_fresh_id(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let old = self.me.node;
-        self.me.node = NodeId(self.chance.next_u64());
-        // A new instance: changing the identity of this one would declare the other process down.
-        self.swim = new_swim(&self.me, &mut self.chance);
-        self.timers.clear();
-        let known: Vec<Identity> = self.peers.values().map(|peer| peer.identity.clone()).collect();
-        self.peers.clear();
-        for identity in known {
-            self.rumours.insert(identity.node, Rumour { identity, tries: 0, next: now });
+#[cfg(test)]
+mod tests {
+    use rand_core::SeedableRng;
+
+    use super::super::tests::{BOOT, MS, address, identity, name};
+    use super::*;
+    use crate::identity::OriginId;
+
+    fn own() -> OwnId {
+        OwnId::new(identity(0), ChaCha8Rng::seed_from_u64(1))
+    }
+
+    /// Another process under node 0's id, which began before it.
+    fn under_our_id() -> Identity {
+        Identity { node: NodeId(0), boot: BOOT - 1, ..identity(5) }
+    }
+
+    #[test]
+    fn an_id_that_was_just_taken_is_kept_for_a_minute() {
+        let mut own = own();
+        assert!(own.is_in_doubt(&under_our_id(), Time::ZERO));
+        assert!(own.is_taken_by(&under_our_id(), Time::ZERO));
+        assert!(!own.is_in_doubt(&under_our_id(), Time::ZERO + 59_999 * MS));
+        assert!(own.is_in_doubt(&under_our_id(), Time::ZERO + 60_000 * MS));
+    }
+
+    #[test]
+    fn only_another_process_elsewhere_that_began_before_us_has_our_id() {
+        let other = under_our_id();
+        for (is_ours, other) in [
+            (true, other.clone()),
+            (false, Identity { node: NodeId(1), ..other.clone() }),
+            (false, Identity { address: address(0), ..other.clone() }),
+            (false, Identity { origin: OriginId(0), ..other.clone() }),
+            (false, Identity { boot: BOOT + 1, ..other }),
+        ] {
+            let mut own = own();
+            assert_eq!(own.is_taken_by(&other, Time::ZERO), is_ours, "{other:?}");
+            assert_eq!(own.answered.is_some(), is_ours);
         }
-        out.push(Effect::Event(Event::NodeIdTaken { old, new: self.me.node }));
+    }
+
+    #[test]
+    fn the_next_boot_comes_after_ours_and_after_what_others_know_while_there_is_one() {
+        let mut own = own();
+        assert!(own.take_next_boot(0, 0));
+        assert_eq!((own.me().boot, own.me().epoch), (BOOT + 1, 0));
+        assert!(own.take_next_boot(BOOT + 7, 3));
+        assert_eq!((own.me().boot, own.me().epoch), (BOOT + 8, 3));
+        assert!(own.take_next_boot(BOOT_MAX - 1, 1));
+        assert_eq!((own.me().boot, own.me().epoch), (BOOT_MAX, 3));
+        assert!(!own.take_next_boot(0, 9));
+        assert_eq!((own.me().boot, own.me().epoch), (BOOT_MAX, 3));
+    }
+
+    #[test]
+    fn a_fresh_id_is_another_one_and_all_else_stays() {
+        let mut own = own();
+        let (old, new) = own.take_fresh();
+        assert_eq!(old, NodeId(0));
+        assert_ne!(new, old);
+        assert_eq!(*own.me(), Identity { node: new, ..identity(0) });
+    }
+
+    #[test]
+    fn this_node_is_known_by_its_address_and_by_a_name_that_leads_to_it() {
+        let own = own();
+        let named = Address::parse("peers.example:8088", 1).unwrap();
+        let resolved = PeerName { resolved: address(0).ip().into_iter().collect(), ..name(&named) };
+        let unresolved = PeerName { resolved: Vec::new(), ..name(&address(0)) };
+        assert!(own.is_named(&resolved) && own.is_named(&unresolved));
+        assert!(!own.is_named(&name(&named)) && !own.is_named(&name(&address(1))));
     }
 }

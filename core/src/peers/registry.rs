@@ -3,14 +3,14 @@
 //! A removal must outlive everything: restarts, beacons, a new address, an empty disk. So it is
 //! kept for the node *and* for its address, as a number that only grows: the epoch of the removal.
 //! Registering again writes a larger epoch beside it. Two nodes that hold different records merge
-//! them by maximum, number by number, and whoever holds the merged records can tell who is out:
+//! them by maximum, number by number, and a node that holds the merged records knows who is out:
 //! those whose last removal is later than their last registration.
 //!
 //! An epoch is the time by the clock of the node that wrote it, or one more than the largest that
 //! this node knows of, whichever is greater. So the later word of two wins though the nodes that took
 //! them had not heard of each other, as far as their clocks agree; and records have an age.
 //!
-//! The record of a node stays for good: it alone tells who is out. Of addresses only the
+//! The record of a node stays for good: it alone says who is out. Of addresses only the
 //! [`ADDRESSES_MAX`] of the latest epochs are kept; what answers at one that was removed so long ago
 //! is another machine's by now. Every holder lets go by that same rule, so that none comes back
 //! by merging, whatever the order.
@@ -130,7 +130,7 @@ impl Registry {
         true
     }
 
-    /// Removes nodes and their addresses: the records that say so, to be journaled and told.
+    /// Removes nodes and their addresses: the records that say so, to be journaled and passed on.
     ///
     /// # Errors
     /// [`PeersRefusal::TooManyRemovals`], [`PeersRefusal::EpochsUsedUp`]; nothing has changed then.
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_with_the_largest_epoch_can_be_removed_and_registered_again() {
+    fn a_node_with_the_largest_epoch_can_be_removed_and_registered_again() {
         let mut registry = Registry::default();
         let peer = identity(1, "a:1", EPOCH_MAX);
         remove(&mut registry, &peer);
@@ -420,7 +420,7 @@ mod tests {
         assert!(!registry.is_removed(&two[0]));
         remove(&mut registry, &two[0]);
         assert_eq!(registry.remove(&two[1..], NO_CLOCK), Err(PeersRefusal::TooManyRemovals(4)));
-        // Whoever has a record already takes no more room, however full it is.
+        // A node that has a record already takes no more room, however full it is.
         registry.register(&[Key::Node(NodeId(1)), address(&nth(1))], 0, NO_CLOCK);
         remove(&mut registry, &nth(1));
         assert!(registry.is_removed(&nth(1)));

@@ -1,165 +1,230 @@
-//! Removals: a removed node is met by nobody, here or anywhere, until it is registered again (rule
+//! Removals: no node meets a removed one, here or anywhere, until it is registered again (rule
 //! `removed-stays-removed`).
 //!
-//! It is told so when it speaks, since it cannot know: from then on it keeps away by itself.
+//! It is sent its records when it speaks, since it cannot know: from then on it keeps away by
+//! itself.
 
-use super::{Change, Peers};
-use crate::effect::{Destination, Effect};
+use super::registry::Registry;
+use crate::effect::Destination;
 use crate::event::Event;
-use crate::identity::{Identity, NodeId};
+use crate::identity::Identity;
+use crate::limit::RateLimit;
 use crate::membership::{Key, MembershipRecord, PeersRefusal};
-use crate::query::PeerName;
-use crate::status::Totals;
 use crate::time::Time;
-use crate::wire::datagram::Datagram;
+use crate::turn::Turn;
+use crate::wire::datagram::{Datagram, Envelope};
 
 /// Notices to removed nodes in a second.
-pub(super) const NOTICES_PER_SECOND: u32 = 10;
+const NOTICES_PER_SECOND: u32 = 10;
 
-impl Peers {
-    /// An operator removes a peer: the records that must be journaled and told to others.
-    ///
-    /// # Errors
-    /// See [`Registry::remove`](crate::peers::registry::Registry::remove).
-    pub fn remove(
-        &mut self,
-        now: Time,
-        name: &PeerName,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) -> Result<Vec<MembershipRecord>, PeersRefusal> {
-        if self.is_me(name) {
-            return Ok(Vec::new());
-        }
-        self.asks.retain(|ask| !ask.is_registration() || ask.address != name.address);
-        let found: Vec<Identity> = self
-            .found(name)
-            .filter(|peer| !self.registry.is_removed(&peer.identity))
-            .map(|peer| peer.identity.clone())
-            .collect();
-        let records = self.registry.remove(&found, self.clock_ms(now))?;
-        self.drop_removed(now, totals, out);
-        Ok(records)
+/// The records of removals and registrations, and who is to know of them.
+#[derive(Debug)]
+pub(super) struct Removals {
+    registry: Registry,
+    envelope: Envelope,
+    /// A time, and what a wall clock showed then, in milliseconds.
+    clock: (Time, u64),
+    notices: RateLimit,
+}
+
+impl Removals {
+    pub(super) fn new(envelope: Envelope, clock_ms: u64, now: Time) -> Self {
+        let notices = RateLimit::new(NOTICES_PER_SECOND, NOTICES_PER_SECOND, now);
+        Removals { registry: Registry::default(), envelope, clock: (now, clock_ms), notices }
     }
 
-    /// Has as many nodes removed at most.
-    pub(crate) fn limit_removals(&mut self, removals: usize) {
+    /// Takes over the records of an earlier start.
+    pub(super) fn recover(&mut self, registry: Registry) {
+        self.registry = registry;
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Takes as many removals from operators at most.
+    pub(super) fn limit(&mut self, removals: usize) {
         self.registry.limit_removals(removals);
     }
 
-    /// What a wall clock shows, as far as the one is right that the start was told of.
-    pub(super) fn clock_ms(&self, now: Time) -> u64 {
-        let (then, ms) = self.clock;
-        let passed = u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX);
-        ms.saturating_add(passed)
+    pub(super) fn is_removed(&self, identity: &Identity) -> bool {
+        self.registry.is_removed(identity)
     }
 
-    /// Merges records that others hold; those that were new here must be journaled and passed on.
-    pub fn merge_memberships(
-        &mut self,
-        now: Time,
-        records: &[MembershipRecord],
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) -> Vec<MembershipRecord> {
-        let was_removed = self.am_removed();
-        let (sane, nobodys): (Vec<_>, Vec<_>) = records.iter().partition(|said| said.is_sane());
-        totals.records_refused += nobodys.len() as u64;
-        let news: Vec<MembershipRecord> =
-            sane.into_iter().filter(|record| self.registry.merge(record)).cloned().collect();
-        if news.is_empty() {
-            return news;
-        }
-        self.drop_removed(now, totals, out);
-        let mine = |membership: &&MembershipRecord| match &membership.key {
-            Key::Node(node) => *node == self.me.node,
-            Key::Address(address) => *address == self.me.address,
-        };
-        if self.am_removed()
-            && !was_removed
-            && let Some(membership) = news.iter().find(mine)
-        {
-            out.push(Effect::Event(Event::RemovedOurselves(membership.clone())));
-        }
-        let epoch = self.registry.epoch_of(self.me.node, &self.me.address);
-        if !self.am_removed() && self.me.epoch < epoch {
-            self.take_next_boot(now, 0, totals, out);
-        }
-        news
+    /// Whether this node, which is `me`, and another one must not meet: either is removed.
+    pub(super) fn bars(&self, me: &Identity, other: &Identity) -> bool {
+        self.is_removed(me) || self.is_removed(other)
     }
 
-    /// Ends the membership of whoever the registry now holds for removed.
-    fn drop_removed(&mut self, now: Time, totals: &mut Totals, out: &mut Vec<Effect>) {
-        let removed: Vec<(Identity, bool)> = self
-            .peers
-            .values()
-            .filter(|peer| self.registry.is_removed(&peer.identity))
-            .map(|peer| (peer.identity.clone(), peer.is_up))
-            .collect();
-        for (identity, is_up) in removed {
-            if is_up {
-                let membership = self.registry.of(&Key::Node(identity.node));
-                out.push(Effect::Event(Event::PeerRemoved(membership)));
-                let to = Destination::Address(identity.address.clone());
-                self.notify(now, &identity, to, out);
-                self.declare_down(identity);
-            }
-        }
-        // A link outlives its peer's being down, so one may stand to a peer that was not up.
-        self.changes.push(Change::Removal);
-        self.rumours.retain(|_, rumour| !self.registry.is_removed(&rumour.identity));
-        self.flush(now, totals, out);
+    /// The epoch that a node has since its removal was lifted; 0 if it never was.
+    pub(super) fn epoch_of(&self, identity: &Identity) -> u64 {
+        self.registry.epoch_of(identity.node, &identity.address)
     }
 
-    /// Whether no link to this identity may stand: it is removed, or we are.
-    pub(crate) fn bars(&self, identity: &Identity) -> bool {
-        self.am_removed() || self.registry.is_removed(identity)
-    }
-
-    /// The same for a node of which no more is known than its id.
-    pub(crate) fn bars_node(&self, node: NodeId) -> bool {
-        let known = self.peers.get(&node);
-        self.am_removed() || known.is_some_and(|peer| self.registry.is_removed(&peer.identity))
+    /// Whether the last word on any of these is a removal.
+    pub(super) fn is_any_removed(&self, keys: &[Key]) -> bool {
+        keys.iter().any(|key| self.registry.of(key).is_removed())
     }
 
     /// The records of a node and of its address.
-    pub(crate) fn memberships_of(&self, identity: &Identity) -> Vec<MembershipRecord> {
+    pub(super) fn records_of(&self, identity: &Identity) -> Vec<MembershipRecord> {
         vec![
             self.registry.of(&Key::Node(identity.node)),
             self.registry.of(&Key::Address(identity.address.clone())),
         ]
     }
 
-    /// Tells a node how it stands, so that it knows why nobody talks to it, or that it may return.
-    pub(super) fn notify(
+    /// An operator removes nodes: the records that say so.
+    ///
+    /// # Errors
+    /// See [`Registry::remove`].
+    pub(super) fn remove(
         &mut self,
+        identities: &[Identity],
         now: Time,
-        identity: &Identity,
+    ) -> Result<Vec<MembershipRecord>, PeersRefusal> {
+        self.registry.remove(identities, self.clock_ms(now))
+    }
+
+    /// An operator registers what these are about: the records of the removals that this lifts.
+    /// `seen` is the largest epoch under which the nodes that it concerns have been seen.
+    pub(super) fn lift(&mut self, keys: &[Key], seen: u64, now: Time) -> Vec<MembershipRecord> {
+        self.registry.register(keys, seen, self.clock_ms(now))
+    }
+
+    /// Merges records that others hold: those that are new here.
+    pub(super) fn merge(
+        &mut self,
+        records: &[MembershipRecord],
+        turn: &mut Turn<'_>,
+    ) -> Vec<MembershipRecord> {
+        let (sane, others): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.is_sane());
+        turn.totals.records_refused += others.len() as u64;
+        sane.into_iter().filter(|record| self.registry.merge(record)).cloned().collect()
+    }
+
+    /// Reports the removal of a member that is up, and sends it its records.
+    pub(super) fn report_removed(&mut self, member: &Identity, turn: &mut Turn<'_>) {
+        let record = self.registry.of(&Key::Node(member.node));
+        turn.event(Event::PeerRemoved(record));
+        self.notify(member, Destination::Address(member.address.clone()), turn);
+    }
+
+    /// Reports registrations that lift removals, and sends them to the address.
+    pub(super) fn report_lifted(
+        &mut self,
+        lifted: &[MembershipRecord],
         to: Destination,
-        out: &mut Vec<Effect>,
+        turn: &mut Turn<'_>,
     ) {
-        if self.notices.allow(now) {
-            let notice = Datagram::Membership(self.memberships_of(identity));
-            out.push(Effect::Datagram { to, bytes: self.envelope.seal(&notice) });
+        for record in lifted {
+            turn.event(Event::PeerRegistered(record.clone()));
+        }
+        if !lifted.is_empty() {
+            turn.datagram(to, self.envelope.seal(&Datagram::Membership(lifted.to_vec())));
         }
     }
 
-    /// Two things may have been said only once, and lost. A node that was registered again has not
-    /// heard of it: it would keep away for ever. Or we were removed, and those who knew are gone:
-    /// the others would talk to a node that refuses them, and find nothing to lift when it is
-    /// registered.
-    pub(super) fn tell_what_it_missed(
+    /// Sends a node its own records, so that it knows why no other node talks to it, or that it may
+    /// return.
+    pub(super) fn notify(&mut self, identity: &Identity, to: Destination, turn: &mut Turn<'_>) {
+        if self.notices.allow(turn.now) {
+            let notice = Datagram::Membership(self.records_of(identity));
+            turn.datagram(to, self.envelope.seal(&notice));
+        }
+    }
+
+    /// Sends a node what it has missed. Two things may have been said only once, and lost. A node
+    /// that was registered again has not heard of it: it would keep away for ever. Or we, who are
+    /// `me`, were removed, and the nodes that knew are gone: the others would talk to a node that
+    /// refuses them, and find nothing to lift when it is registered.
+    pub(super) fn remind(
         &mut self,
-        now: Time,
+        me: &Identity,
         identity: &Identity,
         to: Destination,
-        out: &mut Vec<Effect>,
+        turn: &mut Turn<'_>,
     ) {
-        if self.am_removed() {
-            let me = self.me.clone();
-            self.notify(now, &me, to, out);
-        } else if self.registry.epoch_of(identity.node, &identity.address) > identity.epoch {
-            self.notify(now, identity, to, out);
+        if self.is_removed(me) {
+            self.notify(me, to, turn);
+        } else if self.epoch_of(identity) > identity.epoch {
+            self.notify(identity, to, turn);
         }
+    }
+
+    /// What a wall clock shows, as far as the one was right that the start was handed.
+    fn clock_ms(&self, now: Time) -> u64 {
+        let (then, ms) = self.clock;
+        let passed = u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX);
+        ms.saturating_add(passed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{BOOT, Driver, MS, address, identity, removal, sent};
+    use super::*;
+    use crate::identity::NodeId;
+    use crate::membership::RECORD_EPOCH_MAX;
+
+    fn removals() -> Removals {
+        Removals::new(Envelope::new("c", None), BOOT, Time::ZERO)
+    }
+
+    fn to(n: u64) -> Destination {
+        Destination::Address(address(n))
+    }
+
+    #[test]
+    fn removals_and_registrations_have_the_time_of_the_clock() {
+        let mut removals = removals();
+        let records = removals.remove(&[identity(2)], Time::ZERO + 5 * MS).unwrap();
+        assert!(records.iter().all(|record| record.removed == BOOT + 5), "{records:?}");
+        let keys = [Key::Node(NodeId(2))];
+        assert!(removals.is_any_removed(&keys) && removals.bars(&identity(0), &identity(2)));
+        let lifted = removals.lift(&keys, 0, Time::ZERO + 7 * MS);
+        assert_eq!(lifted[0].registered, BOOT + 7);
+        assert_eq!(removals.epoch_of(&identity(2)), BOOT + 7);
+    }
+
+    #[test]
+    fn only_new_records_are_news_and_those_beyond_all_epochs_are_refused() {
+        let (mut removals, mut driver) = (removals(), Driver::default());
+        let ours = removal(Key::Node(NodeId(0)));
+        let beyond = MembershipRecord { removed: RECORD_EPOCH_MAX + 1, ..ours.clone() };
+        let records = [ours.clone(), beyond];
+        assert_eq!(driver.turn(|turn| removals.merge(&records, turn)).0, [ours]);
+        assert_eq!(driver.turn(|turn| removals.merge(&records, turn)).0, []);
+        assert_eq!(driver.totals.records_refused, 2);
+        assert!(removals.bars(&identity(0), &identity(2)), "we are removed");
+    }
+
+    #[test]
+    fn a_node_is_sent_what_it_missed_and_ours_if_we_are_removed() {
+        let (mut removals, mut driver) = (removals(), Driver::default());
+        let (me, peer) = (identity(0), identity(2));
+        let reminds = |removals: &mut Removals, driver: &mut Driver| {
+            let (_, effects) = driver.turn(|turn| removals.remind(&me, &peer, to(2), turn));
+            sent(&effects).len()
+        };
+        assert_eq!(reminds(&mut removals, &mut driver), 0, "it missed nothing");
+        let registered = MembershipRecord { registered: 9, ..removal(Key::Address(address(2))) };
+        driver.turn(|turn| removals.merge(&[registered], turn));
+        assert_eq!(reminds(&mut removals, &mut driver), 1);
+        driver.turn(|turn| removals.merge(&[removal(Key::Node(NodeId(0)))], turn));
+        assert_eq!(reminds(&mut removals, &mut driver), 1);
+    }
+
+    #[test]
+    fn notices_are_sent_at_a_rate_and_a_registration_whenever_it_lifts_a_removal() {
+        let (mut removals, mut driver) = (removals(), Driver::default());
+        let (_, effects) = driver.turn(|turn| {
+            (0..100).for_each(|_| removals.notify(&identity(2), to(2), turn));
+            removals.report_lifted(&[removal(Key::Node(NodeId(2)))], to(3), turn);
+            removals.report_lifted(&[], to(4), turn);
+        });
+        let sent = sent(&effects);
+        assert_eq!(sent.len(), NOTICES_PER_SECOND as usize + 1);
+        assert_eq!(sent.last(), Some(&(to(3), true)));
     }
 }

@@ -1,87 +1,69 @@
-//! Whom to announce to: those of whom was only heard, and those that are down.
+//! Nodes of which was only heard: each is announced to a few times.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Peer, Peers};
-use crate::effect::{Destination, Effect};
 use crate::event::Event;
-use crate::identity::Identity;
-use crate::status::Totals;
+use crate::identity::{Identity, NodeId, OriginId};
 use crate::time::Time;
-
-/// The time between announcements to a member that is down. A partition may heal after hours and
-/// shall be healed within seconds, so this never grows.
-pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
-
-/// Announcements to down members at one time; the others' turns come later.
-const ANNOUNCE_AT_ONCE: usize = 16;
+use crate::turn::Turn;
 
 /// How often a rumour is announced to before it is forgotten, and the time between.
 const RUMOUR_TRIES: u32 = 4;
-
 const RUMOUR_EVERY: Duration = Duration::from_millis(250);
 
 /// Rumours at one time. They come from beacons and hellos, whose number strangers choose.
 pub(super) const RUMOURS_MAX: usize = 256;
 
 #[derive(Debug)]
-pub(super) struct Rumour {
-    pub(super) identity: Identity,
-    pub(super) tries: u32,
-    pub(super) next: Time,
+struct Rumour {
+    identity: Identity,
+    tries: u32,
+    next: Time,
 }
 
-impl Peers {
-    /// Someone is said to be there: announces us to it, unless it is known to answer.
-    pub fn rumour(
-        &mut self,
-        now: Time,
-        identity: Identity,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) {
-        if self.has_left {
-            return;
-        }
-        if identity.node == self.me.node {
-            return self.meet_our_id(now, &identity, out);
-        }
-        if self.registry.is_removed(&identity) {
-            let to = Destination::Address(identity.address.clone());
-            self.notify(now, &identity, to, out);
-            return;
-        }
-        let to = Destination::Address(identity.address.clone());
-        self.tell_what_it_missed(now, &identity, to, out);
-        let known = self.peers.get(&identity.node);
-        if known.is_some_and(|peer| peer.is_up && peer.identity.origin == identity.origin) {
-            return;
-        }
-        if !self.rumours.contains_key(&identity.node) && self.rumours.len() < RUMOURS_MAX {
-            let node = identity.node;
-            if known.is_none() {
-                self.tell_joining(&identity, out);
-            }
-            self.rumours.insert(node, Rumour { identity, tries: 0, next: now });
-            self.announce_rumours(now, totals, out);
-        }
+#[derive(Debug, Default)]
+pub(super) struct Rumours {
+    rumours: BTreeMap<NodeId, Rumour>,
+    /// Starts that were reported as joining: one that calls for long and never answers is reported
+    /// once. At most [`RUMOURS_MAX`].
+    joining: BTreeSet<OriginId>,
+}
+
+impl Rumours {
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.rumours.values().map(|rumour| rumour.next).min()
     }
 
-    fn tell_joining(&mut self, identity: &Identity, out: &mut Vec<Effect>) {
+    /// A node is said to be there. `is_met`: it was a member before. Answers whether that is new.
+    pub(super) fn hear(&mut self, identity: Identity, is_met: bool, turn: &mut Turn<'_>) -> bool {
+        if self.rumours.contains_key(&identity.node) || self.rumours.len() >= RUMOURS_MAX {
+            return false;
+        }
+        if !is_met {
+            self.report_joining(&identity, turn);
+        }
+        self.note(identity, turn.now);
+        true
+    }
+
+    /// Notes a node without a bound: for those that we met under our former NodeId, which are
+    /// bounded as members are.
+    pub(super) fn note(&mut self, identity: Identity, now: Time) {
+        self.rumours.insert(identity.node, Rumour { identity, tries: 0, next: now });
+    }
+
+    fn report_joining(&mut self, identity: &Identity, turn: &mut Turn<'_>) {
         if self.joining.len() == RUMOURS_MAX {
             self.joining.clear();
         }
         if self.joining.insert(identity.origin) {
-            out.push(Effect::Event(Event::PeerJoining(identity.address.to_string())));
+            turn.event(Event::PeerJoining(identity.address.to_string()));
         }
     }
 
-    pub(super) fn announce_rumours(
-        &mut self,
-        now: Time,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) {
+    /// The nodes that are to be announced to now.
+    pub(super) fn due(&mut self, now: Time) -> Vec<Identity> {
         let mut due = Vec::new();
         self.rumours.retain(|_, rumour| {
             if rumour.next > now {
@@ -95,38 +77,83 @@ impl Peers {
             due.push(rumour.identity.clone());
             true
         });
-        for identity in due {
-            let done = self.swim.announce(identity, &mut self.runtime);
-            self.check("announcing", done);
-        }
-        self.flush(now, totals, out);
+        due
     }
 
-    pub(super) fn announce_to_down(
-        &mut self,
-        now: Time,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) {
-        if self.am_removed() {
-            return;
+    /// SWIM has found out how the node is.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.rumours.remove(&node);
+    }
+
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&Identity) -> bool) {
+        self.rumours.retain(|_, rumour| is_kept(&rumour.identity));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rumours.clear();
+    }
+
+    pub(super) fn identities(&self) -> impl Iterator<Item = &Identity> {
+        self.rumours.values().map(|rumour| &rumour.identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Driver, MS, address, events, identity};
+    use super::*;
+
+    fn hear(rumours: &mut Rumours, identity: Identity, is_met: bool) -> (bool, Vec<Event>) {
+        let (is_new, effects) = Driver::default().turn(|turn| rumours.hear(identity, is_met, turn));
+        (is_new, events(effects))
+    }
+
+    #[test]
+    fn a_node_that_is_only_heard_of_is_announced_to_four_times() {
+        let mut rumours = Rumours::default();
+        assert!(hear(&mut rumours, identity(3), false).0);
+        let mut announced = Vec::new();
+        for ms in 0..5_000 {
+            let due = rumours.due(Time::ZERO + ms * MS);
+            assert!(due.is_empty() || due == [identity(3)]);
+            announced.extend((!due.is_empty()).then_some(ms));
         }
-        let mut down: Vec<&mut Peer> = self
-            .peers
-            .values_mut()
-            .filter(|peer| !peer.is_up && !peer.is_superseded)
-            .filter(|peer| !self.registry.is_removed(&peer.identity))
-            .collect();
-        down.sort_by_key(|peer| peer.announced);
-        let mut due = Vec::new();
-        for peer in down.into_iter().take(ANNOUNCE_AT_ONCE) {
-            peer.announced = now;
-            due.push(peer.identity.clone());
+        assert_eq!(announced, [0, 250, 750, 1500]);
+        assert_eq!((rumours.next_deadline(), rumours.identities().count()), (None, 0));
+    }
+
+    #[test]
+    fn rumours_are_bounded_and_each_is_heard_once() {
+        let mut rumours = Rumours::default();
+        for n in 0..RUMOURS_MAX as u64 + 10 {
+            let is_new = hear(&mut rumours, identity(100 + n), false).0;
+            assert_eq!(is_new, n < RUMOURS_MAX as u64);
+            let elsewhere = Identity { address: address(99), ..identity(100 + n) };
+            assert!(!hear(&mut rumours, elsewhere, false).0);
         }
-        for identity in due {
-            let done = self.swim.announce(identity, &mut self.runtime);
-            self.check("announcing", done);
+        assert_eq!(rumours.identities().count(), RUMOURS_MAX);
+        assert_eq!(rumours.identities().next(), Some(&identity(100)));
+    }
+
+    #[test]
+    fn a_start_that_joins_is_reported_once_and_one_that_was_met_is_not() {
+        let mut rumours = Rumours::default();
+        let joining = Event::PeerJoining(address(3).to_string());
+        assert_eq!(hear(&mut rumours, identity(3), false).1, [joining]);
+        rumours.clear();
+        assert_eq!(hear(&mut rumours, identity(3), false), (true, vec![]));
+        assert_eq!(hear(&mut rumours, identity(4), true), (true, vec![]));
+    }
+
+    #[test]
+    fn what_is_settled_of_a_node_ends_its_rumour_and_no_other() {
+        let mut rumours = Rumours::default();
+        for n in 2..6 {
+            hear(&mut rumours, identity(n), false);
         }
-        self.flush(now, totals, out);
+        rumours.forget(NodeId(2));
+        rumours.retain(|identity| identity.node != NodeId(4));
+        let left: Vec<u64> = rumours.identities().map(|identity| identity.node.0).collect();
+        assert_eq!(left, [3, 5]);
     }
 }

@@ -9,12 +9,12 @@
 
 use std::borrow::Cow;
 
-use foca::{Header, Member, Message};
+use foca::{Header, Member, Message, State};
 
 use crate::identity::Identity;
 
 /// A packet, read.
-pub(crate) struct SwimPacket<'a> {
+pub(super) struct SwimPacket<'a> {
     bytes: &'a [u8],
     header: Header<Identity>,
     /// Where the updates begin, if there are any.
@@ -22,8 +22,11 @@ pub(crate) struct SwimPacket<'a> {
     updates: Vec<Member<Identity>>,
 }
 
-/// Reads a packet; `None` if it is none, or from or for an identity that is nobody's.
-pub(crate) fn parse(bytes: &[u8]) -> Option<SwimPacket<'_>> {
+/// Whether gossip says that a node is down.
+pub(super) struct IsDown(pub(super) bool);
+
+/// Reads a packet; `None` if it is none, or from or for an identity that no node can have.
+pub(super) fn parse(bytes: &[u8]) -> Option<SwimPacket<'_>> {
     let (header, rest) = postcard::take_from_bytes::<Header<Identity>>(bytes).ok()?;
     if !(header.src.is_sane() && header.dst.is_sane()) {
         return None;
@@ -45,22 +48,22 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<SwimPacket<'_>> {
 
 impl<'a> SwimPacket<'a> {
     /// Who sent it.
-    pub(crate) fn sender(&self) -> &Identity {
+    pub(super) fn sender(&self) -> &Identity {
         &self.header.src
     }
 
     /// Whether it says no more than that its sender holds the receiver for down.
-    pub(crate) fn is_obituary(&self) -> bool {
+    pub(super) fn is_obituary(&self) -> bool {
         matches!(self.header.message, Message::TurnUndead)
     }
 
     /// Whether it answers an announcement.
-    pub(crate) fn is_feed(&self) -> bool {
+    pub(super) fn is_feed(&self) -> bool {
         matches!(self.header.message, Message::Feed)
     }
 
-    /// The latest life of `me` that the sender knows of, if it is a later one.
-    pub(crate) fn newer_incarnation_of(&self, me: &Identity) -> Option<&Identity> {
+    /// The newest incarnation of `me` that the sender knows of, if it is newer than `me`.
+    pub(super) fn newer_incarnation_of(&self, me: &Identity) -> Option<&Identity> {
         self.updates
             .iter()
             .map(Member::id)
@@ -70,11 +73,11 @@ impl<'a> SwimPacket<'a> {
     }
 
     /// The packet without gossip about removed nodes, or such as is not welcome; `None` if it is about
-    /// a removed one altogether, or about one that is nobody's.
-    pub(crate) fn without(
+    /// a removed one altogether, or about an identity that no node can have.
+    pub(super) fn without(
         &self,
         is_removed: impl Fn(&Identity) -> bool,
-        mut is_welcome: impl FnMut(&Member<Identity>) -> bool,
+        mut is_welcome: impl FnMut(&Identity, IsDown) -> bool,
     ) -> Option<Cow<'a, [u8]>> {
         let about = match &self.header.message {
             Message::PingReq { target, .. } | Message::IndirectAck { target, .. } => Some(target),
@@ -87,7 +90,10 @@ impl<'a> SwimPacket<'a> {
             return None;
         }
         let Some(body) = self.body else { return Some(Cow::Borrowed(self.bytes)) };
-        let is_kept = |member: &&Member<Identity>| !is_removed(member.id()) && is_welcome(member);
+        let is_kept = |member: &&Member<Identity>| {
+            let is_down = IsDown(member.state() == State::Down);
+            !is_removed(member.id()) && is_welcome(member.id(), is_down)
+        };
         let kept: Vec<&Member<Identity>> = self.updates.iter().filter(is_kept).collect();
         if kept.len() == self.updates.len() {
             return Some(Cow::Borrowed(self.bytes));

@@ -29,11 +29,10 @@ use crate::counters::{Counters, rows};
 use crate::digest::DIGEST_PARTS;
 use crate::identity::OriginId;
 use crate::input::LinkId;
-use crate::outbox::Effects;
 use crate::replication::exchange::Stage;
-use crate::replication::{Replication, Session, send, send_all};
-use crate::status::Totals;
+use crate::replication::{Replication, Session};
 use crate::time::Time;
+use crate::turn::Turn;
 use crate::wire::frame::{Message, Row};
 
 /// The time between exchanges.
@@ -78,17 +77,11 @@ impl Replication {
     }
 
     /// Tells the peers what this node holds, if it is time.
-    pub(crate) fn tell_digest(
-        &mut self,
-        now: Time,
-        counters: &mut Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
-        if self.next_exchange().is_none_or(|at| at > now) {
+    pub(crate) fn tell_digest(&mut self, counters: &mut Counters, turn: &mut Turn<'_>) {
+        if self.next_exchange().is_none_or(|at| at > turn.now) {
             return;
         }
-        let is_time = self.exchange_at <= now;
+        let is_time = self.exchange_at <= turn.now;
         self.exchanged_in = self.open;
         let mut due: Vec<LinkId> = Vec::new();
         let mut due_before_3 = Vec::new();
@@ -101,30 +94,24 @@ impl Replication {
         }
         counters.settle_rows();
         if is_time {
-            self.exchange_at = now + EXCHANGE_EVERY;
+            self.exchange_at = turn.now + EXCHANGE_EVERY;
         }
         if !due.is_empty() {
             let recent = counters.recent_rows();
             let rest = counters.hash_without(&recent);
-            send_all(due, &Message::Digest { recent, rest }, totals, effects);
+            turn.frame_after_sync(due, &Message::Digest { recent, rest });
         }
         if !due_before_3.is_empty() {
-            self.tell_whole_digest(due_before_3, counters, totals, effects);
+            self.tell_whole_digest(due_before_3, counters, turn);
         }
         if is_time {
             counters.turn_rows();
         }
     }
 
-    fn tell_whole_digest(
-        &self,
-        mut links: Vec<LinkId>,
-        counters: &Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
+    fn tell_whole_digest(&self, mut links: Vec<LinkId>, counters: &Counters, turn: &mut Turn<'_>) {
         let hash = counters.hash_without(&[]);
-        send_all(links.clone(), &Message::DigestHash(hash), totals, effects);
+        turn.frame_after_sync(links.clone(), &Message::DigestHash(hash));
         // The first time the digest goes even if the peer's hash, already here, is the same: the
         // peer takes itself to be behind until it has read one whole.
         links.retain(|link| {
@@ -134,13 +121,13 @@ impl Replication {
         if !links.is_empty() {
             let all = (OriginId(0), OriginId(u64::MAX));
             for part in parts(all, &counters.all_rows()) {
-                send_all(links.clone(), &part, totals, effects);
+                turn.frame_after_sync(links.clone(), &part);
             }
         }
     }
 
     /// The hash of the digest of a peer that speaks an earlier version.
-    pub(crate) fn hear_hash(&mut self, now: Time, link: LinkId, hash: u64) {
+    pub(crate) fn hear_hash(&mut self, link: LinkId, hash: u64, now: Time) {
         if let Some(session) = self.sessions.get_mut(&link) {
             session.told = now;
             session.peer_hash = Some(hash);
@@ -148,24 +135,21 @@ impl Replication {
     }
 
     /// What a peer tells each second.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn hear_digest(
         &mut self,
-        now: Time,
         link: LinkId,
         recent: &[Row],
         rest: u64,
         counters: &mut Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
+        turn: &mut Turn<'_>,
     ) {
         counters.settle_rows();
-        self.judge(now, link, recent, counters, totals);
+        self.judge(link, recent, counters, turn);
         let Some(session) = self.sessions.get_mut(&link).filter(|session| session.compares())
         else {
             return;
         };
-        session.told = now;
+        session.told = turn.now;
         if !matches!(session.exchange.stage, Stage::Idle) {
             return;
         }
@@ -175,26 +159,20 @@ impl Replication {
             // It may have left before what we have heard elsewhere, so the peer is asked.
             if session.asking.is_none() && session.asked_in <= self.synced {
                 let part = (writer.0 >> 56) as u8;
-                self.ask_rows(now, link, vec![part], counters, totals, effects);
+                self.ask_rows(link, vec![part], counters, turn);
             }
         } else if counters.hash_without(recent) == rest {
             session.exchange.keep_only(recent);
             session.exchange.round.has_skipped = false;
             session.exchange.end_round();
-            self.ask_for_lacking(now, link, counters, totals, effects);
+            self.ask_for_lacking(link, counters, turn);
         } else {
-            self.ask_hashes(now, link, totals, effects);
+            self.ask_hashes(link, turn);
         }
     }
 
     /// Begins to compare part by part, unless something is under way on the link.
-    pub(crate) fn ask_hashes(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn ask_hashes(&mut self, link: LinkId, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.get_mut(&link).filter(|session| session.compares())
         else {
             return;
@@ -204,9 +182,9 @@ impl Replication {
             && session.asked_in <= self.synced;
         if is_free {
             session.waits_for_others = false;
-            session.exchange.ask_hashes(now);
+            session.exchange.ask_hashes(turn.now);
             session.asked_in = self.open;
-            send(link, &Message::DigestAsk, totals, effects);
+            turn.frame_after_sync(vec![link], &Message::DigestAsk);
         }
     }
 
@@ -218,12 +196,7 @@ impl Replication {
     }
 
     /// Answers the peers that have asked about our digest.
-    pub(crate) fn answer_asks(
-        &mut self,
-        counters: &mut Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn answer_asks(&mut self, counters: &mut Counters, turn: &mut Turn<'_>) {
         let (open, synced) = (self.open, self.synced);
         for (link, session) in &mut self.sessions {
             if session.answered_in <= synced
@@ -232,24 +205,21 @@ impl Replication {
                 session.answered_in = open;
                 counters.settle_rows();
                 match about {
-                    About::Parts => tell_hashes(*link, counters, totals, effects),
-                    About::Rows(parts) => tell_rows(*link, &parts, counters, totals, effects),
+                    About::Parts => tell_hashes(*link, counters, turn),
+                    About::Rows(parts) => tell_rows(*link, &parts, counters, turn),
                 }
             }
         }
     }
 
     /// The hashes of a peer's parts: asks for the rows of those that differ.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn hear_hashes(
         &mut self,
-        now: Time,
         link: LinkId,
         recent: &[Row],
         theirs: &[(u64, u32)],
         counters: &mut Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
+        turn: &mut Turn<'_>,
     ) {
         counters.settle_rows();
         let Some(session) = self.sessions.get(&link) else { return };
@@ -257,7 +227,7 @@ impl Replication {
             return;
         }
         let mut next = session.exchange.round.next;
-        self.judge(now, link, recent, counters, totals);
+        self.judge(link, recent, counters, turn);
         let ours = counters.parts_without(recent);
         // Where they have nothing, there is nothing to be asked for.
         let differs = |part: usize| ours[part].hash != theirs[part].0 && theirs[part].1 > 0;
@@ -290,31 +260,28 @@ impl Replication {
         if parts.is_empty() {
             exchange.stage = Stage::Idle;
             session.waits_for_others = !exchange.end_round();
-            self.ask_for_lacking(now, link, counters, totals, effects);
+            self.ask_for_lacking(link, counters, turn);
         } else {
-            self.ask_rows(now, link, parts, counters, totals, effects);
+            self.ask_rows(link, parts, counters, turn);
         }
     }
 
     /// Rows of a peer's digest: those that we have asked for, or a part of the whole.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn hear_part(
         &mut self,
-        now: Time,
         link: LinkId,
         range: (OriginId, OriginId),
         rows: &[Row],
         counters: &mut Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
+        turn: &mut Turn<'_>,
     ) {
         let Some(session) = self.sessions.get(&link) else { return };
         let (compares, (first, last)) = (session.compares(), range);
         if compares && !session.exchange.awaits(first, last) {
             return;
         }
-        self.check_claim(link, range, rows, counters, totals);
-        self.judge(now, link, rows, counters, totals);
+        self.check_claim(link, range, rows, counters, turn);
+        self.judge(link, rows, counters, turn);
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let is_told =
             |origin: OriginId| rows.binary_search_by_key(&origin, |row| row.origin).is_ok();
@@ -324,19 +291,12 @@ impl Replication {
             if last == OriginId(u64::MAX) {
                 session.exchange.is_first_over = true;
             }
-            self.ask_for_lacking(now, link, counters, totals, effects);
+            self.ask_for_lacking(link, counters, turn);
         }
     }
 
     /// All rows that we have asked for are told.
-    pub(crate) fn hear_told(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        counters: &Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn hear_told(&mut self, link: LinkId, counters: &Counters, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         if !matches!(session.exchange.stage, Stage::Rows { .. }) {
             return;
@@ -345,21 +305,15 @@ impl Replication {
         if session.exchange.round.next >= DIGEST_PARTS {
             session.waits_for_others = !session.exchange.end_round();
         }
-        self.ask_for_lacking(now, link, counters, totals, effects);
+        self.ask_for_lacking(link, counters, turn);
         if self.sessions.get(&link).is_some_and(|session| session.asking.is_none()) {
-            self.release(now, link, totals, effects);
+            self.release(link, turn);
         }
     }
 
     /// What a link has asked for is here, or given up: it goes on with its round, and others with
     /// what they have passed over.
-    pub(crate) fn release(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn release(&mut self, link: LinkId, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let has_released = !std::mem::take(&mut session.parts).is_empty();
         let goes_on = |(at, session): (&LinkId, &Session)| {
@@ -368,7 +322,7 @@ impl Replication {
         };
         let next: Vec<LinkId> = self.sessions.iter().filter_map(goes_on).collect();
         for link in next {
-            self.ask_hashes(now, link, totals, effects);
+            self.ask_hashes(link, turn);
         }
     }
 
@@ -376,14 +330,7 @@ impl Replication {
         self.sessions.iter().any(|(other, session)| *other != link && session.parts.contains(&part))
     }
 
-    fn judge(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        rows: &[Row],
-        counters: &Counters,
-        totals: &mut Totals,
-    ) {
+    fn judge(&mut self, link: LinkId, rows: &[Row], counters: &Counters, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         if let Some(row) = row_of(rows, session.peer_origin) {
             self.writers.insert(session.peer_origin, row.version);
@@ -393,7 +340,7 @@ impl Replication {
         let ours = row_of(rows, counters.our_origin()).map_or(0, |row| row.version);
         // What is beyond our own changes is somebody's invention, and confirms nothing.
         if ours <= counters.our_version() {
-            session.window.confirm(now, ours, &mut totals.confirmation);
+            session.window.confirm(turn.now, ours, &mut turn.totals.confirmation);
             self.knowledge.confirm(session.peer, session.peer_origin, ours);
         }
     }
@@ -407,7 +354,7 @@ impl Replication {
         range: (OriginId, OriginId),
         rows: &[Row],
         counters: &mut Counters,
-        totals: &mut Totals,
+        turn: &mut Turn<'_>,
     ) {
         let Some(session) = self.sessions.get(&link) else { return };
         let writer = session.peer_origin;
@@ -416,56 +363,42 @@ impl Replication {
         }
         let version = row_of(rows, writer).map_or(0, |row| row.version);
         if version < session.claimed {
-            totals.claims_taken_back += 1;
+            turn.totals.claims_taken_back += 1;
             counters.take_back(writer);
         }
     }
 
     /// Asks for the rows of some parts.
-    fn ask_rows(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        parts: Vec<u8>,
-        counters: &Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
+    fn ask_rows(&mut self, link: LinkId, parts: Vec<u8>, counters: &Counters, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
-        session.exchange.ask_rows(now, parts.clone());
+        session.exchange.ask_rows(turn.now, parts.clone());
         session.parts.clone_from(&parts);
         session.claimed = counters.known(session.peer_origin).version;
         session.asked_in = self.open;
-        send(link, &Message::DigestPartsAsk(parts), totals, effects);
+        turn.frame_after_sync(vec![link], &Message::DigestPartsAsk(parts));
     }
 }
 
-fn tell_hashes(link: LinkId, counters: &Counters, totals: &mut Totals, effects: &mut Effects) {
+fn tell_hashes(link: LinkId, counters: &Counters, turn: &mut Turn<'_>) {
     let recent = counters.recent_rows();
     let parts = counters.parts_without(&recent);
     let parts = parts.iter().map(|PartHash { hash, rows }| (*hash, *rows)).collect();
-    send(link, &Message::DigestHashes { recent, parts }, totals, effects);
+    turn.frame_after_sync(vec![link], &Message::DigestHashes { recent, parts });
 }
 
-fn tell_rows(
-    link: LinkId,
-    asked: &[u8],
-    counters: &Counters,
-    totals: &mut Totals,
-    effects: &mut Effects,
-) {
+fn tell_rows(link: LinkId, asked: &[u8], counters: &Counters, turn: &mut Turn<'_>) {
     let mut told = 0;
     for part in asked {
         let rows = counters.rows_in(*part);
         told += rows.len();
         for message in parts(rows::range_of(*part), &rows) {
-            send(link, &message, totals, effects);
+            turn.frame_after_sync(vec![link], &message);
         }
         if told > ROWS_TOLD_MAX {
             break;
         }
     }
-    send(link, &Message::DigestTold, totals, effects);
+    turn.frame_after_sync(vec![link], &Message::DigestTold);
 }
 
 /// An origin's row among sorted ones.

@@ -21,13 +21,11 @@ use std::time::Duration;
 use crate::counters::{Counters, LocalBatch};
 use crate::delta::Delta;
 use crate::digest::Want;
-use crate::effect::Effect;
 use crate::event::Event;
 use crate::identity::{NodeId, OriginId, Version};
 use crate::input::LinkId;
 use crate::limit::RateLimit;
 use crate::operation::Behind;
-use crate::outbox::Effects;
 use crate::replication::digests::{About, COMPARED_SINCE};
 use crate::replication::exchange::{Exchange, Stage};
 use crate::replication::knowledge::Knowledge;
@@ -35,9 +33,10 @@ use crate::replication::pauses::Pauses;
 use crate::replication::pull::{PullRequest, PullResponse};
 use crate::replication::push::PushCoalescer;
 use crate::replication::window::Window;
-use crate::status::{LinkStatus, Totals};
+use crate::status::LinkStatus;
 use crate::time::Time;
-use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Message, WANTS_MAX, WANTS_MAX_BEFORE_3};
+use crate::turn::Turn;
+use crate::wire::frame::{self, Message, WANTS_MAX, WANTS_MAX_BEFORE_3};
 
 /// The time between confirmations on one link.
 const CONFIRM_EVERY: Duration = Duration::from_millis(1);
@@ -168,11 +167,11 @@ impl Replication {
     /// A link stands: digests are exchanged at once, and pushes go there from now on.
     pub(crate) fn link_up(
         &mut self,
-        now: Time,
         link: LinkId,
         version: u16,
         peer: NodeId,
         origin: OriginId,
+        now: Time,
     ) {
         self.link_down(link);
         self.writers.entry(origin).or_default();
@@ -290,7 +289,7 @@ impl Replication {
     }
 
     /// Batches up to this one have been synced, and what they sent has left.
-    pub(crate) fn batch_synced(&mut self, now: Time, batch: u64) {
+    pub(crate) fn batch_synced(&mut self, batch: u64, now: Time) {
         self.synced = self.synced.max(batch);
         for asking in self.sessions.values_mut().filter_map(|session| session.asking.as_mut()) {
             asking.synced(now, batch);
@@ -301,28 +300,20 @@ impl Replication {
     /// fills a push, it leaves.
     pub(crate) fn synced(
         &mut self,
-        now: Time,
         accepted: Time,
         batch: &LocalBatch,
         counters: &Counters,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
+        turn: &mut Turn<'_>,
     ) {
         self.gather.add(accepted, batch, counters);
         if self.gather.is_full() {
-            self.push(now, counters, totals, out);
+            self.push(counters, turn);
         }
     }
 
     /// Sends the gathered push, if it is time.
-    pub(crate) fn push(
-        &mut self,
-        now: Time,
-        counters: &Counters,
-        totals: &mut Totals,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(push) = self.gather.take(now, counters) else { return };
+    pub(crate) fn push(&mut self, counters: &Counters, turn: &mut Turn<'_>) {
+        let Some(push) = self.gather.take(turn.now, counters) else { return };
         if self.sessions.is_empty() {
             return;
         }
@@ -330,44 +321,38 @@ impl Replication {
         let bytes = frame::encode(&Message::Push {
             after: push.after,
             batches: push.batches,
-            age_us: u64::try_from(now.since(accepted).as_micros()).unwrap_or(u64::MAX),
+            age_us: u64::try_from(turn.now.since(accepted).as_micros()).unwrap_or(u64::MAX),
             changes: push.changes,
         });
         let mut links = Vec::with_capacity(self.sessions.len());
         for (&link, session) in &mut self.sessions {
             if session.window.is_open() {
-                session.window.push(now, accepted, upto, bytes.len());
+                session.window.push(turn.now, accepted, upto, bytes.len());
                 links.push(link);
             } else {
                 session.window.withhold(accepted, upto);
-                totals.pushes_withheld += 1;
+                turn.totals.pushes_withheld += 1;
             }
         }
-        totals.deltas_sent += links.len() as u64;
-        totals.link_bytes_sent += (bytes.len() as u64 + FRAME_LENGTH_BYTES) * links.len() as u64;
+        turn.totals.deltas_sent += links.len() as u64;
         if !links.is_empty() {
-            out.push(Effect::Frame { links, bytes });
+            turn.frame_at_once(links, bytes);
         }
     }
 
     /// Does what is due on every link.
-    pub(crate) fn tick(
-        &mut self,
-        now: Time,
-        counters: &mut Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
-        self.tell_digest(now, counters, totals, effects);
-        self.answer_asks(counters, totals, effects);
+    pub(crate) fn tick(&mut self, counters: &mut Counters, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        self.tell_digest(counters, turn);
+        self.answer_asks(counters, turn);
         let mut given_up = Vec::new();
         for (&link, session) in &mut self.sessions {
-            let mut say = |message: &Message<'_>| send(link, message, totals, effects);
             if session.owes_confirm && session.confirmed.is_none_or(|at| at + CONFIRM_EVERY <= now)
             {
                 session.owes_confirm = false;
                 session.confirmed = Some(now);
-                say(&Message::Confirm(counters.known(session.peer_origin).version));
+                let confirm = Message::Confirm(counters.known(session.peer_origin).version);
+                turn.frame_after_sync(vec![link], &confirm);
             }
             let answer = session.exchange.next_deadline();
             let asking = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
@@ -378,8 +363,8 @@ impl Replication {
                 && serving.is_ready()
             {
                 if let Some((part, slots)) = serving.step(now, counters) {
-                    totals.catch_up_slots_sent += slots;
-                    send(link, &part, totals, effects);
+                    turn.totals.catch_up_slots_sent += slots;
+                    turn.frame_after_sync(vec![link], &part);
                 }
                 if serving.is_over() {
                     session.serving = None;
@@ -393,20 +378,14 @@ impl Replication {
             if let Some(session) = self.sessions.get_mut(&link) {
                 session.exchange.stage = Stage::Idle;
             }
-            self.release(now, link, totals, effects);
+            self.release(link, turn);
         }
     }
 
     /// The peer has synced our changes up to a version.
-    pub(crate) fn confirmed(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        version: Version,
-        totals: &mut Totals,
-    ) {
+    pub(crate) fn confirmed(&mut self, link: LinkId, version: Version, turn: &mut Turn<'_>) {
         if let Some(session) = self.sessions.get_mut(&link) {
-            session.window.confirm(now, version, &mut totals.confirmation);
+            session.window.confirm(turn.now, version, &mut turn.totals.confirmation);
             self.knowledge.confirm(session.peer, session.peer_origin, version);
         }
     }
@@ -429,11 +408,9 @@ impl Replication {
     /// it already.
     pub(crate) fn ask_for_lacking(
         &mut self,
-        now: Time,
         link: LinkId,
         counters: &Counters,
-        totals: &mut Totals,
-        effects: &mut Effects,
+        turn: &mut Turn<'_>,
     ) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let mut wants = session.exchange.take_wants();
@@ -446,41 +423,42 @@ impl Replication {
         }
         wants.retain(|want| {
             let pauses = if want.after.is_some() { &self.pauses } else { &session.repairs };
-            !pauses.is_on(now, want.origin) && !self.asked.contains(&want.origin)
+            !pauses.is_on(turn.now, want.origin) && !self.asked.contains(&want.origin)
         });
         let is_old = session.version < COMPARED_SINCE;
         wants.truncate(if is_old { WANTS_MAX_BEFORE_3 } else { WANTS_MAX });
-        wants.retain(|want| counters.index_of(want.origin).is_some() || self.newcomers.allow(now));
+        wants.retain(|want| {
+            counters.index_of(want.origin).is_some() || self.newcomers.allow(turn.now)
+        });
         if wants.is_empty() {
             return;
         }
         for want in wants.iter().filter(|want| want.after.is_none()) {
-            totals.repairs += 1;
-            session.repairs.begin(now, want.origin);
+            turn.totals.repairs += 1;
+            session.repairs.begin(turn.now, want.origin);
             let event = Event::RepairStarted { peer: session.peer, origin: want.origin };
-            effects.at_once.push(Effect::Event(event));
+            turn.event(event);
         }
-        totals.catch_ups_asked += 1;
+        turn.totals.catch_ups_asked += 1;
         self.requests = self.requests.wrapping_add(1);
         self.asked.extend(wants.iter().map(|want| want.origin));
-        session.asking = Some(PullRequest::new(self.requests, &wants, now));
-        send(link, &Message::PullRequest { request: self.requests, wants }, totals, effects);
+        session.asking = Some(PullRequest::new(self.requests, &wants, turn.now));
+        turn.frame_after_sync(vec![link], &Message::PullRequest { request: self.requests, wants });
     }
 
     /// The peer asks for what it lacks. A second ask takes the place of the first.
     pub(crate) fn asked(
         &mut self,
-        now: Time,
         link: LinkId,
         request: u32,
         wants: &[Want],
         counters: &Counters,
-        totals: &mut Totals,
+        turn: &mut Turn<'_>,
     ) {
         if let Some(session) = self.sessions.get_mut(&link) {
-            totals.catch_ups_served += 1;
+            turn.totals.catch_ups_served += 1;
             session.serving =
-                Some(PullResponse::new(now, request, wants, self.part_bytes, counters));
+                Some(PullResponse::new(turn.now, request, wants, self.part_bytes, counters));
         }
     }
 
@@ -497,24 +475,25 @@ impl Replication {
     /// by [`Replication::may_take`], and then it is [`Replication::part_over`].
     pub(crate) fn part_came(
         &mut self,
-        now: Time,
         link: LinkId,
         part: (u32, u32, bool),
         slots: usize,
-        totals: &mut Totals,
-        effects: &mut Effects,
+        turn: &mut Turn<'_>,
     ) -> Came {
         let (request, index, _) = part;
         let asking = self.sessions.get_mut(&link).and_then(|session| session.asking.as_mut());
         let Some(asking) = asking.filter(|asking| asking.request == request) else {
             // Not taken, so that whoever answers what we have given up goes no further.
-            totals.parts_unasked += 1;
+            turn.totals.parts_unasked += 1;
             return Came::Unasked;
         };
-        totals.catch_up_slots_received += slots as u64;
-        let came =
-            if asking.take(index, slots, now, self.open) { Came::InTurn } else { Came::OutOfTurn };
-        send(link, &Message::ChunkTaken { request, index }, totals, effects);
+        turn.totals.catch_up_slots_received += slots as u64;
+        let came = if asking.take(index, slots, turn.now, self.open) {
+            Came::InTurn
+        } else {
+            Came::OutOfTurn
+        };
+        turn.frame_after_sync(vec![link], &Message::ChunkTaken { request, index });
         came
     }
 
@@ -535,7 +514,7 @@ impl Replication {
     }
 
     /// There was no room for some changes of an origin that were asked for.
-    pub(crate) fn lack_room(&mut self, now: Time, link: LinkId, origin: OriginId) {
+    pub(crate) fn lack_room(&mut self, link: LinkId, origin: OriginId, now: Time) {
         self.pauses.begin(now, origin);
         let asking = self.sessions.get_mut(&link).and_then(|session| session.asking.as_mut());
         if let Some(asking) = asking {
@@ -544,15 +523,7 @@ impl Replication {
     }
 
     /// What a part held has been taken.
-    pub(crate) fn part_over(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        came: Came,
-        last: bool,
-        totals: &mut Totals,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn part_over(&mut self, link: LinkId, came: Came, last: bool, turn: &mut Turn<'_>) {
         if came == Came::Unasked || came == Came::InTurn && !last {
             return;
         }
@@ -560,38 +531,16 @@ impl Replication {
         if came == Came::InTurn
             && let Some(session) = self.sessions.get_mut(&link)
         {
-            let (slots, took) = (asking.slots, now.since(asking.began));
+            let (slots, took) = (asking.slots, turn.now.since(asking.began));
             let event = Event::CaughtUp { peer: session.peer, slots, took };
-            effects.at_once.push(Effect::Event(event));
+            turn.event(event);
             asking.complete().for_each(|origin| self.pauses.end(origin));
             // What was withheld from us has come this way: the peer need not wait for our next
             // digest to know it.
             session.owes_confirm = true;
         }
-        self.release(now, link, totals, effects);
+        self.release(link, turn);
     }
-}
-
-/// Sends what was read from the table: it waits for the sync of the batch that is open.
-pub(crate) fn send(
-    link: LinkId,
-    message: &Message<'_>,
-    totals: &mut Totals,
-    effects: &mut Effects,
-) {
-    send_all(vec![link], message, totals, effects);
-}
-
-/// The same on several links, written once.
-pub(crate) fn send_all(
-    links: Vec<LinkId>,
-    message: &Message<'_>,
-    totals: &mut Totals,
-    effects: &mut Effects,
-) {
-    let bytes = frame::encode(message);
-    totals.link_bytes_sent += (bytes.len() as u64 + FRAME_LENGTH_BYTES) * links.len() as u64;
-    effects.after_sync.push(Effect::Frame { links, bytes });
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use super::*;
 use crate::delta::Change;
 use crate::digest::DIGEST_PARTS;
+use crate::effect::Effect;
+use crate::outbox::Effects;
 use crate::slot::{Numbers, Slot};
+use crate::status::Totals;
 use crate::wire::frame::Row;
 
 const WRITER: OriginId = OriginId(10);
@@ -27,17 +30,27 @@ impl Side {
         };
         for link in links {
             let origin = OriginId(100 + link);
-            side.replication.link_up(side.now, link, COMPARED_SINCE, NodeId(link), origin);
+            side.replication.link_up(link, COMPARED_SINCE, NodeId(link), origin, side.now);
         }
         side
     }
 
+    /// One turn of its replication.
+    fn does(
+        &mut self,
+        step: impl FnOnce(&mut Replication, &mut Counters, &mut Turn<'_>),
+    ) -> Vec<Said> {
+        let mut effects = Effects::default();
+        let mut turn = effects.turn(self.now, &mut self.totals);
+        step(&mut self.replication, &mut self.counters, &mut turn);
+        said(&effects)
+    }
+
     /// The peer of a link tells these rows, and this hash of all others.
     fn hears(&mut self, link: LinkId, recent: &[Row], rest: u64) -> Vec<Said> {
-        let mut effects = Effects::default();
-        let (counters, totals) = (&mut self.counters, &mut self.totals);
-        self.replication.hear_digest(self.now, link, recent, rest, counters, totals, &mut effects);
-        said(&effects)
+        self.does(|replication, counters, turn| {
+            replication.hear_digest(link, recent, rest, counters, turn);
+        })
     }
 
     /// The peer of a link tells the hashes of its parts, and how many rows each has.
@@ -52,25 +65,23 @@ impl Side {
         recent: &[Row],
         parts: &[(u64, u32)],
     ) -> Vec<Said> {
-        let mut effects = Effects::default();
-        let (counters, totals) = (&mut self.counters, &mut self.totals);
-        self.replication.hear_hashes(self.now, link, recent, parts, counters, totals, &mut effects);
-        said(&effects)
+        self.does(|replication, counters, turn| {
+            replication.hear_hashes(link, recent, parts, counters, turn);
+        })
     }
 
     /// Rows of its digest.
     fn hears_rows(&mut self, link: LinkId, range: (OriginId, OriginId), rows: &[Row]) {
-        let mut effects = Effects::default();
-        let (counters, totals) = (&mut self.counters, &mut self.totals);
-        self.replication.hear_part(self.now, link, range, rows, counters, totals, &mut effects);
+        self.does(|replication, counters, turn| {
+            replication.hear_part(link, range, rows, counters, turn);
+        });
     }
 
     /// All that it was asked for is told.
     fn hears_told(&mut self, link: LinkId) -> Vec<Said> {
-        let mut effects = Effects::default();
-        let (counters, totals) = (&self.counters, &mut self.totals);
-        self.replication.hear_told(self.now, link, counters, totals, &mut effects);
-        said(&effects)
+        self.does(|replication, counters, turn| {
+            replication.hear_told(link, counters, turn);
+        })
     }
 
     /// The hashes of a peer that holds the same, but for these parts.
@@ -82,15 +93,13 @@ impl Side {
     }
 
     fn tick(&mut self) -> Vec<Said> {
-        let mut effects = Effects::default();
-        self.replication.tick(self.now, &mut self.counters, &mut self.totals, &mut effects);
-        said(&effects)
+        self.does(|replication, counters, turn| replication.tick(counters, turn))
     }
 
     /// A batch ends, and is synced.
     fn sync(&mut self, batch: u64) {
         self.replication.batch_closed(batch);
-        self.replication.batch_synced(self.now, batch);
+        self.replication.batch_synced(batch, self.now);
     }
 
     fn bring(&mut self, origin: OriginId) {
@@ -146,9 +155,9 @@ const OTHER: u64 = 0xDEAD;
 fn an_origin_is_a_writers_for_as_long_as_a_link_to_it_stands() {
     let mut replication = Replication::default();
     // One process, which has taken a fresh id and is linked under both.
-    replication.link_up(Time::ZERO, 1, COMPARED_SINCE, NodeId(1), WRITER);
-    replication.link_up(Time::ZERO, 2, COMPARED_SINCE, NodeId(2), WRITER);
-    replication.link_up(Time::ZERO, 3, COMPARED_SINCE, NodeId(3), OriginId(30));
+    replication.link_up(1, COMPARED_SINCE, NodeId(1), WRITER, Time::ZERO);
+    replication.link_up(2, COMPARED_SINCE, NodeId(2), WRITER, Time::ZERO);
+    replication.link_up(3, COMPARED_SINCE, NodeId(3), OriginId(30), Time::ZERO);
     assert!(replication.is_writer(WRITER) && !replication.is_writer(OriginId(99)));
     replication.link_down(1);
     assert!(replication.is_writer(WRITER), "the other link stands");
@@ -164,7 +173,7 @@ fn one_digest_waits_for_a_disk_that_hangs_and_the_next_follows_when_it_is_synced
     side.replication.batch_closed(2);
     side.now = side.now + Duration::from_secs(10);
     assert_eq!(side.tick(), [], "the last one has not left");
-    side.replication.batch_synced(side.now, 2);
+    side.replication.batch_synced(2, side.now);
     assert_eq!(side.tick(), [Said::Digest]);
 }
 
@@ -311,9 +320,7 @@ fn a_repair_in_vain_holds_up_none_from_another_peer() {
     let rest = side.counters.hash_without(&of_another);
     assert_eq!(side.hears(1, &of_another, rest), []);
     assert_eq!(side.hears(1, &of_another, rest), [Said::Ask(vec![DEAD])]);
-    let mut effects = Effects::default();
-    let totals = &mut side.totals;
-    side.replication.part_over(side.now, 1, Came::InTurn, true, totals, &mut effects);
+    side.does(|replication, _, turn| replication.part_over(1, Came::InTurn, true, turn));
     assert_eq!(side.hears(1, &of_another, rest), [], "it has nothing else to tell");
     assert_eq!(side.hears(1, &of_another, rest), []);
     assert_eq!(side.hears(2, &of_another, rest), []);
@@ -346,7 +353,7 @@ fn an_answer_goes_so_many_parts_ahead_of_what_the_asker_has_taken() {
     });
     side.counters.close();
     let wants = [Want { origin: OriginId(1), after: Some(0) }];
-    side.replication.asked(side.now, 1, 9, &wants, &side.counters, &mut side.totals);
+    side.does(|replication, counters, turn| replication.asked(1, 9, &wants, counters, turn));
     let parts = |side: &mut Side| -> Vec<u32> {
         let said = (0..10).flat_map(|_| side.tick());
         said.filter_map(|said| if let Said::Part(index) = said { Some(index) } else { None })
@@ -361,18 +368,18 @@ fn an_answer_goes_so_many_parts_ahead_of_what_the_asker_has_taken() {
 #[test]
 fn a_link_that_comes_back_begins_with_what_was_confirmed() {
     let mut side = Side::linked_to([1]);
-    side.replication.confirmed(side.now, 1, 7, &mut side.totals);
+    side.does(|replication, _, turn| replication.confirmed(1, 7, turn));
     side.replication.link_down(1);
-    side.replication.link_up(side.now, 2, COMPARED_SINCE, NodeId(1), OriginId(101));
+    side.replication.link_up(2, COMPARED_SINCE, NodeId(1), OriginId(101), side.now);
     assert_eq!(side.replication.status(2, side.now, 9).map(|link| link.lag_versions), Some(2));
 }
 
 #[test]
 fn of_a_process_under_two_ids_the_link_that_is_left_counts() {
-    let mut replication = Replication::default();
-    replication.link_up(Time::ZERO, 1, COMPARED_SINCE, NodeId(1), WRITER);
-    replication.confirmed(Time::ZERO, 1, 7, &mut Totals::default());
-    replication.link_up(Time::ZERO, 2, COMPARED_SINCE, NodeId(2), WRITER);
+    let (mut replication, mut totals) = (Replication::default(), Totals::default());
+    replication.link_up(1, COMPARED_SINCE, NodeId(1), WRITER, Time::ZERO);
+    replication.confirmed(1, 7, &mut Effects::default().turn(Time::ZERO, &mut totals));
+    replication.link_up(2, COMPARED_SINCE, NodeId(2), WRITER, Time::ZERO);
     replication.link_down(2);
     assert_eq!(replication.confirmations(|_| true), [7]);
 }
@@ -391,12 +398,14 @@ fn a_push_is_unconfirmed_until_its_own_version_is_confirmed() {
     let mut side = Side::linked_to([1]);
     side.counters.add("x", 1).unwrap();
     let batch = side.counters.close().unwrap();
-    let (now, totals, mut out) = (side.now, &mut side.totals, Vec::new());
-    side.replication.synced(now, now, &batch, &side.counters, totals, &mut out);
-    side.replication.push(now, &side.counters, totals, &mut out);
+    let now = side.now;
+    side.does(|replication, counters, turn| {
+        replication.synced(now, &batch, counters, turn);
+        replication.push(counters, turn);
+    });
     let unconfirmed = |side: &Side| side.replication.status(1, now, 1).unwrap().unconfirmed_bytes;
-    side.replication.confirmed(now, 1, 0, &mut side.totals);
+    side.does(|replication, _, turn| replication.confirmed(1, 0, turn));
     assert!(unconfirmed(&side) > 0);
-    side.replication.confirmed(now, 1, 1, &mut side.totals);
+    side.does(|replication, _, turn| replication.confirmed(1, 1, turn));
     assert_eq!(unconfirmed(&side), 0);
 }

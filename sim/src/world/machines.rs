@@ -8,8 +8,8 @@ use std::time::Duration;
 use quipu_core::counters::Bounds;
 use quipu_core::identity::Address;
 use quipu_core::input::Input;
-use quipu_core::query::PeerName;
 use quipu_core::outbox::{Effects, Released};
+use quipu_core::query::PeerName;
 use quipu_core::status::Status;
 use quipu_core::time::Time;
 

@@ -1,132 +1,78 @@
-//! What one node makes of what it is told of others, message by message.
+//! What one node makes of what it hears of others, message by message.
 
 mod lives;
+mod members;
 
-use foca::{Header, Message};
+use std::time::Duration;
+
+use foca::{Header, Member, Message};
 use rand_core::SeedableRng;
 
-use super::members::MEMBERS_MAX;
 use super::*;
+use crate::effect::Effect;
 use crate::event::Event;
-use crate::membership::{Key, MembershipRecord, PARTS, PeersRefusal, RECORD_EPOCH_MAX};
+use crate::identity::OriginId;
+use crate::membership::{PARTS, RECORD_EPOCH_MAX};
+use crate::outbox::Effects;
+use crate::status::{PeerState, Totals};
 use crate::wire::datagram::Datagram;
 
-const MS: Duration = Duration::from_millis(1);
-const BOOT: u64 = 1_000_000;
+pub(super) const MS: Duration = Duration::from_millis(1);
+pub(super) const BOOT: u64 = 1_000_000;
 
-fn address(n: u64) -> Address {
+pub(super) fn address(n: u64) -> Address {
     Address::parse(&format!("10.0.{}.{}:8088", n / 250, n % 250 + 1), 1).unwrap()
 }
 
-fn identity(n: u64) -> Identity {
+pub(super) fn identity(n: u64) -> Identity {
     Identity { node: NodeId(n), address: address(n), epoch: 0, boot: BOOT, origin: OriginId(n) }
 }
 
-fn name(of: &Address) -> PeerName {
+pub(super) fn name(of: &Address) -> PeerName {
     let resolved = of.ip().into_iter().collect();
     PeerName { given: of.to_string(), address: of.clone(), resolved }
 }
 
-fn removal(key: Key) -> MembershipRecord {
+pub(super) fn removal(key: Key) -> MembershipRecord {
     MembershipRecord { key, removed: 7, registered: 0 }
 }
 
-/// Node 0, and what it does.
-struct Zero {
-    peers: Peers,
-    totals: Totals,
-    now: Time,
+/// A packet of SWIM.
+pub(super) fn packet(
+    from: &Identity,
+    to: &Identity,
+    message: Message<Identity>,
+    updates: &[Member<Identity>],
+) -> Vec<u8> {
+    let header = Header { src: from.clone(), src_incarnation: 0, dst: to.clone(), message };
+    let mut packet = postcard::to_stdvec(&header).unwrap();
+    if !updates.is_empty() {
+        packet.extend(u16::try_from(updates.len()).unwrap().to_be_bytes());
+    }
+    for update in updates {
+        packet.extend(postcard::to_stdvec(update).unwrap());
+    }
+    packet
 }
 
-impl Zero {
-    fn with_seeds(seeds: &[Address]) -> Self {
-        let (envelope, chance) = (Envelope::new("c", None), ChaCha8Rng::seed_from_u64(1));
-        let peers = Peers::new(identity(0), envelope, seeds, chance, Time::ZERO);
-        Zero { peers, totals: Totals::default(), now: Time::ZERO }
-    }
+/// Gives a room its turns.
+#[derive(Default)]
+pub(super) struct Driver {
+    pub(super) now: Time,
+    pub(super) totals: Totals,
+}
 
-    fn new() -> Self {
-        Zero::with_seeds(&[])
-    }
-
-    /// One that found these on its disk.
-    fn having_met(known: &[Identity]) -> Self {
-        let mut zero = Zero::new();
-        zero.peers.recover(Time::ZERO, Registry::default(), known.iter().cloned());
-        zero
-    }
-
-    fn hears(
-        &mut self,
-        from: &Identity,
-        message: Message<Identity>,
-        updates: &[Member<Identity>],
-    ) -> Result<Vec<Effect>, SwimError> {
-        let dst = self.peers.me().clone();
-        let header = Header { src: from.clone(), src_incarnation: 0, dst, message };
-        let mut packet = postcard::to_stdvec(&header).unwrap();
-        if !updates.is_empty() {
-            packet.extend(u16::try_from(updates.len()).unwrap().to_be_bytes());
-        }
-        for update in updates {
-            packet.extend(postcard::to_stdvec(update).unwrap());
-        }
-        let mut out = Vec::new();
-        let from = "10.0.0.9:8088".parse().unwrap();
-        self.peers.handle_swim(self.now, &packet, from, &mut self.totals, &mut out).map(|()| out)
-    }
-
-    /// Hears of members that are up by another one.
-    fn hears_of(&mut self, members: &[Identity]) -> Vec<Effect> {
-        let updates: Vec<_> = members.iter().cloned().map(Member::alive).collect();
-        self.hears(&identity(1), Message::Gossip, &updates).unwrap()
-    }
-
-    fn rumour(&mut self, identity: Identity) -> Vec<Effect> {
-        let mut out = Vec::new();
-        self.peers.rumour(self.now, identity, &mut self.totals, &mut out);
-        out
-    }
-
-    fn merges(&mut self, records: &[MembershipRecord]) -> Vec<Event> {
-        let mut out = Vec::new();
-        self.peers.merge_memberships(self.now, records, &mut self.totals, &mut out);
-        events(out)
-    }
-
-    fn removes(&mut self, of: &Address) -> Result<Vec<MembershipRecord>, PeersRefusal> {
-        self.peers.remove(self.now, &name(of), &mut self.totals, &mut Vec::new())
-    }
-
-    fn registers(&mut self, of: &Address) -> Vec<Effect> {
-        let mut out = Vec::new();
-        self.peers.register(self.now, &name(of), &mut self.totals, &mut out).unwrap();
-        out
-    }
-
-    fn ticks(&mut self) -> Vec<Effect> {
-        let mut out = Vec::new();
-        self.peers.tick(self.now, &mut self.totals, &mut out);
-        out
-    }
-
-    fn states(&self) -> Vec<(u64, PeerState)> {
-        let known = self.peers.list().into_iter();
-        known.filter_map(|row| Some((row.identity?.node.0, row.state))).collect()
-    }
-
-    fn listed(&self) -> Vec<String> {
-        self.peers.list().into_iter().map(|row| row.address).collect()
-    }
-
-    /// Addresses that are asked because another is said to live there under this node's id.
-    fn doubts(&self) -> usize {
-        let asks = self.peers.asks.iter();
-        asks.filter(|ask| matches!(ask.reason, Reason::OurId { .. })).count()
+impl Driver {
+    /// One turn: what it answers, and its effects.
+    pub(super) fn turn<T>(&mut self, step: impl FnOnce(&mut Turn<'_>) -> T) -> (T, Vec<Effect>) {
+        let mut effects = Effects::default();
+        let done = step(&mut effects.turn(self.now, &mut self.totals));
+        assert!(effects.after_sync.is_empty(), "nothing of it is read from the table");
+        (done, effects.at_once)
     }
 }
 
-fn events(effects: Vec<Effect>) -> Vec<Event> {
+pub(super) fn events(effects: Vec<Effect>) -> Vec<Event> {
     let event = |effect| match effect {
         Effect::Event(event) => Some(event),
         _ => None,
@@ -134,8 +80,8 @@ fn events(effects: Vec<Effect>) -> Vec<Event> {
     effects.into_iter().filter_map(event).collect()
 }
 
-/// To whom datagrams left, and of what kind.
-fn sent(effects: &[Effect]) -> Vec<(Destination, bool)> {
+/// To whom datagrams left, and whether they hold records of removals.
+pub(super) fn sent(effects: &[Effect]) -> Vec<(Destination, bool)> {
     let envelope = Envelope::new("c", None);
     let datagram = |effect: &Effect| match effect {
         Effect::Datagram { to, bytes } => {
@@ -147,6 +93,93 @@ fn sent(effects: &[Effect]) -> Vec<(Destination, bool)> {
     effects.iter().filter_map(datagram).collect()
 }
 
+/// Node 0, and what it does.
+struct Zero {
+    peers: Peers,
+    driver: Driver,
+}
+
+impl Zero {
+    fn with_seeds(seeds: &[Address]) -> Self {
+        let (envelope, chance) = (Envelope::new("c", None), ChaCha8Rng::seed_from_u64(1));
+        let peers = Peers::new(identity(0), envelope, seeds, chance, Time::ZERO);
+        Zero { peers, driver: Driver::default() }
+    }
+
+    fn new() -> Self {
+        Zero::with_seeds(&[])
+    }
+
+    /// One that found these on its disk.
+    fn having_met(known: &[Identity]) -> Self {
+        let mut zero = Zero::new();
+        zero.peers.recover(Registry::default(), known.iter().cloned(), Time::ZERO);
+        zero
+    }
+
+    fn does<T>(&mut self, step: impl FnOnce(&mut Peers, &mut Turn<'_>) -> T) -> (T, Vec<Effect>) {
+        let peers = &mut self.peers;
+        self.driver.turn(|turn| step(peers, turn))
+    }
+
+    fn waits(&mut self, time: Duration) {
+        self.driver.now = self.driver.now + time;
+    }
+
+    fn totals(&self) -> &Totals {
+        &self.driver.totals
+    }
+
+    fn hears(
+        &mut self,
+        from: &Identity,
+        message: Message<Identity>,
+        updates: &[Member<Identity>],
+    ) -> Result<Vec<Effect>, SwimError> {
+        let packet = packet(from, self.peers.me(), message, updates);
+        let from = "10.0.0.9:8088".parse().unwrap();
+        let (done, effects) = self.does(|peers, turn| peers.handle_swim(&packet, from, turn));
+        done.map(|()| effects)
+    }
+
+    /// Hears of members that are up by another one.
+    fn hears_of(&mut self, members: &[Identity]) -> Vec<Effect> {
+        let updates: Vec<_> = members.iter().cloned().map(Member::alive).collect();
+        self.hears(&identity(1), Message::Gossip, &updates).unwrap()
+    }
+
+    fn rumour(&mut self, identity: Identity) -> Vec<Effect> {
+        self.does(|peers, turn| peers.rumour(identity, turn)).1
+    }
+
+    fn merges(&mut self, records: &[MembershipRecord]) -> Vec<Event> {
+        events(self.does(|peers, turn| peers.merge_memberships(records, turn)).1)
+    }
+
+    fn removes(&mut self, of: &Address) -> Result<Vec<MembershipRecord>, PeersRefusal> {
+        self.does(|peers, turn| peers.remove(&name(of), turn)).0
+    }
+
+    fn registers(&mut self, of: &Address) -> Vec<Effect> {
+        let (done, effects) = self.does(|peers, turn| peers.register(&name(of), turn));
+        done.unwrap();
+        effects
+    }
+
+    fn ticks(&mut self) -> Vec<Effect> {
+        self.does(Peers::tick).1
+    }
+
+    fn states(&self) -> Vec<(u64, PeerState)> {
+        let known = self.peers.list().into_iter();
+        known.filter_map(|row| Some((row.identity?.node.0, row.state))).collect()
+    }
+
+    fn listed(&self) -> Vec<String> {
+        self.peers.list().into_iter().map(|row| row.address).collect()
+    }
+}
+
 #[test]
 fn what_a_start_finds_of_its_peers_is_taken_over_but_for_itself_and_what_is_nobodys() {
     let mut registry = Registry::default();
@@ -156,7 +189,7 @@ fn what_a_start_finds_of_its_peers_is_taken_over_but_for_itself_and_what_is_nobo
     let of_no_one = Identity { boot: u64::MAX, ..identity(5) };
     let known = [identity(0), identity(2), identity(3), at_our_address, of_no_one];
     let mut zero = Zero::new();
-    zero.peers.recover(Time::ZERO, registry, known.into_iter());
+    zero.peers.recover(registry, known.into_iter(), Time::ZERO);
     assert_eq!(zero.peers.me().epoch, 5, "it was registered after its removal");
     assert_eq!(zero.states(), [(2, PeerState::Down), (3, PeerState::Removed)]);
     let met: Vec<u64> = zero.peers.met().map(|met| met.node.0).collect();
@@ -190,7 +223,7 @@ fn a_removal_ends_the_registration_of_its_address_and_no_other_ask() {
 fn as_many_are_removed_as_may_be_at_the_time_of_the_clock() {
     let mut zero = Zero::having_met(&[identity(2), identity(3)]);
     zero.peers.limit_removals(1);
-    zero.now = Time::ZERO + 5 * MS;
+    zero.waits(5 * MS);
     let records = zero.removes(&address(2)).unwrap();
     assert!(records.iter().all(|record| record.removed == BOOT + 5), "{records:?}");
     assert_eq!(zero.removes(&address(3)), Err(PeersRefusal::TooManyRemovals(1)));
@@ -248,55 +281,12 @@ fn a_removal_ends_what_was_heard_of_the_removed_and_of_no_other() {
     zero.rumour(identity(2));
     zero.rumour(identity(3));
     zero.merges(&[removal(Key::Node(NodeId(2)))]);
-    let left: Vec<NodeId> = zero.peers.rumours.keys().copied().collect();
-    assert_eq!(left, [NodeId(3)]);
+    assert_eq!(zero.states(), [(3, PeerState::Joining)]);
 }
 
 /// Another process under node 0's id, which began before it.
 fn under_our_id(n: u64) -> Identity {
     Identity { node: NodeId(0), boot: BOOT - 1, ..identity(n) }
-}
-
-#[test]
-fn few_addresses_are_asked_who_lives_under_this_nodes_id_each_once() {
-    let mut zero = Zero::new();
-    for (n, doubts) in [(5, 1), (5, 1), (6, 2), (7, 3), (8, 4), (9, 4)] {
-        zero.rumour(under_our_id(n));
-        assert_eq!(zero.doubts(), doubts, "{n}");
-    }
-    zero.now = zero.now + 10_000 * MS;
-    assert_eq!(events(zero.ticks()), [], "and given up without a word");
-    assert_eq!(zero.doubts(), 0);
-}
-
-#[test]
-fn an_id_that_was_just_taken_is_kept_for_a_minute() {
-    let mut zero = Zero::new();
-    zero.peers.judge_doubt(zero.now, &under_our_id(5));
-    assert_eq!(zero.peers.take_changes(), [Change::IdInUse]);
-    zero.now = zero.now + 59_999 * MS;
-    zero.rumour(under_our_id(6));
-    assert_eq!(zero.doubts(), 0);
-    zero.now = zero.now + MS;
-    zero.rumour(under_our_id(6));
-    assert_eq!(zero.doubts(), 1);
-}
-
-#[test]
-fn the_name_of_a_node_is_that_of_its_last_registration_and_names_are_bounded() {
-    let mut zero = Zero::having_met(&[identity(2), identity(3)]);
-    let known = |zero: &Zero, given: &str| -> Vec<u64> {
-        let name = PeerName { given: given.to_owned(), ..name(&address(99)) };
-        zero.peers.found(&name).map(|peer| peer.identity.node.0).collect()
-    };
-    for node in [2, 3] {
-        zero.peers.remember_name("one".to_owned(), NodeId(node));
-    }
-    assert_eq!(known(&zero, "one"), [3]);
-    (0..1023).for_each(|n| zero.peers.remember_name(format!("{n}"), NodeId(2)));
-    assert_eq!(known(&zero, "one"), [3], "there is room for so many");
-    zero.peers.remember_name("one more".to_owned(), NodeId(2));
-    assert_eq!((known(&zero, "one"), known(&zero, "0")), (vec![], vec![2]));
 }
 
 #[test]
@@ -309,52 +299,26 @@ fn a_registration_is_told_to_its_address_where_it_lifts_a_removal_and_given_up_o
     let never = |events: &[Event]| {
         events.iter().filter(|event| matches!(event, Event::PeerNeverAnswered(_))).count()
     };
-    zero.now = zero.now + 4_999 * MS;
+    zero.waits(4_999 * MS);
     assert_eq!(never(&events(zero.ticks())), 0);
-    zero.now = zero.now + MS;
+    zero.waits(MS);
     assert_eq!(never(&events(zero.ticks())), 2);
 }
 
-/// When an address is asked for the next time.
-fn next_ask(zero: &Zero, of: &Address) -> Duration {
-    let ask = zero.peers.asks.iter().find(|ask| ask.address == *of).unwrap();
-    ask.next.since(zero.now)
-}
-
 #[test]
-fn a_seed_is_asked_the_more_seldom_the_more_is_known_of_it() {
-    let named = Address::parse("peers.example:8088", 1).unwrap();
-    let mut zero = Zero::with_seeds(&[address(2), address(3), named.clone()]);
-    zero.peers.due_asks(zero.now);
-    assert_eq!(next_ask(&zero, &address(2)), 500 * MS, "alone");
-    zero.hears_of(&[identity(2), identity(4)]);
-    zero.now = zero.now + 500 * MS;
-    assert_eq!(zero.peers.due_asks(zero.now).len(), 3);
-    assert_eq!(next_ask(&zero, &address(2)), 15_000 * MS, "a member is there");
-    assert_eq!(next_ask(&zero, &address(3)), 1_000 * MS, "nobody is");
-    zero.now = zero.now + 500 * MS;
-    assert_eq!(zero.peers.due_asks(zero.now), [], "it is nobody's turn");
-    // A member answers for the name, and for no other seed.
-    zero.peers.asked(&named, 77);
-    zero.peers.answered(zero.now, 77, identity(4), &mut zero.totals, &mut Vec::new());
-    zero.now = zero.now + 500 * MS;
-    assert_eq!(zero.peers.due_asks(zero.now), [address(3), named.clone()]);
-    assert_eq!(next_ask(&zero, &named), 3_000 * MS);
-    assert_eq!(next_ask(&zero, &address(3)), 1_000 * MS);
-}
-
-#[test]
-fn whoever_says_to_live_at_our_address_has_us_come_back_where_it_began_later() {
+fn a_node_that_says_to_live_at_our_address_has_us_come_back_where_it_began_later() {
     for (boot, comes_back) in [(BOOT - 1, false), (BOOT, false), (BOOT + 1, true)] {
         let mut zero = Zero::new();
         zero.hears_of(&[Identity { address: address(0), boot, ..identity(9) }]);
-        assert_eq!(zero.peers.rejoin.is_some(), comes_back, "{boot}");
         assert!(!zero.states().contains(&(9, PeerState::Alive)));
+        zero.waits(5_000 * MS);
+        zero.ticks();
+        assert_eq!(zero.peers.me().boot, if comes_back { BOOT + 2 } else { BOOT }, "{boot}");
     }
 }
 
 #[test]
-fn of_two_nodes_at_one_address_the_later_start_is_there() {
+fn of_two_nodes_at_one_address_the_later_start_is_listed() {
     for (boot, there) in [(BOOT - 1, 2), (BOOT, 3), (BOOT + 1, 3)] {
         let mut zero = Zero::new();
         zero.hears_of(&[identity(2), identity(8)]);
@@ -367,49 +331,51 @@ fn of_two_nodes_at_one_address_the_later_start_is_there() {
 }
 
 #[test]
-fn a_node_comes_back_the_later_the_more_often_it_was_taken_for_dead() {
+fn a_node_that_is_only_heard_of_is_announced_to_and_one_that_is_up_is_not() {
     let mut zero = Zero::new();
-    zero.now = Time::ZERO + 10_000 * MS;
-    let mut waits = Vec::new();
-    for _ in 0..7 {
-        zero.peers.plan_rejoin(zero.now);
-        let (planned, wait) = (zero.peers.rejoin.unwrap().since(zero.now), zero.peers.rejoin_wait);
-        assert!((wait / 2..=wait).contains(&planned), "{planned:?} of {wait:?}");
-        zero.peers.plan_rejoin(zero.now + MS);
-        assert_eq!(zero.peers.rejoin_wait, wait, "it is planned already");
-        waits.push(wait.as_millis());
-        zero.peers.rejoin = None;
-        zero.peers.rejoined = zero.now;
-    }
-    assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
-    zero.now = zero.now + 10_001 * MS;
-    let planned = (0..100).map(|_| {
-        zero.peers.rejoin = None;
-        zero.peers.plan_rejoin(zero.now);
-        zero.peers.rejoin.unwrap().since(zero.now)
-    });
-    let planned: std::collections::BTreeSet<Duration> = planned.collect();
-    assert_eq!(zero.peers.rejoin_wait, REJOIN_MIN, "it was quiet for long");
-    assert!(planned.len() > 20, "nodes do not come back in step: {planned:?}");
-    zero.peers.rejoin = None;
-    zero.peers.leave(zero.now, &mut zero.totals, &mut Vec::new());
-    zero.peers.plan_rejoin(zero.now);
-    assert_eq!(zero.peers.rejoin, None, "it goes");
+    zero.hears_of(&[identity(2)]);
+    assert_eq!(sent(&zero.rumour(identity(2))), [], "it is up");
+    let there = [(Destination::Address(address(3)), false)];
+    assert_eq!(sent(&zero.rumour(identity(3))), there);
+    let restarted = Identity { boot: BOOT + 1, origin: OriginId(222), ..identity(2) };
+    assert_eq!(sent(&zero.rumour(restarted)).len(), 1, "another life of it may not be up");
 }
 
 #[test]
-fn only_members_that_are_up_are_heard_without_a_limit() {
+fn a_call_under_this_nodes_id_is_believed_when_its_address_has_answered() {
     let mut zero = Zero::new();
+    zero.rumour(under_our_id(5));
+    assert_eq!(zero.peers.take_changes(), []);
+    zero.waits(500 * MS);
+    assert_eq!(zero.peers.due_asks(zero.driver.now), [address(5)]);
+    zero.peers.asked(&address(5), 7);
+    zero.does(|peers, turn| peers.answered(7, under_our_id(5), turn));
+    assert_eq!(zero.peers.take_changes(), [Change::IdInUse]);
+    zero.rumour(under_our_id(6));
+    zero.waits(500 * MS);
+    assert_eq!(zero.peers.due_asks(zero.driver.now), [], "it was just taken");
+}
+
+#[test]
+fn seeds_are_asked_soon_when_a_member_is_down() {
+    let mut zero = Zero::with_seeds(&[address(2)]);
     zero.hears_of(&[identity(2)]);
-    let limited = |zero: &mut Zero, from: &Identity| {
-        (0..300)
-            .filter(|_| zero.hears(from, Message::Gossip, &[]).err() == Some(SwimError::Limited))
-            .count()
-    };
-    assert_eq!(limited(&mut zero, &identity(2)), 0);
-    let former = Identity { boot: BOOT - 1, origin: OriginId(222), ..identity(2) };
-    assert!(limited(&mut zero, &former) >= 199, "a former life is no member");
-    assert_eq!(limited(&mut zero, &identity(2)), 0);
+    zero.peers.due_asks(zero.driver.now);
+    zero.waits(1_000 * MS);
+    assert_eq!(zero.peers.due_asks(zero.driver.now), [], "a member is there");
+    zero.hears(&identity(1), Message::Gossip, &[Member::down(identity(2))]).unwrap();
+    zero.waits(1_000 * MS);
+    assert_eq!(zero.peers.due_asks(zero.driver.now), [address(2)]);
+}
+
+#[test]
+fn a_node_is_found_by_the_name_under_which_it_was_registered() {
+    let mut zero = Zero::having_met(&[identity(2)]);
+    let named = Address::parse("peers.example:8088", 1).unwrap();
+    zero.does(|peers, turn| peers.register(&name(&named), turn)).0.unwrap();
+    zero.peers.asked(&named, 7);
+    zero.does(|peers, turn| peers.answered(7, identity(2), turn));
+    assert_eq!(zero.removes(&named).unwrap().len(), 2, "its node and its address");
 }
 
 #[test]
@@ -417,54 +383,10 @@ fn what_is_no_member_too_many_is_not_counted_as_refused_nor_told_anything() {
     let mut zero = Zero::new();
     let effects = zero.hears_of(&[identity(2), identity(3)]);
     assert!(sent(&effects).iter().all(|(_, is_record)| !is_record), "nobody missed anything");
-    assert_eq!(zero.totals.members_refused, 0);
+    assert_eq!(zero.totals().members_refused, 0);
     let of_no_one = Identity { boot: u64::MAX, ..identity(5) };
     zero.hears_of(&[of_no_one, identity(4)]);
-    assert_eq!(zero.totals.members_refused, 1);
-}
-
-#[test]
-fn there_is_room_for_so_many_members_and_for_none_beside_them() {
-    let mut zero = Zero::new();
-    (2..=MEMBERS_MAX as u64).for_each(|n| {
-        zero.hears_of(&[identity(n)]);
-    });
-    assert_eq!(zero.peers.up().count(), MEMBERS_MAX);
-    assert_eq!(zero.totals.members_refused, 0);
-    let late = zero.hears(&identity(5_000), Message::Announce, &[]);
-    assert_eq!(late.err(), Some(SwimError::Full));
-}
-
-#[test]
-fn who_is_only_heard_of_is_announced_to_four_times_and_who_is_up_never() {
-    let mut zero = Zero::new();
-    zero.hears_of(&[identity(2)]);
-    assert_eq!(sent(&zero.rumour(identity(2))), [], "it is up");
-    let there = [(Destination::Address(address(3)), false)];
-    assert_eq!(sent(&zero.rumour(identity(3))), there);
-    let mut announced = Vec::new();
-    for ms in 1..5_000 {
-        zero.now = Time::ZERO + ms * MS;
-        let mut out = Vec::new();
-        zero.peers.announce_rumours(zero.now, &mut zero.totals, &mut out);
-        assert!(out.is_empty() || sent(&out) == there);
-        announced.extend((!out.is_empty()).then_some(ms));
-    }
-    assert_eq!(announced, [250, 750, 1500]);
-    assert!(zero.peers.rumours.is_empty(), "and forgotten");
-    let restarted = Identity { boot: BOOT + 1, origin: OriginId(222), ..identity(2) };
-    assert_eq!(sent(&zero.rumour(restarted)).len(), 1, "another life of it may not be up");
-}
-
-#[test]
-fn who_is_heard_of_is_bounded_and_each_is_heard_of_once() {
-    let mut zero = Zero::new();
-    for n in 0..RUMOURS_MAX as u64 + 10 {
-        zero.rumour(identity(100 + n));
-        zero.rumour(Identity { address: address(99), ..identity(100 + n) });
-    }
-    assert_eq!(zero.peers.rumours.len(), RUMOURS_MAX);
-    assert_eq!(zero.peers.rumours[&NodeId(100)].identity, identity(100));
+    assert_eq!(zero.totals().members_refused, 1);
 }
 
 #[test]
@@ -483,12 +405,4 @@ fn a_message_about_a_removed_node_or_one_that_is_nobodys_is_not_taken() {
             assert_eq!(heard.err() == Some(SwimError::Removed), !is_taken, "{about:?}");
         }
     }
-}
-
-#[test]
-fn a_packet_of_the_membership_protocol_fills_a_datagram_and_no_more() {
-    let secret = crate::wire::auth::Secret::new(b"the knots are tied at noon").ok();
-    let packet = vec![0; config().max_packet_size.get()];
-    let bytes = Envelope::new("c", secret).seal(&Datagram::Swim(&packet)).len();
-    assert!((DATAGRAM_BYTES_MAX - 8..=DATAGRAM_BYTES_MAX).contains(&bytes), "{bytes}");
 }

@@ -7,8 +7,10 @@ use crate::delta::{Change, Delta};
 use crate::digest::Want;
 use crate::effect::Effect;
 use crate::identity::NodeId;
+use crate::outbox::Effects;
 use crate::replication::scan::Scan;
 use crate::slot::{Numbers, Slot};
+use crate::status::Totals;
 use crate::wire::frame;
 
 const LINKS: u64 = 99;
@@ -59,7 +61,7 @@ impl Joiner {
         };
         for link in 0..LINKS {
             let (peer, origin) = (NodeId(link + 10), OriginId(1_000_000 + link));
-            joiner.replication.link_up(joiner.now, link, COMPARED_SINCE, peer, origin);
+            joiner.replication.link_up(link, COMPARED_SINCE, peer, origin, joiner.now);
         }
         joiner
     }
@@ -69,9 +71,8 @@ impl Joiner {
         let mut effects = Effects::default();
         let rest = self.peers.hash_without(&[]);
         for link in 0..LINKS {
-            let (counters, totals) = (&mut self.counters, &mut self.totals);
-            let (now, effects) = (self.now, &mut effects);
-            self.replication.hear_digest(now, link, &[], rest, counters, totals, effects);
+            let turn = &mut effects.turn(self.now, &mut self.totals);
+            self.replication.hear_digest(link, &[], rest, &mut self.counters, turn);
         }
         let mut waiting: VecDeque<Effect> = effects.after_sync.into();
         while let Some(effect) = waiting.pop_front() {
@@ -87,22 +88,22 @@ impl Joiner {
     }
 
     fn answer(&mut self, link: LinkId, message: Message<'_>, effects: &mut Effects) {
-        let (now, counters, totals) = (self.now, &mut self.counters, &mut self.totals);
-        let replication = &mut self.replication;
+        let turn = &mut effects.turn(self.now, &mut self.totals);
+        let (replication, counters) = (&mut self.replication, &mut self.counters);
         match message {
             Message::DigestAsk => {
                 let parts = self.peers.parts_without(&[]);
                 let parts: Vec<_> = parts.iter().map(|part| (part.hash, part.rows)).collect();
-                replication.hear_hashes(now, link, &[], &parts, counters, totals, effects);
+                replication.hear_hashes(link, &[], &parts, counters, turn);
             }
             Message::DigestPartsAsk(parts) => {
                 self.heard.parts_asked += parts.len();
                 for part in parts {
                     let (rows, range) = (self.peers.rows_in(part), rows::range_of(part));
                     self.heard.rows += rows.len();
-                    replication.hear_part(now, link, range, &rows, counters, totals, effects);
+                    replication.hear_part(link, range, &rows, counters, turn);
                 }
-                replication.hear_told(now, link, counters, totals, effects);
+                replication.hear_told(link, counters, turn);
             }
             Message::PullRequest { request, wants } => {
                 self.heard.catch_ups += 1;
@@ -117,13 +118,14 @@ impl Joiner {
         let mut scan = Scan::new(&self.peers, wants);
         let (deltas, last) = scan.step(&self.peers, usize::MAX, usize::MAX);
         assert!(last);
-        let (replication, totals, now) = (&mut self.replication, &mut self.totals, self.now);
-        let came = replication.part_came(now, link, (request, 0, true), 1, totals, effects);
+        let turn = &mut effects.turn(self.now, &mut self.totals);
+        let replication = &mut self.replication;
+        let came = replication.part_came(link, (request, 0, true), 1, turn);
         for delta in &deltas {
             assert_eq!(replication.may_take(link, came, delta), Some(true));
             self.counters.merge(delta).unwrap();
         }
-        replication.part_over(now, link, came, true, totals, effects);
+        replication.part_over(link, came, true, turn);
     }
 }
 

@@ -1,0 +1,31 @@
+//! What a start of a node is made of.
+
+use crate::identity::{Address, NodeId, OriginId};
+use crate::wire::auth::Secret;
+
+/// What a start of a node is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Stays with the data directory.
+    pub node: NodeId,
+    /// A fresh random id for this start.
+    pub origin: OriginId,
+    /// Where others reach it.
+    pub address: Address,
+    /// Milliseconds of a wall clock, or the last start's number + 1, whichever is greater.
+    pub boot: u64,
+    /// The cluster's name: nodes of another name are not heard. At most
+    /// [`crate::wire::datagram::CLUSTER_BYTES_MAX`] bytes.
+    pub cluster: String,
+    /// The cluster's secret, if it has one.
+    pub secret: Option<Secret>,
+    /// Addresses to ask for the cluster, again and again: every second while no member is up there.
+    pub seeds: Vec<Address>,
+    /// Whether to call by broadcast and to answer those who do.
+    pub discovery: bool,
+    /// Whether what it changes is kept anywhere: without a journal no records are made for one.
+    pub is_kept: bool,
+    /// All the chance that the node will ever use. Must come from the operating system where
+    /// there is a secret: nonces are made of it.
+    pub chance: [u8; 32],
+}

@@ -1,0 +1,44 @@
+//! How a node is, for operators.
+
+use super::Node;
+use crate::status::{PeerStatus, Status};
+use crate::time::Time;
+
+impl Node {
+    /// How the node is. How much was counted is answered as it stands in the table: that
+    /// may leave when the batch that is open is synced (rule `publish-after-sync`), and the rest at
+    /// once.
+    pub fn status(&self, now: Time) -> Status {
+        let ours = self.counters.our_version();
+        let peers = self
+            .peers
+            .list()
+            .into_iter()
+            .map(|listed| PeerStatus {
+                counted: listed
+                    .identity
+                    .as_ref()
+                    .map_or(0, |identity| self.counters.counted(identity.origin)),
+                link: listed
+                    .identity
+                    .as_ref()
+                    .and_then(|identity| self.links.to_peer(identity.node))
+                    .and_then(|link| self.replication.status(link, now, ours)),
+                address: listed.address,
+                node: listed.identity.map(|identity| identity.node),
+                state: listed.state,
+                listed: listed.is_listed,
+            })
+            .collect();
+        Status {
+            identity: self.peers.me().clone(),
+            version: ours,
+            counters: self.counters.len(),
+            origins: self.counters.origins(),
+            without_room: self.replication.without_room(),
+            counted: self.counters.counted(self.counters.our_origin()),
+            removed: self.peers.am_removed(),
+            peers,
+        }
+    }
+}
