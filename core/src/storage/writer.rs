@@ -1,8 +1,8 @@
 //! Group commit as a value: what is written, synced, rotated and published, in which order, and
 //! which batches are safe by then.
 //!
-//! The writer has no thread, no clock and no disk. Its driver hands over jobs, asks what is to be
-//! done next and has it done on the files that it brings; what has become safe is told as news:
+//! It has no thread, no clock and no disk. Its driver hands over jobs, and has done on its own files
+//! what is to be done next:
 //!
 //! ```text
 //! put(job)                            for everything that waits
@@ -12,13 +12,11 @@
 //! take_news()                         after each piece of work, and before a wait
 //! ```
 //!
-//! So the server's thread, the server's driver where a sync is quick, and the simulator's disk,
-//! which only adds time and faults, all run the same order of writes.
+//! The server's thread and the simulator's disk run it, which only add time and faults.
 //!
 //! All that waits is written at once and synced once: while a sync runs, the driver gathers what the
-//! next one will make safe. A snapshot's parts go through the same queue, so that each meets the
-//! journal exactly where it was handed over; its file is written by a [`SnapshotTask`], which the
-//! driver may run elsewhere, since nothing waits for it but its publication.
+//! next one will make safe. A snapshot's chunks go through the same queue and meet the journal where
+//! they were handed over; a [`SnapshotTask`], which the driver may run elsewhere, writes its file.
 
 use std::collections::VecDeque;
 use std::io;
