@@ -4,6 +4,7 @@
 //! absolute, so applying one twice, late or out of order does no harm. (Almeida, Shoker, Baquero:
 //! "Delta state replicated data types", JPDC 111, 2018; ours are delta-intervals, section 5.)
 
+use crate::ending::Ending;
 use crate::identity::{OriginId, Version};
 use crate::slot::Slot;
 
@@ -34,10 +35,20 @@ pub enum Change<'a> {
         /// The numbers, absolute.
         slot: Slot,
     },
+    /// One thing that it has said about the end of one counter.
+    Ending {
+        /// The counter.
+        name: &'a str,
+        /// What, absolute.
+        ending: Ending,
+    },
 }
 
-/// The bytes that a change takes at most beside its name: its length and three numbers as varints.
+/// The bytes that a slot takes at most beside its name: its length and three numbers as varints.
 pub(crate) const CHANGE_BYTES_MAX: usize = 2 + 3 * 10;
+
+/// The same of an ending: its length, its kind, an origin and four numbers.
+pub(crate) const ENDING_BYTES_MAX: usize = 2 + 1 + 5 * 10;
 
 impl<'a> Change<'a> {
     /// All that the delta's origin has done to a counter.
@@ -48,7 +59,7 @@ impl<'a> Change<'a> {
     /// The counter that it is about.
     pub fn name(&self) -> &'a str {
         match self {
-            Change::Slot { name, .. } => name,
+            Change::Slot { name, .. } | Change::Ending { name, .. } => name,
         }
     }
 }

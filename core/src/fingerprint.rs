@@ -1,7 +1,7 @@
 //! Fingerprints: whether two nodes hold the same slots of an origin, told by one number.
 //!
 //! The sum, modulo 2^64, of a keyed hash of (name, plus, minus, raise) over all slots of the
-//! origin. A sum does not depend on the order, and a changed slot takes one subtraction and one
+//! origin, and of other keyed hashes over its covers and lifetimes. A sum does not depend on the order, and a changed slot takes one subtraction and one
 //! addition. The hash must be the same on every node and in every release, so it is SipHash-1-3
 //! (Aumasson and Bernstein, 2012) with keys written here. They are no secret: fingerprints find
 //! what faults left different, and two tables are told apart with all but 2^-64 of certainty.
@@ -13,6 +13,8 @@ use crate::identity::{OriginId, Version};
 const NAME_KEY: (u64, u64) = (0x7175_6970_752d_6e61, 0x6d65_2d76_3100_0001);
 const ROW_KEY: (u64, u64) = (0x7175_6970_752d_726f, 0x772d_7631_0000_0001);
 const SLOT_KEY: (u64, u64) = (0x7175_6970_752d_736c, 0x6f74_2d76_3100_0001);
+const COVER_KEY: (u64, u64) = (0x7175_6970_752d_636f, 0x7665_722d_7631_0001);
+const LIFETIME_KEY: (u64, u64) = (0x7175_6970_752d_6c69, 0x6665_2d76_3100_0001);
 const RECORD_KEY: (u64, u64) = (0x7175_6970_752d_7265, 0x636f_7264_2d76_3101);
 
 /// A counter's name as it enters the fingerprints of its slots.
@@ -23,6 +25,17 @@ pub(crate) fn of_name(name: &str) -> u64 {
 /// The summand of a slot's numbers.
 pub(crate) fn of_slot(name_hash: u64, [plus, minus, raise]: [u64; 3]) -> u64 {
     of_numbers(SLOT_KEY, [name_hash, plus, minus, raise])
+}
+
+/// The summand of a cover on another origin's slot.
+pub(crate) fn of_cover(name_hash: u64, of: OriginId, numbers: [u64; 4]) -> u64 {
+    let [plus, minus, raise, stamp] = numbers;
+    of_numbers(COVER_KEY, [name_hash, of.0, plus, minus, raise, stamp])
+}
+
+/// The summand of a lifetime.
+pub(crate) fn of_lifetime(name_hash: u64, [stamp, until]: [u64; 2]) -> u64 {
+    of_numbers(LIFETIME_KEY, [name_hash, stamp, until])
 }
 
 /// A digest's row, as it enters the hash of the whole digest.

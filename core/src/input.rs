@@ -90,6 +90,9 @@ pub enum Input {
     /// Beyond it, operations on new names are refused ([`Refusal::OutOfMemory`]), and what peers
     /// tell of new names is not taken, as if the table were full; so for new slots of known names.
     Room(Room),
+    /// A wall clock shows this, in milliseconds since 1970: to be said now and then, since wall clocks
+    /// are set. Only when counters expire depends on it.
+    WallClock(u64),
     /// Time has passed; see [`crate::node::Node::next_deadline`].
     Tick,
     /// The node shall leave the cluster; its last effects tell the peers.

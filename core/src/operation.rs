@@ -2,6 +2,7 @@
 
 use crate::identity::NodeId;
 use crate::name::CounterName;
+use crate::update::Update;
 
 /// What a client asks at once: operations that are applied in order as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,13 +33,34 @@ pub enum Op {
         /// The value that it shall have at least.
         to: i64,
     },
+    /// What sets, bounds, ends or limits a counter; some wait until this node is not known to be
+    /// behind.
+    Update {
+        /// Which counter.
+        name: CounterName,
+        /// What; in a block of its own, since most operations are additions.
+        update: Box<Update>,
+    },
 }
 
 impl Op {
     /// Which counter.
     pub fn name(&self) -> &CounterName {
         match self {
-            Op::Add { name, .. } | Op::Get { name } | Op::Raise { name, .. } => name,
+            Op::Add { name, .. }
+            | Op::Get { name }
+            | Op::Raise { name, .. }
+            | Op::Update { name, .. } => name,
+        }
+    }
+
+    /// Whether it must not be judged by a node that knows that it lacks what others have counted:
+    /// it would take away, or lift the counter above, less than there is.
+    pub(crate) fn waits_while_behind(&self) -> bool {
+        match self {
+            Op::Add { .. } | Op::Get { .. } => false,
+            Op::Raise { .. } => true,
+            Op::Update { update, .. } => update.waits_while_behind(),
         }
     }
 }
@@ -64,13 +86,37 @@ impl Value {
 /// What an operation has come to that was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The counter's value after it.
+    /// The counter's value after it; 0 if it does not exist.
     pub value: Value,
-    /// How much of that is its doing: what was added, or by how much it was raised; 0 for a read.
+    /// How much of that is its doing: what was added, by how much it was raised, or how far a set or a
+    /// reset moved it; 0 for a read. The value before it is the value less this.
     pub change: i128,
-    /// Whether the counter exists now: whether it was ever added to or raised, on any node that this
-    /// one has heard of.
+    /// Whether the counter exists now: whether anything is left of what was ever done to it, on any
+    /// node that this one has heard of.
     pub exists: bool,
+    /// Whether it existed before.
+    pub existed: bool,
+    /// When it expires, in milliseconds since 1970; `None` if never.
+    pub until: Option<u64>,
+    /// Whether the operation was applied: not if a condition of it did not hold.
+    pub applied: bool,
+}
+
+impl Outcome {
+    /// What reading a counter comes to that does not exist.
+    pub const MISSING: Outcome = Outcome {
+        value: Value(0),
+        change: 0,
+        exists: false,
+        existed: false,
+        until: None,
+        applied: true,
+    };
+
+    /// The value before it.
+    pub fn before(&self) -> Value {
+        Value(self.value.0 - self.change)
+    }
 }
 
 /// Why an operation changed nothing.
@@ -82,9 +128,19 @@ pub enum Refusal {
         /// The value seen here.
         found: Value,
     },
-    /// A raise could not be judged: this node knows that it lacks what others have counted.
+    /// It could not be judged: this node knows that it lacks what others have counted.
     #[error("this node is behind its peers: {0}")]
     Behind(Behind),
+    /// A counter is not to be ended by a node that the cluster has removed.
+    #[error(
+        "this node was removed from the cluster: it ends no counters until it is registered again"
+    )]
+    Removed,
+    /// A member would not understand that a counter ends.
+    #[error(
+        "peer {0} runs an earlier release, which knows no set, delete or expiry: upgrade it first"
+    )]
+    OlderPeer(NodeId),
     /// The table is full.
     #[error("too many counters: this node holds its maximum of {0}")]
     TooManyCounters(u32),

@@ -117,6 +117,8 @@ pub struct Totals {
     pub increments: u64,
     /// Operations that raised.
     pub raises: u64,
+    /// Operations that set, bound, end or limit counters.
+    pub updates: u64,
     /// Operations that read.
     pub reads: u64,
     /// Operations refused because the value would have left i64.
@@ -128,6 +130,8 @@ pub struct Totals {
     pub refused_full: u64,
     /// Operations on new names refused because there was no memory for them.
     pub refused_memory: u64,
+    /// Operations refused because this node was removed, or a peer would not understand them.
+    pub refused_ends: u64,
     /// Own batches closed.
     pub batches: u64,
     /// Counters that they changed; divided by `batches`, the mean size of one.
@@ -207,6 +211,6 @@ pub struct Totals {
 impl Totals {
     /// Operations that may have changed something.
     pub(crate) fn writes(&self) -> u64 {
-        self.increments + self.raises
+        self.increments + self.raises + self.updates
     }
 }

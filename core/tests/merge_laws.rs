@@ -78,8 +78,11 @@ struct Letter {
 
 impl Letter {
     fn of(delta: &Delta<'_>) -> Self {
-        let entry = |Change::Slot { name, slot }: &Change<'_>| ((*name).to_owned(), *slot);
-        let entries = delta.changes.iter().map(entry).collect();
+        let entry = |change: &Change<'_>| match change {
+            Change::Slot { name, slot } => Some(((*name).to_owned(), *slot)),
+            Change::Ending { .. } => None,
+        };
+        let entries = delta.changes.iter().filter_map(entry).collect();
         Letter { origin: delta.origin, after: delta.after, upto: delta.upto, entries }
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::node::Node;
@@ -19,6 +19,7 @@ use crate::disk::directory::{Directory, Lock, LockError};
 use crate::disk::fsync::Fsync;
 use crate::disk::{Begin, Durable, Either, InMemory};
 use crate::os::memory::Memory;
+use crate::os::wall_clock::wall_clock_ms;
 
 /// Why a node could not start on what it had kept.
 #[derive(Debug, thiserror::Error)]
@@ -140,9 +141,4 @@ fn tell(path: &Path, reading: &Reading, recovered: &Recovered, began: Instant) {
         recovered.counters().len(),
         began.elapsed().as_secs_f64()
     );
-}
-
-fn wall_clock_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -177,8 +177,7 @@ impl Checker {
         }
         let raises = asked.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
         for (op, result) in asked.ops.iter().zip(results) {
-            let (Op::Add { name, .. } | Op::Get { name } | Op::Raise { name, .. }) = op;
-            let name = name.as_str();
+            let name = op.name().as_str();
             let value = match result {
                 Ok(outcome) => outcome.value.0,
                 Err(refusal) => {
@@ -187,7 +186,7 @@ impl Checker {
                         Refusal::Behind(_) => raises,
                         // Whether there was no room was looked at when the batch was closed.
                         Refusal::TooManyCounters(_) => true,
-                        Refusal::OutOfMemory => false,
+                        Refusal::OutOfMemory | Refusal::Removed | Refusal::OlderPeer(_) => false,
                     };
                     if !allowed {
                         let name = name.to_owned();
@@ -210,7 +209,7 @@ impl Checker {
                     let name = name.to_owned();
                     return Err(Box::new(Violation::RaiseFellShort { host, name, to: *to, value }));
                 }
-                Op::Raise { .. } | Op::Get { .. } => 0,
+                Op::Raise { .. } | Op::Get { .. } | Op::Update { .. } => 0,
             };
             if only_grows(name) {
                 let disk = self.disks.entry(host).or_default();
@@ -421,7 +420,7 @@ impl Checker {
 fn adds(ops: &[Op]) -> impl Iterator<Item = (&str, i64)> {
     ops.iter().filter_map(|op| match op {
         Op::Add { name, by } => Some((name.as_str(), *by)),
-        Op::Get { .. } | Op::Raise { .. } => None,
+        Op::Get { .. } | Op::Raise { .. } | Op::Update { .. } => None,
     })
 }
 

@@ -29,9 +29,15 @@ fn message_into(message: &Message<'_>, text: &mut String) -> std::fmt::Result {
         Message::Proof(_) => write!(text, "proof"),
         Message::Push { after, batches, changes, .. } => {
             write!(text, "push ({after},{}]:", after + batches)?;
-            for Change::Slot { name, slot } in changes.iter().take(SHOWN) {
-                let (name, Numbers { plus, minus, raise }) = (short(name), slot.numbers());
-                write!(text, " {name} +{plus} -{minus} ^{raise}")?;
+            for change in changes.iter().take(SHOWN) {
+                let name = short(change.name());
+                match change {
+                    Change::Slot { slot, .. } => {
+                        let Numbers { plus, minus, raise } = slot.numbers();
+                        write!(text, " {name} +{plus} -{minus} ^{raise}")?;
+                    }
+                    Change::Ending { ending, .. } => write!(text, " {name} {ending:?}")?,
+                }
             }
             more(changes.len(), text)
         }
@@ -128,6 +134,7 @@ pub fn input(envelope: &Envelope, input: &Input) -> Option<String> {
         },
         Input::LinkFrame { link, frame: bytes } => Some(format!("link {link}: {}", frame(bytes))),
         Input::LinkClosed { link } => Some(format!("link {link} closed by the other side")),
+        Input::WallClock(ms) => Some(format!("the wall clock shows {ms} ms")),
         Input::DialFailed { node } => Some(format!("dial to {node} failed")),
         Input::Room(room) => Some(format!("room for {room:?}")),
         Input::Leave => Some("told to leave".to_owned()),

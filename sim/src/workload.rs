@@ -177,6 +177,7 @@ impl fmt::Display for ClientRequest {
                 Op::Add { name, by } => write!(f, " {name} {by:+};")?,
                 Op::Get { name } => write!(f, " {name} ?;")?,
                 Op::Raise { name, to } => write!(f, " {name} >= {to};")?,
+                Op::Update { name, update } => write!(f, " {name} {update:?};")?,
             }
         }
         if self.ops.len() > OPS_SHOWN {

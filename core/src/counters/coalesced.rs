@@ -1,50 +1,73 @@
-//! Our own slots by the places of their counters, each with its latest numbers.
+//! What has changed in batches that follow one another, each thing once with its latest state.
 //!
-//! What batches that follow one another add up to, on its way to the peers or to the journal: a
-//! counter that changed in all of them stands in it once.
+//! On its way to the peers or to the journal: a counter's slot that changed in all of them stands in
+//! it once, and so does what was said about its end.
+
+use std::hash::Hash;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::ending::{Ending, EndingKey};
 use crate::slot::Slot;
 
 /// Up to how many entries looking through them all is quicker than hashing.
 const SMALL: usize = 8;
 
+/// Our own slots by the places of their counters.
+pub(crate) type CoalescedSlots = Coalesced<u32, Slot>;
+
+/// What we have said about the ends of counters, by their places.
+pub(crate) type CoalescedEndings = Coalesced<(u32, EndingKey), Ending>;
+
 /// See the file.
-#[derive(Debug, Default)]
-pub(crate) struct CoalescedSlots {
-    entries: Vec<(u32, Slot)>,
-    /// Where each place stands among the entries, once they are many.
-    indices: HashMap<u32, usize, FixedState>,
+#[derive(Debug)]
+pub(crate) struct Coalesced<K, V> {
+    entries: Vec<(K, V)>,
+    /// Where each key stands among the entries, once they are many.
+    indices: HashMap<K, usize, FixedState>,
 }
 
-impl CoalescedSlots {
-    /// These are all of different places.
-    pub(crate) fn of(entries: Vec<(u32, Slot)>) -> Self {
-        let mut latest = CoalescedSlots { entries, indices: HashMap::default() };
+impl<K, V> Default for Coalesced<K, V> {
+    fn default() -> Self {
+        Coalesced { entries: Vec::new(), indices: HashMap::default() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Coalesced<K, V> {
+    /// These are all of different keys.
+    pub(crate) fn of(entries: Vec<(K, V)>) -> Self {
+        let mut latest = Coalesced { entries, indices: HashMap::default() };
         latest.index();
         latest
     }
 
-    /// Takes a later slot of a place; tells whether it is the first one.
-    pub(crate) fn set(&mut self, place: u32, slot: Slot) -> bool {
-        if let Some(at) = self.find(place) {
-            self.entries[at].1 = slot;
+    /// Takes a later state of a key; tells whether it is the first one.
+    pub(crate) fn set(&mut self, key: K, value: V) -> bool {
+        if let Some(at) = self.find(&key) {
+            self.entries[at].1 = value;
             return false;
         }
-        self.entries.push((place, slot));
+        self.entries.push((key, value));
         if self.entries.len() > SMALL + 1 {
-            self.indices.insert(place, self.entries.len() - 1);
+            self.indices.insert(key, self.entries.len() - 1);
         } else {
             self.index();
         }
         true
     }
 
-    /// In the order in which each place came first.
-    pub(crate) fn entries(&self) -> &[(u32, Slot)] {
+    /// In the order in which each key came first.
+    pub(crate) fn entries(&self) -> &[(K, V)] {
         &self.entries
+    }
+
+    pub(crate) fn into_entries(self) -> Vec<(K, V)> {
+        self.entries
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Its memory serves again.
@@ -53,17 +76,17 @@ impl CoalescedSlots {
         self.indices.clear();
     }
 
-    fn find(&self, place: u32) -> Option<usize> {
+    fn find(&self, key: &K) -> Option<usize> {
         if self.entries.len() <= SMALL {
-            return self.entries.iter().position(|(other, _)| *other == place);
+            return self.entries.iter().position(|(other, _)| other == key);
         }
-        self.indices.get(&place).copied()
+        self.indices.get(key).copied()
     }
 
     fn index(&mut self) {
         if self.entries.len() > SMALL {
-            let places = self.entries.iter().map(|(place, _)| *place);
-            self.indices = places.enumerate().map(|(at, place)| (place, at)).collect();
+            let keys = self.entries.iter().map(|(key, _)| *key);
+            self.indices = keys.enumerate().map(|(at, key)| (key, at)).collect();
         }
     }
 }

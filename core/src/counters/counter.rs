@@ -14,42 +14,69 @@
 //!
 //! Rejected: one number merged by maximum, which loses increments as soon as two nodes count.
 
+use crate::counters::ended::{self, Ended};
 use crate::counters::slots::{HeldSlot, Slots};
-use crate::identity::Version;
+use crate::counters::writer::{OriginIndex, Writer};
+use crate::ending::{Covered, Ending};
+use crate::identity::{OriginId, Version};
 use crate::operation::{Refusal, Value};
 use crate::slot::{Contribution, Slot};
 
-/// The place of an origin in the table of origins: a slot names its writer in four bytes.
-pub(crate) type OriginIndex = u32;
-
-/// The place of this process's own origin.
-pub(crate) const OURS: OriginIndex = 0;
-
-/// What all slots add up to, kept so that an increment does not read them all.
+/// What is left of all slots adds up to, kept so that an increment does not read them all.
 #[derive(Debug)]
 enum Sums {
-    /// Σ plus − Σ minus, where it fits and nobody has raised the counter.
+    /// Σ plus − Σ minus, where it fits and nobody has raised or ended the counter.
     Narrow(i64),
     /// Any other; once it is here, it stays.
-    Wide(Box<Contribution>),
+    Wide(Box<Wide>),
+}
+
+#[derive(Debug, Default)]
+struct Wide {
+    all: Contribution,
+    /// Whether the largest raise has been covered, and which one is the largest now must be found.
+    is_raise_stale: bool,
+    ended: Option<Box<Ended>>,
 }
 
 impl Sums {
     fn get(&self) -> Contribution {
         match self {
             Sums::Narrow(sum) => Contribution { sum: i128::from(*sum), raise: 0 },
-            Sums::Wide(wide) => **wide,
+            Sums::Wide(wide) => wide.all,
         }
     }
 
-    /// A slot has become another one.
-    fn change(&mut self, before: &Slot, after: &Slot) {
+    /// What is left of a slot has become more.
+    fn grow(&mut self, before: &Slot, after: &Slot) {
         let mut all = self.get();
         all.replace(before, after);
         match (&mut *self, i64::try_from(all.sum)) {
-            (Sums::Wide(wide), _) => **wide = all,
+            (Sums::Wide(wide), _) => wide.all = all,
             (Sums::Narrow(narrow), Ok(sum)) if all.raise == 0 => *narrow = sum,
-            (Sums::Narrow(_), _) => *self = Sums::Wide(Box::new(all)),
+            (Sums::Narrow(_), _) => *self = Sums::Wide(Box::new(Wide { all, ..Wide::default() })),
+        }
+    }
+
+    fn widened(&mut self) -> &mut Wide {
+        if let Sums::Narrow(_) = self {
+            *self = Sums::Wide(Box::new(Wide { all: self.get(), ..Wide::default() }));
+        }
+        let Sums::Wide(wide) = self else { unreachable!("it was widened") };
+        wide
+    }
+
+    fn ended(&self) -> Option<&Ended> {
+        match self {
+            Sums::Narrow(_) => None,
+            Sums::Wide(wide) => wide.ended.as_deref(),
+        }
+    }
+
+    fn ended_mut(&mut self) -> Option<&mut Ended> {
+        match self {
+            Sums::Narrow(_) => None,
+            Sums::Wide(wide) => wide.ended.as_deref_mut(),
         }
     }
 }
@@ -77,8 +104,49 @@ impl Counter {
         Counter { name_hash, sums: Sums::Narrow(0), slots: Slots::default() }
     }
 
+    /// What it adds up to, as if it had no lifetime.
     pub(crate) fn value(&self) -> Value {
         Value(self.sums.get().value())
+    }
+
+    /// Whether anything is left of any slot, as if it had no lifetime.
+    pub(crate) fn is_live(&self) -> bool {
+        match self.sums.ended() {
+            Some(ended) => ended.live > 0,
+            None => self.slots.all().iter().any(|held| held.slot() != Slot::default()),
+        }
+    }
+
+    /// Whether it exists at a time of the wall clock: is live, and has not expired.
+    pub(crate) fn exists(&self, wall_ms: u64) -> bool {
+        self.is_live() && !self.has_expired(wall_ms)
+    }
+
+    /// Whether it has a lifetime that is over.
+    pub(crate) fn has_expired(&self, wall_ms: u64) -> bool {
+        self.until().is_some_and(|until| until <= wall_ms)
+    }
+
+    /// When it expires.
+    pub(crate) fn until(&self) -> Option<u64> {
+        self.sums.ended().and_then(Ended::until)
+    }
+
+    /// What has been ended of it, if anything has.
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        self.sums.ended()
+    }
+
+    /// Whether it counts among those that exist: an expired one does until that is noticed.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_live() && !self.sums.ended().is_some_and(|ended| ended.has_lapsed)
+    }
+
+    /// Its end has been noticed.
+    pub(crate) fn lapse(&mut self) {
+        if let Some(ended) = self.sums.ended_mut() {
+            ended.has_lapsed = true;
+        }
     }
 
     /// Ours comes first, if there is one.
@@ -88,6 +156,11 @@ impl Counter {
 
     pub(crate) fn slot_of(&self, origin: OriginIndex) -> Option<&HeldSlot> {
         self.slots.of(origin)
+    }
+
+    /// How much of an origin's slot is covered.
+    pub(crate) fn cover_on(&self, of: OriginId) -> Covered {
+        self.sums.ended().map_or(Covered::default(), |ended| ended.cover_on(of))
     }
 
     /// What our slot becomes by adding `by`.
@@ -120,18 +193,21 @@ impl Counter {
         Some(Value(i128::from(grown)))
     }
 
-    /// What our slot becomes by raising the value to `to`; `None` if it is there already.
+    /// What our slot becomes by raising the value to `to`; `None` if it is there already. `ours` is
+    /// our origin.
     ///
     /// # Errors
     /// If the lift does not fit a slot's number.
-    pub(crate) fn raised(&self, to: i64) -> Result<Option<Slot>, Refusal> {
+    pub(crate) fn raised(&self, to: i64, ours: OriginId) -> Result<Option<Slot>, Refusal> {
         if self.value().0 >= i128::from(to) {
             return Ok(None);
         }
-        // Above the largest raise known, since the value is the sum plus that.
+        // Above the largest raise that is left, since the value is the sum plus that.
         let lift =
             u64::try_from(i128::from(to) - self.sums.get().sum).map_err(|_| self.overflow())?;
-        Ok(Some(self.our_slot().lifted(lift)))
+        let covered = self.cover_on(ours).numbers.raise;
+        let lifted = covered.checked_add(lift).ok_or_else(|| self.overflow())?;
+        Ok(Some(self.our_slot().lifted(lifted)))
     }
 
     fn overflow(&self) -> Refusal {
@@ -142,15 +218,10 @@ impl Counter {
         self.slots.ours().map_or(Slot::default(), HeldSlot::slot)
     }
 
-    /// Merges a copy of `origin`'s slot and lifts its version to at least `version`, whether or
-    /// not a number changed (rule `version-never-too-low`).
-    pub(crate) fn merge(
-        &mut self,
-        origin: OriginIndex,
-        slot: &Slot,
-        version: Version,
-    ) -> MergedSlot {
-        let (held, is_new) = self.slots.of_or_new(origin);
+    /// Merges a copy of a slot and lifts its version to at least `version`, whether or not a number
+    /// changed (rule `version-never-too-low`).
+    pub(crate) fn merge(&mut self, writer: Writer, slot: &Slot, version: Version) -> MergedSlot {
+        let (held, is_new) = self.slots.of_or_new(writer.index);
         let is_newer = is_new || held.version < version;
         held.version = held.version.max(version);
         let before = held.slot();
@@ -158,17 +229,80 @@ impl Counter {
         after.merge(slot);
         if after != before {
             held.set(&after);
-            self.sums.change(&before, &after);
+            match self.sums.ended_mut() {
+                None => self.sums.grow(&before, &after),
+                Some(ended) => {
+                    let cover = ended.cover_on(writer.id);
+                    let (left, more) = (cover.rest_of(&before), cover.rest_of(&after));
+                    ended.live += u32::from(left == Slot::default() && more != left);
+                    self.sums.grow(&left, &more);
+                }
+            }
         }
         MergedSlot { before, after, is_newer }
+    }
+
+    /// Merges what an origin has said about the counter's end, and lifts its slot's version like
+    /// [`Counter::merge`]. `of` is where the origin stands whose slot it covers, if it is known.
+    ///
+    /// [`Counter::find_largest_raise`] must follow before the value is read.
+    pub(crate) fn merge_ending(
+        &mut self,
+        writer: Writer,
+        ending: &Ending,
+        of: Option<OriginIndex>,
+        version: Version,
+    ) -> (Option<ended::Change>, bool) {
+        let (held, is_new) = self.slots.of_or_new(writer.index);
+        let is_newer = is_new || held.version < version;
+        held.version = held.version.max(version);
+        let (name_hash, live) = (self.name_hash, self.live_slots());
+        let wide = self.sums.widened();
+        let ended = wide.ended.get_or_insert_with(|| Box::new(Ended::none_of(live)));
+        let covered = match ending {
+            Ending::Cover { of, .. } => Some((*of, ended.cover_on(*of))),
+            Ending::Lifetime(_) => None,
+        };
+        let change = ended.merge(writer.index, writer.id, name_hash, ending);
+        if let Some((id, before)) = covered.filter(|_| change.is_some())
+            && let Some(held) = of.and_then(|of| self.slots.of(of))
+        {
+            let slot = held.slot();
+            let (before, after) = (before.rest_of(&slot), ended.cover_on(id).rest_of(&slot));
+            ended.live -= u32::from(before != after && after == Slot::default());
+            wide.all.sum += after.contribution().sum - before.contribution().sum;
+            let raise = before.contribution().raise;
+            wide.is_raise_stale |= raise > after.contribution().raise && raise == wide.all.raise;
+        }
+        (change, is_newer)
+    }
+
+    /// Finds the largest raise that is left, if it is not known. `id_of` tells an origin's id.
+    pub(crate) fn find_largest_raise(&mut self, id_of: impl Fn(OriginIndex) -> OriginId) {
+        let Sums::Wide(wide) = &mut self.sums else { return };
+        if let Some(ended) = wide.ended.as_deref().filter(|_| wide.is_raise_stale) {
+            let left = self.slots.all().iter().map(|held| {
+                ended.cover_on(id_of(held.origin)).rest_of(&held.slot()).contribution().raise
+            });
+            wide.all.raise = left.max().unwrap_or(0);
+            wide.is_raise_stale = false;
+        }
+    }
+
+    fn live_slots(&self) -> u32 {
+        if self.sums.ended().is_some() {
+            return 0;
+        }
+        let live = self.slots.all().iter().filter(|held| held.slot() != Slot::default());
+        u32::try_from(live.count()).unwrap_or(u32::MAX)
     }
 
     /// Adds a copy of a slot's numbers instead of taking the larger ones: the bug that the
     /// simulator must find.
     #[cfg(feature = "planted-bugs")]
-    pub(crate) fn merge_by_adding(&self, origin: OriginIndex, slot: &Slot) -> Slot {
+    pub(crate) fn merge_by_adding(&self, writer: Writer, slot: &Slot) -> Slot {
         use crate::slot::Numbers;
-        let held = self.slot_of(origin).map_or(Slot::default(), HeldSlot::slot);
+        let held = self.slot_of(writer.index).map_or(Slot::default(), HeldSlot::slot);
         let (held, told) = (held.numbers(), slot.numbers());
         Slot::from(Numbers { plus: held.plus.saturating_add(told.plus), ..told })
     }
@@ -179,18 +313,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::counters::writer::OURS;
     use crate::slot::Numbers;
+
+    /// Our origin.
+    const ID: OriginId = OriginId(1);
+
+    fn id_of(index: OriginIndex) -> OriginId {
+        OriginId(u64::from(index) + 1)
+    }
+
+    fn writer(index: OriginIndex) -> Writer {
+        Writer { index, id: id_of(index) }
+    }
 
     fn counter(slots: &[Slot]) -> Counter {
         let mut counter = Counter::new(0);
         for (index, slot) in slots.iter().enumerate() {
-            counter.merge(u32::try_from(index).unwrap(), slot, 1);
+            counter.merge(writer(u32::try_from(index).unwrap()), slot, 1);
         }
         counter
     }
 
     fn apply(counter: &mut Counter, slot: &Slot) {
-        counter.merge(OURS, slot, 1);
+        counter.merge(writer(OURS), slot, 1);
     }
 
     #[test]
@@ -206,12 +352,12 @@ mod tests {
     #[test]
     fn a_raise_brings_the_value_to_its_target_and_a_lower_one_changes_nothing() {
         let mut counter = counter(&[Slot::from(Numbers { plus: 10, minus: 0, raise: 0 })]);
-        let slot = counter.raised(17).unwrap().unwrap();
+        let slot = counter.raised(17, ID).unwrap().unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(17));
-        assert_eq!(counter.raised(17), Ok(None));
-        assert_eq!(counter.raised(3), Ok(None));
-        let slot = counter.raised(20).unwrap().unwrap();
+        assert_eq!(counter.raised(17, ID), Ok(None));
+        assert_eq!(counter.raised(3, ID), Ok(None));
+        let slot = counter.raised(20, ID).unwrap().unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(20));
     }
@@ -220,7 +366,7 @@ mod tests {
     fn a_negative_counter_can_be_raised_over_its_whole_range() {
         let mut counter = counter(&[Slot::from(Numbers { plus: 0, minus: 1 << 63, raise: 0 })]);
         assert_eq!(counter.value(), Value(i128::from(i64::MIN)));
-        let slot = counter.raised(i64::MAX).unwrap().unwrap();
+        let slot = counter.raised(i64::MAX, ID).unwrap().unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(i128::from(i64::MAX)));
     }
@@ -265,13 +411,13 @@ mod tests {
     fn a_sum_that_leaves_64_bits_is_exact_and_so_is_its_way_back() {
         let mut counter = Counter::new(0);
         let (plus, minus) = (u64::MAX, u64::MAX);
-        counter.merge(1, &Slot::from(Numbers { plus, minus: 0, raise: 0 }), 1);
-        counter.merge(2, &Slot::from(Numbers { plus, minus: 0, raise: 0 }), 1);
+        counter.merge(writer(1), &Slot::from(Numbers { plus, minus: 0, raise: 0 }), 1);
+        counter.merge(writer(2), &Slot::from(Numbers { plus, minus: 0, raise: 0 }), 1);
         assert_eq!(counter.value(), Value(2 * i128::from(u64::MAX)));
-        counter.merge(3, &Slot::from(Numbers { plus: 0, minus, raise: 0 }), 1);
-        counter.merge(1, &Slot::from(Numbers { plus, minus, raise: 0 }), 2);
+        counter.merge(writer(3), &Slot::from(Numbers { plus: 0, minus, raise: 0 }), 1);
+        counter.merge(writer(1), &Slot::from(Numbers { plus, minus, raise: 0 }), 2);
         assert_eq!(counter.value(), Value(0));
-        counter.merge(2, &Slot::from(Numbers { plus, minus, raise: 0 }), 2);
+        counter.merge(writer(2), &Slot::from(Numbers { plus, minus, raise: 0 }), 2);
         assert_eq!(counter.value(), Value(-i128::from(u64::MAX)));
     }
 
@@ -293,7 +439,7 @@ mod tests {
                 let slot = Slot::from(Numbers { plus, minus, raise: if may_raise { raise } else { 0 } });
                 let before = slots[origin as usize];
                 slots[origin as usize].merge(&slot);
-                let merged = counter.merge(origin, &slot, 1);
+                let merged = counter.merge(writer(origin), &slot, 1);
                 prop_assert_eq!((merged.before, merged.after), (before, slots[origin as usize]));
                 let numbers = slots.map(|slot| slot.numbers());
                 let sum = |number: fn(&Numbers) -> u64| -> i128 {
@@ -308,6 +454,37 @@ mod tests {
             }
         }
 
+        /// Slots and covers in any order: what is kept of them is what they come to, read anew.
+        #[test]
+        fn what_is_kept_of_an_ended_counter_is_what_its_slots_leave_of_the_covers(
+            steps in prop::collection::vec(
+                (0..4_u32, 0..4_u32, any::<bool>(), 0..6_u64, 0..6_u64, 0..6_u64), 0..20,
+            ),
+        ) {
+            let mut counter = Counter::new(0);
+            let mut slots = [Slot::default(); 4];
+            let mut covers = [Covered::default(); 4];
+            for (by, of, is_cover, plus, minus, raise) in steps {
+                let numbers = Numbers { plus, minus, raise };
+                if is_cover {
+                    let covered = Covered { numbers, stamp: 0 };
+                    covers[of as usize].merge(&covered);
+                    let ending = Ending::Cover { of: id_of(of), covered };
+                    let of = counter.slot_of(of).map(|_| of);
+                    counter.merge_ending(writer(by), &ending, of, 1);
+                    counter.find_largest_raise(id_of);
+                } else {
+                    slots[by as usize].merge(&Slot::from(numbers));
+                    counter.merge(writer(by), &Slot::from(numbers), 1);
+                }
+                let left: Vec<Slot> =
+                    slots.iter().zip(&covers).map(|(slot, cover)| cover.rest_of(slot)).collect();
+                prop_assert_eq!(counter.value(), Value(Contribution::of(&left).value()));
+                let is_live = left.iter().any(|slot| *slot != Slot::default());
+                prop_assert_eq!(counter.is_live(), is_live);
+            }
+        }
+
         #[test]
         fn the_short_way_to_add_ends_where_the_long_one_does(
             merges in prop::collection::vec((0..2_u32, number(), 0..2_u64, 0..2_u64), 0..4),
@@ -318,7 +495,7 @@ mod tests {
                 let mut counter = Counter::new(0);
                 for (origin, plus, minus, raise) in &merges {
                     let slot = Slot::from(Numbers { plus: *plus, minus: *minus, raise: *raise });
-                    counter.merge(*origin, &slot, 2);
+                    counter.merge(writer(*origin), &slot, 2);
                 }
                 counter
             };
@@ -328,7 +505,7 @@ mod tests {
                 return Ok(());
             };
             let slot = long.added(by as i64).expect("the short way has found room");
-            long.merge(OURS, &slot, version);
+            long.merge(writer(OURS), &slot, version);
             prop_assert_eq!(value, long.value());
             prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
         }

@@ -1,16 +1,25 @@
 //! What this node changes itself: gathered in an open batch, closed as one version.
 
 use super::{Counters, Lookup};
-use crate::counters::counter::OURS;
+use crate::counters::coalesced::CoalescedEndings;
+use crate::counters::ended::Ended;
 use crate::counters::slots::HeldSlot;
-use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
+use crate::counters::writer::OURS;
+use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
+use crate::ending::{Covered, Ending, EndingKey, Lifetime, MILLIS_MAX};
 use crate::identity::Version;
+use crate::name::NAME_BYTES_MAX;
 use crate::operation::{Outcome, Refusal, Value};
 use crate::slot::Slot;
+use crate::update::{Seen, Update, judge};
 
 /// When the changes of the open batch take this many bytes, it is closed in the middle of an
 /// input: a delta must fit a frame, whatever a client sends at once (rule `batch-fits-a-frame`).
 pub(super) const OPEN_BYTES_MAX: usize = crate::wire::frame::FRAME_BYTES_MAX / 4;
+
+/// Slots that are covered before it is asked whether the open batch is full: as many as make it half
+/// full at most, under the longest name.
+const COVERS_A_STEP: usize = OPEN_BYTES_MAX / 2 / (NAME_BYTES_MAX + ENDING_BYTES_MAX);
 
 /// The batch of our own changes that is being gathered.
 #[derive(Debug, Default)]
@@ -21,6 +30,10 @@ pub(super) struct Open {
     pub(super) bytes: usize,
     /// What the changed slots contributed to the fingerprint before it.
     pub(super) outdated: u64,
+    /// What it said about the ends of counters.
+    pub(super) endings: CoalescedEndings,
+    /// What those added to the fingerprint.
+    pub(super) endings_hash: u64,
 }
 
 /// Our own changes of one version, as they were when it closed.
@@ -30,6 +43,8 @@ pub struct LocalBatch {
     pub version: Version,
     /// The place of each changed counter, and our slot of it.
     pub entries: Vec<(u32, Slot)>,
+    /// What it said about the ends of counters, by their places; each of them is among `entries`.
+    pub endings: Vec<((u32, EndingKey), Ending)>,
 }
 
 impl Counters {
@@ -50,10 +65,8 @@ impl Counters {
     }
 
     pub(crate) fn add_to(&mut self, lookup: &Lookup<'_>, by: i64) -> Result<Value, Refusal> {
-        if by == 0
-            && let Some(value) = self.existing_of(lookup)
-        {
-            return Ok(value);
+        if by == 0 {
+            return self.appear(lookup);
         }
         let place = self.find_or_insert(lookup)?;
         let open = self.our_version() + 1;
@@ -66,8 +79,77 @@ impl Counters {
             return Ok(value);
         }
         self.look_for_room(place)?;
+        if self.list[place].has_expired(self.wall_clock()) {
+            self.reset(lookup);
+        }
         let slot = self.list[place].added(by)?;
         Ok(self.write(place, &slot))
+    }
+
+    /// Takes away what is seen of a counter (rule `reset`). What that takes may be more than fits one
+    /// version; see [`Counters::take_closed`].
+    pub(crate) fn reset(&mut self, lookup: &Lookup<'_>) {
+        for endings in self.uncovered(lookup).chunks(COVERS_A_STEP) {
+            self.end(lookup, endings);
+            if self.is_open_batch_full() {
+                let closed = self.close();
+                self.closed.extend(closed);
+            }
+        }
+    }
+
+    /// Carries out what an update comes to, and tells it.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`].
+    pub(crate) fn update(
+        &mut self,
+        lookup: &Lookup<'_>,
+        update: &Update,
+    ) -> Result<Outcome, Refusal> {
+        let before = self.read(lookup);
+        let seen = Seen { value: before.exists.then_some(before.value.0), until: before.until };
+        let steps = judge(update, &seen, self.wall_clock());
+        if !steps.applied {
+            return Ok(Outcome { applied: false, ..before });
+        }
+        // Also what is expired: it ends before it begins anew.
+        if steps.reset || self.has_expired(lookup) {
+            self.reset(lookup);
+        }
+        if let Some(by) = steps.add {
+            self.add_to(lookup, by)?;
+        }
+        if let Some(to) = steps.raise {
+            self.raise_to(lookup, to)?;
+        }
+        if let Some(until) = steps.lifetime {
+            self.set_lifetime(lookup, until);
+        }
+        let after = self.read(lookup);
+        let change = after.value.0 - before.value.0;
+        Ok(Outcome { change, existed: before.exists, applied: true, ..after })
+    }
+
+    fn has_expired(&self, lookup: &Lookup<'_>) -> bool {
+        self.find(lookup).is_some_and(|place| self.list[place].has_expired(self.wall_clock()))
+    }
+
+    /// Has a counter exist that does not, without changing its value: one that only ever was added
+    /// nothing to holds that it was added to and subtracted from (rule `cover`).
+    fn appear(&mut self, lookup: &Lookup<'_>) -> Result<Value, Refusal> {
+        let place = self.find_or_insert(lookup)?;
+        if !self.list[place].exists(self.wall_clock()) {
+            self.look_for_room(place)?;
+            if self.list[place].has_expired(self.wall_clock()) {
+                self.reset(lookup);
+            }
+            let slot = self.list[place].added(1)?;
+            let overflow = Refusal::Overflow { found: self.list[place].value() };
+            let slot = slot.added(-1).ok_or(overflow)?;
+            return Ok(self.write(place, &slot));
+        }
+        Ok(self.list[place].value())
     }
 
     /// Brings the value to `to` if it is below, and tells the value after it.
@@ -76,21 +158,84 @@ impl Counters {
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
     /// changed then.
     pub fn raise(&mut self, name: &str, to: i64) -> Result<Value, Refusal> {
-        Ok(self.raise_to(&self.lookup(name), to)?.value)
+        self.raise_to(&self.lookup(name), to)
     }
 
-    pub(crate) fn raise_to(&mut self, lookup: &Lookup<'_>, to: i64) -> Result<Outcome, Refusal> {
-        let Outcome { value: before, exists, .. } = self.read(lookup);
-        if before.0 >= i128::from(to) {
-            return Ok(Outcome { value: before, change: 0, exists });
+    pub(crate) fn raise_to(&mut self, lookup: &Lookup<'_>, to: i64) -> Result<Value, Refusal> {
+        let before = self.read(lookup);
+        if before.value.0 >= i128::from(to) {
+            return Ok(before.value);
         }
         let place = self.find_or_insert(lookup)?;
         self.look_for_room(place)?;
-        let value = match self.list[place].raised(to)? {
-            Some(slot) => self.write(place, &slot),
-            None => self.list[place].value(),
+        if self.list[place].has_expired(self.wall_clock()) {
+            self.reset(lookup);
+        }
+        match self.list[place].raised(to, self.our_origin())? {
+            Some(slot) => Ok(self.write(place, &slot)),
+            None => Ok(self.list[place].value()),
+        }
+    }
+
+    /// What a reset of the counter must cover: of each slot what our own cover has not seen yet, in
+    /// the order in which it is to be told (rule `reset`). Nothing if all of it is covered.
+    pub(crate) fn uncovered(&self, lookup: &Lookup<'_>) -> Vec<Ending> {
+        let Some(place) = self.find(lookup) else { return Vec::new() };
+        let counter = &self.list[place];
+        let ended = counter.ended();
+        let of_slot = |held: &HeldSlot| {
+            let of = self.origins[held.origin as usize].id;
+            let lifetime = ended.and_then(|ended| ended.lifetime_by(held.origin));
+            let stamp = lifetime.map_or(0, |lifetime| lifetime.stamp);
+            let covered = Covered { numbers: held.slot().numbers(), stamp };
+            let known = ended.map_or(Covered::default(), |ended| ended.cover_by(OURS, of));
+            (!covered.is_within(&known)).then_some(Ending::Cover { of, covered })
         };
-        Ok(Outcome { value, change: value.0 - before.0, exists: true })
+        let mut endings: Vec<Ending> = counter.slots().iter().filter_map(of_slot).collect();
+        endings.sort_unstable_by_key(Ending::key);
+        endings
+    }
+
+    /// Says about a counter's end what is to be said at once. A counter that has no name here has no
+    /// end.
+    pub(crate) fn end(&mut self, lookup: &Lookup<'_>, endings: &[Ending]) {
+        let Some(place) = self.find(lookup) else { return };
+        for ending in endings {
+            self.write_ending(place, *ending);
+        }
+        self.find_largest_raise(place);
+    }
+
+    /// Has a counter expire at a time, or never. Nothing if it has no name here.
+    pub(crate) fn set_lifetime(&mut self, lookup: &Lookup<'_>, until: Option<u64>) {
+        let Some(place) = self.find(lookup) else { return };
+        let latest = self.list[place].ended().map_or(0, Ended::latest_stamp);
+        let stamp = self.wall_clock().max(latest.saturating_add(1)).min(MILLIS_MAX);
+        let until = until.map(|until| until.min(MILLIS_MAX));
+        self.write_ending(place, Ending::Lifetime(Lifetime { stamp, until }));
+    }
+
+    fn write_ending(&mut self, place: u32, ending: Ending) {
+        self.begin_change(place);
+        let version = self.our_version() + 1;
+        let of = match ending {
+            Ending::Cover { of, .. } => self.index_of(of),
+            Ending::Lifetime(_) => None,
+        };
+        let (writer, tracked) = (self.writer(OURS), self.tracked(place));
+        let (change, _) = self.list[place].merge_ending(writer, &ending, of, version);
+        let Some(change) = change else { return };
+        self.has_endings = true;
+        if change.is_new {
+            self.room.take_slot();
+        }
+        self.track(place, tracked);
+        self.changes.note(place);
+        let hash = &mut self.open.endings_hash;
+        *hash = hash.wrapping_sub(change.before).wrapping_add(change.after);
+        if self.open.endings.set((place, ending.key()), ending) {
+            self.open.bytes += self.list.name_bytes(place) + ENDING_BYTES_MAX;
+        }
     }
 
     /// Whether we have a slot of the counter, or there is room for one. One that is new has none, and
@@ -104,6 +249,18 @@ impl Counters {
     }
 
     fn write(&mut self, place: u32, slot: &Slot) -> Value {
+        self.begin_change(place);
+        let (writer, tracked) = (self.writer(OURS), self.tracked(place));
+        let version = self.our_version() + 1;
+        let merged = self.list[place].merge(writer, slot, version);
+        self.origins[OURS as usize].count(&merged);
+        self.track(place, tracked);
+        self.changes.note(place);
+        self.list[place].value()
+    }
+
+    /// Has a counter be one of those that the open batch changes.
+    fn begin_change(&mut self, place: u32) {
         let open_version = self.our_version() + 1;
         let counter = &self.list[place];
         let held = counter.slot_of(OURS);
@@ -116,11 +273,6 @@ impl Counters {
             self.open.bytes += self.list.name_bytes(place) + CHANGE_BYTES_MAX;
             self.open.dirty.push(place);
         }
-        let counter = &mut self.list[place];
-        let merged = counter.merge(OURS, slot, open_version);
-        self.origins[OURS as usize].count(&merged);
-        self.changes.note(place);
-        counter.value()
     }
 
     /// Whether the open batch has changed nothing yet.
@@ -133,6 +285,12 @@ impl Counters {
         self.open.bytes >= OPEN_BYTES_MAX
     }
 
+    /// Batches that had to be closed in the middle of an operation, in their order: to be taken after
+    /// each.
+    pub(crate) fn take_closed(&mut self) -> Vec<LocalBatch> {
+        std::mem::take(&mut self.closed)
+    }
+
     /// Closes the batch of our own changes; `None` if there are none.
     pub fn close(&mut self) -> Option<LocalBatch> {
         if self.open.dirty.is_empty() {
@@ -141,6 +299,7 @@ impl Counters {
         let known = &mut self.origins[OURS as usize].known;
         known.version += 1;
         known.fingerprint = known.fingerprint.wrapping_sub(self.open.outdated);
+        known.fingerprint = known.fingerprint.wrapping_add(self.open.endings_hash);
         let mut entries = Vec::with_capacity(self.open.dirty.len());
         for &place in &self.open.dirty {
             let counter = &self.list[place];
@@ -156,17 +315,28 @@ impl Counters {
         self.open.dirty.clear();
         self.open.bytes = 0;
         self.open.outdated = 0;
-        Some(LocalBatch { version, entries })
+        self.open.endings_hash = 0;
+        let endings = std::mem::take(&mut self.open.endings).into_entries();
+        Some(LocalBatch { version, entries, endings })
     }
 
     /// A closed batch as the value that goes into the journal.
     pub fn delta_of(&self, batch: &LocalBatch) -> Delta<'_> {
-        let change = |&(place, slot): &(u32, Slot)| Change::slot(self.name_at(place), slot);
+        let slot = |&(place, slot): &(u32, Slot)| Change::slot(self.name_at(place), slot);
+        let ending = |&((place, _), ending): &((u32, EndingKey), Ending)| Change::Ending {
+            name: self.name_at(place),
+            ending,
+        };
         Delta {
             origin: self.our_origin(),
             after: batch.version - 1,
             upto: batch.version,
-            changes: batch.entries.iter().map(change).collect(),
+            changes: batch
+                .entries
+                .iter()
+                .map(slot)
+                .chain(batch.endings.iter().map(ending))
+                .collect(),
         }
     }
 }

@@ -2,8 +2,10 @@
 //! `merge-now-claim-without-gap`).
 
 use super::{Counters, LOOKUPS_MAX};
-use crate::counters::counter::{MergedSlot, OURS, OriginIndex};
+use crate::counters::counter::MergedSlot;
+use crate::counters::writer::{OURS, OriginIndex};
 use crate::delta::{Change, Delta};
+use crate::ending::Ending;
 use crate::identity::Version;
 use crate::slot::Slot;
 
@@ -46,11 +48,12 @@ impl Counters {
         let origin = self.origin_index(delta.origin).ok_or(MergeError::Full { news: false })?;
         let mut news = false;
         let mut full = false;
+        // Once for all covers of a counter, and before anyone reads it.
+        let mut ended = Vec::new();
         let mut lookups = Vec::new();
         for changes in delta.changes.chunks(LOOKUPS_MAX) {
             self.prefetch(changes.iter().map(|change| change.name().as_bytes()), &mut lookups);
             for (change, lookup) in changes.iter().zip(&lookups) {
-                let Change::Slot { slot, .. } = change;
                 let Ok(place) = self.find_or_insert(lookup) else {
                     full = true;
                     continue;
@@ -64,9 +67,16 @@ impl Counters {
                     full = true;
                     continue;
                 }
-                news |= self.merge_slot(place, origin, slot, delta.upto);
+                news |= match change {
+                    Change::Slot { slot, .. } => self.merge_slot(place, origin, slot, delta.upto),
+                    Change::Ending { ending, .. } => {
+                        ended.push(place);
+                        self.merge_ending(place, origin, ending, delta.upto)
+                    }
+                };
             }
         }
+        ended.into_iter().for_each(|place| self.find_largest_raise(place));
         #[cfg(feature = "planted-bugs")]
         let full = full && self.bug != Some(crate::bug::Bug::FullClaims);
         if full {
@@ -98,13 +108,14 @@ impl Counters {
         slot: &Slot,
         upto: Version,
     ) -> bool {
+        let (writer, tracked) = (self.writer(origin), self.tracked(place));
         let counter = &mut self.list[place];
         #[cfg(feature = "planted-bugs")]
         let slot = &match self.bug {
-            Some(crate::bug::Bug::AddOnMerge) => counter.merge_by_adding(origin, slot),
+            Some(crate::bug::Bug::AddOnMerge) => counter.merge_by_adding(writer, slot),
             _ => *slot,
         };
-        let merged = counter.merge(origin, slot, upto);
+        let merged = counter.merge(writer, slot, upto);
         let MergedSlot { before, after, is_newer } = merged;
         if before == after {
             return is_newer;
@@ -112,6 +123,7 @@ impl Counters {
         if before == Slot::default() {
             self.room.take_slot();
         }
+        self.track(place, tracked);
         self.changes.note(place);
         self.note_row(origin);
         let counter = &self.list[place];
@@ -125,13 +137,53 @@ impl Counters {
         true
     }
 
+    /// Merges what an origin has said about a counter's end; tells whether it was new.
+    /// [`Counters::find_largest_raise`] must follow before the counter is read.
+    pub(super) fn merge_ending(
+        &mut self,
+        place: u32,
+        origin: OriginIndex,
+        ending: &Ending,
+        upto: Version,
+    ) -> bool {
+        let of = match ending {
+            Ending::Cover { of, .. } => self.index_of(*of),
+            Ending::Lifetime(_) => None,
+        };
+        let (writer, tracked) = (self.writer(origin), self.tracked(place));
+        let (change, is_newer) = self.list[place].merge_ending(writer, ending, of, upto);
+        let Some(change) = change else { return is_newer };
+        self.has_endings = true;
+        if change.is_new {
+            self.room.take_slot();
+        }
+        self.track(place, tracked);
+        self.changes.note(place);
+        self.note_row(origin);
+        let known = &mut self.origins[origin as usize].known;
+        known.fingerprint =
+            known.fingerprint.wrapping_sub(change.before).wrapping_add(change.after);
+        true
+    }
+
+    pub(super) fn find_largest_raise(&mut self, place: u32) {
+        let origins = &self.origins;
+        self.list[place].find_largest_raise(|index| origins[index as usize].id);
+    }
+
     /// What others tell of our own origin can only be what they have from us.
     fn check_echo(&self, delta: &Delta<'_>) -> Result<Merged, MergeError> {
         let known = |change: &Change<'_>| {
-            let Change::Slot { name, slot } = change;
-            self.find(&self.lookup(name))
-                .and_then(|place| self.list[place].slot_of(OURS))
-                .is_some_and(|held| slot.is_within(&held.slot()))
+            let Some(place) = self.find(&self.lookup(change.name())) else { return false };
+            let counter = &self.list[place];
+            match change {
+                Change::Slot { slot, .. } => {
+                    counter.slot_of(OURS).is_some_and(|held| slot.is_within(&held.slot()))
+                }
+                Change::Ending { ending, .. } => {
+                    counter.ended().is_some_and(|ended| ended.has(OURS, ending))
+                }
+            }
         };
         if delta.upto > self.our_version() || !delta.changes.iter().all(known) {
             return Err(MergeError::ForeignWriter);

@@ -11,6 +11,8 @@
 pub(crate) mod changes;
 pub(crate) mod coalesced;
 pub mod counter;
+pub(crate) mod ended;
+mod expiry;
 pub(crate) mod list;
 mod local;
 mod lookup;
@@ -20,18 +22,23 @@ pub(crate) mod places;
 pub(crate) mod ranges;
 pub(crate) mod rows;
 pub(crate) mod slots;
+pub(crate) mod writer;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
 use crate::counters::changes::Changes;
-use crate::counters::counter::{Counter, MergedSlot, OURS, OriginIndex};
+use crate::counters::counter::{Counter, MergedSlot};
+use crate::counters::ended::Ended;
+use crate::counters::expiry::Expiry;
 use crate::counters::list::List;
 use crate::counters::places::Places;
 use crate::counters::ranges::Ranges;
 use crate::counters::slots::HeldSlot;
+use crate::counters::writer::{OURS, OriginIndex, Writer};
 use crate::delta::{Change, Delta};
 use crate::digest::DigestEntry;
+use crate::ending::Ending;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
@@ -111,8 +118,13 @@ pub struct Counters {
     origins: Vec<Origin>,
     origin_places: HashMap<OriginId, OriginIndex, FixedState>,
     open: Open,
+    /// See [`Counters::take_closed`].
+    closed: Vec<LocalBatch>,
     changes: Changes,
     rows: Rows,
+    expiry: Expiry,
+    /// See [`Counters::has_endings`].
+    has_endings: bool,
     bounds: Bounds,
     /// See [`Counters::make_room`].
     room: Room,
@@ -130,8 +142,11 @@ impl Counters {
             origins: Vec::new(),
             origin_places: HashMap::with_hasher(hasher),
             open: Open::default(),
+            closed: Vec::new(),
             changes: Changes::default(),
             rows: Rows::default(),
+            expiry: Expiry::default(),
+            has_endings: false,
             bounds: Bounds::default(),
             room: Room::default(),
             #[cfg(feature = "planted-bugs")]
@@ -167,14 +182,19 @@ impl Counters {
         self.origins[OURS as usize].known.version
     }
 
-    /// How many counters there are.
+    /// How many counters exist.
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.expiry.existing
     }
 
-    /// Whether there is none.
+    /// Whether none exists.
     pub fn is_empty(&self) -> bool {
-        self.list.len() == 0
+        self.len() == 0
+    }
+
+    /// How many names are held: of counters that exist, and of those that did.
+    pub fn names(&self) -> usize {
+        self.list.len()
     }
 
     /// How many origins are known, ours included.
@@ -187,22 +207,35 @@ impl Counters {
         self.existing(name).unwrap_or(Value(0))
     }
 
-    /// The value of a counter; `None` if it does not exist: if no origin that is known here has ever
-    /// added to it or raised it.
+    /// The value of a counter; `None` if it does not exist: if nothing is left of what any origin
+    /// that is known here has done to it, or its time is over.
     pub fn existing(&self, name: &str) -> Option<Value> {
         self.existing_of(&self.lookup(name))
     }
 
     fn existing_of(&self, lookup: &Lookup<'_>) -> Option<Value> {
-        let counter = &self.list[self.find(lookup)?];
-        // A refused operation leaves a name behind, but no slot.
-        (!counter.slots().is_empty()).then(|| counter.value())
+        self.existing_at(self.find(lookup)?)
+    }
+
+    fn existing_at(&self, place: u32) -> Option<Value> {
+        let counter = &self.list[place];
+        counter.exists(self.expiry.wall_ms).then(|| counter.value())
     }
 
     /// What reading a counter comes to.
     pub(crate) fn read(&self, lookup: &Lookup<'_>) -> Outcome {
-        let existing = self.existing_of(lookup);
-        Outcome { value: existing.unwrap_or(Value(0)), change: 0, exists: existing.is_some() }
+        let wall_ms = self.expiry.wall_ms;
+        let counter = self.find(lookup).map(|place| &self.list[place]);
+        let existing = counter.filter(|counter| counter.exists(wall_ms));
+        let exists = existing.is_some();
+        Outcome {
+            value: existing.map_or(Value(0), Counter::value),
+            change: 0,
+            exists,
+            existed: exists,
+            until: existing.and_then(Counter::until),
+            applied: true,
+        }
     }
 
     /// Takes down an origin that was found on our disk, with the version up to which it claims all:
@@ -233,6 +266,16 @@ impl Counters {
         version: Version,
     ) {
         self.merge_slot(place, origin, slot, version);
+    }
+
+    /// Takes down what a snapshot tells of a counter's end; [`Counters::restored`] must follow.
+    pub(crate) fn restore_ending(&mut self, place: u32, origin: OriginIndex, ending: &Ending) {
+        self.merge_ending(place, origin, ending, 0);
+    }
+
+    /// All that was to be restored of a counter's end has been.
+    pub(crate) fn restored(&mut self, place: u32) {
+        self.find_largest_raise(place);
     }
 
     /// The origins from a place on, and up to which version everything of each is here.
@@ -326,9 +369,23 @@ impl Counters {
         names.map(|(name, _)| CounterName::known(name)).collect()
     }
 
+    /// Whether anything was ever said here about the end of a counter.
+    pub(crate) fn has_endings(&self) -> bool {
+        self.has_endings
+    }
+
+    /// What has been ended of the counter at a place, if anything has.
+    pub(crate) fn ended_at(&self, place: usize) -> Option<&Ended> {
+        self.list.get(place)?.1.ended()
+    }
+
     /// The name and the slots of the counter at a place; `None` beyond the list's end.
     pub(crate) fn slots_at(&self, place: usize) -> Option<(&str, &[HeldSlot])> {
         self.list.get(place).map(|(name, counter)| (name, counter.slots()))
+    }
+
+    fn writer(&self, index: OriginIndex) -> Writer {
+        Writer { index, id: self.origins[index as usize].id }
     }
 
     /// The place of an origin, if it is known.
@@ -361,7 +418,7 @@ impl Counters {
         let is_held = |change: &&Change<'_>| self.find(&self.lookup(change.name())).is_some();
         let is_known = self.index_of(origin).is_some();
         let held = delta.changes.iter().filter(|_| is_known).filter(is_held);
-        Delta { origin, after: upto, upto, changes: held.copied().collect() }
+        Delta { origin, after: upto, upto, changes: held.cloned().collect() }
     }
 
     /// The place of an origin that others tell of. `None` if there are too many.

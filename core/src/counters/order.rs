@@ -106,7 +106,7 @@ impl Order {
     pub(crate) fn ask(&mut self, token: Token, window: Window, counters: &Counters) -> bool {
         let fits = self.waiting.len() < self.waiting_max;
         if fits {
-            self.waiting.push_back(Waiting { token, window, until: counters.len() });
+            self.waiting.push_back(Waiting { token, window, until: counters.names() });
         }
         fits
     }
@@ -140,7 +140,7 @@ impl Order {
     }
 
     fn absorb(&mut self, counters: &Counters) {
-        let upto = counters.len().min(self.absorbed + ABSORBED_A_STEP);
+        let upto = counters.names().min(self.absorbed + ABSORBED_A_STEP);
         let place = |at: usize| u32::try_from(at).ok();
         let mut run: Run = (self.absorbed..upto).filter_map(place).collect();
         run.sort_unstable_by_key(|&place| counters.name_at(place));
@@ -181,7 +181,7 @@ impl Order {
             if !name.starts_with(prefix) {
                 break;
             }
-            // A refused operation leaves the name of a counter behind that does not exist.
+            // A counter that has ended leaves its name behind, and so does a refused operation.
             if let Some(value) = counters.existing(name) {
                 if rows.len() == limit {
                     return (rows, true);

@@ -10,7 +10,7 @@
 //! tells: any choice is right, and the better it is, the less there is to be told.
 
 use super::{Counters, DigestEntry};
-use crate::counters::counter::OriginIndex;
+use crate::counters::writer::OriginIndex;
 use crate::digest::DIGEST_PARTS;
 use crate::fingerprint;
 use crate::identity::OriginId;

@@ -12,7 +12,7 @@
 
 use hashbrown::HashTable;
 
-use super::{OURS, OriginIndex};
+use super::writer::{OURS, OriginIndex};
 use crate::identity::Version;
 use crate::slot::{Numbers, Slot};
 

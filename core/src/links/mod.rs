@@ -114,6 +114,8 @@ pub(crate) struct Links {
     look_at: Option<Time>,
     /// The highest version that is spoken, if not the highest that is known.
     version_max: Option<u16>,
+    /// The lowest version that is spoken, if not the lowest that is known.
+    version_min: Option<u16>,
 }
 
 impl Links {
@@ -142,9 +144,21 @@ impl Links {
         self.version_max = Some(version);
     }
 
+    /// Speaks no earlier version than this; tells the links that do.
+    pub(crate) fn speak_from(&mut self, version: u16) -> Vec<LinkId> {
+        self.version_min = Some(version);
+        self.by_peer.values().copied().filter(|link| self.version(*link) < version).collect()
+    }
+
+    /// A peer to which a link speaks an earlier version than this.
+    pub(crate) fn older_than(&self, version: u16) -> Option<NodeId> {
+        let is_older = |(_, link): &(&NodeId, &LinkId)| self.version(**link) < version;
+        self.by_peer.iter().find(is_older).map(|(node, _)| *node)
+    }
+
     fn versions(&self) -> (u16, u16) {
         let (lowest, highest) = PROTOCOL_VERSIONS;
-        (lowest, self.version_max.unwrap_or(highest))
+        (self.version_min.unwrap_or(lowest), self.version_max.unwrap_or(highest))
     }
 
     /// The established link to a peer.

@@ -141,7 +141,8 @@ impl Node {
         effects: &mut Effects,
     ) {
         match message {
-            Message::Push { after, batches, age_us, changes } => {
+            Message::Push { after, batches, age_us, changes }
+            | Message::EndingPush { after, batches, age_us, changes } => {
                 let Some(origin) = self.replication.pusher(link) else { return };
                 self.totals.deltas_received += 1;
                 let delta = Delta { origin, after, upto: after + batches, changes };
@@ -172,7 +173,8 @@ impl Node {
                 let turn = &mut effects.turn(now, &mut self.totals);
                 self.replication.asked(link, request, &wants, &self.counters, turn);
             }
-            Message::PullChunk { request, index, last, deltas } => {
+            Message::PullChunk { request, index, last, deltas }
+            | Message::EndingPullChunk { request, index, last, deltas } => {
                 self.part(now, link, (request, index, last), deltas, effects);
             }
             Message::ChunkTaken { request, index } => {

@@ -28,6 +28,7 @@ mod records;
 mod report;
 mod requests;
 mod waiters;
+mod wall_clock;
 mod warnings;
 mod watcher;
 
@@ -38,7 +39,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::chance;
 use crate::counters::order::Order;
-use crate::counters::{Bounds, Counters};
+use crate::counters::{Bounds, Counters, LocalBatch};
 use crate::effect::{Destination, Effect};
 use crate::identity::Identity;
 use crate::input::Input;
@@ -60,6 +61,7 @@ use crate::storage::state::Recovered;
 use crate::time::Time;
 use crate::wire::datagram::{Datagram, Envelope};
 use crate::wire::frame::Goodbye;
+use crate::wire::versions::{ENDINGS_SINCE, PROTOCOL_VERSIONS};
 
 use self::batches::OpenBatches;
 use self::behind::SETTLING;
@@ -71,6 +73,7 @@ pub use self::questions::SCAN_NAMES_MAX;
 pub use self::requests::REQUEST_OPS_MAX;
 pub(crate) use self::waiters::WAITERS_MAX;
 use self::waiters::Waiters;
+use self::wall_clock::WallClock;
 use self::warnings::Warnings;
 use self::watcher::Watcher;
 
@@ -79,6 +82,7 @@ use self::watcher::Watcher;
 pub struct Node {
     envelope: Envelope,
     started: Time,
+    wall_clock: WallClock,
     counters: Counters,
     journal: Journal,
     batches: OpenBatches,
@@ -130,16 +134,22 @@ impl Node {
         let secret = envelope.secret().cloned();
         let mut counters = recovered.counters;
         counters.rest_rows();
+        counters.set_wall_clock(config.boot);
+        let mut links = Links::new(config.cluster, secret, links_chance);
+        if counters.has_endings() {
+            links.speak_from(ENDINGS_SINCE);
+        }
         Node {
             envelope,
             started: now,
+            wall_clock: WallClock::set(now, config.boot),
             counters,
             journal,
             batches: OpenBatches::default(),
             order: Order::default(),
             discovery: Discovery::new(config.discovery, chance, now),
             peers,
-            links: Links::new(config.cluster, secret, links_chance),
+            links,
             replication: Replication::default(),
             comparison: Comparison::default(),
             totals: Totals::default(),
@@ -164,6 +174,7 @@ impl Node {
 
     /// Applies one input. What it causes is added to `effects`.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
+        self.counters.set_wall_clock(self.wall_clock.read(now));
         match input {
             Input::Request { token, request } => self.request(now, token, request, effects),
             Input::Query { token, query } => self.query(now, token, query, effects),
@@ -185,6 +196,10 @@ impl Node {
             Input::DialFailed { node } => self.links.dial_failed(node, now),
             Input::Synced { batch } => self.synced(now, batch, effects),
             Input::Room(room) => self.counters.make_room(room),
+            Input::WallClock(ms) => {
+                self.wall_clock = WallClock::set(now, ms);
+                self.counters.set_wall_clock(ms);
+            }
             Input::Tick => {}
             Input::Leave => self.leave(now, effects),
         }
@@ -237,6 +252,7 @@ impl Node {
             self.comparison.next_deadline(),
             self.parked.next_deadline(),
             self.order.has_work().then_some(Time::ZERO),
+            self.counters.next_expiry().map(|ms| self.wall_clock.when(ms)),
             self.waiters.next_deadline(),
         ]
         .into_iter()
@@ -291,6 +307,11 @@ impl Node {
     }
 
     fn do_due(&mut self, now: Time, effects: &mut Effects) {
+        self.counters.set_wall_clock(self.wall_clock.read(now));
+        self.counters.expire();
+        if self.counters.has_endings() {
+            self.leave_older_peers(now, effects);
+        }
         let turn = &mut effects.turn(now, &mut self.totals);
         if self.peers.next_deadline() <= now {
             self.peers.tick(turn);
@@ -339,11 +360,25 @@ impl Node {
 
     /// Ends a version of our own: what changed since the last one becomes a delta.
     fn close_version(&mut self, effects: &mut Effects) {
-        let Some(batch) = self.counters.close() else { return };
+        if let Some(batch) = self.counters.close() {
+            self.keep_version(batch, effects);
+        }
+    }
+
+    /// A version of our own is to be kept.
+    fn keep_version(&mut self, batch: LocalBatch, effects: &mut Effects) {
         self.totals.batches += 1;
         self.totals.batch_entries += batch.entries.len() as u64;
         self.journal.add_own(&batch, &self.counters, effects);
         self.batches.add(batch);
+    }
+
+    /// Ends the links to peers that would not understand what was said about the ends of counters.
+    fn leave_older_peers(&mut self, now: Time, effects: &mut Effects) {
+        for link in self.links.speak_from(ENDINGS_SINCE) {
+            let goodbye = Goodbye::Versions(ENDINGS_SINCE, PROTOCOL_VERSIONS.1);
+            self.leave_link(now, link, goodbye, effects);
+        }
     }
 
     fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {

@@ -7,6 +7,7 @@ use crate::input::Token;
 use crate::operation::{Behind, Op, Outcome, Refusal, Request};
 use crate::outbox::Effects;
 use crate::time::Time;
+use crate::wire::versions::ENDINGS_SINCE;
 
 /// Most operations that one request may hold: the node is busy with them for two or three
 /// milliseconds, for which all other clients wait. The callers bound what they take from clients.
@@ -21,8 +22,8 @@ impl Node {
         effects: &mut Effects,
     ) {
         debug_assert!(request.ops.len() <= REQUEST_OPS_MAX, "{} operations", request.ops.len());
-        let raises = request.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
-        if raises && let Some(behind) = self.behind(now) {
+        let waits = request.ops.iter().any(Op::waits_while_behind);
+        if waits && let Some(behind) = self.behind(now) {
             if let Err(request) = self.parked.park(now, token, request) {
                 self.apply(now, token, &request, Some(behind), effects);
             }
@@ -52,9 +53,13 @@ impl Node {
                     Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
                     Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
                     Err(Refusal::OutOfMemory) => self.totals.refused_memory += 1,
+                    Err(Refusal::Removed | Refusal::OlderPeer(_)) => self.totals.refused_ends += 1,
                     Ok(_) => {}
                 }
                 results.push(result);
+                for batch in self.counters.take_closed() {
+                    self.keep_version(batch, effects);
+                }
                 if self.counters.is_open_batch_full() {
                     self.close_version(effects);
                 }
@@ -84,7 +89,14 @@ impl Node {
                     true => added.map(|value| crate::operation::Value(value.0 + i128::from(*by))),
                     false => added,
                 };
-                added.map(|value| Outcome { value, change: i128::from(*by), exists: true })
+                added.map(|value| Outcome {
+                    value,
+                    change: i128::from(*by),
+                    exists: true,
+                    existed: true,
+                    until: None,
+                    applied: true,
+                })
             }
             Op::Get { .. } => {
                 self.totals.reads += 1;
@@ -92,11 +104,35 @@ impl Node {
             }
             Op::Raise { to, .. } => {
                 self.totals.raises += 1;
-                match behind {
+                if let Some(behind) = behind {
+                    return Err(Refusal::Behind(behind));
+                }
+                let before = self.counters.read(lookup);
+                let value = self.counters.raise_to(lookup, *to)?;
+                let change = value.0 - before.value.0;
+                Ok(Outcome { value, change, exists: before.exists || change > 0, ..before })
+            }
+            Op::Update { update, .. } => {
+                self.totals.updates += 1;
+                if update.ends() {
+                    self.may_end()?;
+                }
+                match behind.filter(|_| update.waits_while_behind()) {
                     Some(behind) => Err(Refusal::Behind(behind)),
-                    None => self.counters.raise_to(lookup, *to),
+                    None => self.counters.update(lookup, update),
                 }
             }
+        }
+    }
+
+    /// Whether this node may end counters (rule `no-cover-while-behind`).
+    fn may_end(&self) -> Result<(), Refusal> {
+        if self.peers.am_removed() {
+            return Err(Refusal::Removed);
+        }
+        match self.links.older_than(ENDINGS_SINCE) {
+            Some(peer) => Err(Refusal::OlderPeer(peer)),
+            None => Ok(()),
         }
     }
 

@@ -10,9 +10,10 @@
 
 use std::time::Duration;
 
-use crate::counters::coalesced::CoalescedSlots;
+use crate::counters::coalesced::{CoalescedEndings, CoalescedSlots};
 use crate::counters::{Counters, LocalBatch};
-use crate::delta::{CHANGE_BYTES_MAX, Change};
+use crate::delta::{CHANGE_BYTES_MAX, Change, ENDING_BYTES_MAX};
+use crate::ending::{Ending, EndingKey};
 use crate::identity::Version;
 use crate::slot::Slot;
 use crate::time::Time;
@@ -31,6 +32,7 @@ pub(crate) struct PushCoalescer {
     after: Version,
     upto: Version,
     slots: CoalescedSlots,
+    endings: CoalescedEndings,
     bytes: usize,
     /// When the oldest change was accepted.
     accepted: Option<Time>,
@@ -63,6 +65,11 @@ impl PushCoalescer {
                 self.bytes += counters.name_at(place).len() + CHANGE_BYTES_MAX;
             }
         }
+        for &(key, ending) in &batch.endings {
+            if self.endings.set(key, ending) {
+                self.bytes += counters.name_at(key.0).len() + ENDING_BYTES_MAX;
+            }
+        }
     }
 
     /// Whether another batch might not fit: the push has to leave before it is added.
@@ -86,12 +93,18 @@ impl PushCoalescer {
         if self.next_deadline()? > now {
             return None;
         }
-        let change = |&(place, slot): &(u32, Slot)| Change::slot(counters.name_at(place), slot);
-        let changes = self.slots.entries().iter().map(change).collect();
+        let slot = |&(place, slot): &(u32, Slot)| Change::slot(counters.name_at(place), slot);
+        let ending = |&((place, _), ending): &((u32, EndingKey), Ending)| Change::Ending {
+            name: counters.name_at(place),
+            ending,
+        };
+        let endings = self.endings.entries().iter().map(ending);
+        let changes = self.slots.entries().iter().map(slot).chain(endings).collect();
         let accepted = self.accepted.take().unwrap_or(now);
         let push = Push { after: self.after, batches: self.upto - self.after, accepted, changes };
         self.after = self.upto;
         self.slots.clear();
+        self.endings.clear();
         self.bytes = 0;
         self.left = Some(now);
         Some(push)
@@ -134,7 +147,10 @@ mod tests {
         let plus: Vec<(&str, u64)> = push
             .changes
             .iter()
-            .map(|Change::Slot { name, slot }| (*name, slot.numbers().plus))
+            .filter_map(|change| match change {
+                Change::Slot { name, slot } => Some((*name, slot.numbers().plus)),
+                Change::Ending { .. } => None,
+            })
             .collect();
         assert_eq!(plus, [("a", 3), ("b", 1)], "each counter once, with its latest numbers");
         assert_eq!(gather.next_deadline(), None);

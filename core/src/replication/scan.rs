@@ -6,7 +6,8 @@
 //! hold. Each step yields deltas that claim nothing; the last one claims all ranges.
 
 use crate::counters::Counters;
-use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
+use crate::counters::slots::HeldSlot;
+use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
 use crate::digest::Want;
 use crate::identity::{OriginId, Version};
 
@@ -19,6 +20,8 @@ pub struct Scan {
     at: usize,
     /// Slots of the counter at that place which are told already.
     slots_told: usize,
+    /// What is told already of what the next slot's origin has said about the counter's end.
+    endings_told: usize,
     /// Counters that were added later hold nothing up to any `upto`.
     end: usize,
 }
@@ -52,7 +55,14 @@ impl Scan {
                 Wanted { origin: want.origin, lowest, after, upto }
             })
             .collect();
-        Scan { wants, wanted, at: 0, slots_told: 0, end: counters.len() }
+        Scan { wants, wanted, at: 0, slots_told: 0, endings_told: 0, end: counters.names() }
+    }
+
+    /// Which want a slot falls under, if its version is wanted.
+    fn want(&self, held: &HeldSlot) -> Option<usize> {
+        let number = self.wanted.get(held.origin as usize).copied().unwrap_or(0);
+        let want = usize::from(number).checked_sub(1)?;
+        (held.version >= self.wants[want].lowest).then_some(want)
     }
 
     /// Walks on until some `bytes` are gathered or so many counters and slots passed; a counter
@@ -79,18 +89,36 @@ impl Scan {
                 if gathered >= bytes || passed >= passed_max {
                     break;
                 }
-                self.slots_told += 1;
                 passed += 1;
-                let number = self.wanted.get(held.origin as usize).copied().unwrap_or(0);
-                let Some(want) = usize::from(number).checked_sub(1) else { continue };
-                if held.version >= self.wants[want].lowest {
-                    changes[want].push(Change::slot(name, held.slot()));
-                    gathered += name.len() + CHANGE_BYTES_MAX;
+                if let Some(want) = self.want(held) {
+                    let from = std::mem::take(&mut self.endings_told);
+                    if from == 0 {
+                        changes[want].push(Change::slot(name, held.slot()));
+                        gathered += name.len() + CHANGE_BYTES_MAX;
+                    }
+                    let ended = counters.ended_at(self.at).into_iter();
+                    let mut rest = ended.flat_map(|ended| ended.endings_of(held.origin, from));
+                    // One at least, so that the walk goes on.
+                    let most = (bytes.saturating_sub(gathered) / ENDING_BYTES_MAX).max(1);
+                    let some: Vec<_> = rest.by_ref().take(most).collect();
+                    gathered += some.len() * (name.len() + ENDING_BYTES_MAX);
+                    passed += some.len();
+                    if rest.next().is_some() {
+                        self.endings_told = from + some.len();
+                    }
+                    changes[want]
+                        .extend(some.into_iter().map(|ending| Change::Ending { name, ending }));
+                    if self.endings_told > 0 {
+                        break;
+                    }
                 }
+                self.slots_told += 1;
             }
             if self.slots_told >= slots.len() {
                 self.at += 1;
                 self.slots_told = 0;
+            } else if self.endings_told > 0 {
+                break;
             }
         }
         let last = self.at >= self.end;

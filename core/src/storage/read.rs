@@ -493,6 +493,15 @@ impl RecordVisitor for Trial {
                     }
                 }
             }
+            Record::Endings(mut rows) => {
+                while let Some((_, endings)) = rows.counter()? {
+                    for _ in 0..endings {
+                        if rows.ending()?.0 as usize >= self.origins {
+                            return Err(BadPayload::Malformed("endings"));
+                        }
+                    }
+                }
+            }
             _ => {}
         }
         Ok(())

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! 1 delta      origin, after, upto, [(name, plus, minus, raise)]     journal
-//! 2 membership   key, removed, registered                              both
+//! 2 membership key, removed, registered                              both
 //! 3 start      node, boot, origin                                    both
 //! 4 peer       node, address, epoch, boot, origin                    both
 //! 5 mark       nothing: only `synced` matters                        journal
@@ -18,12 +18,17 @@
 //! 7 counters   (name, n, n × (origin's number, version, plus, minus, raise)), again and again;
 //!              a counter of many slots stands there several times, each time with some of them
 //! 8 end        how many records stand before it                      snapshot
+//! 9 ends       origin, after, upto, [(name, plus, minus, raise)],    journal
+//!              [what it said about the end of a counter]: a delta that says such things
+//! 10 endings   (name, n, n × (origin's number, what it said)), again and again, behind the       snapshot
+//!              record that holds the counter's slots
 //! ```
 
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, FRAME_BYTES, RECORD_BYTES_MAX};
-use crate::delta::{Change, Delta};
+use crate::delta::{Change, Delta, ENDING_BYTES_MAX};
+use crate::ending::{Covered, Ending, Lifetime};
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::membership::{Key, MembershipRecord};
 use crate::name;
@@ -38,12 +43,17 @@ pub(crate) const MARK: u8 = 5;
 pub(crate) const ORIGINS: u8 = 6;
 pub(crate) const COUNTERS: u8 = 7;
 pub(crate) const END: u8 = 8;
+pub(crate) const ENDING_DELTA: u8 = 9;
+pub(crate) const ENDINGS: u8 = 10;
 
 /// Rows of one origins record at most.
 pub(crate) const ORIGIN_ROWS_MAX: usize = 16_384;
 
 /// Slots that follow one name in a counters record at most.
 pub(crate) const SLOT_ROWS_MAX: usize = 4_096;
+
+/// Endings that follow one name in an endings record at most.
+pub(crate) const ENDING_ROWS_MAX: usize = 4_096;
 
 /// No counter is added to a counters record that has so many bytes of them.
 pub(crate) const COUNTERS_BYTES_MAX: usize = RECORD_BYTES_MAX / 2;
@@ -61,6 +71,10 @@ const _: () = {
     assert!(FRAME_BYTES + U32_BYTES_MAX + ORIGIN_ROWS_MAX * row_bytes <= RECORD_BYTES_MAX);
     let slot_bytes = U32_BYTES_MAX + 4 * U64_BYTES_MAX;
     let counter_bytes = U32_BYTES_MAX + NAME_BYTES_MAX + U32_BYTES_MAX + SLOT_ROWS_MAX * slot_bytes;
+    assert!(FRAME_BYTES + COUNTERS_BYTES_MAX + counter_bytes <= RECORD_BYTES_MAX);
+    let ending_bytes = U32_BYTES_MAX + ENDING_BYTES_MAX;
+    let counter_bytes =
+        U32_BYTES_MAX + NAME_BYTES_MAX + U32_BYTES_MAX + ENDING_ROWS_MAX * ending_bytes;
     assert!(FRAME_BYTES + COUNTERS_BYTES_MAX + counter_bytes <= RECORD_BYTES_MAX);
 };
 
@@ -99,6 +113,55 @@ struct ChangeRow<'a> {
     plus: u64,
     minus: u64,
     raise: u64,
+}
+
+/// A delta that says something about the ends of counters.
+#[derive(Serialize, Deserialize)]
+struct EndingDeltaRow<'a> {
+    origin: OriginId,
+    after: Version,
+    upto: Version,
+    #[serde(borrow)]
+    slots: Vec<ChangeRow<'a>>,
+    #[serde(borrow)]
+    endings: Vec<(&'a str, EndingRow)>,
+}
+
+/// What an origin has said about the end of one counter.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum EndingRow {
+    Cover { of: OriginId, plus: u64, minus: u64, raise: u64, stamp: u64 },
+    Lifetime { stamp: u64, until: Option<u64> },
+}
+
+impl From<Ending> for EndingRow {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Cover { of, covered: Covered { numbers, stamp } } => {
+                let Numbers { plus, minus, raise } = numbers;
+                EndingRow::Cover { of, plus, minus, raise, stamp }
+            }
+            Ending::Lifetime(Lifetime { stamp, until }) => EndingRow::Lifetime { stamp, until },
+        }
+    }
+}
+
+impl From<EndingRow> for Ending {
+    fn from(row: EndingRow) -> Self {
+        match row {
+            EndingRow::Cover { of, plus, minus, raise, stamp } => {
+                let covered = Covered { numbers: Numbers { plus, minus, raise }, stamp };
+                Ending::Cover { of, covered }
+            }
+            EndingRow::Lifetime { stamp, until } => Ending::Lifetime(Lifetime { stamp, until }),
+        }
+    }
+}
+
+impl<'a> From<ChangeRow<'a>> for Change<'a> {
+    fn from(ChangeRow { name, plus, minus, raise }: ChangeRow<'a>) -> Self {
+        Change::slot(name, Slot::from(Numbers { plus, minus, raise }))
+    }
 }
 
 /// The record of a removal or a registration.
@@ -173,6 +236,7 @@ pub(crate) enum Record<'a> {
     Mark,
     Origins(Vec<OriginRow>),
     Counters(CounterRows<'a>),
+    Endings(CounterRows<'a>),
     End(u64),
 }
 
@@ -210,13 +274,23 @@ pub(crate) fn append_delta_within<'a>(
 ) {
     let start = records.len();
     let Delta { origin, after, upto, .. } = *delta;
-    let row = |change: &Change<'a>| {
-        let Change::Slot { name, slot } = *change;
-        let Numbers { plus, minus, raise } = slot.numbers();
-        ChangeRow { name, plus, minus, raise }
-    };
-    let slots = delta.changes.iter().map(row).collect();
-    frame::append(records, DELTA, &DeltaRow { origin, after, upto, slots });
+    let (mut slots, mut endings) = (Vec::with_capacity(delta.changes.len()), Vec::new());
+    for change in &delta.changes {
+        match *change {
+            Change::Slot { name, slot } => {
+                let Numbers { plus, minus, raise } = slot.numbers();
+                slots.push(ChangeRow { name, plus, minus, raise });
+            }
+            Change::Ending { name, ending } => endings.push((name, EndingRow::from(ending))),
+        }
+    }
+    // Earlier releases read what says nothing of ends.
+    if endings.is_empty() {
+        frame::append(records, DELTA, &DeltaRow { origin, after, upto, slots });
+    } else {
+        let row = EndingDeltaRow { origin, after, upto, slots, endings };
+        frame::append(records, ENDING_DELTA, &row);
+    }
     if records.len() - start <= bytes_max || delta.changes.len() < 2 {
         return;
     }
@@ -272,6 +346,18 @@ pub(crate) fn append_counter(
     *payload = bytes;
 }
 
+/// Appends what was said about the end of one counter, [`ENDING_ROWS_MAX`] things at most, to the
+/// payload of an endings record; each with the number of its origin among the snapshot's.
+pub(crate) fn append_endings(payload: &mut Vec<u8>, name: &str, endings: &[(u32, Ending)]) {
+    let count = u32::try_from(endings.len()).unwrap_or(u32::MAX);
+    let mut bytes = std::mem::take(payload);
+    bytes = extend(bytes, &(name, count));
+    for &(origin, ending) in endings {
+        bytes = extend(bytes, &(origin, EndingRow::from(ending)));
+    }
+    *payload = bytes;
+}
+
 fn extend<T: Serialize>(bytes: Vec<u8>, value: &T) -> Vec<u8> {
     postcard::to_extend(value, bytes).expect("writing to memory does not fail")
 }
@@ -280,21 +366,16 @@ pub(crate) fn read(kind: u8, payload: &[u8]) -> Result<Record<'_>, BadPayload> {
     Ok(match kind {
         DELTA => {
             let DeltaRow { origin, after, upto, slots } = all("delta", payload)?;
-            for row in &slots {
-                name::check(row.name)?;
-            }
-            if after > upto {
-                return Err(BadPayload::Malformed("delta"));
-            }
-            let change = |ChangeRow { name, plus, minus, raise }| {
-                Change::slot(name, Slot::from(Numbers { plus, minus, raise }))
-            };
-            Record::Delta(Delta {
-                origin,
-                after,
-                upto,
-                changes: slots.into_iter().map(change).collect(),
-            })
+            let changes = slots.into_iter().map(Change::from).collect();
+            Record::Delta(checked(Delta { origin, after, upto, changes })?)
+        }
+        ENDING_DELTA => {
+            let row: EndingDeltaRow<'_> = all("delta", payload)?;
+            let EndingDeltaRow { origin, after, upto, slots, endings } = row;
+            let ending = |(name, row)| Change::Ending { name, ending: Ending::from(row) };
+            let endings = endings.into_iter().map(ending);
+            let changes = slots.into_iter().map(Change::from).chain(endings).collect();
+            Record::Delta(checked(Delta { origin, after, upto, changes })?)
         }
         MEMBERSHIP => {
             let MembershipRow { key, removed, registered } = all("membership", payload)?;
@@ -311,9 +392,25 @@ pub(crate) fn read(kind: u8, payload: &[u8]) -> Result<Record<'_>, BadPayload> {
         MARK => Record::Mark,
         ORIGINS => Record::Origins(all("origins", payload)?),
         COUNTERS => Record::Counters(CounterRows(payload)),
+        ENDINGS => Record::Endings(CounterRows(payload)),
         END => Record::End(all("end", payload)?),
         other => return Err(BadPayload::Kind(other)),
     })
+}
+
+/// A delta whose names, range and numbers can be.
+fn checked(delta: Delta<'_>) -> Result<Delta<'_>, BadPayload> {
+    for change in &delta.changes {
+        name::check(change.name())?;
+    }
+    let is_sane = |change: &Change<'_>| match change {
+        Change::Slot { .. } => true,
+        Change::Ending { ending, .. } => ending.is_sane(),
+    };
+    if delta.after > delta.upto || !delta.changes.iter().all(is_sane) {
+        return Err(BadPayload::Malformed("delta"));
+    }
+    Ok(delta)
 }
 
 fn all<'a, T: Deserialize<'a>>(what: &'static str, payload: &'a [u8]) -> Result<T, BadPayload> {
@@ -342,6 +439,13 @@ impl<'a> CounterRows<'a> {
     /// The next slot of the counter.
     pub(crate) fn slot(&mut self) -> Result<SlotRow, BadPayload> {
         self.next()
+    }
+
+    /// The next ending of the counter, and the number of its origin.
+    pub(crate) fn ending(&mut self) -> Result<(u32, Ending), BadPayload> {
+        let (origin, row): (u32, EndingRow) = self.next()?;
+        let ending = Ending::from(row);
+        if ending.is_sane() { Ok((origin, ending)) } else { Err(BadPayload::Malformed("endings")) }
     }
 
     fn next<T: Deserialize<'a>>(&mut self) -> Result<T, BadPayload> {

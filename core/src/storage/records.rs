@@ -9,11 +9,14 @@
 //! Rejected: to keep a batch open for as long as a sync runs. Then the journal's thread, whenever
 //! it is done, would have to wait for the driver to close and encode what has gathered.
 
-use crate::counters::coalesced::CoalescedSlots;
+use std::collections::HashMap;
+
+use crate::counters::coalesced::{CoalescedEndings, CoalescedSlots};
 use crate::counters::{Counters, LocalBatch};
-use crate::delta::{CHANGE_BYTES_MAX, Change, Delta};
+use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
 use crate::identity::{Identity, OriginId, Version};
 use crate::membership::MembershipRecord;
+use crate::name::NAME_BYTES_MAX;
 use crate::slot::Slot;
 use crate::wire::frame::FRAME_BYTES_MAX;
 
@@ -41,6 +44,8 @@ struct Own {
     /// The names of the slots' counters end to end, and where each ends.
     names: String,
     ends: Vec<u32>,
+    /// What was said about the ends of some of them.
+    endings: CoalescedEndings,
 }
 
 impl Own {
@@ -52,6 +57,7 @@ impl Own {
             slots: CoalescedSlots::of(batch.entries.clone()),
             names: String::new(),
             ends: Vec::with_capacity(batch.entries.len()),
+            endings: CoalescedEndings::of(batch.endings.clone()),
         };
         for &(place, _) in &batch.entries {
             own.name(counters.name_at(place));
@@ -66,7 +72,8 @@ impl Own {
 
     /// At most what its record takes.
     fn bytes(&self) -> usize {
-        self.names.len() + self.ends.len() * CHANGE_BYTES_MAX
+        let endings = self.endings.entries().len() * (NAME_BYTES_MAX + ENDING_BYTES_MAX);
+        self.names.len() + self.ends.len() * CHANGE_BYTES_MAX + endings
     }
 
     fn takes(&self, later: &Own) -> bool {
@@ -80,6 +87,9 @@ impl Own {
                 self.name(name);
             }
         }
+        for &(key, ending) in later.endings.entries() {
+            self.endings.set(key, ending);
+        }
     }
 
     fn entries(&self) -> impl Iterator<Item = (&str, u32, Slot)> {
@@ -92,7 +102,17 @@ impl Own {
     }
 
     fn append(&self, records: &mut Vec<u8>) {
-        let changes = self.entries().map(|(name, _, slot)| Change::slot(name, slot)).collect();
+        let mut changes: Vec<Change<'_>> =
+            self.entries().map(|(name, _, slot)| Change::slot(name, slot)).collect();
+        if !self.endings.is_empty() {
+            let names: HashMap<u32, &str> =
+                self.entries().map(|(name, place, _)| (place, name)).collect();
+            let endings = self.endings.entries().iter();
+            // Whatever was ended has its slot among the entries.
+            changes.extend(endings.filter_map(|&((place, _), ending)| {
+                names.get(&place).map(|name| Change::Ending { name, ending })
+            }));
+        }
         let Own { origin, after, upto, .. } = *self;
         record::append_delta(records, &Delta { origin, after, upto, changes });
     }
@@ -211,10 +231,11 @@ mod tests {
         let (mut deltas, mut at) = (Vec::new(), 0);
         while let Some(framed) = frame::read(&bytes[at..], at as u64, FileKind::Segment).unwrap() {
             if let Record::Delta(delta) = record::read(framed.kind, framed.payload).unwrap() {
-                let plus = |Change::Slot { name, slot }: &Change<'_>| {
-                    ((*name).to_owned(), slot.numbers().plus)
+                let plus = |change: &Change<'_>| match change {
+                    Change::Slot { name, slot } => Some(((*name).to_owned(), slot.numbers().plus)),
+                    Change::Ending { .. } => None,
                 };
-                let changes = delta.changes.iter().map(plus).collect();
+                let changes = delta.changes.iter().filter_map(plus).collect();
                 deltas.push((delta.after, delta.upto, changes));
             }
             at += framed.bytes;

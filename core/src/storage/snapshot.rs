@@ -18,7 +18,8 @@ use super::files::{self, Files, Survey};
 use super::frame::{self, FileKind, HEAD_BYTES, Head};
 use super::read;
 use super::record::{
-    self, COUNTERS, COUNTERS_BYTES_MAX, ORIGIN_ROWS_MAX, OriginRow, SLOT_ROWS_MAX, SlotRow, Start,
+    self, COUNTERS, COUNTERS_BYTES_MAX, ENDING_ROWS_MAX, ENDINGS, ORIGIN_ROWS_MAX, OriginRow,
+    SLOT_ROWS_MAX, SlotRow, Start,
 };
 use crate::counters::Counters;
 use crate::counters::slots::HeldSlot;
@@ -44,6 +45,8 @@ pub struct Walk {
     /// The counter that is next, and how many of its slots are told already.
     at: usize,
     slots_told: usize,
+    /// What is told already of what was said about that counter's end.
+    endings_told: usize,
     end: usize,
     are_counters_told: bool,
     is_over: bool,
@@ -74,7 +77,8 @@ impl Walk {
             origins_told_again: 0,
             at: 0,
             slots_told: 0,
-            end: counters.len(),
+            endings_told: 0,
+            end: counters.names(),
             are_counters_told: false,
             is_over: false,
         }
@@ -115,25 +119,45 @@ impl Walk {
     fn tell_counters(&mut self, counters: &Counters, records: &mut Vec<u8>, bytes: usize) {
         let start = frame::open(records, COUNTERS);
         let payload = records.len();
+        let mut endings = Vec::new();
         let stop = self.end.min(self.at + STEP_COUNTERS_MAX);
         while self.at < stop
             // One at least, however little was asked for: a walk must end.
-            && records.len() - payload < bytes.clamp(1, COUNTERS_BYTES_MAX)
+            && records.len() - payload + endings.len() < bytes.clamp(1, COUNTERS_BYTES_MAX)
             && let Some((name, slots)) = counters.slots_at(self.at)
         {
             // Slots that come meanwhile stand behind those that are told, but for our own, which
             // sends the first one there. It is in the journal behind the cut.
             let rest = &slots[self.slots_told.min(slots.len())..];
             let some = &rest[..rest.len().min(SLOT_ROWS_MAX)];
-            record::append_counter(records, name, some.iter().map(row));
+            if !some.is_empty() || self.endings_told == 0 {
+                record::append_counter(records, name, some.iter().map(row));
+            }
             self.slots_told += some.len();
-            if some.len() == rest.len() {
+            if some.len() == rest.len() && self.tell_endings(counters, name, &mut endings) {
                 self.at += 1;
                 self.slots_told = 0;
             }
         }
         frame::close(records, start);
+        if !endings.is_empty() {
+            let start = frame::open(records, ENDINGS);
+            records.append(&mut endings);
+            frame::close(records, start);
+        }
         self.are_counters_told = self.at >= self.end;
+    }
+
+    /// Tells what was said about the end of the counter that is next, some of it at a time; whether
+    /// that was the rest. None is passed over when others come in between.
+    fn tell_endings(&mut self, counters: &Counters, name: &str, endings: &mut Vec<u8>) -> bool {
+        let Some(ended) = counters.ended_at(self.at) else { return true };
+        let mut rest = ended.endings().skip(self.endings_told);
+        let some: Vec<_> = rest.by_ref().take(ENDING_ROWS_MAX).collect();
+        let is_all = rest.next().is_none();
+        record::append_endings(endings, name, &some);
+        self.endings_told = if is_all { 0 } else { self.endings_told + some.len() };
+        is_all
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{BadPayload, Record, Start};
-use crate::counters::counter::OriginIndex;
+use crate::counters::writer::OriginIndex;
 use crate::counters::{Counters, MergeError};
 use crate::identity::{BOOT_MAX, Identity, NodeId, OriginId};
 use crate::membership::Key;
@@ -154,6 +154,20 @@ impl Recovered {
                     if !self.is_numbered {
                         self.origins.push(index);
                     }
+                }
+            }
+            Record::Endings(mut rows) => {
+                while let Some((name, endings)) = rows.counter()? {
+                    let place = self.counters.restore_counter(name).ok_or(BadPayload::Full)?;
+                    for _ in 0..endings {
+                        let (origin, ending) = rows.ending()?;
+                        match self.origins.get(origin as usize) {
+                            Some(&origin) => self.counters.restore_ending(place, origin, &ending),
+                            None if self.is_numbered => {}
+                            None => return Err(BadPayload::Malformed("endings")),
+                        }
+                    }
+                    self.counters.restored(place);
                 }
             }
             Record::Counters(mut rows) => {

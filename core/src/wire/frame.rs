@@ -12,7 +12,7 @@ use crate::name;
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::CLUSTER_BYTES_MAX;
 use crate::wire::error::{CodecError, malformed};
-use crate::wire::values::list;
+use crate::wire::values::{changes, ending_deltas, list, slots};
 
 /// Bytes of a frame's length on the connection.
 pub(crate) const FRAME_LENGTH_BYTES: u64 = 3;
@@ -121,7 +121,7 @@ pub enum Message<'a> {
         /// How long before it left its oldest change was accepted, in microseconds.
         age_us: u64,
         /// What changed.
-        #[serde(borrow, with = "list")]
+        #[serde(borrow, with = "slots")]
         changes: Vec<Change<'a>>,
     },
     /// The sender has synced the receiver's own changes up to this version.
@@ -198,13 +198,74 @@ pub enum Message<'a> {
     DigestPartsAsk(Vec<u8>),
     /// All rows that were asked for have been told.
     DigestTold,
+    /// [`Message::Push`] as it travels where it says something about the ends of counters; read, it
+    /// is one. (Version 4, as the next.)
+    EndingPush {
+        /// See [`Message::Push`], and so for all of these.
+        after: Version,
+        /// See there.
+        batches: u64,
+        /// See there.
+        age_us: u64,
+        /// See there.
+        #[serde(borrow, with = "changes")]
+        changes: Vec<Change<'a>>,
+    },
+    /// [`Message::PullChunk`] likewise.
+    EndingPullChunk {
+        /// See [`Message::PullChunk`], and so for all of these.
+        request: u32,
+        /// See there.
+        index: u32,
+        /// See there.
+        last: bool,
+        /// See there.
+        #[serde(borrow, with = "ending_deltas")]
+        deltas: Vec<Delta<'a>>,
+    },
 }
 
-const KINDS: u8 = 22;
+const KINDS: u8 = 24;
+
+impl<'a> Message<'a> {
+    /// Itself in the form in which it travels, if that is another kind.
+    fn in_transit(&self) -> Option<Message<'a>> {
+        let ends = |changes: &[Change<'_>]| {
+            changes.iter().any(|change| matches!(change, Change::Ending { .. }))
+        };
+        match self {
+            Message::Push { after, batches, age_us, changes } if ends(changes) => {
+                let (after, batches, age_us) = (*after, *batches, *age_us);
+                Some(Message::EndingPush { after, batches, age_us, changes: changes.clone() })
+            }
+            Message::PullChunk { request, index, last, deltas }
+                if deltas.iter().any(|delta| ends(&delta.changes)) =>
+            {
+                let (request, index, last) = (*request, *index, *last);
+                Some(Message::EndingPullChunk { request, index, last, deltas: deltas.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// What came in this form.
+    fn arrived(self) -> Message<'a> {
+        match self {
+            Message::EndingPush { after, batches, age_us, changes } => {
+                Message::Push { after, batches, age_us, changes }
+            }
+            Message::EndingPullChunk { request, index, last, deltas } => {
+                Message::PullChunk { request, index, last, deltas }
+            }
+            other => other,
+        }
+    }
+}
 
 /// Writes one frame.
 pub fn encode(message: &Message<'_>) -> Bytes {
-    write(message, Vec::with_capacity(64)).into()
+    let in_transit = message.in_transit();
+    write(in_transit.as_ref().unwrap_or(message), Vec::with_capacity(64)).into()
 }
 
 /// Reads one frame.
@@ -212,7 +273,7 @@ pub fn encode(message: &Message<'_>) -> Bytes {
 /// # Errors
 /// See [`CodecError`].
 pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
-    let message: Message<'_> = read("message", frame, KINDS)?;
+    let message = read::<Message<'_>>("message", frame, KINDS)?.arrived();
     match &message {
         Message::Hello(hello) if hello.cluster.len() > CLUSTER_BYTES_MAX => {
             return Err(malformed("hello", "a cluster name of more than 64 bytes"));
@@ -225,14 +286,14 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
                 .checked_add(*batches)
                 .filter(|upto| *upto < VERSION_MAX)
                 .ok_or_else(|| malformed("push", "a version beyond 2^63"))?;
-            check_names(changes)?;
+            check_changes(changes)?;
         }
         Message::PullChunk { deltas, .. } => {
             for delta in deltas {
                 if delta.after > delta.upto || delta.upto >= VERSION_MAX {
                     return Err(malformed("delta", "a range that runs backwards or beyond 2^63"));
                 }
-                check_names(&delta.changes)?;
+                check_changes(&delta.changes)?;
             }
         }
         Message::PullRequest { wants, .. } if wants.len() > WANTS_MAX => {
@@ -280,8 +341,14 @@ fn check_rows(rows: &[Row]) -> Result<(), CodecError> {
     Ok(())
 }
 
-fn check_names(changes: &[Change<'_>]) -> Result<(), CodecError> {
-    changes.iter().try_for_each(|change| name::check(change.name()).map_err(CodecError::Name))
+fn check_changes(changes: &[Change<'_>]) -> Result<(), CodecError> {
+    for change in changes {
+        name::check(change.name()).map_err(CodecError::Name)?;
+        if matches!(change, Change::Ending { ending, .. } if !ending.is_sane()) {
+            return Err(malformed("ending", "a stamp or a deadline beyond 2^62"));
+        }
+    }
+    Ok(())
 }
 
 fn read<'a, T: Deserialize<'a>>(

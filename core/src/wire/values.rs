@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::delta::{Change, Delta};
 use crate::digest::Want;
+use crate::ending::{Covered, Ending, Lifetime};
 use crate::identity::{OriginId, Version};
 use crate::membership::{Key, MembershipRecord};
 use crate::slot::{Numbers, Slot};
@@ -21,22 +22,18 @@ pub(super) trait Travels: Sized {
 
 /// One slot of a delta.
 #[derive(Serialize, Deserialize)]
-pub(super) struct SlotTwin<'a> {
+struct SlotTwin<'a> {
     name: &'a str,
     plus: u64,
     minus: u64,
     raise: u64,
 }
 
-impl<'a> Travels for Change<'a> {
-    type Twin = SlotTwin<'a>;
-}
-
-impl<'a> From<Change<'a>> for SlotTwin<'a> {
-    fn from(change: Change<'a>) -> Self {
-        let Change::Slot { name, slot } = change;
+impl<'a> SlotTwin<'a> {
+    fn of(change: &Change<'a>) -> Option<Self> {
+        let Change::Slot { name, slot } = change else { return None };
         let Numbers { plus, minus, raise } = slot.numbers();
-        SlotTwin { name, plus, minus, raise }
+        Some(SlotTwin { name, plus, minus, raise })
     }
 }
 
@@ -46,13 +43,49 @@ impl<'a> From<SlotTwin<'a>> for Change<'a> {
     }
 }
 
-/// A delta as the parts of a catch-up carry it.
+/// One thing that a delta says about the end of a counter.
+#[derive(Serialize, Deserialize)]
+enum EndingTwin<'a> {
+    Cover { name: &'a str, of: OriginId, plus: u64, minus: u64, raise: u64, stamp: u64 },
+    Lifetime { name: &'a str, stamp: u64, until: Option<u64> },
+}
+
+impl<'a> EndingTwin<'a> {
+    fn of(change: &Change<'a>) -> Option<Self> {
+        let Change::Ending { name, ending } = change else { return None };
+        Some(match ending {
+            Ending::Cover { of, covered } => {
+                let Numbers { plus, minus, raise } = covered.numbers;
+                EndingTwin::Cover { name, of: *of, plus, minus, raise, stamp: covered.stamp }
+            }
+            Ending::Lifetime(Lifetime { stamp, until }) => {
+                EndingTwin::Lifetime { name, stamp: *stamp, until: *until }
+            }
+        })
+    }
+}
+
+impl<'a> From<EndingTwin<'a>> for Change<'a> {
+    fn from(twin: EndingTwin<'a>) -> Self {
+        match twin {
+            EndingTwin::Cover { name, of, plus, minus, raise, stamp } => {
+                let covered = Covered { numbers: Numbers { plus, minus, raise }, stamp };
+                Change::Ending { name, ending: Ending::Cover { of, covered } }
+            }
+            EndingTwin::Lifetime { name, stamp, until } => {
+                Change::Ending { name, ending: Ending::Lifetime(Lifetime { stamp, until }) }
+            }
+        }
+    }
+}
+
+/// A delta of slots alone, as the chunks of a catch-up carry it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct DeltaTwin<'a> {
     origin: OriginId,
     after: Version,
     upto: Version,
-    #[serde(borrow, with = "list")]
+    #[serde(borrow, with = "slots")]
     changes: Vec<Change<'a>>,
 }
 
@@ -69,6 +102,86 @@ impl<'a> From<Delta<'a>> for DeltaTwin<'a> {
 impl<'a> From<DeltaTwin<'a>> for Delta<'a> {
     fn from(DeltaTwin { origin, after, upto, changes }: DeltaTwin<'a>) -> Self {
         Delta { origin, after, upto, changes }
+    }
+}
+
+/// The same of slots and of what is said about the ends of counters.
+#[derive(Serialize, Deserialize)]
+pub(super) struct EndingDeltaTwin<'a> {
+    origin: OriginId,
+    after: Version,
+    upto: Version,
+    #[serde(borrow, with = "changes")]
+    changes: Vec<Change<'a>>,
+}
+
+/// Slots alone: for `#[serde(with = "slots")]`. Who has endings too takes [`changes`].
+pub(super) mod slots {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        changes: &[Change<'_>],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let twins: Vec<SlotTwin<'_>> = changes.iter().filter_map(SlotTwin::of).collect();
+        twins.serialize(to)
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Change<'de>>, D::Error> {
+        let twins = Vec::<SlotTwin<'de>>::deserialize(from)?;
+        Ok(twins.into_iter().map(Change::from).collect())
+    }
+}
+
+/// Slots, and behind them what is said about the ends of counters: for `#[serde(with = "changes")]`.
+pub(super) mod changes {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        changes: &[Change<'_>],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let slots: Vec<SlotTwin<'_>> = changes.iter().filter_map(SlotTwin::of).collect();
+        let endings: Vec<EndingTwin<'_>> = changes.iter().filter_map(EndingTwin::of).collect();
+        (slots, endings).serialize(to)
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Change<'de>>, D::Error> {
+        type Twins<'de> = (Vec<SlotTwin<'de>>, Vec<EndingTwin<'de>>);
+        let (slots, endings) = Twins::deserialize(from)?;
+        let slots = slots.into_iter().map(Change::from);
+        Ok(slots.chain(endings.into_iter().map(Change::from)).collect())
+    }
+}
+
+/// Deltas as [`EndingDeltaTwin`]: for `#[serde(with = "ending_deltas")]`.
+pub(super) mod ending_deltas {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        deltas: &[Delta<'_>],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(deltas.iter().cloned().map(|Delta { origin, after, upto, changes }| {
+            EndingDeltaTwin { origin, after, upto, changes }
+        }))
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Delta<'de>>, D::Error> {
+        let twins = Vec::<EndingDeltaTwin<'de>>::deserialize(from)?;
+        let delta = |EndingDeltaTwin { origin, after, upto, changes }| Delta {
+            origin,
+            after,
+            upto,
+            changes,
+        };
+        Ok(twins.into_iter().map(delta).collect())
     }
 }
 

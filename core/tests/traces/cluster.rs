@@ -30,6 +30,7 @@ use quipu_core::room::Room;
 use quipu_core::status::{LinkStatus, PeerState};
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
+use quipu_core::update::{Expiry, Update};
 use quipu_core::wire::frame::{self, Message};
 
 use crate::network::{End, Item, Network, Place};
@@ -104,6 +105,22 @@ pub(crate) fn get(counter: &str) -> Op {
 
 pub(crate) fn raise(counter: &str, to: i64) -> Op {
     Op::Raise { name: name(counter), to }
+}
+
+pub(crate) fn set(counter: &str, to: i64) -> Op {
+    update(counter, Update::Set { to, only: None, expiry: Expiry::Never })
+}
+
+pub(crate) fn delete(counter: &str) -> Op {
+    update(counter, Update::Delete)
+}
+
+pub(crate) fn expire(counter: &str, ms: u64) -> Op {
+    update(counter, Update::Expire { expiry: Expiry::After(ms), only: None })
+}
+
+pub(crate) fn update(counter: &str, update: Update) -> Op {
+    Op::Update { name: name(counter), update: Box::new(update) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

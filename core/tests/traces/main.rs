@@ -15,6 +15,7 @@ mod catching_up;
 mod cluster;
 mod copies;
 mod deltas;
+mod endings;
 mod handshake;
 mod links;
 mod membership;

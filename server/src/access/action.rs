@@ -13,6 +13,8 @@ pub(crate) enum Right {
     Read,
     /// Add to counters, subtract from them, raise them.
     Change,
+    /// Set counters, reset, delete and expire them.
+    End,
     /// Learn which counters there are.
     List,
     /// Be told what changes.
@@ -34,9 +36,10 @@ pub(crate) enum Right {
 impl Right {
     /// All, in the order of their numbers.
     #[cfg(test)]
-    pub(crate) const ALL: [Right; 10] = [
+    pub(crate) const ALL: [Right; 11] = [
         Right::Read,
         Right::Change,
+        Right::End,
         Right::List,
         Right::Watch,
         Right::Confirm,
@@ -52,6 +55,7 @@ impl Right {
         match self {
             Right::Read => "read counters",
             Right::Change => "change counters",
+            Right::End => "set, reset, delete and expire counters",
             Right::List => "list counters",
             Right::Watch => "watch counters",
             Right::Confirm => "wait for confirmations",
@@ -69,6 +73,7 @@ impl Right {
 pub(crate) enum Action<'a> {
     Read(&'a CounterName),
     Change(&'a CounterName),
+    End(&'a CounterName),
     /// Those whose names begin so; all if there is nothing.
     List(Option<&'a CounterName>),
     /// The same, of those that are watched.
@@ -84,6 +89,7 @@ impl Action<'_> {
         match self {
             Action::Read(_) => Right::Read,
             Action::Change(_) => Right::Change,
+            Action::End(_) => Right::End,
             Action::List(_) => Right::List,
             Action::Watch(_) | Action::WatchPrefix(_) => Right::Watch,
             Action::Node(right) => *right,
@@ -96,6 +102,8 @@ impl<'a> From<&'a Op> for Action<'a> {
         match op {
             Op::Get { name } => Action::Read(name),
             Op::Add { name, .. } | Op::Raise { name, .. } => Action::Change(name),
+            Op::Update { name, update } if update.ends() => Action::End(name),
+            Op::Update { name, .. } => Action::Change(name),
         }
     }
 }
@@ -116,7 +124,7 @@ impl fmt::Display for Action<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.right().as_str())?;
         match self {
-            Action::Read(name) | Action::Change(name) | Action::Watch(name) => {
+            Action::Read(name) | Action::Change(name) | Action::End(name) | Action::Watch(name) => {
                 write!(f, ": {}", name.as_str())
             }
             Action::List(Some(prefix)) | Action::WatchPrefix(Some(prefix)) => {

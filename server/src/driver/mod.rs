@@ -37,6 +37,7 @@ use crate::events::Events;
 use crate::inbox::{Arrival, Command, Depths, Done, Inbox, Members, Received, Report};
 use crate::network::Network;
 use crate::os::memory::Memory;
+use crate::os::wall_clock::wall_clock_ms;
 use crate::watch::Line;
 
 use self::reports::{Asked, Reports};
@@ -284,9 +285,12 @@ impl<D: Disk> Driver<D> {
         {
             return;
         }
-        let room = self.memory.room(self.node.counters().len());
+        let room = self.memory.room(self.node.counters().names());
         self.measured = Some((now, room));
-        self.node.handle(self.clock.time(now), Input::Room(room), &mut self.effects);
+        let time = self.clock.time(now);
+        self.node.handle(time, Input::Room(room), &mut self.effects);
+        // As often: a wall clock that was set is followed within so long.
+        self.node.handle(time, Input::WallClock(wall_clock_ms()), &mut self.effects);
     }
 
     fn datagram(&mut self, received: Received, time: Time) {

@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(count, r#"{"count":3,"node_id":"127.0.0.1:8088"}"#);
         let read = text(read("a\"b", Value(-1), "n:1")).await;
         assert_eq!(read, r#"{"name":"a\"b","value":-1,"node_id":"n:1"}"#);
-        let outcome = Outcome { value: Value(2), change: -3, exists: true };
+        let outcome = Outcome { value: Value(2), change: -3, exists: true, ..Outcome::MISSING };
         let changed = text(changed("c", outcome, "n:1")).await;
         assert_eq!(changed, r#"{"name":"c","value":2,"node_id":"n:1","applied":-3}"#);
     }

@@ -46,6 +46,10 @@ pub(super) enum Kind {
     Overflow,
     /// The node knows that it lacks what others have counted.
     Behind,
+    /// The cluster has removed this node.
+    Removed,
+    /// A peer runs a release that would not understand it.
+    OlderPeer,
     /// The table is full.
     TooManyCounters,
     /// There is no memory for a new name.
@@ -88,9 +92,12 @@ impl Kind {
             Kind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             // The request is well-formed; it is the counter's present value that forbids it.
             Kind::Overflow | Kind::EpochsUsedUp => StatusCode::CONFLICT,
-            Kind::Behind | Kind::Busy | Kind::Starting | Kind::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Kind::Behind
+            | Kind::Removed
+            | Kind::OlderPeer
+            | Kind::Busy
+            | Kind::Starting
+            | Kind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Kind::TooManyCounters | Kind::OutOfMemory | Kind::TooManyRemovals => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
@@ -152,6 +159,8 @@ impl From<Refusal> for Problem {
         let kind = match refusal {
             Refusal::Overflow { .. } => Kind::Overflow,
             Refusal::Behind(_) => Kind::Behind,
+            Refusal::Removed => Kind::Removed,
+            Refusal::OlderPeer(_) => Kind::OlderPeer,
             Refusal::TooManyCounters(_) => Kind::TooManyCounters,
             Refusal::OutOfMemory => Kind::OutOfMemory,
         };

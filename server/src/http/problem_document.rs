@@ -65,6 +65,8 @@ pub(super) const fn words(kind: Kind) -> (&'static str, &'static str) {
         }
         Kind::Overflow => ("urn:quipu:problem:overflow", "Increment or decrement would overflow"),
         Kind::Behind => ("urn:quipu:problem:behind", "This node is behind its peers"),
+        Kind::Removed => ("urn:quipu:problem:removed", "This node was removed from the cluster"),
+        Kind::OlderPeer => ("urn:quipu:problem:older-peer", "A peer runs an earlier release"),
         Kind::TooManyCounters => ("urn:quipu:problem:too-many-counters", "Too many counters"),
         Kind::OutOfMemory => ("urn:quipu:problem:out-of-memory", "No memory for a new counter"),
         Kind::TooManyRemovals => ("urn:quipu:problem:too-many-removals", "Too many removals"),

@@ -26,6 +26,7 @@ const ECHO_BYTES_MAX: usize = 128;
 pub(super) fn refusal(refusal: Refusal) -> String {
     match refusal {
         Refusal::OutOfMemory => OUT_OF_MEMORY.to_owned(),
+        Refusal::Behind(_) => format!("TRYAGAIN {refusal}"),
         other => format!("ERR {other}"),
     }
 }

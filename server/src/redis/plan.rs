@@ -204,7 +204,7 @@ mod tests {
         reply::integer(out, existing);
     }
 
-    const NOTHING: Outcome = Outcome { value: Value(0), change: 0, exists: false };
+    const NOTHING: Outcome = Outcome::MISSING;
     const OVERFLOW: Refusal = Refusal::Overflow { found: Value(1) };
 
     const READS: [Slot; 5] = [

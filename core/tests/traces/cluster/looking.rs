@@ -54,6 +54,22 @@ impl Cluster {
             .all(|one| self.running().all(|other| one == other || self.are_linked(one, other)))
     }
 
+    /// How many nodes there are, running or not.
+    pub(crate) fn size(&self) -> usize {
+        self.machines.len()
+    }
+
+    /// Whether all running nodes tell the same digest: hold the same, ends included.
+    pub(crate) fn digests_agree(&self) -> bool {
+        let mut digests = self.running().map(|place| {
+            let mut digest: Vec<_> = self.machines[place].node.counters().digest().collect();
+            digest.sort_unstable_by_key(|(origin, _)| *origin);
+            digest
+        });
+        let first = digests.next();
+        digests.all(|digest| Some(&digest) == first.as_ref())
+    }
+
     /// Whether all running nodes hold the same slots.
     pub(crate) fn agree(&self) -> bool {
         let mut tables = self.running().map(|place| {
