@@ -59,6 +59,8 @@ pub enum OnlyExpire {
     Later,
     /// The new one ends sooner.
     Sooner,
+    /// It has one, and the new one ends sooner.
+    Shortened,
 }
 
 /// What becomes of a counter's lifetime.
@@ -139,6 +141,7 @@ impl OnlyExpire {
             OnlyExpire::WithLifetime => until.is_some(),
             OnlyExpire::Later => new > old,
             OnlyExpire::Sooner => new < old,
+            OnlyExpire::Shortened => until.is_some() && new < old,
         }
     }
 }
@@ -305,6 +308,9 @@ mod tests {
             (Some(OnlyExpire::Sooner), None, 2_000, true),
             (Some(OnlyExpire::Sooner), Some(3_000), 2_000, true),
             (Some(OnlyExpire::Sooner), Some(2_000), 2_000, false),
+            (Some(OnlyExpire::Shortened), None, 2_000, false),
+            (Some(OnlyExpire::Shortened), Some(3_000), 2_000, true),
+            (Some(OnlyExpire::Shortened), Some(2_000), 2_000, false),
         ] {
             let expected = is_given.then_some(Some(at));
             assert_eq!(given(only, until, at), expected, "{only:?} on {until:?}");
