@@ -40,9 +40,9 @@ def check(protocol: int, port: int) -> None:
         assert pipeline.execute() == [1008, 1007, "1007"]
 
     for refused in (
-        lambda: client.set(name, 1),
-        lambda: client.delete(name),
-        lambda: client.expire(name, 1),
+        lambda: client.append(name, 1),
+        lambda: client.rename(name, "other"),
+        lambda: client.copy(name, "other"),
     ):
         try:
             refused()

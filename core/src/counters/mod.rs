@@ -363,10 +363,11 @@ impl Counters {
         self.list.name(place)
     }
 
-    /// Up to `count` names, from a place on.
+    /// The names of those of the next `count` counters that exist, from a place on.
     pub(crate) fn names_from(&self, place: usize, count: usize) -> Vec<CounterName> {
-        let names = self.list.iter_from(place).take(count);
-        names.map(|(name, _)| CounterName::known(name)).collect()
+        let next = self.list.iter_from(place).take(count);
+        let existing = next.filter(|(_, counter)| counter.exists(self.expiry.wall_ms));
+        existing.map(|(name, _)| CounterName::known(name)).collect()
     }
 
     /// Whether anything was ever said here about the end of a counter.

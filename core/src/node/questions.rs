@@ -42,11 +42,12 @@ impl Node {
 
     fn scan(&self, Scan { from, count }: Scan) -> Scanned {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let names = self.counters.names_from(from, count.clamp(1, SCAN_NAMES_MAX));
-        let next = from.saturating_add(names.len());
+        let count = count.clamp(1, SCAN_NAMES_MAX);
+        let names = self.counters.names_from(from, count);
+        let next = from.saturating_add(count);
         #[cfg(feature = "planted-bugs")]
         let next = next + usize::from(self.has(crate::bug::Bug::ScanSkips));
-        let is_over = next >= self.counters.len();
+        let is_over = next >= self.counters.names();
         Scanned { names, next: if is_over { 0 } else { next as u64 } }
     }
 

@@ -15,11 +15,13 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use quipu_core::query::{Await, Confirmed, Row};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 use tokio::time::{sleep, timeout};
 
 use super::command::Command;
-use super::commands::{dbsize, info, keys, pubsub, role, scan};
+use super::commands::{
+    dbsize, exec, flush, info, keys, msetnx, pubsub, randomkey, role, scan, watch,
+};
 use super::context::Context;
 use super::frames::Frames;
 use super::output::{Output, Unread};
@@ -31,8 +33,9 @@ use super::spec::Next;
 use super::subscriptions::{Subscriptions, Topic};
 use super::table::Last;
 use super::traffic::Tally;
+use super::walk::Walk;
 use super::{dispatch, errors, reply};
-use crate::access::{Allowed, Caller, Confirm, Door};
+use crate::access::{Allowed, Caller, Confirm, Door, Names};
 use crate::handle::Unavailable;
 use crate::transport::stream::Stream;
 use crate::watch::{Change, Filter, Read, Refused, Watch, Watcher};
@@ -134,7 +137,7 @@ impl Connection {
 
     /// Serves the client until it goes, or `stopped` tells that the node stops: then it is still
     /// answered what it has asked.
-    pub(super) async fn run(mut self, mut stream: Stream, mut stopped: watch::Receiver<()>) -> End {
+    pub(super) async fn run(mut self, mut stream: Stream, mut stopped: Receiver<()>) -> End {
         let Err(end) = self.converse(&mut stream, &mut stopped).await;
         self.context.traffic.add(&mut self.tally);
         if !matches!(end, End::Broken(_) | End::Unread)
@@ -151,7 +154,7 @@ impl Connection {
     async fn converse(
         &mut self,
         stream: &mut Stream,
-        stopped: &mut watch::Receiver<()>,
+        stopped: &mut Receiver<()>,
     ) -> Result<std::convert::Infallible, End> {
         let mut stopping = pin!(stopped.changed());
         loop {
@@ -272,13 +275,39 @@ impl Connection {
         let mut answer = Vec::new();
         let out = &mut answer;
         match question {
-            Question::Size(names) => dbsize::answer(handle, &names, out).await?,
+            Question::Size(names) => {
+                dbsize::answer(self.walk(&names), self.session.database, out).await?;
+            }
+            Question::RandomKey(names) => {
+                randomkey::answer(self.walk(&names), self.session.protocol, out).await?;
+            }
+            Question::Flush { names, database, name } => {
+                let walk = Walk { database, ..self.walk(&names) };
+                let version = flush::answer(walk, name, out).await?;
+                self.session.version = self.session.version.max(version);
+            }
+            Question::SetMissing { look, sets } => {
+                let _turn = self.context.in_turn.lock().await;
+                msetnx::answer(handle, (look, sets), &mut self.session, out).await?;
+            }
+            Question::Watch(names) => {
+                let Session { caller, watched, .. } = &mut self.session;
+                watch::answer(handle, caller, names, watched, out).await?;
+            }
+            Question::Execute { transaction, watched, served } => {
+                let context = Arc::clone(&self.context);
+                let _turn = context.in_turn.lock().await;
+                let (asked, session) = ((transaction, &watched), &mut self.session);
+                exec::plan_unless_changed(asked, served, &context.handle, session, &mut self.plan)
+                    .await?;
+                self.settle().await?;
+            }
             Question::Role(observe) => role::answer(handle, &observe, out).await?,
             Question::Scan(names, asked) => {
-                scan::answer(handle, &names, &asked, out).await?;
+                scan::answer(self.walk(&names), &asked, out).await?;
             }
             Question::Keys { names, pattern } => {
-                keys::answer(handle, &names, &pattern, out).await?;
+                keys::answer(self.walk(&names), &pattern, out).await?;
             }
             Question::Info { asked, sections } => {
                 info::answer(&self.context, &asked, &sections, self.session.protocol, out).await?;
@@ -309,6 +338,16 @@ impl Connection {
         self.output.send(stream)?;
         self.output.check()?;
         Ok(())
+    }
+
+    /// A walk over the names of the database that was chosen.
+    fn walk<'a>(&'a self, names: &'a Allowed<Names>) -> Walk<'a> {
+        Walk {
+            handle: &self.context.handle,
+            names,
+            caller: &self.session.caller,
+            database: Some(self.session.database),
+        }
     }
 
     /// Subscribes and confirms that, or answers why not. It watches before it confirms, so that all

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use tokio::sync::Mutex;
+
 use super::audience::Audience;
 use super::traffic::Traffic;
 use crate::handle::Handle;
@@ -20,6 +22,10 @@ pub(super) struct Context {
     pub(super) connections_max: usize,
     /// Bytes of replies that clients have not read, of all connections.
     pub(super) unread_bytes: AtomicUsize,
+    /// Held from looking at counters until what depends on it is done: by `EXEC` behind `WATCH`, and by
+    /// `MSETNX`. It is held for two messages to the driver, and whoever waits for it is a connection,
+    /// of which there are so many at most.
+    pub(super) in_turn: Mutex<()>,
     ids: AtomicU64,
 }
 
@@ -32,8 +38,17 @@ impl Context {
         connections_max: usize,
     ) -> Self {
         let (unread_bytes, ids) = (AtomicUsize::new(0), AtomicU64::new(1));
-        let audience = Audience::default();
-        Context { handle, watch, audience, traffic, port, connections_max, unread_bytes, ids }
+        Context {
+            handle,
+            watch,
+            audience: Audience::default(),
+            traffic,
+            port,
+            connections_max,
+            unread_bytes,
+            in_turn: Mutex::new(()),
+            ids,
+        }
     }
 
     /// The number of a new connection.

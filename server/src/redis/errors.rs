@@ -42,6 +42,11 @@ pub(super) fn name(error: NameError) -> String {
     format!("ERR {error}")
 }
 
+/// A lifetime that is none, or ends beyond what a clock can tell.
+pub(super) fn expire_time(command: &str) -> String {
+    format!("ERR invalid expire time in '{command}' command")
+}
+
 pub(super) fn arity(command: &str) -> String {
     format!("ERR wrong number of arguments for '{command}' command")
 }

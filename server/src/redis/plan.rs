@@ -5,16 +5,16 @@
 //! leave in the order in which the commands came. So each command leaves a *slot* behind: its reply
 //! if that is known already, else what to make of the next results.
 
+use quipu_core::name::NameError;
 use quipu_core::node::REQUEST_OPS_MAX;
-use quipu_core::operation::{Op, Outcome, Refusal, Results, Value};
+use quipu_core::operation::{Op, Outcome, Refusal, Results};
 
-use super::command::Command;
 use super::errors;
 use super::reply::{self, Protocol};
 use crate::access::{Caller, Ops};
 
-/// How a command writes what it has read of one counter: its value, or that there is none.
-pub(super) type Write = fn(&mut Vec<u8>, Protocol, Option<Value>);
+/// How a command writes what one operation has come to.
+pub(super) type Write = fn(&mut Vec<u8>, Protocol, &Outcome);
 
 /// How a reply, or a part of one, is made of the results that follow.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,12 @@ pub(super) enum Slot {
     Number,
     /// What a command writes of one result.
     Read(Protocol, Write),
-    /// What a command writes of how many of so many results are of counters that exist.
-    Existing(usize, fn(&mut Vec<u8>, i64)),
+    /// This number, if the one result is of a counter that exists; else null.
+    IfExists(Protocol, i64),
+    /// Of how many of so many results this is true.
+    Count(usize, fn(&Outcome) -> bool),
+    /// That all of so many results were done.
+    Done(usize),
     /// No reply of its own: whether the client wants those that follow not.
     Silence(bool),
 }
@@ -92,23 +96,19 @@ impl Plan {
         self.say(|out| reply::error(out, text.as_ref()));
     }
 
-    /// Adds `by` to the counter that the first argument names; the reply is the value after it.
-    pub(super) fn add(&mut self, caller: &Caller, command: &Command<'_>, by: i64) {
-        match command.name(1).map(|name| self.ops.add(caller, Op::Add { name, by })) {
-            Ok(Ok(())) => self.slots.push(Slot::Number),
-            Ok(Err(_)) => self.fail(errors::denied(command.argument(0))),
-            Err(error) => self.fail(errors::name(error)),
-        }
-    }
-
-    /// Reads every counter that the arguments name. If one cannot be a name, or may not be read, none
-    /// is read and that is the reply; else the reply is still to be told by slots.
-    pub(super) fn find(&mut self, caller: &Caller, command: &Command<'_>) -> bool {
+    /// Takes operations in, all or none; the reply is still to be told by slots. Where one cannot be,
+    /// since its counter cannot have such a name or `command` is denied to the caller, that is the reply.
+    pub(super) fn operate(
+        &mut self,
+        caller: &Caller,
+        command: &str,
+        ops: impl IntoIterator<Item = Result<Op, NameError>>,
+    ) -> bool {
         let before = self.ops.len();
-        for at in 1..command.len() {
-            let text = match command.name(at).map(|name| self.ops.add(caller, Op::Get { name })) {
+        for op in ops {
+            let text = match op.map(|op| self.ops.add(caller, op)) {
                 Ok(Ok(())) => continue,
-                Ok(Err(_)) => errors::denied(command.argument(0)),
+                Ok(Err(_)) => errors::denied(command.as_bytes()),
                 Err(error) => errors::name(error),
             };
             self.ops.truncate(before);
@@ -141,12 +141,21 @@ impl Plan {
                     Some(Err(refusal)) => reply::error(out, errors::refusal(refusal).as_bytes()),
                     None => reply::error(out, errors::NO_RESULT.as_bytes()),
                 },
-                Slot::Read(protocol, write) => match found(results.next()) {
-                    Ok(value) => write(out, protocol, value),
+                Slot::Read(protocol, write) => match outcome(results.next()) {
+                    Ok(outcome) => write(out, protocol, &outcome),
                     Err(text) => reply::error(out, text.as_bytes()),
                 },
-                Slot::Existing(names, write) => match existing(names, &mut results) {
-                    Ok(existing) => write(out, existing),
+                Slot::IfExists(protocol, number) => match outcome(results.next()) {
+                    Ok(outcome) if outcome.exists => reply::integer(out, number),
+                    Ok(_) => reply::null(out, protocol),
+                    Err(text) => reply::error(out, text.as_bytes()),
+                },
+                Slot::Count(ops, is_counted) => match count(ops, is_counted, &mut results) {
+                    Ok(count) => reply::integer(out, count),
+                    Err(text) => reply::error(out, text.as_bytes()),
+                },
+                Slot::Done(ops) => match count(ops, |_| true, &mut results) {
+                    Ok(_) => reply::simple(out, "OK"),
                     Err(text) => reply::error(out, text.as_bytes()),
                 },
             }
@@ -160,36 +169,39 @@ impl Plan {
     }
 }
 
-/// What a read found: the value of a counter that exists, or none; else the error to answer with.
-/// The driver gives a result for every operation. Should one ever lack, no value is made up for it.
-fn found(result: Option<Result<Outcome, Refusal>>) -> Result<Option<Value>, String> {
+/// What an operation has come to, or the error to answer with. The driver gives a result for every
+/// operation. Should one ever lack, nothing is made up for it.
+fn outcome(result: Option<Result<Outcome, Refusal>>) -> Result<Outcome, String> {
     match result {
-        Some(Ok(outcome)) => Ok(outcome.exists.then_some(outcome.value)),
+        Some(Ok(outcome)) => Ok(outcome),
         Some(Err(refusal)) => Err(errors::refusal(refusal)),
         None => Err(errors::NO_RESULT.to_owned()),
     }
 }
 
-/// How many counters exist. All results are taken, also behind one that is an error, so that the next
-/// command finds its own.
-fn existing(
-    names: usize,
+/// Of how many results something is true. All results are taken, also behind one that is an error, so
+/// that the next command finds its own.
+fn count(
+    ops: usize,
+    is_counted: fn(&Outcome) -> bool,
     results: &mut impl Iterator<Item = Result<Outcome, Refusal>>,
 ) -> Result<i64, String> {
-    let (mut existing, mut failed) = (0, None);
-    for _ in 0..names {
-        match found(results.next()) {
-            Ok(value) => existing += i64::from(value.is_some()),
+    let (mut counted, mut failed) = (0, None);
+    for _ in 0..ops {
+        match outcome(results.next()) {
+            Ok(outcome) => counted += i64::from(is_counted(&outcome)),
             Err(text) => failed = failed.or(Some(text)),
         }
     }
-    failed.map_or(Ok(existing), Err)
+    failed.map_or(Ok(counted), Err)
 }
 
 #[cfg(test)]
 mod tests {
+    use quipu_core::operation::Value;
+
     use super::*;
-    use crate::redis::commands::{get, kind, strlen, ttl};
+    use crate::redis::commands::{exists, get, kind, strlen, ttl};
 
     /// What a plan of one read says, given these results.
     fn rendered(slots: &[Slot], results: Results) -> String {
@@ -200,24 +212,21 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn count(out: &mut Vec<u8>, existing: i64) {
-        reply::integer(out, existing);
-    }
-
     const NOTHING: Outcome = Outcome::MISSING;
     const OVERFLOW: Refusal = Refusal::Overflow { found: Value(1) };
 
     const READS: [Slot; 5] = [
         Slot::Read(Protocol::Two, get::write),
-        Slot::Existing(2, count),
+        Slot::Count(2, exists::exists),
         Slot::Read(Protocol::Two, strlen::write),
         Slot::Read(Protocol::Two, kind::write),
-        Slot::Read(Protocol::Two, ttl::write),
+        Slot::Read(Protocol::Two, ttl::write_seconds),
     ];
 
     #[test]
     fn a_result_that_never_came_is_an_error_and_no_value() {
-        for slot in [&READS[..], &[Slot::Number]].concat() {
+        let others = [Slot::Number, Slot::Done(1), Slot::IfExists(Protocol::Two, 1)];
+        for slot in [&READS[..], &others].concat() {
             let said = rendered(&[slot], Results::new());
             assert!(said.starts_with("-ERR the node gave no result"), "{slot:?}: {said}");
         }
@@ -239,7 +248,7 @@ mod tests {
     #[test]
     fn a_failed_read_of_several_leaves_the_next_command_its_own_result() {
         let results = vec![Err(OVERFLOW), Ok(NOTHING), Ok(NOTHING)];
-        let said = rendered(&[Slot::Existing(2, count), READS[3]], results);
+        let said = rendered(&[Slot::Count(2, exists::exists), READS[3]], results);
         assert_eq!(said, format!("-ERR {}\r\n+none\r\n", OVERFLOW));
     }
 }

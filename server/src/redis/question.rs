@@ -4,9 +4,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use quipu_core::name::CounterName;
 
+use super::database::Database;
+use super::spec::Served;
 use super::subscriptions::Topic;
-use crate::access::{Allowed, Confirm, Names, Observe};
+use super::transaction::Transaction;
+use super::watched::Watched;
+use crate::access::{Allowed, Confirm, Names, Observe, Ops};
 
 /// What is asked of the driver besides operations.
 #[derive(Debug)]
@@ -27,6 +32,16 @@ pub(super) enum Question {
     Unsubscribe(Topic, Vec<Bytes>),
     /// `PUBSUB`
     Audience(About),
+    /// `RANDOMKEY`
+    RandomKey(Allowed<Names>),
+    /// `FLUSHDB`, and `FLUSHALL`, which is of no database.
+    Flush { names: Allowed<Names>, database: Option<Database>, name: &'static str },
+    /// `MSETNX`: reads of counters, and sets of them if none exists.
+    SetMissing { look: Ops, sets: Ops },
+    /// `WATCH`
+    Watch(Vec<CounterName>),
+    /// `EXEC` behind `WATCH`
+    Execute { transaction: Transaction, watched: Watched, served: &'static Served },
     /// `WAIT`; no patience is no end to it.
     Wait { asked: Allowed<Confirm>, peers: usize, patience: Option<Duration> },
 }

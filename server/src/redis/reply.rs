@@ -70,6 +70,14 @@ pub(super) fn null(out: &mut Vec<u8>, protocol: Protocol) {
     });
 }
 
+/// Null in place of an array, which version 2 tells apart.
+pub(super) fn null_array(out: &mut Vec<u8>, protocol: Protocol) {
+    out.extend_from_slice(match protocol {
+        Protocol::Two => b"*-1\r\n".as_slice(),
+        Protocol::Three => b"_\r\n",
+    });
+}
+
 /// So many replies follow.
 pub(super) fn array(out: &mut Vec<u8>, length: usize) {
     headed(out, b'*', length);

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use quipu_core::identity::Version;
 
+use super::database::Database;
 use super::reply::Protocol;
 use super::silence::Silence;
 use super::subscriptions::Subscriptions;
 use super::transaction::Transaction;
+use super::watched::Watched;
 use crate::access::Caller;
 
 /// One client's state.
@@ -18,6 +20,10 @@ pub(super) struct Session {
     pub(super) id: u64,
     pub(super) protocol: Protocol,
     pub(super) name: Option<Bytes>,
+    /// Which one was chosen.
+    pub(super) database: Database,
+    /// Counters as they were at `WATCH`.
+    pub(super) watched: Watched,
     /// Since `MULTI`.
     pub(super) transaction: Option<Transaction>,
     pub(super) subscriptions: Subscriptions,
@@ -33,6 +39,8 @@ impl Session {
             id,
             protocol: Protocol::Two,
             name: None,
+            database: Database::default(),
+            watched: Watched::default(),
             transaction: None,
             subscriptions: Subscriptions::default(),
             silence: Silence::default(),
@@ -50,6 +58,8 @@ impl Session {
     pub(super) fn reset(&mut self) {
         self.protocol = Protocol::Two;
         self.name = None;
+        self.database = Database::default();
+        self.watched = Watched::default();
         self.transaction = None;
         self.subscriptions = Subscriptions::default();
         self.silence.reset();

@@ -1,6 +1,9 @@
 //! A command's row in the table, and what it has at hand when it is carried out.
 
 use bytes::Bytes;
+use quipu_core::name::{CounterName, NameError};
+use quipu_core::operation::Op;
+use quipu_core::update::Update;
 
 use super::command::Command;
 use super::plan::{OPS_MAX, Plan, Slot, Write};
@@ -60,6 +63,8 @@ pub(super) struct Spec {
     pub(super) arity: i64,
     /// Where its first and last key stand: (0, 0) if it has none, -1 for the last argument.
     pub(super) keys: (i64, i64),
+    /// How far its keys stand from one another.
+    pub(super) key_step: usize,
     /// For `COMMAND DOCS`.
     pub(super) summary: &'static str,
     /// The second words that it takes, if it takes some.
@@ -68,6 +73,10 @@ pub(super) struct Spec {
     pub(super) waits_for_start: bool,
     /// Whether `MULTI` does not hold it back.
     pub(super) acts_at_once: bool,
+    /// Whether it asks the driver several times, so that it cannot be part of a transaction.
+    pub(super) stands_alone: bool,
+    /// Whether it may end counters, or sets them, for which a caller needs another right.
+    pub(super) ends: bool,
     /// Whether a client that listens may send it, in version 2.
     pub(super) is_for_listeners: bool,
     run: fn(&mut Call<'_>) -> Next,
@@ -86,10 +95,13 @@ impl Spec {
             class,
             arity,
             keys: (0, 0),
+            key_step: 1,
             summary,
             words: &[],
             waits_for_start: matches!(class, Class::Write | Class::Read | Class::Keyspace),
             acts_at_once: false,
+            stands_alone: matches!(class, Class::Keyspace | Class::Subscription),
+            ends: false,
             is_for_listeners: false,
             run,
         }
@@ -97,6 +109,21 @@ impl Spec {
 
     pub(super) const fn keys(mut self, first: i64, last: i64) -> Self {
         self.keys = (first, last);
+        self
+    }
+
+    pub(super) const fn every(mut self, step: usize) -> Self {
+        self.key_step = step;
+        self
+    }
+
+    pub(super) const fn alone(mut self) -> Self {
+        self.stands_alone = true;
+        self
+    }
+
+    pub(super) const fn ends(mut self) -> Self {
+        self.ends = true;
         self
     }
 
@@ -193,30 +220,70 @@ impl Call<'_> {
         Next::Go
     }
 
+    /// The counter that an argument names, in the database that was chosen.
+    pub(super) fn name(&self, at: usize) -> Result<CounterName, NameError> {
+        self.session.database.name(&self.command, at)
+    }
+
+    /// Takes operations in, all or none, unless that is answered with an error.
+    pub(super) fn operate(&mut self, ops: impl IntoIterator<Item = Result<Op, NameError>>) -> bool {
+        let name = self.spec.full_name(&self.command);
+        self.plan.operate(&self.session.caller, name, ops)
+    }
+
     /// Adds to the counter that the first argument names, and answers with the value after it.
     pub(super) fn add(&mut self, by: i64) -> Next {
-        self.plan.add(&self.session.caller, &self.command, by);
+        let op = self.name(1).map(|name| Op::Add { name, by });
+        if self.operate([op]) {
+            self.plan.slot(Slot::Number);
+        }
         Next::Go
     }
 
-    /// Reads the counter that the first argument names, and has the answer written.
-    pub(super) fn read(&mut self, write: Write) -> Next {
-        if self.plan.find(&self.session.caller, &self.command) {
+    /// Sets, ends or limits the counter that the first argument names, and has the answer written.
+    pub(super) fn update(&mut self, update: Update, write: Write) -> Next {
+        let update = Box::new(update);
+        let op = self.name(1).map(|name| Op::Update { name, update });
+        if self.operate([op]) {
             self.plan.slot(Slot::Read(self.session.protocol, write));
         }
         Next::Go
     }
 
-    /// Reads every counter that the arguments name, unless that is answered with an error. A command
-    /// is never cut, so that what it reads was true at one moment.
-    pub(super) fn find_all(&mut self) -> bool {
-        let found = self.command.len() - 1;
-        if found > OPS_MAX {
-            let text = format!("ERR expected at most {OPS_MAX} keys in a command, found {found}");
-            self.plan.fail(text);
-            return false;
+    /// Reads the counter that an argument names, for a slot.
+    pub(super) fn find(&mut self, at: usize) -> bool {
+        let op = self.name(at).map(|name| Op::Get { name });
+        self.operate([op])
+    }
+
+    /// Reads the counter that the first argument names, and has the answer written.
+    pub(super) fn read(&mut self, write: Write) -> Next {
+        if self.find(1) {
+            self.plan.slot(Slot::Read(self.session.protocol, write));
         }
-        self.plan.find(&self.session.caller, &self.command)
+        Next::Go
+    }
+
+    /// Does something to every counter that the arguments name, unless that is answered with an error.
+    /// A command is never cut, so that what it reads was true at one moment.
+    pub(super) fn operate_on_all(&mut self, op: fn(CounterName) -> Op) -> bool {
+        let (command, database) = (self.command, self.session.database);
+        self.has_room(command.len() - 1)
+            && self.operate((1..command.len()).map(|at| database.name(&command, at).map(op)))
+    }
+
+    /// Reads every counter that the arguments name, in the same way.
+    pub(super) fn find_all(&mut self) -> bool {
+        self.operate_on_all(|name| Op::Get { name })
+    }
+
+    /// Whether a command may have so many keys; if not, that is the answer.
+    pub(super) fn has_room(&mut self, keys: usize) -> bool {
+        if keys > OPS_MAX {
+            let text = format!("ERR expected at most {OPS_MAX} keys in a command, found {keys}");
+            self.plan.fail(text);
+        }
+        keys <= OPS_MAX
     }
 
     /// What the caller asks for; `None` if it is answered that it may not have it.

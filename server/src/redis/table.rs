@@ -5,15 +5,16 @@
 use super::command::Command;
 use super::commands::refused::{REFUSED, Reason};
 use super::commands::{
-    auth, client, command, config, dbsize, decr, decrby, discard, echo, exec, exists, get, hello,
-    incr, incrby, info, keys, kind, mget, multi, ping, pubsub, quit, reset, role, scan, select,
-    strlen, subscribe, ttl, unsubscribe, unwatch, wait,
+    auth, client, command, config, dbsize, decr, decrby, del, discard, echo, exec, exists, expire,
+    flush, get, getdel, getex, getset, hello, incr, incrby, increx, info, keys, kind, memory, mget,
+    mset, msetnx, multi, object, persist, ping, pubsub, quit, randomkey, reset, role, scan, select,
+    set, setex, setnx, strlen, subscribe, time, ttl, unsubscribe, unwatch, wait, watch,
 };
 use super::errors;
 use super::spec::{Served, Spec};
 
 /// The commands that are served, in alphabetical order.
-static SERVED: [Spec; 39] = [
+static SERVED: [Spec; 63] = [
     auth::SPEC,
     client::SPEC,
     command::SPEC,
@@ -21,38 +22,62 @@ static SERVED: [Spec; 39] = [
     dbsize::SPEC,
     decr::SPEC,
     decrby::SPEC,
+    del::SPEC,
     discard::SPEC,
     echo::SPEC,
     exec::SPEC,
     exists::SPEC,
+    expire::SPEC,
+    expire::EXPIREAT,
     ttl::EXPIRETIME,
+    flush::FLUSHALL,
+    flush::FLUSHDB,
     get::SPEC,
+    getdel::SPEC,
+    getex::SPEC,
+    getset::SPEC,
     hello::SPEC,
     incr::SPEC,
     incrby::SPEC,
+    increx::SPEC,
     info::SPEC,
     keys::SPEC,
+    memory::SPEC,
     mget::SPEC,
+    mset::SPEC,
+    msetnx::SPEC,
     multi::SPEC,
+    object::SPEC,
+    persist::SPEC,
+    expire::PEXPIRE,
+    expire::PEXPIREAT,
     ttl::PEXPIRETIME,
     ping::SPEC,
+    setex::PSETEX,
     subscribe::PSUBSCRIBE,
     ttl::PTTL,
     pubsub::SPEC,
     unsubscribe::PUNSUBSCRIBE,
     quit::SPEC,
+    randomkey::SPEC,
     reset::SPEC,
     role::SPEC,
     scan::SPEC,
     select::SPEC,
+    set::SPEC,
+    setex::SPEC,
+    setnx::SPEC,
     strlen::SPEC,
     subscribe::SPEC,
+    time::SPEC,
     exists::TOUCH,
     ttl::SPEC,
     kind::SPEC,
+    del::UNLINK,
     unsubscribe::SPEC,
     unwatch::SPEC,
     wait::SPEC,
+    watch::SPEC,
 ];
 
 /// The same, for commands that tell of commands.
@@ -190,14 +215,14 @@ mod tests {
                 spec.name
             );
         }
-        assert!(matches!(find(b"SeT"), Some(Found::Refused(Reason::Assigns))));
+        assert!(matches!(find(b"ApPend"), Some(Found::Refused(Reason::Edits))));
         assert!(find(b"").is_none() && find(b"incrx").is_none() && find(&[b'a'; 300]).is_none());
     }
 
     #[test]
     fn the_last_command_is_no_other_one() {
         let mut last = Last::default();
-        for name in ["incr", "incr", "INCR", "incrby", "set", "nothing", "incr", "decr", ""] {
+        for name in ["incr", "incr", "INCR", "incrby", "append", "nothing", "incr", "decr", ""] {
             let (found, expected) = (last.find(name.as_bytes()), find(name.as_bytes()));
             assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{name}");
         }

@@ -34,6 +34,7 @@ mod redis_clients;
 mod redis_commands;
 mod redis_compare;
 mod redis_compare_random;
+mod redis_endings;
 mod redis_fuzz;
 mod redis_protocol;
 mod redis_subscriptions;

@@ -288,7 +288,7 @@ fn a_stopping_node_answers_what_was_asked_and_ends_though_clients_are_connected(
 fn metrics_count_commands_by_class_and_name_no_counter() {
     let node = start();
     let mut client = Client::open(node.redis());
-    for command in ["INCR secret:name", "GET secret:name", "SET secret:name 1", "NOPE", "PING"] {
+    for command in ["INCR secret:name", "GET secret:name", "APPEND secret:name 1", "NOPE", "PING"] {
         client.send(format!("{command}\r\n").as_bytes());
         client.reply();
     }

@@ -111,7 +111,8 @@ fn tell_spec(out: &mut Vec<u8>, protocol: Protocol, spec: &Spec) {
     flags.iter().for_each(|flag| reply::simple(out, flag));
     reply::integer(out, first);
     reply::integer(out, last);
-    reply::integer(out, i64::from(first > 0));
+    let step = if first > 0 { spec.key_step as i64 } else { 0 };
+    reply::integer(out, step);
     for _ in ["ACL categories", "tips", "key specifications", "subcommands"] {
         reply::set(out, protocol, 0);
     }

@@ -3,6 +3,7 @@
 use crate::access::Observe;
 use crate::handle::Handle;
 use crate::redis::command::Command;
+use crate::redis::database::DATABASES;
 use crate::redis::plan::Plan;
 use crate::redis::session::Session;
 use crate::redis::spec::{Call, Class, Next, Spec};
@@ -53,16 +54,18 @@ fn tell(command: &Command<'_>, handle: &Handle, session: &Session, plan: &mut Pl
             })
         };
         // The settings of Redis that have a meaning here: whether every change is written down, how
-        // many databases there are, and when all is written anew, which is never a matter of a
-        // schedule. Tools show 16 databases where they are not told how many.
+        // many databases there are, that nothing is told of keys, and when all is written anew, which
+        // is never a matter of a schedule.
         let is_kept = handle.kept(&asked).fsync.is_some();
         let appendonly = if is_kept { "yes" } else { "no" };
         let most = handle.memory(&asked).bytes_max().unwrap_or_default().to_string();
+        let databases = DATABASES.to_string();
         let settings = [
             ("appendonly", appendonly),
-            ("databases", "1"),
+            ("databases", databases.as_str()),
             ("maxmemory", most.as_str()),
             ("maxmemory-policy", "noeviction"),
+            ("notify-keyspace-events", ""),
             ("save", ""),
         ];
         let told: Vec<_> = settings

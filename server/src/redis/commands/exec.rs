@@ -1,10 +1,14 @@
 //! `EXEC`: does the commands since `MULTI` as one message.
 
+use crate::handle::{Handle, Unavailable};
 use crate::redis::command::Command;
 use crate::redis::plan::Plan;
-use crate::redis::reply;
+use crate::redis::question::Question;
 use crate::redis::session::Session;
-use crate::redis::spec::{Call, Class, Next, Spec};
+use crate::redis::spec::{Call, Class, Next, Served, Spec};
+use crate::redis::transaction::Transaction;
+use crate::redis::watched::Watched;
+use crate::redis::{errors, reply};
 
 pub(in crate::redis) const SPEC: Spec =
     Spec::new("exec", Class::Transaction, 1, run, "Does the commands since MULTI as one").at_once();
@@ -13,25 +17,62 @@ fn run(call: &mut Call<'_>) -> Next {
     let Some(transaction) = call.session.transaction.take() else {
         return call.fail("ERR EXEC without MULTI");
     };
+    let watched = std::mem::take(&mut call.session.watched);
     if transaction.is_broken {
         return call.fail("EXECABORT Transaction discarded because of previous errors.");
     }
+    if !watched.is_empty() {
+        return Next::Ask(Question::Execute { transaction, watched, served: call.served });
+    }
+    plan(transaction, call.served, call.handle, call.session, call.plan);
+    Next::Go
+}
+
+/// Plans the commands of a transaction.
+fn plan(
+    transaction: Transaction,
+    served: &'static Served,
+    handle: &Handle,
+    session: &mut Session,
+    plan: &mut Plan,
+) {
     let (bytes, frames) = transaction.into_commands();
-    call.plan.say(|out| reply::array(out, frames.len()));
+    plan.say(|out| reply::array(out, frames.len()));
     for at in 0..frames.len() {
         let command = Command::new(&bytes, frames.command(at));
         // It was found when it was held back, and none that is held back asks or closes.
-        if let Some(spec) = (call.served.find)(command.argument(0)) {
-            let (session, plan) = (&mut *call.session, &mut *call.plan);
-            Call { command, spec, session, plan, ..*call }.carry_out();
+        if let Some(spec) = (served.find)(command.argument(0)) {
+            let (session, plan) = (&mut *session, &mut *plan);
+            Call { command, spec, served, handle, session, plan }.carry_out();
         }
     }
-    Next::Go
+}
+
+/// Plans a transaction if nothing has changed of what it watches; else its answer is null.
+pub(in crate::redis) async fn plan_unless_changed(
+    (transaction, watched): (Transaction, &Watched),
+    served: &'static Served,
+    handle: &Handle,
+    session: &mut Session,
+    planned: &mut Plan,
+) -> Result<(), Unavailable> {
+    let Ok(look) = watched.look(&session.caller) else {
+        planned.fail(errors::denied(SPEC.name.as_bytes()));
+        return Ok(());
+    };
+    let protocol = session.protocol;
+    match watched.has_changed(&handle.request(look).await?.results) {
+        Ok(false) => plan(transaction, served, handle, session, planned),
+        Ok(true) => planned.say(|out| reply::null_array(out, protocol)),
+        Err(text) => planned.fail(text),
+    }
+    Ok(())
 }
 
 /// An `EXEC` that is none. It ends the transaction all the same.
 pub(in crate::redis) fn abort(text: &[u8], session: &mut Session, plan: &mut Plan) {
     session.transaction = None;
+    session.watched = Watched::default();
     let why = text.strip_prefix(b"ERR ").unwrap_or(text);
     plan.fail([b"EXECABORT Transaction discarded because of: ", why].concat());
 }

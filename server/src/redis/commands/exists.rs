@@ -1,7 +1,8 @@
 //! `EXISTS name …`, and `TOUCH`, which Redis has for the same with a side effect that there is not here.
 
+use quipu_core::operation::Outcome;
+
 use crate::redis::plan::Slot;
-use crate::redis::reply;
 use crate::redis::spec::{Call, Class, Next, Spec};
 
 pub(in crate::redis) const SPEC: Spec = spec("exists");
@@ -14,11 +15,11 @@ const fn spec(name: &'static str) -> Spec {
 fn run(call: &mut Call<'_>) -> Next {
     let names = call.command.len() - 1;
     if call.find_all() {
-        call.plan.slot(Slot::Existing(names, write));
+        call.plan.slot(Slot::Count(names, exists));
     }
     Next::Go
 }
 
-fn write(out: &mut Vec<u8>, existing: i64) {
-    reply::integer(out, existing);
+pub(in crate::redis) fn exists(outcome: &Outcome) -> bool {
+    outcome.exists
 }

@@ -1,6 +1,6 @@
 //! `GET name`
 
-use quipu_core::operation::Value;
+use quipu_core::operation::Outcome;
 
 use crate::redis::reply::{self, Protocol};
 use crate::redis::spec::{Call, Class, Next, Spec};
@@ -13,9 +13,19 @@ fn run(call: &mut Call<'_>) -> Next {
 }
 
 /// The value as a string, or null.
-pub(in crate::redis) fn write(out: &mut Vec<u8>, protocol: Protocol, value: Option<Value>) {
-    match value {
-        Some(value) => reply::bulk_number(out, value.clamped()),
-        None => reply::null(out, protocol),
+pub(in crate::redis) fn write(out: &mut Vec<u8>, protocol: Protocol, outcome: &Outcome) {
+    if outcome.exists {
+        reply::bulk_number(out, outcome.value.clamped());
+    } else {
+        reply::null(out, protocol);
+    }
+}
+
+/// The same of the value before.
+pub(in crate::redis) fn write_before(out: &mut Vec<u8>, protocol: Protocol, outcome: &Outcome) {
+    if outcome.existed {
+        reply::bulk_number(out, outcome.before().clamped());
+    } else {
+        reply::null(out, protocol);
     }
 }

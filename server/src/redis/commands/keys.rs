@@ -1,14 +1,13 @@
 //! `KEYS pattern`: the names that match, gathered in steps, so that the driver serves others between
 //! two of them.
 
-use quipu_core::name::CounterName;
 use quipu_core::node::SCAN_NAMES_MAX;
-use quipu_core::query::{Scan, Scanned};
 
-use crate::access::{Allowed, Names};
-use crate::handle::{Handle, Unavailable};
+use crate::access::Names;
+use crate::handle::Unavailable;
 use crate::redis::question::Question;
 use crate::redis::spec::{Call, Class, Next, Spec};
+use crate::redis::walk::Walk;
 use crate::redis::{glob, reply};
 
 pub(in crate::redis) const SPEC: Spec =
@@ -24,18 +23,16 @@ fn run(call: &mut Call<'_>) -> Next {
 
 /// Answers it.
 pub(in crate::redis) async fn answer(
-    handle: &Handle,
-    asked: &Allowed<Names>,
+    walk: Walk<'_>,
     pattern: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
     let mut found = Vec::new();
     let mut from = 0;
     loop {
-        let scan = asked.covering(Scan { from, count: SCAN_NAMES_MAX });
-        let Scanned { names, next } = handle.ask(scan).await?;
-        let matching = |name: &CounterName| glob::matches(pattern, name.as_str().as_bytes());
-        found.extend(names.into_iter().filter(matching));
+        let is_matching = |name: &str| glob::matches(pattern, name.as_bytes());
+        let (names, next) = walk.existing(from, SCAN_NAMES_MAX, is_matching).await?;
+        found.extend(names);
         if found.len() > KEYS_MAX {
             let text = format!(
                 "ERR KEYS tells at most {KEYS_MAX} names, and more match; use SCAN with MATCH"
@@ -49,8 +46,8 @@ pub(in crate::redis) async fn answer(
         from = next;
     }
     reply::array(out, found.len());
-    for name in found {
-        reply::bulk(out, name.as_str().as_bytes());
+    for name in &found {
+        reply::bulk(out, walk.shown(name).as_bytes());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `TYPE name`
 
-use quipu_core::operation::Value;
+use quipu_core::operation::Outcome;
 
 use crate::redis::reply::{self, Protocol};
 use crate::redis::spec::{Call, Class, Next, Spec};
@@ -13,6 +13,6 @@ fn run(call: &mut Call<'_>) -> Next {
 }
 
 /// What kind of value it is.
-pub(in crate::redis) fn write(out: &mut Vec<u8>, _: Protocol, value: Option<Value>) {
-    reply::simple(out, if value.is_some() { "string" } else { "none" });
+pub(in crate::redis) fn write(out: &mut Vec<u8>, _: Protocol, outcome: &Outcome) {
+    reply::simple(out, if outcome.exists { "string" } else { "none" });
 }

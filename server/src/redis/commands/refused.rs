@@ -7,48 +7,32 @@ use crate::redis::errors;
 /// Why a command of Redis is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::redis) enum Reason {
-    Assigns,
     Clusters,
-    Deletes,
-    Expires,
+    Edits,
+    Moves,
     NotACounter,
     NotAnInteger,
     Publishes,
     Scripts,
     Subscribes,
-    Watches,
 }
 
 /// Commands of Redis that are refused with a reason, by reason.
-pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 10] = [
-    (
-        Reason::Assigns,
-        &[
-            "set", "setnx", "setex", "psetex", "getset", "mset", "msetnx", "setrange", "append",
-            "restore",
-        ],
-    ),
-    (
-        Reason::Deletes,
-        &[
-            "del", "unlink", "getdel", "flushdb", "flushall", "rename", "renamenx", "move", "copy",
-            "swapdb",
-        ],
-    ),
-    (Reason::Expires, &["expire", "pexpire", "expireat", "pexpireat", "persist", "getex"]),
+pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 8] = [
+    (Reason::Edits, &["setrange", "append", "restore"]),
+    (Reason::Moves, &["rename", "renamenx", "move", "copy", "swapdb"]),
     (Reason::NotAnInteger, &["incrbyfloat", "hincrbyfloat"]),
     (
         Reason::NotACounter,
         &[
             "hset", "hsetnx", "hmset", "hincrby", "hdel", "lpush", "rpush", "lpop", "rpop", "lset",
             "sadd", "srem", "spop", "zadd", "zincrby", "zrem", "xadd", "pfadd", "setbit",
-            "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange", "object",
+            "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange",
         ],
     ),
     (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
     (Reason::Publishes, &["publish", "spublish"]),
     (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
-    (Reason::Watches, &["watch"]),
     (Reason::Clusters, &["cluster", "readonly", "readwrite", "asking"]),
 ];
 
@@ -56,16 +40,10 @@ pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 10] = [
 pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
     let name = String::from_utf8_lossy(command.argument(0)).to_ascii_uppercase();
     let why = match reason {
-        Reason::Assigns => {
-            "several nodes count at once, and a value that is set would undo what the others \
-             count; use INCRBY or DECRBY, or raise it by POST /counters/{name}/raise"
-        }
-        Reason::Deletes => {
-            "a counter cannot be taken back, since nodes that were not reached would bring it \
-             back; count under a new name, or bring it to zero by DECRBY"
-        }
-        Reason::Expires => {
-            "counters live for ever; put the period into the name, as in visits:2026-11-24"
+        Reason::Edits => "a counter's value is an integer and has no parts; use SET or INCRBY",
+        Reason::Moves => {
+            "other nodes count on a name at once, and what they count would be left behind; use \
+             GETDEL, and INCRBY with its answer"
         }
         Reason::NotAnInteger => "counters are integers; use INCRBY in a smaller unit, as cents",
         Reason::NotACounter => {
@@ -83,9 +61,6 @@ pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
         }
         // In Redis's words, by which clients of its clusters know what they talk to.
         Reason::Clusters => return errors::NO_CLUSTER.to_owned(),
-        Reason::Watches => {
-            "increments of several clients add up and need not be watched; use MULTI without it"
-        }
     };
     format!("ERR {name} is refused: {why}")
 }

@@ -1,15 +1,15 @@
 //! `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`: all names, in steps, so that the driver
 //! serves others between two of them.
 
-use quipu_core::name::CounterName;
+use bytes::Bytes;
 use quipu_core::node::SCAN_NAMES_MAX;
-use quipu_core::query::{self, Scanned};
 
-use crate::access::{Allowed, Names};
-use crate::handle::{Handle, Unavailable};
+use crate::access::Names;
+use crate::handle::Unavailable;
 use crate::redis::command::Command;
 use crate::redis::question::{Question, Scan};
 use crate::redis::spec::{Call, Class, Next, Spec};
+use crate::redis::walk::Walk;
 use crate::redis::{errors, glob, reply};
 
 pub(in crate::redis) const SPEC: Spec =
@@ -56,26 +56,20 @@ fn cursor(text: &[u8]) -> Option<u64> {
 
 /// Answers one step.
 pub(in crate::redis) async fn answer(
-    handle: &Handle,
-    asked: &Allowed<Names>,
+    walk: Walk<'_>,
     scan: &Scan,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let step = asked.covering(query::Scan { from: scan.from, count: scan.count });
-    let Scanned { names, next } = handle.ask(step).await?;
-    let is_wanted = |name: &&CounterName| {
-        scan.is_of_strings
-            && scan
-                .pattern
-                .as_ref()
-                .is_none_or(|pattern| glob::matches(pattern, name.as_str().as_bytes()))
+    let is_wanted = |name: &str| {
+        let matches = |pattern: &Bytes| glob::matches(pattern, name.as_bytes());
+        scan.is_of_strings && scan.pattern.as_ref().is_none_or(matches)
     };
-    let names: Vec<&CounterName> = names.iter().filter(is_wanted).collect();
+    let (names, next) = walk.existing(scan.from, scan.count, is_wanted).await?;
     reply::array(out, 2);
     reply::bulk(out, itoa::Buffer::new().format(next).as_bytes());
     reply::array(out, names.len());
-    for name in names {
-        reply::bulk(out, name.as_str().as_bytes());
+    for name in &names {
+        reply::bulk(out, walk.shown(name).as_bytes());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `STRLEN name`
 
-use quipu_core::operation::Value;
+use quipu_core::operation::Outcome;
 
 use crate::redis::reply::{self, Protocol};
 use crate::redis::spec::{Call, Class, Next, Spec};
@@ -13,7 +13,7 @@ fn run(call: &mut Call<'_>) -> Next {
 }
 
 /// How long the value is as a string; 0 where there is none.
-pub(in crate::redis) fn write(out: &mut Vec<u8>, _: Protocol, value: Option<Value>) {
-    let length = |value: Value| itoa::Buffer::new().format(value.clamped()).len() as i64;
-    reply::integer(out, value.map_or(0, length));
+pub(in crate::redis) fn write(out: &mut Vec<u8>, _: Protocol, outcome: &Outcome) {
+    let length = itoa::Buffer::new().format(outcome.value.clamped()).len() as i64;
+    reply::integer(out, if outcome.exists { length } else { 0 });
 }

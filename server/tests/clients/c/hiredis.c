@@ -82,8 +82,8 @@ static void transacts(void) {
 }
 
 static void turns_refusals_into_errors(void) {
-    expect(is_error(ask("SET c 1"), "SET is refused: "), ask("SET c 1"));
-    expect(is_error(ask("WATCH c"), "WATCH is refused: "), ask("WATCH c"));
+    expect(is_error(ask("APPEND c 1"), "APPEND is refused: "), ask("APPEND c 1"));
+    expect(is_error(ask("RENAME c d"), "RENAME is refused: "), ask("RENAME c d"));
     expect(is_error(ask("INCRBY c x"), "not an integer"), ask("INCRBY c x"));
     expect(is_text(ask("PING still"), "still"), ask("PING still"));
 }

@@ -102,8 +102,8 @@ func transacts() {
 }
 
 func turnsRefusalsIntoErrors() {
-	refusal("SET is refused: ", "SET", "go", 1)
-	refusal("WATCH is refused: ", "WATCH", "go")
+	refusal("APPEND is refused: ", "APPEND", "go", 1)
+	refusal("RENAME is refused: ", "RENAME", "go", "other")
 	refusal("not an integer", "INCRBY", "go", "x")
 	text("still", "PING", "still")
 }

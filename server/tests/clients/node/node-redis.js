@@ -42,9 +42,9 @@ async function transacts() {
 }
 
 async function turnsRefusalsIntoErrors() {
-    await assert.rejects(redis.set("js", 1), ErrorReply);
-    await assert.rejects(redis.set("js", 1), /SET is refused: /);
-    await assert.rejects(redis.watch("js"), /WATCH is refused: /);
+    await assert.rejects(redis.append("js", "1"), ErrorReply);
+    await assert.rejects(redis.append("js", "1"), /APPEND is refused: /);
+    await assert.rejects(redis.rename("js", "other"), /RENAME is refused: /);
     await assert.rejects(redis.incrBy("js", "x"), /not an integer/);
     assert.equal(await redis.sendCommand(["PING", "still"]), "still");
 }

@@ -64,9 +64,9 @@ sub transacts {
 }
 
 sub turns_refusals_into_errors {
-    expect_refusal 'SET is refused: ',   sub { $redis->set('pl', 1) };
-    expect_refusal 'WATCH is refused: ', sub { $redis->watch('pl') };
-    expect_refusal 'not an integer',     sub { $redis->incrby('pl', 'x') };
+    expect_refusal 'APPEND is refused: ', sub { $redis->append('pl', 1) };
+    expect_refusal 'RENAME is refused: ', sub { $redis->rename('pl', 'other') };
+    expect_refusal 'not an integer',      sub { $redis->incrby('pl', 'x') };
     # This client does not reconnect between WATCH and UNWATCH, whatever came of the former.
     expect 'OK',    $redis->unwatch;
     expect 'PONG',  $redis->ping;

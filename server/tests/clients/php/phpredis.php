@@ -69,8 +69,8 @@ function transacts(Redis $redis): void
 
 function turns_refusals_into_errors(Redis $redis): void
 {
-    expect_refusal('SET is refused: ', $redis->set('php', 1));
-    expect_refusal('WATCH is refused: ', $redis->watch('php'));
+    expect_refusal('APPEND is refused: ', $redis->append('php', '1'));
+    expect_refusal('RENAME is refused: ', $redis->rename('php', 'other'));
     expect_refusal('not an integer', $redis->rawCommand('INCRBY', 'php', 'x'));
     expect('still', $redis->ping('still'));
 }

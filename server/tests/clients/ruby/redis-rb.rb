@@ -50,8 +50,8 @@ def transacts
 end
 
 def turns_refusals_into_errors
-  expect_refusal("SET is refused: ") { REDIS.set("rb", 1) }
-  expect_refusal("WATCH is refused: ") { REDIS.watch("rb") { REDIS.multi { |tx| tx.incr("rb") } } }
+  expect_refusal("APPEND is refused: ") { REDIS.append("rb", "1") }
+  expect_refusal("RENAME is refused: ") { REDIS.rename("rb", "other") }
   expect_refusal("not an integer") { REDIS.call("INCRBY", "rb", "x") }
   expect "still", REDIS.ping("still")
 end
