@@ -130,6 +130,7 @@ impl Links {
             replaced: Vec::new(),
             look_at: None,
             version_max: None,
+            version_min: None,
         }
     }
 
