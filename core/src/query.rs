@@ -24,6 +24,9 @@ pub const CHANGES_ROWS_MAX: usize = PAGE_ROWS_MAX;
 /// A counter's name, and its value when it was listed.
 pub type Row = (CounterName, Value);
 
+/// A counter's name, and its value when its change was told; `None` if it does not exist any more.
+pub type ChangedRow = (CounterName, Option<Value>);
+
 /// A question, to which its answer belongs by type.
 pub trait Question: Into<Query> {
     /// What it is answered with.
@@ -140,6 +143,8 @@ pub struct Share {
     pub address: Option<Address>,
     /// The numbers.
     pub slot: Slot,
+    /// What is left of them, which is what the counter's value is made of (rule `cover`).
+    pub left: Slot,
     /// Not below the origin's version that last changed them.
     pub version: Version,
 }
@@ -157,7 +162,7 @@ pub enum Confirmed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Each once, with its value when this was read; at most [`CHANGES_ROWS_MAX`] of them.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ChangedRow>,
     /// Whether there are more already.
     pub more: bool,
 }

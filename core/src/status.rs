@@ -71,8 +71,10 @@ pub struct Status {
     pub identity: Identity,
     /// How many batches of its own it has closed.
     pub version: Version,
-    /// How many counters it holds.
+    /// How many counters exist.
     pub counters: usize,
+    /// How many names it holds: of counters that exist, and of those that did.
+    pub names: usize,
     /// How many origins it has heard of, itself included.
     pub origins: usize,
     /// Of how many origins this node lacks changes because its table is full.
@@ -96,6 +98,7 @@ impl Status {
     pub fn take_counts_of(&mut self, before: &Status) {
         self.version = before.version;
         self.counters = before.counters;
+        self.names = before.names;
         self.origins = before.origins;
         self.counted = before.counted;
         for peer in &mut self.peers {

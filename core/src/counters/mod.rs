@@ -42,7 +42,7 @@ use crate::ending::Ending;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
-use crate::query::{CHANGES_ROWS_MAX, Row};
+use crate::query::{CHANGES_ROWS_MAX, ChangedRow};
 use crate::slot::Slot;
 
 use crate::room::Room;
@@ -108,6 +108,8 @@ pub struct SlotView<'a> {
     pub version: Version,
     /// The numbers.
     pub slot: Slot,
+    /// What is left of them (rule `cover`); nothing if the counter's time is over.
+    pub left: Slot,
 }
 
 /// Every counter that a node holds.
@@ -222,6 +224,12 @@ impl Counters {
         counter.exists(self.expiry.wall_ms).then(|| counter.value())
     }
 
+    /// When a counter expires. Where nothing was ever ended this costs no look at the table.
+    pub(crate) fn until(&self, lookup: &Lookup<'_>) -> Option<u64> {
+        let place = self.has_endings.then(|| self.find(lookup)).flatten()?;
+        self.list[place].until()
+    }
+
     /// What reading a counter comes to.
     pub(crate) fn read(&self, lookup: &Lookup<'_>) -> Outcome {
         let wall_ms = self.expiry.wall_ms;
@@ -316,12 +324,12 @@ impl Counters {
 
     /// Counters that have changed since they were taken last, with the values that they have now,
     /// and whether there are more.
-    pub(crate) fn take_changes(&mut self) -> (Vec<Row>, bool) {
+    pub(crate) fn take_changes(&mut self) -> (Vec<ChangedRow>, bool) {
         let mut rows = Vec::new();
         while rows.len() < CHANGES_ROWS_MAX
             && let Some(place) = self.changes.take()
         {
-            rows.push((CounterName::known(self.list.name(place)), self.list[place].value()));
+            rows.push((CounterName::known(self.list.name(place)), self.existing_at(place)));
         }
         (rows, self.has_changes())
     }
@@ -344,11 +352,12 @@ impl Counters {
         name: &'a str,
         counter: &'a Counter,
     ) -> impl Iterator<Item = SlotView<'a>> + 'a {
-        counter.slots().iter().map(move |held| SlotView {
-            name,
-            origin: self.origins[held.origin as usize].id,
-            version: held.version,
-            slot: held.slot(),
+        let exists = counter.exists(self.expiry.wall_ms);
+        counter.slots().iter().map(move |held| {
+            let (origin, slot) = (self.origins[held.origin as usize].id, held.slot());
+            let left =
+                if exists { counter.cover_on(origin).rest_of(&slot) } else { Slot::default() };
+            SlotView { name, origin, version: held.version, slot, left }
         })
     }
 

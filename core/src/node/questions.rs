@@ -56,6 +56,7 @@ impl Node {
             origin: view.origin,
             address: self.address_of(view.origin),
             slot: view.slot,
+            left: view.left,
             version: view.version,
         };
         self.counters.slots_of(name.as_str()).map(share).collect()

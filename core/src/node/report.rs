@@ -34,6 +34,7 @@ impl Node {
             identity: self.peers.me().clone(),
             version: ours,
             counters: self.counters.len(),
+            names: self.counters.names(),
             origins: self.counters.origins(),
             without_room: self.replication.without_room(),
             counted: self.counters.counted(self.counters.our_origin()),

@@ -94,7 +94,7 @@ impl Node {
                     change: i128::from(*by),
                     exists: true,
                     existed: true,
-                    until: None,
+                    until: self.counters.until(lookup),
                     applied: true,
                 })
             }

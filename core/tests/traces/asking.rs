@@ -134,7 +134,8 @@ fn changes(cluster: &mut Cluster, place: usize) -> (Vec<(String, i128)>, bool) {
 fn answered(cluster: &mut Cluster, token: Token) -> (Vec<(String, i128)>, bool) {
     cluster.run_until("the changes", secs(1), |cluster| cluster.changes(token).is_some());
     let Changes { rows, more } = cluster.changes(token).expect("it was awaited");
-    (rows.iter().map(|(name, value)| (name.as_str().to_owned(), value.0)).collect(), *more)
+    let value = |value: &Option<Value>| value.expect("it exists").0;
+    (rows.iter().map(|(name, seen)| (name.as_str().to_owned(), value(seen))).collect(), *more)
 }
 
 fn row(name: &str, value: i128) -> (String, i128) {

@@ -1,9 +1,12 @@
 //! How counters end: resets, deletes, sets and lifetimes, on all nodes and with what they had not seen.
 
 use quipu_core::operation::{Refusal, Value};
+use quipu_core::query::{Answer, Query};
 use quipu_core::update::{Expiry, OnlyExpire, Update};
 
-use crate::cluster::{A, B, C, Cluster, add, delete, expire, get, ms, raise, secs, set, update};
+use crate::cluster::{
+    A, B, C, Cluster, add, delete, expire, get, ms, name, raise, secs, set, update,
+};
 
 fn all_show(cluster: &Cluster, counter: &str, value: Option<i128>) -> bool {
     let places = [A, B, C].into_iter().take(cluster.size());
@@ -184,4 +187,42 @@ fn nothing_is_ended_while_a_peer_of_an_earlier_release_is_linked_and_none_is_let
     cluster.mend(A, B);
     cluster.run(secs(30));
     assert!(!cluster.are_linked(A, B), "B would not understand");
+}
+
+/// What a watcher on A is told, and how much is left of all shares of a counter there.
+fn told(cluster: &mut Cluster, counter: &str) -> (Vec<Option<i128>>, u64) {
+    let changes = cluster.query(A, Query::Changes { wait: false });
+    let Answer::Changes { rows, .. } = changes else { panic!("no changes: {changes:?}") };
+    let shares = cluster.query(A, Query::Origins { name: name(counter) });
+    let Answer::Origins(shares) = shares else { panic!("no shares: {shares:?}") };
+    let left = shares.iter().map(|share| share.left.numbers().plus).sum();
+    (rows.iter().map(|(_, value)| value.map(|value| value.0)).collect(), left)
+}
+
+#[test]
+fn watchers_and_auditors_are_told_that_a_counter_has_ended() {
+    let mut cluster = Cluster::of(2);
+    cluster.add(A, "hits", 3);
+    assert_eq!(told(&mut cluster, "hits"), (Vec::new(), 3), "nothing since the first asking");
+    cluster.run_until("B has it", secs(2), |cluster| all_show(cluster, "hits", Some(3)));
+    cluster.ask(B, vec![delete("hits")]);
+    cluster.run_until("it is gone", secs(2), |cluster| all_show(cluster, "hits", None));
+    assert_eq!(told(&mut cluster, "hits"), (vec![None], 0));
+    cluster.ask(A, vec![add("hits", 2), expire("hits", 1_000)]);
+    assert_eq!(told(&mut cluster, "hits"), (vec![Some(2)], 2));
+    cluster.run_until("it expires", secs(3), |cluster| all_show(cluster, "hits", None));
+    cluster.run(ms(100));
+    assert_eq!(told(&mut cluster, "hits"), (vec![None], 0));
+}
+
+#[test]
+fn an_increment_tells_when_its_counter_expires() {
+    let mut cluster = Cluster::of(1);
+    let mut until = |ops| {
+        let outcomes = cluster.reply_to(A, ops).outcomes;
+        outcomes.into_iter().map(|of| of.expect("no refusal").until).collect::<Vec<_>>()
+    };
+    let told = until(vec![add("hits", 1), expire("hits", 60_000), add("hits", 1), get("hits")]);
+    assert!(told[0].is_none() && told[1].is_some(), "{told:?}");
+    assert!(told[1..].iter().all(|until| *until == told[1]), "{told:?}");
 }

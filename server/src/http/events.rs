@@ -44,8 +44,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 ///
 /// A stream that begins with a `snapshot` of the counters asked for (the first 1,000 by name; `more`
 /// says whether there are others), the `peers`, and the last lines of the node's log, each a `log`.
-/// Then `change` has the counters that have changed with their newest values, `peers` and `log`
-/// what is new of those. With the id of an event in `Last-Event-ID` the stream goes on behind that
+/// Then `change` has the counters that have changed with their newest values, one that was deleted or
+/// has expired with 0 and `deleted`; `peers` and `log` what is new of those. With the id of an event in `Last-Event-ID` the stream goes on behind that
 /// event; where it cannot, `reset` says so, and a snapshot follows.
 #[utoipa::path(
     get, path = "/events", tag = "operation",

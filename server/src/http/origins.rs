@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quipu_core::operation::Value;
 use quipu_core::query::{self, Share};
-use quipu_core::slot::{Contribution, Numbers};
+use quipu_core::slot::{Contribution, Numbers, Slot};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ use super::problem_document::Documented;
 use crate::access::Caller;
 
 /// A counter and all that it is made of: `value` is the sum of all `plus`, less the sum of all
-/// `minus`, and the largest `raise`.
+/// `minus`, and the largest `raise`. What was deleted or has expired is not in them.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Origins<'a> {
     name: &'a str,
@@ -69,8 +69,9 @@ pub(super) async fn origins(
     let value = value(&shares);
     let mut origins: Vec<Origin<'_>> = shares
         .iter()
+        .filter(|share| share.left != Slot::default())
         .map(|share| {
-            let Numbers { plus, minus, raise } = share.slot.numbers();
+            let Numbers { plus, minus, raise } = share.left.numbers();
             Origin {
                 origin: share.origin.to_string(),
                 address: share.address.as_ref().map(|address| address.as_str()),
@@ -94,5 +95,5 @@ pub(super) async fn origins(
 
 /// From the same shares that are told, so that the two agree whatever happens meanwhile.
 fn value(shares: &[Share]) -> Value {
-    Value(Contribution::of(shares.iter().map(|share| &share.slot)).value())
+    Value(Contribution::of(shares.iter().map(|share| &share.left)).value())
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use quipu_core::name::CounterName;
 use quipu_core::operation::Value;
-use quipu_core::query::Row;
+use quipu_core::query::ChangedRow;
 use quipu_core::status::{PeerState, PeerStatus};
 use serde::Serialize;
 
@@ -59,8 +59,9 @@ pub(crate) enum Change {
     /// A counter has changed.
     Counter {
         name: CounterName,
+        /// 0 if it does not exist any more.
         value: Value,
-        /// Its name and value as JSON: written once, for all watchers.
+        /// Its name and value as JSON, and whether it is deleted: written once, for all watchers.
         json: Box<str>,
     },
     /// The peers are not who or how they were.
@@ -126,10 +127,11 @@ impl Record {
     }
 
     /// Counters have changed.
-    pub(crate) fn changed(&mut self, rows: &[Row]) {
-        for (name, value) in rows {
-            let change =
-                Change::Counter { name: name.clone(), value: *value, json: row_json(name, *value) };
+    pub(crate) fn changed(&mut self, rows: &[ChangedRow]) {
+        for (name, seen) in rows {
+            let value = seen.unwrap_or(Value(0));
+            let json = json(name, value, seen.is_none());
+            let change = Change::Counter { name: name.clone(), value, json };
             let position = self.push(head(name.as_str()), change);
             if let Some(older) = self.counters.insert(name.clone(), position) {
                 self.outdate(older);
@@ -355,15 +357,21 @@ fn head(text: &str) -> u64 {
 
 /// A counter as the page of a listing has it.
 pub(crate) fn row_json(name: &CounterName, value: Value) -> Box<str> {
+    json(name, value, false)
+}
+
+fn json(name: &CounterName, value: Value, deleted: bool) -> Box<str> {
     #[derive(Serialize)]
     struct EncodedChange<'a> {
         name: &'a str,
         value: i64,
         #[serde(skip_serializing_if = "Option::is_none")]
         exact: Option<String>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
     }
     let exact = value.is_out_of_range().then(|| value.0.to_string());
-    let encoded = EncodedChange { name: name.as_str(), value: value.clamped(), exact };
+    let encoded = EncodedChange { name: name.as_str(), value: value.clamped(), exact, deleted };
     // Text and numbers can always be written.
     serde_json::to_string(&encoded).unwrap_or_default().into()
 }
@@ -377,8 +385,8 @@ mod tests {
     }
 
     fn changed(record: &mut Record, rows: &[(&str, i128)]) {
-        let rows: Vec<Row> = rows.iter().map(|(text, value)| (name(text), Value(*value))).collect();
-        record.changed(&rows);
+        let row = |(text, value): &(&str, i128)| (name(text), Some(Value(*value)));
+        record.changed(&rows.iter().map(row).collect::<Vec<ChangedRow>>());
     }
 
     fn line(record: &mut Record, text: &str) {
@@ -422,6 +430,17 @@ mod tests {
             assert_eq!(read(&record, early, &prefix(""), part), rows(&[("c", 1), ("a", 3)]));
         }
         assert_eq!(read(&record, record.last(), &prefix(""), 1), rows(&[]));
+    }
+
+    #[test]
+    fn a_counter_that_has_ended_is_told_as_deleted_until_it_counts_again() {
+        let mut record = Record::default();
+        changed(&mut record, &[("a", 7)]);
+        record.changed(&[(name("a"), None)]);
+        let told = read(&record, 0, &prefix(""), 9);
+        assert_eq!(told, [r#"{"name":"a","value":0,"deleted":true}"#]);
+        changed(&mut record, &[("a", 0)]);
+        assert_eq!(read(&record, 0, &prefix(""), 9), [r#"{"name":"a","value":0}"#]);
     }
 
     #[test]
