@@ -48,6 +48,7 @@ const CORE: &[&str] = &[
 const SERVER: &[&str] = &[
     "count",
     "words",
+    "lifetime",
     "timing",
     "metrics",
     "os",

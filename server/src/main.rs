@@ -17,6 +17,7 @@ mod flags;
 mod handle;
 mod http;
 mod inbox;
+mod lifetime;
 mod logging;
 mod metrics;
 mod network;

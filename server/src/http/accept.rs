@@ -162,7 +162,8 @@ async fn answer(
     hosts: &Hosts,
     mut request: Request<Noted>,
 ) -> Result<Response, Infallible> {
-    let (route, began) = (Route::of(request.uri().path()), Instant::now());
+    let route = Route::of(request.method(), request.uri().path());
+    let began = Instant::now();
     let mut checked = cross_site_guard::check(&request, hosts);
     if let (Ok(()), Some(route)) = (&checked, route) {
         checked = understood(route, &mut request).await;

@@ -15,23 +15,25 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quipu_core::name::{CounterName, NAME_BYTES_MAX};
 use quipu_core::operation;
-use quipu_core::operation::{Op, Refusal, Value};
+use quipu_core::operation::{Op, Refusal};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::answer::exact;
+use super::addition::{Addition, overflow};
+use super::answer::{Lifetime, exact, missing};
 use super::app::{App, Shared};
-use super::batch_parser::{Batch, OPERATIONS_MAX, Operation};
-use super::counters::{negated, overflow};
+use super::batch_operation::Operation;
+use super::batch_parser::{Batch, OPERATIONS_MAX};
 use super::errors::{Kind, Problem};
 use super::extract::{self, BODY_BYTES_MAX, BODY_TIME_MAX};
 use super::problem_document::{Document, Documented};
 use crate::access::{Action, Caller, Denied, Ops};
 
 /// Longest operation, in bytes: a decrement of a name of 255 bytes, each escaped as in \u0061, by 19
-/// digits, with the spaces and line ends that writers put in.
-const OPERATION_BYTES_MAX: usize = 6 * NAME_BYTES_MAX + 150;
+/// digits, within bounds of as many and with a lifetime, with the spaces and line ends that writers
+/// put in.
+const OPERATION_BYTES_MAX: usize = 6 * NAME_BYTES_MAX + 350;
 
 /// Longest body, in bytes: as many operations as may be, each of the longest.
 const BATCH_BYTES_MAX: usize = OPERATIONS_MAX * OPERATION_BYTES_MAX + BODY_BYTES_MAX;
@@ -61,7 +63,7 @@ pub(super) struct Results<'a> {
 }
 
 /// What came of an operation: a value, or a problem.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct Outcome<'a> {
     /// Missing if the operation names none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +81,30 @@ pub(super) struct Outcome<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exact: Option<String>,
+    /// Only if there is no such counter after it, and then false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exists: Option<bool>,
+    /// The value before it, of what sets or ends counters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    before: Option<i64>,
+    /// The digits of that, if it does not fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    before_exact: Option<String>,
+    /// Whether there was such a counter before that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    existed: Option<bool>,
+    /// When it expires (RFC 3339), if it has a lifetime that ends before the year 10000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    expires_at: Option<String>,
+    /// In how many milliseconds that is, by the clock of the node that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    ttl_ms: Option<u64>,
     /// Why it was not carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -88,8 +114,10 @@ pub(super) struct Outcome<'a> {
 /// What an operation was, once it has been handed in.
 enum Awaited {
     Add { name: CounterName, by: i64 },
+    Bounded { name: CounterName, addition: Box<Addition> },
     Get { name: CounterName },
     Raise { name: CounterName },
+    End { name: CounterName },
     Refused { name: Option<CounterName>, problem: Problem },
 }
 
@@ -118,7 +146,7 @@ pub(super) async fn batch(
         Some(room.map_err(|_| too_many())?)
     };
     let body = extract::read(request, BATCH_BYTES_MAX).await?;
-    let (ops, awaited) = prepare(Operation::all(&body)?, &caller);
+    let (ops, awaited) = prepare(Batch::read(&body)?, &caller);
     let results = request_all(&app, ops).await?;
     let results = outcomes(&caller, &awaited, results)?;
     let json = serde_json::to_vec(&Results { node_id: app.node_id(), results })
@@ -148,16 +176,19 @@ fn prepare(operations: Vec<Operation>, caller: &Caller) -> (Ops, Vec<Awaited>) {
 
 /// Hands in one operation, unless something is wrong with it or its caller may not have it.
 fn take_in(ops: &mut Ops, caller: &Caller, operation: Operation) -> Awaited {
-    let add = |ops: &mut Ops, name: CounterName, by| {
-        let added = ops.add(caller, Op::Add { name: name.clone(), by });
-        awaited_unless_denied(added, name, |name| Awaited::Add { name, by })
-    };
     match operation {
-        Operation::Increment { name, by } => add(ops, name, by),
-        Operation::Decrement { name, by } => match negated(by) {
-            Ok(by) => add(ops, name, by),
-            Err(problem) => Awaited::Refused { name: Some(name), problem },
-        },
+        Operation::Add { name, by } => {
+            let added = ops.add(caller, Op::Add { name: name.clone(), by });
+            awaited_unless_denied(added, name, |name| Awaited::Add { name, by })
+        }
+        Operation::Bounded { name, addition } => {
+            let added = ops.add(caller, addition.op(name.clone()));
+            awaited_unless_denied(added, name, |name| Awaited::Bounded { name, addition })
+        }
+        Operation::End { name, update } => {
+            let ended = ops.add(caller, Op::Update { name: name.clone(), update });
+            awaited_unless_denied(ended, name, |name| Awaited::End { name })
+        }
         Operation::Get { name } => {
             let read = ops.add(caller, Op::Get { name: name.clone() });
             awaited_unless_denied(read, name, |name| Awaited::Get { name })
@@ -194,14 +225,27 @@ fn outcomes<'a>(
     let mut results = results.into_iter();
     let outcome = |awaits: &'a Awaited| {
         let name = match awaits {
-            Awaited::Add { name, .. } | Awaited::Get { name } | Awaited::Raise { name } => name,
+            Awaited::Add { name, .. }
+            | Awaited::Bounded { name, .. }
+            | Awaited::Get { name }
+            | Awaited::Raise { name }
+            | Awaited::End { name } => name,
             Awaited::Refused { name, problem } => {
                 return Ok(Outcome::refused(name.as_ref(), Document::from(problem)));
             }
         };
         Ok(match (awaits, next(&mut results)?) {
-            (Awaited::Get { .. }, Ok(outcome)) => Outcome::read(name, outcome.value),
-            (_, Ok(outcome)) => Outcome::changed(name, outcome),
+            (Awaited::Get { .. }, Ok(outcome)) => Outcome::read(name, &outcome),
+            (Awaited::End { .. }, Ok(outcome)) => Outcome::ended(name, &outcome),
+            (Awaited::Bounded { addition, .. }, Ok(outcome)) if addition.overflowed(&outcome) => {
+                Outcome::refused(Some(name), overflow(addition.by, outcome.value).into())
+            }
+            (_, Ok(outcome)) => Outcome::changed(name, &outcome),
+            (Awaited::Bounded { addition, .. }, Err(Refusal::Overflow { found }))
+                if may_read(caller, name) =>
+            {
+                Outcome::refused(Some(name), overflow(addition.by, found).into())
+            }
             (Awaited::Add { by, .. }, Err(Refusal::Overflow { found }))
                 if may_read(caller, name) =>
             {
@@ -219,23 +263,32 @@ fn next(results: &mut impl Iterator<Item = Done>) -> Result<Done, Problem> {
 }
 
 impl<'a> Outcome<'a> {
-    fn read(name: &'a CounterName, value: Value) -> Self {
+    fn read(name: &'a CounterName, outcome: &operation::Outcome) -> Self {
+        let Lifetime { expires_at, ttl_ms } = Lifetime::of(outcome);
         Outcome {
             name: Some(name.as_str()),
-            value: Some(value.clamped()),
-            applied: None,
-            exact: exact(value),
-            problem: None,
+            value: Some(outcome.value.clamped()),
+            exact: exact(outcome.value),
+            exists: missing(outcome),
+            expires_at,
+            ttl_ms,
+            ..Outcome::default()
         }
     }
 
-    fn changed(name: &'a CounterName, outcome: operation::Outcome) -> Self {
-        Outcome { applied: Some(outcome.change), ..Outcome::read(name, outcome.value) }
+    fn changed(name: &'a CounterName, outcome: &operation::Outcome) -> Self {
+        Outcome { applied: Some(outcome.change), ..Outcome::read(name, outcome) }
+    }
+
+    fn ended(name: &'a CounterName, outcome: &operation::Outcome) -> Self {
+        let (before, existed) = (outcome.before(), Some(outcome.existed));
+        let (before, before_exact) = (Some(before.clamped()), exact(before));
+        Outcome { before, before_exact, existed, ..Outcome::read(name, outcome) }
     }
 
     fn refused(name: Option<&'a CounterName>, problem: Document<'a>) -> Self {
         let name = name.map(CounterName::as_str);
-        Outcome { name, value: None, applied: None, exact: None, problem: Some(problem) }
+        Outcome { name, problem: Some(problem), ..Outcome::default() }
     }
 }
 

@@ -5,25 +5,22 @@
 //! where a field stands, since what is wrong with one operation must not refuse the others. A member
 //! that is not understood is a wrong of its operation ([`unknown`](super::unknown)).
 
-use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use quipu_core::name::{CounterName, NAME_BYTES_MAX, NameError};
 use quipu_core::node::REQUEST_OPS_MAX;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type,
-};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::batch_operation::{Members, Operation, refused, schema};
 use super::errors::{Kind, Problem};
 use super::field::{AnyField, Field, Key};
 use super::routes::Route;
-use super::unknown::{self, shortened};
+use super::unknown::{Stranger, shortened};
 
 /// Most operations in one request. The driver is busy with them for a millisecond or two, and no
 /// other client waits for longer than that.
@@ -32,9 +29,8 @@ pub(super) const OPERATIONS_MAX: usize = 10_000;
 // A raise is two of the node's operations.
 const _: () = assert!(2 * OPERATIONS_MAX <= REQUEST_OPS_MAX);
 
-/// The members of a body, and those of an operation.
+/// The members of a body.
 const MEMBERS: [&str; 1] = ["operations"];
-const OPERATION_MEMBERS: [&str; 4] = ["op", "name", "by", "to"];
 
 /// The operations of one request, as the API's description tells of them.
 pub(super) struct Batch;
@@ -43,34 +39,7 @@ impl ToSchema for Batch {}
 
 impl PartialSchema for Batch {
     fn schema() -> RefOr<Schema> {
-        let integer = |says: &str| {
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-                .description(Some(says))
-        };
-        let op = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([
-            "increment",
-            "decrement",
-            "raise",
-            "get",
-        ]));
-        let name = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(NAME_BYTES_MAX))
-            .description(Some(
-                "1 to 255 bytes of UTF-8 without control characters, and neither . nor ..",
-            ));
-        let operation = ObjectBuilder::new()
-            .property("op", op)
-            .property("name", name)
-            .property("by", integer("For increment and decrement; 1 if it is not given"))
-            .property("to", integer("For raise, which needs it"))
-            .required("op")
-            .required("name")
-            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
-        let operations = ArrayBuilder::new().items(operation).max_items(Some(OPERATIONS_MAX));
+        let operations = ArrayBuilder::new().items(schema()).max_items(Some(OPERATIONS_MAX));
         let batch = ObjectBuilder::new()
             .property("operations", operations)
             .required("operations")
@@ -79,34 +48,9 @@ impl PartialSchema for Batch {
     }
 }
 
-/// One operation as it was asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Operation {
-    Increment {
-        name: CounterName,
-        by: i64,
-    },
-    Decrement {
-        name: CounterName,
-        by: i64,
-    },
-    Raise {
-        name: CounterName,
-        to: i64,
-    },
-    Get {
-        name: CounterName,
-    },
-    /// None that could be carried out.
-    Wrong {
-        name: Option<CounterName>,
-        problem: Problem,
-    },
-}
-
-impl Operation {
+impl Batch {
     /// All operations of a batch.
-    pub(super) fn all(body: &Bytes) -> Result<Vec<Operation>, Problem> {
+    pub(super) fn read(body: &Bytes) -> Result<Vec<Operation>, Problem> {
         let mut json = serde_json::Deserializer::from_slice(body);
         let (mut count, mut stranger) = (0, None);
         let read = Whole { body, count: &mut count, stranger: &mut stranger }
@@ -142,23 +86,6 @@ struct Whole<'b> {
     count: &'b mut usize,
     /// What stands beside them.
     stranger: &'b mut Option<Stranger>,
-}
-
-/// A member of an object that stands where none of that name does.
-#[derive(Debug)]
-enum Stranger {
-    Unknown(String),
-    /// One that was there already.
-    Again(&'static str),
-}
-
-impl Stranger {
-    fn found(&self, known: &[&str]) -> String {
-        match self {
-            Stranger::Unknown(name) => unknown::found("member", name, known),
-            Stranger::Again(name) => format!("found {name} twice"),
-        }
-    }
 }
 
 impl<'de> DeserializeSeed<'de> for Whole<'_> {
@@ -238,84 +165,18 @@ impl<'de> DeserializeSeed<'de> for One<'_> {
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Operation, D::Error> {
         let One(body) = self;
         Ok(match Fields::deserialize(json)? {
-            Fields::Object { op, name, by, to, stranger } => {
-                read(body, &op, name, &by, &to, stranger.as_ref())
-            }
-            Fields::Other(found) => refused(None, "an object", &found),
+            Fields::Object(members) => members.read(body),
+            Fields::Other(found) => refused("an object", &found),
         })
     }
 }
 
-/// What an operation's object holds.
+/// What stands in an operation's place.
+// Read on the stack and gone with the next operation; a box would be an allocation for each.
+#[expect(clippy::large_enum_variant)]
 enum Fields<'de> {
-    Object {
-        op: Field<'de>,
-        name: Field<'de>,
-        by: Field<'de>,
-        to: Field<'de>,
-        /// The first member that should not be there.
-        stranger: Option<Stranger>,
-    },
+    Object(Members<'de>),
     Other(Field<'de>),
-}
-
-fn read(
-    body: &Bytes,
-    op: &Field<'_>,
-    name: Field<'_>,
-    by: &Field<'_>,
-    to: &Field<'_>,
-    stranger: Option<&Stranger>,
-) -> Operation {
-    let name = match name {
-        // The name goes on as a slice of the body.
-        Field::Text(Cow::Borrowed(text)) => CounterName::new(body.slice_ref(text.as_bytes())),
-        Field::Text(Cow::Owned(text)) => CounterName::new(text),
-        other if stranger.is_none() => return refused(None, "a string as name", &other),
-        // What else is wrong with it is told.
-        _ => Err(NameError::Empty),
-    };
-    if let Some(stranger) = stranger {
-        let (known, found) =
-            (unknown::listed(&OPERATION_MEMBERS), stranger.found(&OPERATION_MEMBERS));
-        let problem = Problem::new(Kind::Body, format!("expected {known} as members, {found}"));
-        return Operation::Wrong { name: name.ok(), problem };
-    }
-    let name = match name {
-        Ok(name) => name,
-        Err(error) => return Operation::Wrong { name: None, problem: error.into() },
-    };
-    let Field::Text(word) = op else {
-        return refused(Some(name), "a string as op", op);
-    };
-    let given_by = by;
-    let by = match by {
-        Field::Missing => Ok(1),
-        Field::Integer(by) => Ok(*by),
-        other => Err(other),
-    };
-    let expected = "an integer of 64 bits as by";
-    let nothing_as = |member: &str| format!("nothing as {member} of {word}");
-    match (&**word, by, to) {
-        ("increment" | "decrement" | "get", _, found) if !matches!(found, Field::Missing) => {
-            refused(Some(name), &nothing_as("to"), found)
-        }
-        ("raise" | "get", ..) if !matches!(given_by, Field::Missing) => {
-            refused(Some(name), &nothing_as("by"), given_by)
-        }
-        ("increment", Ok(by), _) => Operation::Increment { name, by },
-        ("decrement", Ok(by), _) => Operation::Decrement { name, by },
-        ("increment" | "decrement", Err(found), _) => refused(Some(name), expected, found),
-        ("raise", _, Field::Integer(to)) => Operation::Raise { name, to: *to },
-        ("raise", _, found) => refused(Some(name), "an integer of 64 bits as to", found),
-        ("get", ..) => Operation::Get { name },
-        _ => refused(Some(name), "increment, decrement, raise or get as op", op),
-    }
-}
-
-fn refused(name: Option<CounterName>, expected: &str, found: &Field<'_>) -> Operation {
-    let problem = Problem::new(Kind::Body, format!("expected {expected}, found {found}"));
-    Operation::Wrong { name, problem }
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -334,26 +195,20 @@ impl<'de> Visitor<'de> for AnyFields {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let [mut op, mut name, mut by, mut to] = [const { Field::Missing }; 4];
-        let mut stranger = None;
+        let mut members = Members::default();
         while let Some(Key(key)) = map.next_key()? {
-            let (field, known) = match &*key {
-                "op" => (&mut op, "op"),
-                "name" => (&mut name, "name"),
-                "by" => (&mut by, "by"),
-                "to" => (&mut to, "to"),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    stranger.get_or_insert_with(|| Stranger::Unknown(shortened(&key)));
-                    continue;
-                }
+            let Some((field, known)) = members.place_of(&key) else {
+                map.next_value::<IgnoredAny>()?;
+                members.stranger.get_or_insert_with(|| Stranger::Unknown(shortened(&key)));
+                continue;
             };
-            if !matches!(field, Field::Missing) {
-                stranger.get_or_insert(Stranger::Again(known));
-            }
+            let was_there = !matches!(field, Field::Missing);
             *field = map.next_value()?;
+            if was_there {
+                members.stranger.get_or_insert(Stranger::Again(known));
+            }
         }
-        Ok(Fields::Object { op, name, by, to, stranger })
+        Ok(Fields::Object(members))
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Fields<'de>, E> {
@@ -391,10 +246,12 @@ impl<'de> Visitor<'de> for AnyFields {
 
 #[cfg(test)]
 mod tests {
+    use quipu_core::name::CounterName;
+
     use super::*;
 
     fn all(body: &str) -> Result<Vec<Operation>, Problem> {
-        Operation::all(&Bytes::copy_from_slice(body.as_bytes()))
+        Batch::read(&Bytes::copy_from_slice(body.as_bytes()))
     }
 
     fn name(text: &str) -> CounterName {
@@ -408,9 +265,9 @@ mod tests {
             {"op":"decrement","name":"b\u00e4","by":1}, {"op":"raise","name":"c","to":7},
             {"\u006fp":"get","name":"d"}]} "#;
         let expected = [
-            Operation::Increment { name: name("a"), by: 1 },
-            Operation::Increment { name: name("a"), by: -5 },
-            Operation::Decrement { name: name("bä"), by: 1 },
+            Operation::Add { name: name("a"), by: 1 },
+            Operation::Add { name: name("a"), by: -5 },
+            Operation::Add { name: name("bä"), by: -1 },
             Operation::Raise { name: name("c"), to: 7 },
             Operation::Get { name: name("d") },
         ];
@@ -429,7 +286,7 @@ mod tests {
             (r#"{"op":"get","name":""}"#, "1 to 255 bytes, found none"),
             (r#"{"op":"get","name":"a\n"}"#, "without control characters"),
             (r#"{"name":"a"}"#, "expected a string as op, found nothing"),
-            (r#"{"op":"set","name":"a"}"#, "or get as op, found \"set\""),
+            (r#"{"op":"put","name":"a"}"#, "or get as op, found \"put\""),
             (r#"{"op":"increment","name":"a","by":"5"}"#, "as by, found \"5\""),
             (r#"{"op":"increment","name":"a","by":1.5}"#, "as by, found a number that is no"),
             (r#"{"op":"increment","name":"a","by":9223372036854775808}"#, "more than 63 bits"),
@@ -444,7 +301,7 @@ mod tests {
             (r#"{"op":"get","name":"a","to":1}"#, "nothing as to of get, found 1"),
             (
                 r#"{"op":"increment","name":"a","amount":5}"#,
-                "expected op, name, by or to as members, found the unknown member \"amount\"",
+                "max or saturate as members, found the unknown member \"amount\"",
             ),
             (r#"{"op":"increment","name":"a","BY":5}"#, "member \"BY\"; did you mean \"by\"?"),
             (r#"{"op":"get","nam":"a","x":1}"#, "member \"nam\"; did you mean \"name\"?"),
@@ -497,7 +354,7 @@ mod tests {
     fn a_long_name_without_escapes_is_a_slice_of_the_body() {
         let name = "visits".repeat(6);
         let body = Bytes::from(format!(r#"{{"operations":[{{"op":"get","name":"{name}"}}]}}"#));
-        let read = Operation::all(&body).unwrap();
+        let read = Batch::read(&body).unwrap();
         let [Operation::Get { name }] = &read[..] else { panic!("{read:?}") };
         let inside = body.as_ptr_range();
         assert!(inside.contains(&name.as_str().as_ptr()));

@@ -4,10 +4,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use quipu_core::name::CounterName;
-use quipu_core::operation::{Op, Refusal, Value};
+use quipu_core::operation::{Op, Refusal};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::addition::{Addition, By, overflow};
 use super::answer;
 use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
@@ -33,19 +34,6 @@ pub(super) struct InPath {
 /// The name in the path, percent-decoded. Not decodable, it is a bad request like any other.
 pub(super) type NameInPath = Result<Path<InPath>, PathRejection>;
 
-/// By how much.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct By {
-    #[serde(default = "one")]
-    #[schema(default = 1)]
-    by: i64,
-}
-
-impl Object for By {
-    const MEMBERS: &'static [&'static str] = &["by"];
-}
-
 /// How much at least.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,19 +45,9 @@ impl Object for To {
     const MEMBERS: &'static [&'static str] = &["to"];
 }
 
-fn one() -> i64 {
-    1
-}
-
-impl Default for By {
-    fn default() -> Self {
-        By { by: one() }
-    }
-}
-
 /// Reads a counter
 ///
-/// One that does not exist is 0, and reading does not make it.
+/// One that does not exist is 0, with `exists` beside it, and reading does not make it.
 #[utoipa::path(
     get, path = "/counters/{name}", tag = "counters", operation_id = "get_counter",
     params(InPath),
@@ -81,13 +59,15 @@ pub(super) async fn get(
     name: NameInPath,
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let value = app.apply(&caller, Op::Get { name: name.clone() }).await?.value;
-    Ok(answer::read(name.as_str(), value, app.node_id()))
+    let outcome = app.apply(&caller, Op::Get { name: name.clone() }).await?;
+    Ok(answer::read(name.as_str(), &outcome, app.node_id()))
 }
 
 /// Adds to a counter
 ///
-/// By one, or by what the body says, which may be negative. `applied` is that.
+/// By one, or by what the body says, which may be negative. `applied` is that, or 0 where a bound of
+/// the body forbids it: nothing is done then, and nothing becomes of the lifetime. A bound is judged
+/// by the value that this node sees.
 #[utoipa::path(
     post, path = "/counters/{name}/increment", tag = "counters", operation_id = "increment_counter",
     params(InPath),
@@ -101,14 +81,15 @@ pub(super) async fn increment(
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let By { by } = body?.object_if_any(Route::CounterIncrement)?;
-    add(&app, &caller, name, by).await
+    let by: By = body?.object_if_any(Route::CounterIncrement)?;
+    add(&app, &caller, name, &by.added()?).await
 }
 
 /// Subtracts from a counter
 ///
 /// By one, or by what the body says; a negative number adds. `applied` is by how much the value
-/// has changed, so it is that number with the other sign.
+/// has changed, so it is that number with the other sign. Its bounds are those of the value, as for an
+/// increment.
 #[utoipa::path(
     post, path = "/counters/{name}/decrement", tag = "counters", operation_id = "decrement_counter",
     params(InPath),
@@ -122,8 +103,8 @@ pub(super) async fn decrement(
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Documented> {
     let name = self::name(name)?;
-    let By { by } = body?.object_if_any(Route::CounterDecrement)?;
-    add(&app, &caller, name, negated(by)?).await
+    let by: By = body?.object_if_any(Route::CounterDecrement)?;
+    add(&app, &caller, name, &by.subtracted()?).await
 }
 
 /// Raises a counter
@@ -146,7 +127,7 @@ pub(super) async fn raise(
     let name = self::name(name)?;
     let To { to } = body?.object(Route::CounterRaise)?;
     let outcome = app.apply(&caller, Op::Raise { name: name.clone(), to }).await?;
-    Ok(answer::changed(name.as_str(), outcome, app.node_id()))
+    Ok(answer::changed(name.as_str(), &outcome, app.node_id()))
 }
 
 pub(super) fn name(in_path: NameInPath) -> Result<CounterName, Problem> {
@@ -157,40 +138,20 @@ pub(super) fn name(in_path: NameInPath) -> Result<CounterName, Problem> {
     Ok(CounterName::new(name)?)
 }
 
-/// What is to be added so that `by` is subtracted.
-pub(super) fn negated(by: i64) -> Result<i64, Problem> {
-    by.checked_neg().ok_or_else(|| {
-        let reason = format!("expected at least {} to decrement by, found {by}", -i64::MAX);
-        Problem::new(Kind::Body, reason)
-    })
-}
-
 async fn add(
     app: &App,
     caller: &Caller,
     name: CounterName,
-    by: i64,
+    addition: &Addition,
 ) -> Result<Response, Documented> {
-    match app.request(caller, Op::Add { name: name.clone(), by }).await? {
-        Ok(outcome) => Ok(answer::changed(name.as_str(), outcome, app.node_id())),
+    match app.request(caller, addition.op(name.clone())).await? {
+        Ok(outcome) if addition.overflowed(&outcome) => {
+            Err(overflow(addition.by, outcome.value).into())
+        }
+        Ok(outcome) => Ok(answer::changed(name.as_str(), &outcome, app.node_id())),
         Err(Refusal::Overflow { found }) if caller.may(&Action::Read(&name)).is_ok() => {
-            Err(overflow(by, found).into())
+            Err(overflow(addition.by, found).into())
         }
         Err(refusal) => Err(Problem::from(refusal).into()),
     }
-}
-
-/// What is said of an addition that was refused.
-pub(super) fn overflow(by: i64, found: Value) -> Problem {
-    let (min, max) = (i64::MIN, i64::MAX);
-    let reason = if i64::try_from(found.0 + i128::from(by)).is_err() {
-        let found = found.0;
-        format!("expected a value from {min} to {max} after adding {by}, found {found} before it")
-    } else {
-        let max = u64::MAX;
-        format!(
-            "expected at most {max} added or subtracted on this node in all, found more by {by}"
-        )
-    };
-    Problem::new(Kind::Overflow, format!("{reason}; nothing was changed"))
 }

@@ -15,6 +15,7 @@ pub(super) enum Field<'de> {
     Null,
     Text(Cow<'de, str>),
     Integer(i64),
+    Truth(bool),
     /// Something of another kind, in a word.
     Other(&'static str),
 }
@@ -29,6 +30,7 @@ impl fmt::Display for Field<'_> {
             }
             Field::Text(text) => write!(f, "{text:?}"),
             Field::Integer(number) => write!(f, "{number}"),
+            Field::Truth(truth) => write!(f, "{truth}"),
             Field::Other(what) => f.write_str(what),
         }
     }
@@ -83,8 +85,8 @@ impl<'de> Visitor<'de> for AnyField {
         Ok(Field::Other("a number that is no integer of 64 bits"))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Field<'de>, E> {
-        Ok(Field::Other("a boolean"))
+    fn visit_bool<E>(self, truth: bool) -> Result<Field<'de>, E> {
+        Ok(Field::Truth(truth))
     }
 
     fn visit_unit<E>(self) -> Result<Field<'de>, E> {

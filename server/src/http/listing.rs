@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::exact;
-use super::app::Shared;
+use super::app::{App, Shared};
 use super::errors::{Kind, Problem};
 use super::problem_document::Documented;
 use super::query::{self, wrong};
@@ -72,15 +72,27 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Documented> {
     let Asked { prefix, after, limit } = Asked::parse(uri.query().unwrap_or_default())?;
+    let (rows, more) = rows(&app, &caller, prefix, after, limit).await?;
+    let next = rows.last().filter(|_| more).map(|(name, _)| name.as_str());
+    let counters = rows.iter().map(Listed::from).collect();
+    Ok(Json(Page { counters, next, node_id: app.node_id() }).into_response())
+}
+
+/// Counters in the order of their names, behind `after`, and whether there are more.
+pub(super) async fn rows(
+    app: &App,
+    caller: &Caller,
+    prefix: Option<CounterName>,
+    after: Option<CounterName>,
+    limit: usize,
+) -> Result<(Vec<Row>, bool), Problem> {
     let asked = caller.ask(List { prefix, after, limit })?;
     let question::Page { rows, more } = app.handle.ask(asked).await?.map_err(|Busy| {
         let reason = "expected few listings that wait at a time, found too many; nothing is wrong \
                       with this one: try again";
         Problem::new(Kind::Busy, reason)
     })?;
-    let next = rows.last().filter(|_| more).map(|(name, _)| name.as_str());
-    let counters = rows.iter().map(Listed::from).collect();
-    Ok(Json(Page { counters, next, node_id: app.node_id() }).into_response())
+    Ok((rows, more))
 }
 
 /// What a query says.

@@ -5,18 +5,23 @@
 //! call, and each theme of calls has a file of its own. Nothing here decides anything about a count.
 
 mod accept;
+mod addition;
 mod answer;
 mod app;
 mod batch;
+mod batch_operation;
 mod batch_parser;
 mod caller;
 mod counters;
 mod cross_site_guard;
+mod deletion;
+mod endings;
 mod errors;
 mod events;
 mod exposition;
 mod extract;
 mod field;
+mod given;
 mod link;
 mod listing;
 mod metrics;

@@ -17,7 +17,10 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use super::errors::{self, Kind, Problem};
 use super::problem_document::{self, Document, Documented, words};
 use super::routes::Route;
-use super::{batch, counters, events, link, listing, original, origins, page, scrape, status};
+use super::{
+    batch, counters, deletion, endings, events, link, listing, original, origins, page, scrape,
+    status,
+};
 
 /// A distributed counter: every node counts, every node agrees. Every node of a cluster answers
 /// these calls, for every counter.
@@ -26,6 +29,7 @@ use super::{batch, counters, events, link, listing, original, origins, page, scr
     info(title = "Quipu"),
     paths(
         counters::get, counters::increment, counters::decrement, counters::raise,
+        endings::set, endings::delete, endings::reset, endings::expire, deletion::delete,
         origins::origins, listing::list, batch::batch,
         original::health, original::count, original::increment, original::sync, original::peers,
         original::register, original::remove_peer, original::discovery,
@@ -108,10 +112,38 @@ pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
                 BodyTooSlow,
                 TooManyCounters,
                 OutOfMemory,
+                Removed,
+                OlderPeer,
                 Stopping,
             ],
             true,
         ),
+        Route::CounterSet | Route::CounterReset => (
+            &[
+                Name,
+                Query,
+                Body,
+                Overflow,
+                BodyTooLarge,
+                BodyTooSlow,
+                TooManyCounters,
+                OutOfMemory,
+                Behind,
+                Removed,
+                OlderPeer,
+                Stopping,
+            ],
+            true,
+        ),
+        Route::CounterExpire => {
+            (&[Name, Query, Body, BodyTooLarge, BodyTooSlow, Removed, OlderPeer, Stopping], true)
+        }
+        Route::CounterDelete => {
+            (&[Name, Query, Body, BodyTooSlow, Behind, Removed, OlderPeer, Stopping], true)
+        }
+        Route::CountersDelete => {
+            (&[Query, Body, BodyTooSlow, Busy, Behind, Removed, OlderPeer, Stopping], true)
+        }
         Route::CounterRaise => (
             &[
                 Name,
@@ -146,18 +178,23 @@ fn described() -> Value {
     for route in Route::ALL {
         let Some(item) = api.paths.paths.get_mut(route.pattern()) else { continue };
         let (kinds, is_documented) = refusals(route);
-        if let Some(operation) = &mut item.get {
-            add_refusals(operation, kinds, is_documented);
-        }
-        if let Some(operation) = &mut item.post {
-            add_refusals(operation, &[kinds, &[Kind::CrossSite]].concat(), is_documented);
-            let may_be_left_out =
-                matches!(route, Route::CounterIncrement | Route::CounterDecrement);
-            if let Some(RefOr::T(body)) = &mut operation.request_body
-                && may_be_left_out
-            {
-                body.required = Some(Required::False);
-            }
+        let (operation, is_safe) = match route.call().0 {
+            "GET" => (&mut item.get, true),
+            "PUT" => (&mut item.put, false),
+            "DELETE" => (&mut item.delete, false),
+            _ => (&mut item.post, false),
+        };
+        let Some(operation) = operation else { continue };
+        let kinds = if is_safe { kinds.to_vec() } else { [kinds, &[Kind::CrossSite]].concat() };
+        add_refusals(operation, &kinds, is_documented);
+        let may_be_left_out = matches!(
+            route,
+            Route::CounterIncrement | Route::CounterDecrement | Route::CounterReset
+        );
+        if let Some(RefOr::T(body)) = &mut operation.request_body
+            && may_be_left_out
+        {
+            body.required = Some(Required::False);
         }
     }
     let mut described = json!(api);
@@ -210,19 +247,39 @@ fn bound_integers(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::http::addition::By;
+    use crate::http::extract::Object;
+
+    /// The members that a body is read with.
+    fn members(route: Route) -> &'static [&'static str] {
+        match route {
+            Route::Sync => original::Sync::MEMBERS,
+            Route::Register | Route::RemovePeer => original::Peer::MEMBERS,
+            Route::CounterIncrement | Route::CounterDecrement => By::MEMBERS,
+            Route::CounterRaise => counters::To::MEMBERS,
+            Route::CounterSet => endings::Set::MEMBERS,
+            Route::CounterReset => endings::Reset::MEMBERS,
+            Route::CounterExpire => endings::Expire::MEMBERS,
+            Route::Batch => &["operations"],
+            _ => &[],
+        }
+    }
 
     #[test]
     fn every_route_is_described_with_its_method_and_nothing_else_is() {
         let described = described();
         let paths = described["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), Route::ALL.len());
-        for route in Route::ALL {
-            let (method, path) = route.call();
-            let operations = paths[path].as_object().unwrap();
-            let methods: Vec<String> = operations.keys().map(|m| m.to_uppercase()).collect();
-            assert_eq!(methods, [method], "{path}");
-        }
+        let of_path = |(path, operations): (&String, &Value)| {
+            let methods = operations.as_object().unwrap().keys();
+            methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        };
+        let found: BTreeSet<_> = paths.iter().flat_map(of_path).collect();
+        let calls = Route::ALL.map(Route::call);
+        let calls = calls.map(|(method, path)| (method.to_owned(), path.to_owned()));
+        assert_eq!(found, BTreeSet::from(calls));
         assert!(described["openapi"].as_str().unwrap().starts_with("3.1."));
     }
 
@@ -242,8 +299,12 @@ mod tests {
             assert_eq!(body.is_object(), route.example().is_some(), "{path}");
             if body.is_object() {
                 let example: Value = serde_json::from_str(route.example().unwrap()).unwrap();
-                let keys = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-                assert_eq!(keys(&body["properties"]), keys(&example), "{path}");
+                let keys = |of: &Value| {
+                    of.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>()
+                };
+                let members = members(route).iter().map(|member| (*member).to_owned()).collect();
+                assert_eq!(keys(&body["properties"]), members, "{path}");
+                assert!(keys(&example).is_subset(&members), "{path}");
                 assert_eq!(body["additionalProperties"], json!(false), "{path}: {body}");
             }
         }
@@ -257,7 +318,7 @@ mod tests {
             .flat_map(|path| path.as_object().unwrap().values())
             .map(|operation| operation["operationId"].as_str().unwrap())
             .collect();
-        let different: std::collections::BTreeSet<_> = names.iter().collect();
+        let different: BTreeSet<_> = names.iter().collect();
         assert_eq!(different.len(), names.len(), "{names:?}");
     }
 }

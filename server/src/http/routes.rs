@@ -6,17 +6,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::app::App;
 use super::errors::{self, Problem};
-use super::unknown::shortened;
+use super::unknown::{listed, shortened};
 use super::{
-    batch, counters, events, link, listing, openapi, original, origins, page, scrape, status,
+    batch, counters, deletion, endings, events, link, listing, openapi, original, origins, page,
+    scrape, status,
 };
 use crate::transport::link::PATH;
 
-/// A path, or a family of them.
+/// A method on a path, or on a family of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Health,
@@ -28,10 +29,15 @@ pub(super) enum Route {
     RemovePeer,
     Discovery,
     Counters,
+    CountersDelete,
     Counter,
+    CounterSet,
+    CounterDelete,
     CounterIncrement,
     CounterDecrement,
     CounterRaise,
+    CounterReset,
+    CounterExpire,
     CounterOrigins,
     Batch,
     OpenApi,
@@ -87,7 +93,7 @@ impl Kind {
 
 impl Route {
     /// All, in the order of their numbers.
-    pub(super) const ALL: [Route; 22] = [
+    pub(super) const ALL: [Route; 27] = [
         Route::Health,
         Route::Count,
         Route::Increment,
@@ -97,10 +103,15 @@ impl Route {
         Route::RemovePeer,
         Route::Discovery,
         Route::Counters,
+        Route::CountersDelete,
         Route::Counter,
+        Route::CounterSet,
+        Route::CounterDelete,
         Route::CounterIncrement,
         Route::CounterDecrement,
         Route::CounterRaise,
+        Route::CounterReset,
+        Route::CounterExpire,
         Route::CounterOrigins,
         Route::Batch,
         Route::OpenApi,
@@ -124,10 +135,15 @@ impl Route {
             Route::RemovePeer => ("POST", "/remove-peer"),
             Route::Discovery => ("GET", "/discovery"),
             Route::Counters => ("GET", "/counters"),
+            Route::CountersDelete => ("DELETE", "/counters"),
             Route::Counter => ("GET", "/counters/{name}"),
+            Route::CounterSet => ("PUT", "/counters/{name}"),
+            Route::CounterDelete => ("DELETE", "/counters/{name}"),
             Route::CounterIncrement => ("POST", "/counters/{name}/increment"),
             Route::CounterDecrement => ("POST", "/counters/{name}/decrement"),
             Route::CounterRaise => ("POST", "/counters/{name}/raise"),
+            Route::CounterReset => ("POST", "/counters/{name}/reset"),
+            Route::CounterExpire => ("POST", "/counters/{name}/expire"),
             Route::CounterOrigins => ("GET", "/counters/{name}/origins"),
             Route::Batch => ("POST", "/batch"),
             Route::OpenApi => ("GET", "/openapi.json"),
@@ -144,11 +160,15 @@ impl Route {
         match self {
             Route::Increment
             | Route::Sync
+            | Route::CounterSet
+            | Route::CounterDelete
             | Route::CounterIncrement
             | Route::CounterDecrement
-            | Route::CounterRaise => Kind::Write,
+            | Route::CounterRaise
+            | Route::CounterReset
+            | Route::CounterExpire => Kind::Write,
             Route::Count | Route::Counters | Route::Counter | Route::CounterOrigins => Kind::Read,
-            Route::Batch => Kind::Batch,
+            Route::Batch | Route::CountersDelete => Kind::Batch,
             Route::Page | Route::PageFile => Kind::Page,
             Route::Health
             | Route::Peers
@@ -167,6 +187,7 @@ impl Route {
     pub(super) const fn parameters(self) -> &'static [&'static str] {
         match self {
             Route::Counters => &["prefix", "limit", "after"],
+            Route::CountersDelete => &["prefix"],
             Route::Events => &["prefix", "counter", "every"],
             _ => &[],
         }
@@ -185,12 +206,17 @@ impl Route {
             | Route::Sync
             | Route::Register
             | Route::RemovePeer
+            | Route::CounterSet
             | Route::CounterIncrement
             | Route::CounterDecrement
             | Route::CounterRaise
+            | Route::CounterReset
+            | Route::CounterExpire
             | Route::Batch => Body::Read,
             Route::Counters
+            | Route::CountersDelete
             | Route::Counter
+            | Route::CounterDelete
             | Route::CounterOrigins
             | Route::OpenApi
             | Route::Status
@@ -209,6 +235,9 @@ impl Route {
             Route::Register | Route::RemovePeer => Some(r#"{"id": "172.18.0.3:8090"}"#),
             Route::CounterIncrement | Route::CounterDecrement => Some(r#"{"by": 5}"#),
             Route::CounterRaise => Some(r#"{"to": 100}"#),
+            Route::CounterSet => Some(r#"{"value": 100, "ttl": "60s"}"#),
+            Route::CounterReset => Some(r#"{"to": 0}"#),
+            Route::CounterExpire => Some(r#"{"ttl": "60s"}"#),
             Route::Batch => {
                 Some(r#"{"operations": [{"op": "increment", "name": "visits", "by": 5}]}"#)
             }
@@ -230,11 +259,22 @@ impl Route {
         self.call().1
     }
 
-    /// The one that a path belongs to, if any.
+    /// The one that a request is for: where its path has no such method, one that the path has.
+    pub(super) fn of(method: &Method, path: &str) -> Option<Route> {
+        let route = Route::at(path)?;
+        Some(match (route, method.as_str()) {
+            (Route::Counters, "DELETE") => Route::CountersDelete,
+            (Route::Counter, "PUT") => Route::CounterSet,
+            (Route::Counter, "DELETE") => Route::CounterDelete,
+            (route, _) => route,
+        })
+    }
+
+    /// The first one that a path belongs to, if any.
     ///
     /// axum knows it too, but tells it only to those who let it put the pattern into every
     /// request's extensions, which costs two allocations on the path of an increment.
-    pub(super) fn of(path: &str) -> Option<Route> {
+    fn at(path: &str) -> Option<Route> {
         Some(match path {
             "/health" => Route::Health,
             "/count" => Route::Count,
@@ -260,6 +300,8 @@ impl Route {
                 Some(Some((_, "increment"))) => Route::CounterIncrement,
                 Some(Some((_, "decrement"))) => Route::CounterDecrement,
                 Some(Some((_, "raise"))) => Route::CounterRaise,
+                Some(Some((_, "reset"))) => Route::CounterReset,
+                Some(Some((_, "expire"))) => Route::CounterExpire,
                 Some(Some((_, "origins"))) => Route::CounterOrigins,
                 _ => return None,
             },
@@ -277,10 +319,15 @@ impl Route {
             Route::RemovePeer => post(original::remove_peer),
             Route::Discovery => get(original::discovery),
             Route::Counters => get(listing::list),
+            Route::CountersDelete => delete(deletion::delete),
             Route::Counter => get(counters::get),
+            Route::CounterSet => put(endings::set),
+            Route::CounterDelete => delete(endings::delete),
             Route::CounterIncrement => post(counters::increment),
             Route::CounterDecrement => post(counters::decrement),
             Route::CounterRaise => post(counters::raise),
+            Route::CounterReset => post(endings::reset),
+            Route::CounterExpire => post(endings::expire),
             Route::CounterOrigins => get(origins::origins),
             Route::Batch => post(batch::batch),
             Route::OpenApi => get(openapi::document),
@@ -322,8 +369,10 @@ async fn not_found(uri: Uri) -> Response {
 
 /// The `Allow` header is axum's own.
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {
-    let route = Route::of(uri.path());
-    let expected = route.map_or("another method", |route| route.call().0);
+    let route = Route::of(&method, uri.path());
+    let is_there = |other: &&Route| route.is_some_and(|route| route.pattern() == other.pattern());
+    let methods: Vec<&str> = Route::ALL.iter().filter(is_there).map(|at| at.call().0).collect();
+    let expected = if methods.is_empty() { "another method".to_owned() } else { listed(&methods) };
     let problem =
         Problem::new(errors::Kind::Method, format!("expected {expected}, found {method}"));
     openapi::refused(route, problem)
@@ -336,7 +385,9 @@ mod tests {
     #[test]
     fn every_route_is_found_again_by_its_pattern_and_stands_at_its_own_number() {
         for (number, route) in Route::ALL.into_iter().enumerate() {
-            assert_eq!(Route::of(route.pattern()), Some(route));
+            let method = route.call().0.parse().unwrap();
+            assert_eq!(Route::of(&method, route.pattern()), Some(route));
+            assert!(route.takes(&method));
             assert_eq!(route as usize, number);
         }
         for (number, kind) in Kind::ALL.into_iter().enumerate() {
@@ -355,7 +406,7 @@ mod tests {
             "/counters/a/increment/b",
             "/batch/",
         ] {
-            assert_eq!(Route::of(path), None, "{path}");
+            assert_eq!(Route::at(path), None, "{path}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Status<'a> {
     #[schema(value_type = u64)]
     uptime_ms: u128,
     fsync: String,
-    /// How many counters there are.
+    /// How many counters exist.
     counters: usize,
     /// How many origins have been heard of, this one included.
     origins: usize,

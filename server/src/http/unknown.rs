@@ -86,6 +86,23 @@ impl<'de> Visitor<'de> for KeysOf {
     }
 }
 
+/// A member of an object that stands where none of that name does.
+#[derive(Debug)]
+pub(super) enum Stranger {
+    Unknown(String),
+    /// One that was there already.
+    Again(&'static str),
+}
+
+impl Stranger {
+    pub(super) fn found(&self, known: &[&str]) -> String {
+        match self {
+            Stranger::Unknown(name) => found("member", name, known),
+            Stranger::Again(name) => format!("found {name} twice"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use serde_json::json;
 #[test]
 fn operations_are_answered_in_order_each_with_its_own_result_or_problem() {
     let node = Node::start(&[]);
-    let body = r#"{"operations":[{"op":"increment","name":"a","by":5},{"op":"decrement","name":"a"},{"op":"get","name":"a"},{"op":"raise","name":"b","to":7},{"op":"raise","name":"b","to":3},{"op":"set","name":"c"},{"op":"get","name":""},7,{"op":"increment","name":"d","by":9223372036854775807},{"op":"increment","name":"d"},{"op":"get","name":"d"},{"op":"decrement","name":"e","by":-9223372036854775808}]}"#;
+    let body = r#"{"operations":[{"op":"increment","name":"a","by":5},{"op":"decrement","name":"a"},{"op":"get","name":"a"},{"op":"raise","name":"b","to":7},{"op":"raise","name":"b","to":3},{"op":"put","name":"c"},{"op":"get","name":""},7,{"op":"increment","name":"d","by":9223372036854775807},{"op":"increment","name":"d"},{"op":"get","name":"d"},{"op":"decrement","name":"e","by":-9223372036854775808}]}"#;
     let answer = transcript(&node, &[("POST", "/batch", body)]);
     let said = answer.lines().nth(1).unwrap().replace("},{\"name\"", "},\n{\"name\"");
     insta::assert_snapshot!(said.replace("},{\"problem\"", "},\n{\"problem\""), @r#"
@@ -17,7 +17,7 @@ fn operations_are_answered_in_order_each_with_its_own_result_or_problem() {
     {"name":"a","value":4},
     {"name":"b","value":7,"applied":7},
     {"name":"b","value":7,"applied":0},
-    {"name":"c","problem":{"type":"urn:quipu:problem:body","title":"Not a body for this call","status":400,"detail":"expected increment, decrement, raise or get as op, found \"set\""}},
+    {"name":"c","problem":{"type":"urn:quipu:problem:body","title":"Not a body for this call","status":400,"detail":"expected increment, decrement, raise, set, reset, delete, expire or get as op, found \"put\""}},
     {"problem":{"type":"urn:quipu:problem:name","title":"Not a counter's name","status":400,"detail":"expected a counter name of 1 to 255 bytes, found none"}},
     {"problem":{"type":"urn:quipu:problem:body","title":"Not a body for this call","status":400,"detail":"expected an object, found 7"}},
     {"name":"d","value":9223372036854775807,"applied":9223372036854775807},

@@ -30,7 +30,7 @@ fn counters_have_names_of_their_own() {
     );
     insta::assert_snapshot!(said, @r#"
     GET /counters/visits
-      200 {"name":"visits","value":0,"node_id":"[node_id]"}
+      200 {"name":"visits","value":0,"node_id":"[node_id]","exists":false}
     POST /counters/visits/increment
       200 {"name":"visits","value":1,"node_id":"[node_id]","applied":1}
     POST /counters/visits/increment {"by":41}
@@ -52,7 +52,7 @@ fn counters_have_names_of_their_own() {
     POST /counters/a%2Fb%20%C3%A4/increment {"by":0}
       200 {"name":"a/b ä","value":0,"node_id":"[node_id]","applied":0}
     GET /counters/default
-      200 {"name":"default","value":0,"node_id":"[node_id]"}
+      200 {"name":"default","value":0,"node_id":"[node_id]","exists":false}
     POST /increment
       200 {"count":1,"node_id":"[node_id]"}
     GET /counters/default

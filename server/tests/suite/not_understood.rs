@@ -78,7 +78,11 @@ fn a_batch_refuses_of_what_it_does_not_know_the_whole_or_the_one_operation() {
             "{operation}: {results}"
         );
         assert_eq!(results[0]["value"], Value::Null, "{results}");
-        assert_eq!(results[1], json!({"name": "a", "value": 0}), "the others are carried out");
+        assert_eq!(
+            results[1],
+            json!({"name": "a", "value": 0, "exists": false}),
+            "the others are carried out"
+        );
     }
     for body in [
         r#"{"operations":[{"op":"increment","name":"a"}],"atomic":true}"#,
@@ -103,7 +107,12 @@ fn a_parameter_that_a_call_does_not_know_is_refused_on_every_call() {
         ("POST", "/remove-peer", r#"{"id":"127.0.0.2:1"}"#),
         ("GET", "/discovery", ""),
         ("GET", "/counters", ""),
+        ("DELETE", "/counters", ""),
         ("GET", "/counters/c", ""),
+        ("PUT", "/counters/c", r#"{"value":7}"#),
+        ("DELETE", "/counters/c", ""),
+        ("POST", "/counters/c/reset", ""),
+        ("POST", "/counters/c/expire", r#"{"ttl":"1s"}"#),
         ("POST", "/counters/c/increment", ""),
         ("POST", "/counters/c/decrement", ""),
         ("POST", "/counters/c/raise", r#"{"to":7}"#),

@@ -96,7 +96,7 @@ fn a_body_beyond_the_bound_is_too_large() {
 fn a_wrong_method_or_path_below_counters_is_a_problem_of_theirs() {
     let node = Node::start(&[]);
     for (method, path, status, kind) in [
-        ("DELETE", "/counters/c", 405, "method"),
+        ("PATCH", "/counters/c", 405, "method"),
         ("GET", "/counters/c/raise", 405, "method"),
         ("PUT", "/counters", 405, "method"),
         ("GET", "/batch", 405, "method"),
