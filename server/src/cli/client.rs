@@ -73,7 +73,28 @@ impl Client {
 
     /// Posts a JSON text.
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &str) -> Result<T, Failure> {
-        let answer = self.call("POST", path, body, STEP_TIME_MAX)?;
+        self.ask("POST", path, body)
+    }
+
+    /// Makes a call of any method.
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<T, Failure> {
+        self.ask_for(method, path, body, STEP_TIME_MAX)
+    }
+
+    /// The same, of which each step may take so long.
+    pub(super) fn ask_for<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        step: Duration,
+    ) -> Result<T, Failure> {
+        let answer = self.call(method, path, body, step)?;
         self.read(&answer)
     }
 

@@ -22,6 +22,14 @@ pub(crate) enum Failure {
     Refused { node: String, status: u16, reason: String },
     #[error("{0} of {1} counters could not be read: {2}")]
     Unread(usize, usize, String),
+    #[error("{0} of {1} counters could not be deleted: {2}")]
+    Undeleted(usize, usize, String),
+    #[error("expected a counter that exists, found none named {0:?}")]
+    Missing(String),
+    #[error("expected --yes, since there is no terminal to ask at")]
+    Unasked,
+    #[error("nothing was deleted")]
+    Unmeant,
     #[error("expected a terminal to draw on; for scripts there are: quipu status, quipu peers")]
     NoTerminal,
     #[error("cannot write the answer: {0}")]

@@ -8,12 +8,16 @@ mod add;
 pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod data;
+mod delete;
+mod expire;
 mod failure;
 mod get;
 pub(crate) mod health;
 mod list;
 mod peers;
+mod reset;
 mod row;
+mod set;
 mod status;
 mod top;
 mod watch;
@@ -50,6 +54,18 @@ pub(crate) enum Command {
     /// Print the values of counters
     #[command(after_help = EXIT_CODES)]
     Get(get::Get),
+    /// Set a counter, and print its value
+    #[command(after_help = EXIT_CODES)]
+    Set(set::Set),
+    /// Bring a counter back to 0 or another value, and print the value that it had
+    #[command(after_help = EXIT_CODES)]
+    Reset(reset::Reset),
+    /// Delete counters, and print the values that they had
+    #[command(after_help = EXIT_CODES)]
+    Delete(delete::Delete),
+    /// Say when a counter expires, and print how long it has left
+    #[command(after_help = EXIT_CODES)]
+    Expire(expire::Expire),
     /// Print names and values of counters, in the order of their names
     #[command(after_help = EXIT_CODES)]
     List(list::List),
@@ -76,6 +92,10 @@ impl Command {
         let asking = match self {
             Command::Add(add) => &add.asking,
             Command::Get(get) => &get.asking,
+            Command::Set(set) => &set.asking,
+            Command::Reset(reset) => &reset.asking,
+            Command::Delete(delete) => &delete.asking,
+            Command::Expire(expire) => &expire.asking,
             Command::List(list) => &list.asking,
             Command::Peers(peers) => &peers.asking,
             Command::Status(status) => &status.asking,
@@ -93,6 +113,10 @@ impl Command {
         let ran = match self {
             Command::Add(add) => add.run(&client, &mut out),
             Command::Get(get) => get.run(&client, &mut out),
+            Command::Set(set) => set.run(&client, &mut out),
+            Command::Reset(reset) => reset.run(&client, &mut out),
+            Command::Delete(delete) => delete.run(&client, &mut out),
+            Command::Expire(expire) => expire.run(&client, &mut out),
             Command::List(list) => list.run(&client, &mut out),
             Command::Peers(peers) => peers.run(&client, &mut out),
             Command::Status(status) => status.run(&client, &mut out),

@@ -66,7 +66,7 @@ fn programs_are_answered_in_json() {
     );
     assert_eq!(
         said(&node, &["get", "c", "d", "--json"]),
-        "{\"name\":\"c\",\"value\":5}\n{\"name\":\"d\",\"value\":0}\n"
+        "{\"name\":\"c\",\"value\":5}\n{\"name\":\"d\",\"value\":0,\"exists\":false}\n"
     );
     assert_eq!(said(&node, &["list", "--json"]), "{\"name\":\"c\",\"value\":5}\n");
     assert_eq!(objects(&said(&node, &["status", "--json"]))[0]["node_id"], node.id());

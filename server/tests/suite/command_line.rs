@@ -242,7 +242,10 @@ fn help_is_given_by_that_word_as_well() {
 
 #[test]
 fn no_complaint_is_in_the_words_of_a_parser() {
-    let commands = ["add", "get", "list", "peers", "status", "bench", "top", "watch", "health"];
+    let commands = [
+        "add", "get", "set", "reset", "delete", "expire", "list", "peers", "status", "bench",
+        "top", "watch", "health",
+    ];
     let rubbish = ["", "x", "-1", "+1", "1e3", "0x1", "99999999999999999999", "1.5", "\u{1f600}"];
     let flags = [
         "--threads",
@@ -272,6 +275,10 @@ fn no_complaint_is_in_the_words_of_a_parser() {
                 "--protocol",
             ][..],
         ),
+        ("set", &["--ttl"]),
+        ("reset", &["--to"]),
+        ("expire", &["--at"]),
+        ("delete", &["--prefix"]),
         ("list", &["--limit"]),
         ("top", &["--every"]),
         ("watch", &["--every", "--counter"]),

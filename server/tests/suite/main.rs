@@ -16,6 +16,7 @@ mod dot_segments;
 mod events;
 mod hosts;
 mod http_api;
+mod http_endings;
 mod ipv6;
 mod kill_points;
 mod kill_storm;

@@ -1,4 +1,5 @@
-//! Events as lines: when, which counter, its value, and by how much it changed since the last line.
+//! Events as lines: when, which counter, its value, by how much it changed since the last line, and
+//! whether it was deleted or has expired.
 //!
 //! A line about no counter has nothing in the place of the name, which every counter has.
 
@@ -102,10 +103,16 @@ impl Lines {
         match &*event.kind {
             "snapshot" => {
                 let told: Counters = read(event)?;
-                let known = std::mem::take(&mut self.values);
+                let mut known = std::mem::take(&mut self.values);
                 for row in told.counters {
-                    let change = known.get(&row.name).map(|last| row.exact_value() - last);
+                    let change = known.remove(&row.name).map(|last| row.exact_value() - last);
                     self.counter(row, change.filter(|change| *change != 0), at_ms, out)?;
+                }
+                // What was there and is not has ended in between.
+                let mut gone: Vec<_> = known.into_iter().filter(|_| !told.more).collect();
+                gone.sort_unstable();
+                for (name, last) in gone {
+                    self.counter(Row::deleted(name), Some(-last), at_ms, out)?;
                 }
                 self.has_all = !told.more && self.values.len() < COUNTERS_MAX;
             }
@@ -153,12 +160,15 @@ impl Lines {
             return json(&Line { at_ms, what: Changed { row, change } }, out);
         }
         let change = change.map_or("=".to_owned(), |change| format!("{change:+}"));
-        writeln!(out, "{}\t{}\t{}\t{change}", time(at_ms), row.name, row.digits())?;
+        let end = if row.deleted { "\tdeleted" } else { "" };
+        writeln!(out, "{}\t{}\t{}\t{change}{end}", time(at_ms), row.name, row.digits())?;
         Ok(())
     }
 
     fn remember(&mut self, row: &Row) {
-        if let Some(last) = self.values.get_mut(&row.name) {
+        if row.deleted {
+            self.values.remove(&row.name);
+        } else if let Some(last) = self.values.get_mut(&row.name) {
             *last = row.exact_value();
         } else if self.values.len() < COUNTERS_MAX {
             self.values.insert(row.name.clone(), row.exact_value());
@@ -239,7 +249,8 @@ mod tests {
         assert_eq!(written(&mut lines, "change", change), "T\ta\t3\t-2\nT\tnew\t7\t+7\n");
         let reset = written(&mut lines, "reset", r#"{"reason":"x"}"#);
         assert!(reset.starts_with("T\t\tthe node cannot tell"), "{reset}");
-        assert_eq!(written(&mut lines, "snapshot", snapshot), "T\ta\t5\t+2\n");
+        let anew = written(&mut lines, "snapshot", snapshot);
+        assert_eq!(anew, "T\ta\t5\t+2\nT\tnew\t0\t-7\tdeleted\n");
     }
 
     #[test]
@@ -248,6 +259,26 @@ mod tests {
         written(&mut lines, "snapshot", r#"{"counters":[],"more":true}"#);
         let told = written(&mut lines, "change", r#"{"counters":[{"name":"a","value":3}]}"#);
         assert_eq!(told, "{\"at_ms\":3723004,\"name\":\"a\",\"value\":3,\"change\":null}\n");
+    }
+
+    #[test]
+    fn a_counter_that_has_ended_is_told_as_deleted_and_begins_at_nothing() {
+        let mut lines = Lines::new(false);
+        let snapshot =
+            r#"{"counters":[{"name":"a","value":5},{"name":"b","value":2}],"more":false}"#;
+        written(&mut lines, "snapshot", snapshot);
+        let deleted = r#"{"counters":[{"name":"a","value":0,"deleted":true}]}"#;
+        assert_eq!(written(&mut lines, "change", deleted), "T\ta\t0\t-5\tdeleted\n");
+        let again = r#"{"counters":[{"name":"a","value":3}]}"#;
+        assert_eq!(written(&mut lines, "change", again), "T\ta\t3\t+3\n");
+        let after = r#"{"counters":[{"name":"a","value":3}],"more":false}"#;
+        assert_eq!(written(&mut lines, "snapshot", after), "T\ta\t3\t=\nT\tb\t0\t-2\tdeleted\n");
+        lines.is_json = true;
+        let told = written(&mut lines, "change", deleted);
+        assert_eq!(
+            told,
+            "{\"at_ms\":3723004,\"name\":\"a\",\"value\":0,\"deleted\":true,\"change\":-3}\n"
+        );
     }
 
     #[test]
