@@ -3,9 +3,10 @@
 
 import { Sparkline } from "./chart.js";
 import * as node from "./node.js";
+import { isMeant } from "./question.js";
 import { Ranking } from "./ranking.js";
 import { Rate } from "./series.js";
-import { byId, digits, element, rate, say, write } from "./text.js";
+import { byId, digits, element, longTime, rate, say, write } from "./text.js";
 import { exactly, largerFirst } from "./whole.js";
 
 /** Rows of a page: what a tall screen shows. */
@@ -70,11 +71,35 @@ class Row {
     if (this.details) this.renew();
   }
 
-  async add(by) {
+  add(by) {
+    return this.change(() => node.add(this.name, by));
+  }
+
+  /** Brings it to a value, whatever it is, and leaves its lifetime as it is. */
+  reset(to) {
+    return this.change(() => node.reset(this.name, to));
+  }
+
+  async change(ask) {
     try {
-      const answer = await node.add(this.name, by);
+      const answer = await ask();
       this.set(answer);
       say(`${this.name} is now ${digits(this.exact)}`);
+      this.counters.complain("");
+    } catch (error) {
+      this.counters.complain(`${this.name}: ${error.message}`);
+    }
+  }
+
+  async remove() {
+    const value = digits(this.exact);
+    const kept = "What other nodes count at this moment is kept.";
+    if (!(await isMeant(`Delete “${this.name}”? It is ${value}. ${kept}`, "Delete"))) return;
+    try {
+      const { before, before_exact } = await node.remove(this.name);
+      this.counters.drop(this.name);
+      const was = exactly({ value: before, exact: before_exact });
+      say(`${this.name} was ${digits(was)}, and is deleted`);
       this.counters.complain("");
     } catch (error) {
       this.counters.complain(`${this.name}: ${error.message}`);
@@ -89,21 +114,33 @@ class Row {
       this.details = null;
       return;
     }
-    // Text, since a number of an input is a double.
-    const by = element("input", {
-      type: "text",
-      value: "10",
-      pattern: "\\s*[+\\-]?[0-9]+\\s*",
-      title: "A whole number; a negative one subtracts",
-      autocomplete: "off",
-      required: "",
-      "aria-label": `How much to add to ${this.name}`,
-    });
-    const form = element("form", { class: "add-many" }, by, element("button", {}, "Add"));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.add(BigInt(by.value));
-    });
+    const add = numberForm(
+      { value: "10", title: "A whole number; a negative one subtracts" },
+      `How much to add to ${this.name}`,
+      "Add",
+      (by) => this.add(by),
+    );
+    const set = numberForm(
+      { value: "0", title: "A whole number" },
+      `What to set ${this.name} to`,
+      "Set",
+      (to) => this.reset(to),
+    );
+    const button = (name, text, does) => {
+      const made = element("button", { type: "button", class: name }, text);
+      made.addEventListener("click", does);
+      return made;
+    };
+    this.lifetime = element("p", { class: "lifetime muted" });
+    const controls = element(
+      "div",
+      { class: "controls" },
+      add,
+      set,
+      button("reset", "Reset to 0", () => this.reset(0)),
+      button("delete", "Delete…", () => this.remove()),
+      this.lifetime,
+    );
     this.shares = element("tbody");
     const heading = (text, kind = "number") => element("th", { scope: "col", class: kind }, text);
     this.details = element(
@@ -113,7 +150,7 @@ class Row {
         "td",
         // A phone shows three of the columns, and cells that span more would make new ones.
         { colspan: matchMedia("(max-width: 760px)").matches ? "3" : "5" },
-        form,
+        controls,
         element(
           "table",
           {},
@@ -142,7 +179,12 @@ class Row {
     if (this.isRenewing) return;
     this.isRenewing = true;
     try {
-      const { origins } = await node.origins(this.name);
+      const [{ origins }, counter] = await Promise.all([
+        node.origins(this.name),
+        node.counter(this.name),
+      ]);
+      const left = counter.ttl_ms;
+      write(this.lifetime, left === undefined ? "Does not expire" : `Expires in ${longTime(left)}`);
       const number = (digitsOf, kind = "number") => element("td", { class: kind }, digits(digitsOf));
       this.shares.replaceChildren(
         ...origins.map(({ origin, address, plus, minus, raise }) =>
@@ -164,6 +206,25 @@ class Row {
   }
 }
 
+/** A field for a whole number of any size, and a button that does something with it. */
+function numberForm(attributes, label, verb, does) {
+  // Text, since a number of an input is a double.
+  const number = element("input", {
+    type: "text",
+    pattern: "\\s*[+\\-]?[0-9]+\\s*",
+    autocomplete: "off",
+    required: "",
+    "aria-label": label,
+    ...attributes,
+  });
+  const form = element("form", {}, number, element("button", {}, verb));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    does(BigInt(number.value));
+  });
+  return form;
+}
+
 /** Moves the focus on, or to the counters where this element cannot take it. */
 function moveFocus(element) {
   element.focus();
@@ -179,7 +240,12 @@ const ORDERS = {
 export class Counters {
   /** @param listen takes what to listen to, as `Stream.listen` does */
   constructor(listen) {
-    this.listen = listen;
+    this.listen = (what) => {
+      this.listened = what;
+      listen(what);
+    };
+    /** What is listened to. */
+    this.listened = { names: [] };
     this.rows = new Map();
     this.order = "name";
     /** What else than names puts them in order. */
@@ -265,19 +331,33 @@ export class Counters {
 
   fill(counters) {
     const shown = new Set(counters.map(({ name }) => name));
-    for (const [name, row] of this.rows) {
-      if (shown.has(name)) continue;
-      const parts = [row.element, row.details];
-      const hasFocus = parts.some((part) => part?.contains(document.activeElement));
-      // Where a row was, others are: the keyboard goes on there and not at the top of the page.
-      if (hasFocus) byId("counters").focus();
-      row.element.remove();
-      row.details?.remove();
-      this.rows.delete(name);
+    for (const name of [...this.rows.keys()]) {
+      if (!shown.has(name)) this.remove(name);
     }
     for (const counter of counters) this.set(counter);
     this.arrange();
     this.showPlace();
+  }
+
+  remove(name) {
+    const row = this.rows.get(name);
+    const parts = [row.element, row.details];
+    const hasFocus = parts.some((part) => part?.contains(document.activeElement));
+    // Where a row was, others are: the keyboard goes on there and not at the top of the page.
+    if (hasFocus) byId("counters").focus();
+    row.element.remove();
+    row.details?.remove();
+    this.rows.delete(name);
+  }
+
+  /** A counter does not exist any more. */
+  drop(name) {
+    if (!this.rows.has(name)) return;
+    const wasWhole = this.isWhole;
+    this.remove(name);
+    this.showPlace();
+    // Another one has its place; asked for at the next look, since many may end at once.
+    if (!wasWhole) this.listedAtMs = 0;
   }
 
   set(counter) {
@@ -291,11 +371,23 @@ export class Counters {
     return isNew;
   }
 
+  /** This is all that is listened to, or the first of it: what is not there has ended. */
+  hearAll(counters, hasMore) {
+    const told = new Set(counters.map(({ name }) => name));
+    const { names, prefix } = this.listened;
+    const isHeard = (name) => (names ? names.includes(name) : !hasMore && name.startsWith(prefix));
+    for (const name of [...this.rows.keys()]) {
+      if (isHeard(name) && !told.has(name)) this.drop(name);
+    }
+    this.hear(counters);
+  }
+
   /** Values have changed. */
   hear(counters) {
     let hasNew = false;
     for (const counter of counters) {
-      if (this.rows.has(counter.name)) this.set(counter);
+      if (counter.deleted) this.drop(counter.name);
+      else if (this.rows.has(counter.name)) this.set(counter);
       else if (this.isWhole && counter.name.startsWith(this.prefix)) {
         hasNew = true;
         if (this.rows.size < PAGE) this.set(counter);

@@ -20,9 +20,9 @@ const cluster = new Cluster();
 const stream = new node.Stream({
   open: () => connected("stream", true),
   broken: () => connected("stream", false),
-  snapshot({ counters: rows }) {
+  snapshot({ counters: rows, more }) {
     byId("events").replaceChildren();
-    counters.hear(rows);
+    counters.hearAll(rows, more);
   },
   change: ({ counters: rows }) => counters.hear(rows),
   peers: () => look(),

@@ -31,9 +31,9 @@ function read(text) {
 }
 
 /** Asks. @param {string} body what is posted, if anything is @throws {Error} that says what was wrong, in the node's own words */
-async function ask(path, body) {
-  const options = { signal: AbortSignal.timeout(ANSWER_TIME_MAX_MS), cache: "no-store" };
-  if (body) Object.assign(options, { method: "POST", body });
+async function ask(path, body, method = body ? "POST" : "GET") {
+  const signal = AbortSignal.timeout(ANSWER_TIME_MAX_MS);
+  const options = { signal, cache: "no-store", method, body };
   const response = await fetch(path, options);
   const answer = read(await response.text());
   if (!response.ok) throw new Error(answer.detail ?? answer.error ?? response.statusText);
@@ -82,6 +82,15 @@ export const origins = async (name) => ask(`${pathOf(name)}/origins`);
 
 /** @param {number|bigint} by whole, and as a number one that a double holds */
 export const add = async (name, by) => ask(`${pathOf(name)}/increment`, `{"by":${by}}`);
+
+/** A counter with what is left of its lifetime. */
+export const counter = async (name) => ask(pathOf(name));
+
+/** Sets a counter and leaves its lifetime as it is. @param {number|bigint} to as for `add` */
+export const reset = async (name, to) => ask(`${pathOf(name)}/reset`, `{"to":${to}}`);
+
+/** Deletes a counter; the answer's `before` is what it was. */
+export const remove = async (name) => ask(pathOf(name), undefined, "DELETE");
 
 /** The stream of events, kept open. */
 export class Stream {

@@ -23,6 +23,21 @@ export function duration(ms) {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
+/** A time that is long, in its two largest units. */
+export function longTime(ms) {
+  const seconds = Math.ceil(ms / 1000);
+  const units = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
+  const first = units.findIndex(([, size]) => seconds >= size);
+  const parts = units.slice(Math.max(first, 0)).slice(0, 2);
+  let rest = seconds;
+  const told = parts.map(([unit, size]) => {
+    const number = Math.floor(rest / size);
+    rest %= size;
+    return number ? `${number} ${unit}` : "";
+  });
+  return told.filter(Boolean).join(" ") || "0 s";
+}
+
 export const timeOfDay = (date) => date.toLocaleTimeString("en-GB");
 
 /** The element with this id. */

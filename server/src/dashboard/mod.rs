@@ -26,7 +26,7 @@ macro_rules! asset {
 /// The page itself, which the others are loaded by.
 static PAGE: Asset = asset!("index.html", "text/html; charset=utf-8");
 
-static FILES: [Asset; 11] = [
+static FILES: [Asset; 12] = [
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
     asset!("main.js", "text/javascript; charset=utf-8"),
@@ -35,6 +35,7 @@ static FILES: [Asset; 11] = [
     asset!("chart.js", "text/javascript; charset=utf-8"),
     asset!("cluster.js", "text/javascript; charset=utf-8"),
     asset!("counters.js", "text/javascript; charset=utf-8"),
+    asset!("question.js", "text/javascript; charset=utf-8"),
     asset!("ranking.js", "text/javascript; charset=utf-8"),
     asset!("text.js", "text/javascript; charset=utf-8"),
     asset!("whole.js", "text/javascript; charset=utf-8"),

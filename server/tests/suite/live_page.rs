@@ -304,6 +304,51 @@ fn whole_numbers_of_any_size_are_shown_added_and_ordered_digit_by_digit() {
     expect_no_complaints(&browser);
 }
 
+#[test]
+fn a_counter_is_set_reset_and_deleted_on_the_page_and_leaves_the_list_when_it_ends() {
+    let Some(browser) = Browser::start() else { return };
+    let node = Node::start(&[]);
+    for name in ["a", "b", "brief"] {
+        add(&node, name, 5);
+    }
+    open(&browser, &node);
+    let shows = |name: &str, digits: &str| {
+        browser.wait_for(&counter(name, ".value"), SHOWING_TIME_MAX, |text| text == digits);
+    };
+    shows("a", "5");
+    browser.click(&counter("a", ".opens"));
+    browser.wait_for(".lifetime", SHOWING_TIME_MAX, |text| text == "Does not expire");
+    browser.write(".controls form:nth-of-type(2) input", "\u{e009}a\u{e000}-7");
+    browser.press(ENTER);
+    shows("a", "-7");
+    assert_eq!(node.post("/counters/a/expire", r#"{"ttl":"2h"}"#).status, 200);
+    browser.wait_for(".lifetime", SHOWING_TIME_MAX, |text| text.starts_with("Expires in 1 h 59"));
+    browser.click(".controls .reset");
+    shows("a", "0");
+    assert!(node.get("/counters/a").json()["ttl_ms"].is_u64(), "it keeps its lifetime");
+
+    browser.click(".controls .delete");
+    let question = browser.text("#question-text");
+    assert!(question.starts_with("Delete “a”? It is 0."), "{question}");
+    browser.click("#question-no");
+    assert!(node.get("/counters/a").json()["exists"].is_null(), "nothing was done");
+    browser.click(".controls .delete");
+    browser.click("#question-yes");
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "2 counters");
+    assert_eq!(node.get("/counters/a").json()["exists"], false);
+    let focus = browser.run("return document.activeElement.id");
+    assert_eq!(focus, "counters", "the keyboard goes on where the row was");
+
+    // By another client, and by itself.
+    assert_eq!(node.request("DELETE", "/counters/b", "").status, 200);
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "1 counter");
+    assert_eq!(node.post("/counters/brief/expire", r#"{"ttl":"1s"}"#).status, 200);
+    browser.wait_for("#place", SHOWING_TIME_MAX, |text| text == "no counter");
+    add(&node, "a", 1);
+    shows("a", "1");
+    expect_no_complaints(&browser);
+}
+
 /// Which a browser takes out of a path.
 #[test]
 fn a_counter_named_by_a_dot_segment_leads_to_no_other_counter() {
