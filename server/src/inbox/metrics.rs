@@ -24,6 +24,7 @@ pub(crate) fn totals(registry: &mut Registry, report: &Report) {
             added,
         ),
         ("raises", "Operations that raised", totals.raises),
+        ("updates", "Operations that set, bound, delete or expire counters", totals.updates),
         ("reads", "Operations that read", totals.reads),
         ("batches", "Batches of own changes closed", totals.batches),
         ("batch_entries", "Counters changed by own batches", totals.batch_entries),
@@ -100,6 +101,7 @@ pub(crate) fn totals(registry: &mut Registry, report: &Report) {
             ("behind", totals.refused_behind),
             ("full", totals.refused_full),
             ("memory", totals.refused_memory),
+            ("ends", totals.refused_ends),
         ],
     );
 }
@@ -108,7 +110,8 @@ pub(crate) fn totals(registry: &mut Registry, report: &Report) {
 pub(crate) fn levels(registry: &mut Registry, report: &Report) {
     let status = &report.status;
     for (name, help, level) in [
-        ("counters", "Counters held", status.counters as u64),
+        ("counters", "Counters that exist", status.counters as u64),
+        ("names", "Names held: of counters that exist, and of those that did", status.names as u64),
         ("origins", "Origins heard of, this one included", status.origins as u64),
         (
             "origins_without_room",
