@@ -9,7 +9,7 @@
 //! Rejected: to keep a batch open for as long as a sync runs. Then the journal's thread, whenever
 //! it is done, would have to wait for the driver to close and encode what has gathered.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::counters::coalesced::{CoalescedEndings, CoalescedSlots};
 use crate::counters::{Counters, LocalBatch};
@@ -31,7 +31,8 @@ const OWN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 pub struct Records {
     /// Whole records, in which only the place in the journal is missing.
     whole: Vec<u8>,
-    own: Option<Own>,
+    /// In a block of its own: records are handed on from room to room.
+    own: Option<Box<Own>>,
 }
 
 /// Our own changes in versions (`after`, `upto`].
@@ -105,7 +106,7 @@ impl Own {
         let mut changes: Vec<Change<'_>> =
             self.entries().map(|(name, _, slot)| Change::slot(name, slot)).collect();
         if !self.endings.is_empty() {
-            let names: HashMap<u32, &str> =
+            let names: BTreeMap<u32, &str> =
                 self.entries().map(|(name, place, _)| (place, name)).collect();
             let endings = self.endings.entries().iter();
             // Whatever was ended has its slot among the entries.
@@ -133,7 +134,7 @@ impl Records {
 
     /// At most what they take in the journal, but for a few bytes a record.
     pub fn bytes(&self) -> usize {
-        self.whole.len() + self.own.as_ref().map_or(0, Own::bytes)
+        self.whole.len() + self.own.as_ref().map_or(0, |own| own.bytes())
     }
 
     /// Adds what comes next.
@@ -155,7 +156,7 @@ impl Records {
     }
 
     pub(crate) fn add_own(&mut self, batch: &LocalBatch, counters: &Counters) {
-        self.absorb_own(Own::new(batch, counters));
+        self.absorb_own(Box::new(Own::new(batch, counters)));
     }
 
     /// Adds what another node told, in records of so many bytes at most.
@@ -181,7 +182,7 @@ impl Records {
         record::append_peer(&mut self.whole, identity);
     }
 
-    fn absorb_own(&mut self, later: Own) {
+    fn absorb_own(&mut self, later: Box<Own>) {
         match &mut self.own {
             Some(own) if own.takes(&later) => own.absorb(&later),
             _ => {

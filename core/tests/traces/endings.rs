@@ -1,7 +1,7 @@
 //! How counters end: resets, deletes, sets and lifetimes, on all nodes and with what they had not seen.
 
 use quipu_core::operation::{Refusal, Value};
-use quipu_core::query::{Answer, Query};
+use quipu_core::query::{Changes, Origins};
 use quipu_core::update::{Expiry, OnlyExpire, Update};
 
 use crate::cluster::{
@@ -191,10 +191,10 @@ fn nothing_is_ended_while_a_peer_of_an_earlier_release_is_linked_and_none_is_let
 
 /// What a watcher on A is told, and how much is left of all shares of a counter there.
 fn told(cluster: &mut Cluster, counter: &str) -> (Vec<Option<i128>>, u64) {
-    let changes = cluster.query(A, Query::Changes { wait: false });
-    let Answer::Changes { rows, .. } = changes else { panic!("no changes: {changes:?}") };
-    let shares = cluster.query(A, Query::Origins { name: name(counter) });
-    let Answer::Origins(shares) = shares else { panic!("no shares: {shares:?}") };
+    let token = cluster.watch(A, false);
+    cluster.run_until("the changes", secs(1), |cluster| cluster.changes(token).is_some());
+    let Changes { rows, .. } = cluster.changes(token).expect("it was awaited").clone();
+    let shares = cluster.query(A, Origins { name: name(counter) });
     let left = shares.iter().map(|share| share.left.numbers().plus).sum();
     (rows.iter().map(|(_, value)| value.map(|value| value.0)).collect(), left)
 }
