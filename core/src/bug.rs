@@ -57,4 +57,20 @@ pub enum Bug {
     RecordsClaimAll,
     /// A repair believes the claims of records behind the damage.
     RepairClaims,
+    /// Of a slot that is less than the cover on it less than nothing is left.
+    CoverBelowZero,
+    /// A reset does not cover its own node's slot.
+    ResetSparesOwn,
+    /// A reset covers no lifetimes.
+    ResetSparesLifetimes,
+    /// A snapshot leaves out what was said about ends.
+    SnapshotForgetsEndings,
+    /// A catch-up sends slots without what was said about ends.
+    ScanForgetsEndings,
+    /// What was said about ends is in no fingerprint.
+    EndingsNotHashed,
+    /// Whether a counter has expired is judged when its lifetime comes, not when it is read.
+    ExpiryJudgedEarly,
+    /// The journal forgets what batches behind the first of those written together say about ends.
+    JournalForgetsEndings,
 }

@@ -142,10 +142,10 @@ impl Counter {
         self.is_live() && !self.sums.ended().is_some_and(|ended| ended.has_lapsed)
     }
 
-    /// Its end has been noticed.
-    pub(crate) fn lapse(&mut self) {
+    /// That its time is over has been noticed, or that it is not any more.
+    pub(crate) fn lapse(&mut self, has_lapsed: bool) {
         if let Some(ended) = self.sums.ended_mut() {
-            ended.has_lapsed = true;
+            ended.has_lapsed = has_lapsed;
         }
     }
 
@@ -295,6 +295,15 @@ impl Counter {
         }
         let live = self.slots.all().iter().filter(|held| held.slot() != Slot::default());
         u32::try_from(live.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes away of the sums by how much a cover exceeds the slot that it is on: the bug that the
+    /// simulator must find.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn go_below_zero(&mut self, covered: &Covered, of: Option<OriginIndex>) {
+        let held = of.and_then(|of| self.slot_of(of)).map_or(Slot::default(), HeldSlot::slot);
+        let beyond = covered.numbers.plus.saturating_sub(held.numbers().plus);
+        self.sums.widened().all.sum -= i128::from(beyond);
     }
 
     /// Adds a copy of a slot's numbers instead of taking the larger ones: the bug that the

@@ -127,8 +127,11 @@ impl Ended {
             }
         };
         let change = self.written[at].merge(name_hash, ending)?;
-        self.until = self.counting().and_then(|(lifetime, _)| lifetime.until);
-        self.has_lapsed = false;
+        let until = self.counting().and_then(|(lifetime, _)| lifetime.until);
+        if until != self.until {
+            self.until = until;
+            self.has_lapsed = false;
+        }
         Some(change)
     }
 

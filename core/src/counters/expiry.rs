@@ -23,6 +23,8 @@ pub(super) struct Expiry {
     pub(super) existing: usize,
     /// Places of counters that are to expire, by their deadlines.
     due: BTreeSet<(u64, u32)>,
+    /// The same of those whose time was noticed to be over: the clock may be set back.
+    lapsed: BTreeSet<(u64, u32)>,
 }
 
 /// What of a counter is kept track of.
@@ -34,7 +36,7 @@ pub(super) struct Tracked {
 
 impl Counters {
     /// A wall clock shows so many milliseconds since 1970.
-    pub(crate) fn set_wall_clock(&mut self, wall_ms: u64) {
+    pub fn set_wall_clock(&mut self, wall_ms: u64) {
         self.expiry.wall_ms = wall_ms;
     }
 
@@ -48,17 +50,29 @@ impl Counters {
         self.expiry.due.first().map(|(until, _)| *until)
     }
 
-    /// Notices counters whose time is over, some at a time.
+    /// Notices counters whose time is over, or is not any more, some at a time.
     pub(crate) fn expire(&mut self) {
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::bug::Bug::ExpiryJudgedEarly) {
+            return;
+        }
         for _ in 0..NOTICED_A_STEP {
-            let Some(&(until, place)) = self.expiry.due.first() else { return };
-            if until > self.expiry.wall_ms {
+            let Expiry { wall_ms, due, lapsed, .. } = &mut self.expiry;
+            let is_over = |(until, _): &(u64, u32)| *until <= *wall_ms;
+            let (place, has_lapsed) = if let Some(at) = due.first().copied().filter(is_over) {
+                due.remove(&at);
+                lapsed.insert(at);
+                (at.1, true)
+            } else if let Some(at) = lapsed.last().copied().filter(|at| !is_over(at)) {
+                lapsed.remove(&at);
+                due.insert(at);
+                (at.1, false)
+            } else {
                 return;
-            }
+            };
             let before = self.tracked(place);
-            self.list[place].lapse();
+            self.list[place].lapse(has_lapsed);
             self.track(place, before);
-            self.expiry.due.remove(&(until, place));
             self.changes.note(place);
         }
     }
@@ -80,10 +94,66 @@ impl Counters {
         if before.until != after.until {
             if let Some(until) = before.until {
                 self.expiry.due.remove(&(until, place));
+                self.expiry.lapsed.remove(&(until, place));
             }
             if let Some(until) = after.until {
                 self.expiry.due.insert((until, place));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::{Change, Delta};
+    use crate::ending::{Covered, Ending};
+    use crate::identity::OriginId;
+    use crate::operation::Value;
+    use crate::slot::{Numbers, Slot};
+    use crate::update::{Expiry as Given, Update};
+
+    const NOW: u64 = 1_000_000;
+
+    /// A table at a time, in which one counter expires a second later.
+    fn expiring() -> Counters {
+        let mut counters = Counters::new(OriginId(1), 0);
+        counters.set_wall_clock(NOW);
+        let update = Update::Expire { expiry: Given::After(1_000), only: None };
+        counters.add("x", 3).unwrap();
+        counters.apply("x", &update).unwrap();
+        counters
+    }
+
+    fn at(counters: &mut Counters, wall_ms: u64) -> (usize, Option<Value>) {
+        counters.set_wall_clock(wall_ms);
+        counters.expire();
+        (counters.len(), counters.existing("x"))
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_brings_back_what_is_not_over_any_more() {
+        let mut counters = expiring();
+        counters.watch_changes();
+        assert_eq!(at(&mut counters, NOW + 1_000), (0, None));
+        assert_eq!(counters.take_changes().0[0].1, Value(0), "a watcher is told that it is gone");
+        assert_eq!(at(&mut counters, NOW), (1, Some(Value(3))));
+        assert_eq!(counters.take_changes().0[0].1, Value(3));
+        assert_eq!(counters.next_expiry(), Some(NOW + 1_000));
+        assert_eq!(at(&mut counters, NOW + 2_000), (0, None));
+    }
+
+    /// `The counter has expired here. Another node's reset saw a part of it and no lifetime.`
+    #[test]
+    fn a_cover_that_leaves_the_lifetime_brings_nothing_back() {
+        let mut counters = expiring();
+        assert_eq!(at(&mut counters, NOW + 1_000), (0, None));
+        let numbers = Numbers { plus: 1, ..Numbers::default() };
+        let ending = Ending::Cover { of: OriginId(1), covered: Covered { numbers, stamp: 0 } };
+        let changes =
+            vec![Change::slot("x", Slot::default()), Change::Ending { name: "x", ending }];
+        let delta = Delta { origin: OriginId(2), after: 0, upto: 1, changes };
+        counters.merge(&delta).unwrap();
+        assert_eq!(at(&mut counters, NOW + 1_000), (0, None));
     }
 }

@@ -131,6 +131,14 @@ impl Counters {
         Ok(Outcome { change, existed: before.exists, applied: true, ..after })
     }
 
+    /// The same of the counter of a name.
+    ///
+    /// # Errors
+    /// See [`Counters::add`]; a part of the update may have been made if it overflows.
+    pub fn apply(&mut self, name: &str, update: &Update) -> Result<Outcome, Refusal> {
+        self.update(&self.lookup(name), update)
+    }
+
     fn has_expired(&self, lookup: &Lookup<'_>) -> bool {
         self.find(lookup).is_some_and(|place| self.list[place].has_expired(self.wall_clock()))
     }
@@ -187,6 +195,12 @@ impl Counters {
             let of = self.origins[held.origin as usize].id;
             let lifetime = ended.and_then(|ended| ended.lifetime_by(held.origin));
             let stamp = lifetime.map_or(0, |lifetime| lifetime.stamp);
+            #[cfg(feature = "planted-bugs")]
+            let stamp = match self.bug {
+                Some(crate::bug::Bug::ResetSparesLifetimes) => 0,
+                Some(crate::bug::Bug::ResetSparesOwn) if held.origin == OURS => return None,
+                _ => stamp,
+            };
             let covered = Covered { numbers: held.slot().numbers(), stamp };
             let known = ended.map_or(Covered::default(), |ended| ended.cover_by(OURS, of));
             (!covered.is_within(&known)).then_some(Ending::Cover { of, covered })
@@ -231,6 +245,8 @@ impl Counters {
         }
         self.track(place, tracked);
         self.changes.note(place);
+        #[cfg(feature = "planted-bugs")]
+        let change = self.hashed(change);
         let hash = &mut self.open.endings_hash;
         *hash = hash.wrapping_sub(change.before).wrapping_add(change.after);
         if self.open.endings.set((place, ending.key()), ending) {

@@ -153,6 +153,10 @@ impl Counters {
         let (writer, tracked) = (self.writer(origin), self.tracked(place));
         let (change, is_newer) = self.list[place].merge_ending(writer, ending, of, upto);
         let Some(change) = change else { return is_newer };
+        #[cfg(feature = "planted-bugs")]
+        let change = self.hashed(change);
+        #[cfg(feature = "planted-bugs")]
+        self.plant_in_ending(place, ending, of);
         self.has_endings = true;
         if change.is_new {
             self.room.take_slot();
@@ -164,6 +168,33 @@ impl Counters {
         known.fingerprint =
             known.fingerprint.wrapping_sub(change.before).wrapping_add(change.after);
         true
+    }
+
+    /// What of an ending enters a fingerprint.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn hashed(&self, change: super::ended::Change) -> super::ended::Change {
+        match self.bug {
+            Some(crate::bug::Bug::EndingsNotHashed) => {
+                super::ended::Change { before: 0, after: 0, ..change }
+            }
+            _ => change,
+        }
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn plant_in_ending(&mut self, place: u32, ending: &Ending, of: Option<OriginIndex>) {
+        use crate::bug::Bug;
+        let wall_ms = self.wall_clock();
+        match (self.bug, ending) {
+            (Some(Bug::CoverBelowZero), Ending::Cover { covered, .. }) => {
+                self.list[place].go_below_zero(covered, of);
+            }
+            (Some(Bug::ExpiryJudgedEarly), Ending::Lifetime(_)) => {
+                let has_lapsed = self.list[place].has_expired(wall_ms);
+                self.list[place].lapse(has_lapsed);
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn find_largest_raise(&mut self, place: u32) {

@@ -112,6 +112,17 @@ pub struct SlotView<'a> {
     pub left: Slot,
 }
 
+/// One thing that an origin has said about a counter's end, as the outside may look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndingView<'a> {
+    /// The counter.
+    pub name: &'a str,
+    /// Who said it.
+    pub origin: OriginId,
+    /// What.
+    pub ending: Ending,
+}
+
 /// Every counter that a node holds.
 #[derive(Debug)]
 pub struct Counters {
@@ -221,7 +232,15 @@ impl Counters {
 
     fn existing_at(&self, place: u32) -> Option<Value> {
         let counter = &self.list[place];
-        counter.exists(self.expiry.wall_ms).then(|| counter.value())
+        self.is_existing(counter).then(|| counter.value())
+    }
+
+    fn is_existing(&self, counter: &Counter) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::bug::Bug::ExpiryJudgedEarly) {
+            return counter.is_counted();
+        }
+        counter.exists(self.expiry.wall_ms)
     }
 
     /// When a counter expires. Where nothing was ever ended this costs no look at the table.
@@ -232,9 +251,8 @@ impl Counters {
 
     /// What reading a counter comes to.
     pub(crate) fn read(&self, lookup: &Lookup<'_>) -> Outcome {
-        let wall_ms = self.expiry.wall_ms;
         let counter = self.find(lookup).map(|place| &self.list[place]);
-        let existing = counter.filter(|counter| counter.exists(wall_ms));
+        let existing = counter.filter(|counter| self.is_existing(counter));
         let exists = existing.is_some();
         Outcome {
             value: existing.map_or(Value(0), Counter::value),
@@ -367,16 +385,48 @@ impl Counters {
         counter.into_iter().flat_map(|(name, counter)| self.views(name, counter))
     }
 
+    /// What was said about the ends of counters.
+    pub fn endings(&self) -> impl Iterator<Item = EndingView<'_>> + '_ {
+        let any = self.has_endings.then(|| self.list.iter_from(0));
+        any.into_iter().flatten().flat_map(|(name, counter)| self.ending_views(name, counter))
+    }
+
+    /// What was said about the end of one counter.
+    pub fn endings_of(&self, name: &str) -> impl Iterator<Item = EndingView<'_>> + '_ {
+        let counter = self.find(&self.lookup(name)).and_then(|place| self.list.get(place as usize));
+        counter.into_iter().flat_map(|(name, counter)| self.ending_views(name, counter))
+    }
+
+    fn ending_views<'a>(
+        &'a self,
+        name: &'a str,
+        counter: &'a Counter,
+    ) -> impl Iterator<Item = EndingView<'a>> + 'a {
+        let endings = counter.ended().into_iter().flat_map(Ended::endings);
+        endings.map(move |(index, ending)| EndingView {
+            name,
+            origin: self.origins[index as usize].id,
+            ending,
+        })
+    }
+
     /// The name of the counter at a place.
     pub(crate) fn name_at(&self, place: u32) -> &str {
         self.list.name(place)
     }
 
-    /// The names of those of the next `count` counters that exist, from a place on.
-    pub(crate) fn names_from(&self, place: usize, count: usize) -> Vec<CounterName> {
-        let next = self.list.iter_from(place).take(count);
-        let existing = next.filter(|(_, counter)| counter.exists(self.expiry.wall_ms));
-        existing.map(|(name, _)| CounterName::known(name)).collect()
+    /// Of up to `count` names from a place on those of counters that exist, and the place behind
+    /// them; `None` behind the last.
+    pub(crate) fn names_from(
+        &self,
+        place: usize,
+        count: usize,
+    ) -> (Vec<CounterName>, Option<usize>) {
+        let some = self.list.iter_from(place).take(count);
+        let existing = some.filter(|(_, counter)| self.is_existing(counter));
+        let names = existing.map(|(name, _)| CounterName::known(name)).collect();
+        let next = place.saturating_add(count);
+        (names, (next < self.names()).then_some(next))
     }
 
     /// Whether anything was ever said here about the end of a counter.

@@ -43,12 +43,10 @@ impl Node {
     fn scan(&self, Scan { from, count }: Scan) -> Scanned {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let count = count.clamp(1, SCAN_NAMES_MAX);
-        let names = self.counters.names_from(from, count);
-        let next = from.saturating_add(count);
+        let (names, next) = self.counters.names_from(from, count);
         #[cfg(feature = "planted-bugs")]
-        let next = next + usize::from(self.has(crate::bug::Bug::ScanSkips));
-        let is_over = next >= self.counters.names();
-        Scanned { names, next: if is_over { 0 } else { next as u64 } }
+        let next = next.map(|next| next + usize::from(self.has(crate::bug::Bug::ScanSkips)));
+        Scanned { names, next: next.map_or(0, |next| next as u64) }
     }
 
     fn shares(&self, Origins { name }: &Origins) -> Vec<Share> {

@@ -97,6 +97,9 @@ impl Scan {
                         gathered += name.len() + CHANGE_BYTES_MAX;
                     }
                     let ended = counters.ended_at(self.at).into_iter();
+                    #[cfg(feature = "planted-bugs")]
+                    let ended =
+                        ended.filter(|_| counters.bug != Some(crate::bug::Bug::ScanForgetsEndings));
                     let mut rest = ended.flat_map(|ended| ended.endings_of(held.origin, from));
                     // One at least, so that the walk goes on.
                     let most = (bytes.saturating_sub(gathered) / ENDING_BYTES_MAX).max(1);

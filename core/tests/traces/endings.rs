@@ -1,7 +1,7 @@
 //! How counters end: resets, deletes, sets and lifetimes, on all nodes and with what they had not seen.
 
 use quipu_core::operation::{Refusal, Value};
-use quipu_core::query::{Changes, Origins};
+use quipu_core::query::{Changes, Origins, Scan, Scanned};
 use quipu_core::update::{Expiry, OnlyExpire, Update};
 
 use crate::cluster::{
@@ -138,6 +138,29 @@ fn the_latest_lifetime_counts_and_one_can_be_taken_back() {
     cluster.ask(A, vec![update("hits", sooner)]);
     cluster.run(secs(3));
     assert!(all_show(&cluster, "hits", Some(3)), "it has none that could end sooner");
+}
+
+/// Were a walk over once it has passed as many names as there are counters, it would end early.
+#[test]
+fn a_walk_over_names_passes_over_the_deleted_and_nothing_else() {
+    let mut cluster = Cluster::of(1);
+    for n in 0..30 {
+        cluster.add(A, &format!("n{n:02}"), 1);
+    }
+    for n in 0..20 {
+        cluster.ask(A, vec![delete(&format!("n{n:02}"))]);
+    }
+    let (mut told, mut from) = (Vec::new(), 0);
+    loop {
+        let Scanned { names, next } = cluster.query(A, Scan { from, count: 4 });
+        told.extend(names.iter().map(|name| name.as_str().to_owned()));
+        from = next;
+        if from == 0 {
+            break;
+        }
+    }
+    let expected: Vec<String> = (20..30).map(|n| format!("n{n:02}")).collect();
+    assert_eq!(told, expected);
 }
 
 #[test]
