@@ -13,12 +13,17 @@ use proptest::test_runner::FileFailurePersistence;
 use quipu_core::counters::Counters;
 use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
+use quipu_core::ending::{Covered, Ending, EndingKey, Lifetime};
 use quipu_core::identity::{OriginId, Version};
 use quipu_core::replication::scan::Scan;
-use quipu_core::slot::{Numbers, Slot};
+use quipu_core::slot::{Contribution, Numbers, Slot};
+use quipu_core::update::{Expiry, Update};
 
 const NODES: usize = 3;
 const NAMES: [&str; 4] = ["w", "x", "y", "z"];
+
+/// What wall clocks show in the end.
+const NOW_MS: u64 = 1_000;
 
 fn laws(cases: u32) -> ProptestConfig {
     let beside = FileFailurePersistence::WithSource("regressions");
@@ -73,33 +78,75 @@ struct Letter {
     origin: OriginId,
     after: Version,
     upto: Version,
-    entries: Vec<(String, Slot)>,
+    entries: Vec<(String, Entry)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Slot(Slot),
+    Ending(Ending),
 }
 
 impl Letter {
     fn of(delta: &Delta<'_>) -> Self {
-        let entry = |change: &Change<'_>| match change {
-            Change::Slot { name, slot } => Some(((*name).to_owned(), *slot)),
-            Change::Ending { .. } => None,
+        let entry = |change: &Change<'_>| match *change {
+            Change::Slot { name, slot } => (name.to_owned(), Entry::Slot(slot)),
+            Change::Ending { name, ending } => (name.to_owned(), Entry::Ending(ending)),
         };
-        let entries = delta.changes.iter().filter_map(entry).collect();
+        let entries = delta.changes.iter().map(entry).collect();
         Letter { origin: delta.origin, after: delta.after, upto: delta.upto, entries }
     }
 
     fn read(&self) -> Delta<'_> {
-        let changes = self.entries.iter().map(|(name, slot)| Change::slot(name, *slot)).collect();
+        fn change((name, entry): &(String, Entry)) -> Change<'_> {
+            match *entry {
+                Entry::Slot(slot) => Change::slot(name, slot),
+                Entry::Ending(ending) => Change::Ending { name, ending },
+            }
+        }
+        let changes = self.entries.iter().map(change).collect();
         Delta { origin: self.origin, after: self.after, upto: self.upto, changes }
     }
+
+    /// The same cut into pieces of one change each, of which the last one claims.
+    fn parts(&self) -> Vec<Letter> {
+        let (upto, origin) = (self.upto, self.origin);
+        let part = |entry: &(String, Entry)| Letter {
+            origin,
+            after: upto,
+            upto,
+            entries: vec![entry.clone()],
+        };
+        let last = Letter { entries: Vec::new(), ..self.clone() };
+        self.entries.iter().map(part).chain([last]).collect()
+    }
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    let cover = (1..5u64, number(), number(), number(), 0..4u64);
+    let cover = cover.prop_map(|(of, plus, minus, raise, stamp)| {
+        let numbers = Numbers { plus, minus, raise };
+        Ending::Cover { of: OriginId(of), covered: Covered { numbers, stamp } }
+    });
+    let until = prop::option::of(0..2 * NOW_MS);
+    let lifetime = (0..4u64, until);
+    let lifetime = lifetime.prop_map(|(stamp, until)| Ending::Lifetime(Lifetime { stamp, until }));
+    prop_oneof![3 => cover, 1 => lifetime]
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    prop_oneof![slot().prop_map(Entry::Slot), ending().prop_map(Entry::Ending)]
 }
 
 fn letter() -> impl Strategy<Value = Letter> {
     // No real origin writes such a history: merging does not depend on anyone's good manners.
-    let entries = prop::collection::btree_map(prop::sample::select(&NAMES[..]), slot(), 0..4);
+    let name = prop::sample::select(&NAMES[..]);
+    let entries = prop::collection::vec((name, entry()), 0..6);
     (1..4u64, 0..5u64, 0..3u64, entries).prop_map(|(origin, after, length, entries)| Letter {
         origin: OriginId(origin),
         after,
         upto: after + length,
-        entries: entries.into_iter().map(|(name, slot)| (name.to_owned(), slot)).collect(),
+        entries: entries.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect(),
     })
 }
 
@@ -115,6 +162,46 @@ fn state(table: &Counters) -> BTreeMap<(String, OriginId), (u64, u64, u64)> {
         .collect()
 }
 
+/// Everything that was said about ends.
+fn ends(table: &Counters) -> BTreeMap<(String, OriginId, EndingKey), Ending> {
+    let key = |name: &str, origin, ending: &Ending| (name.to_owned(), origin, ending.key());
+    table.endings().map(|v| (key(v.name, v.origin, &v.ending), v.ending)).collect()
+}
+
+/// What a table should show of a counter, added up anew: what is left of each slot above all covers on
+/// it, unless the newest lifetime that no cover has seen is over.
+fn shown_anew(table: &Counters, name: &str) -> Option<i128> {
+    let cover_on = |of: OriginId| {
+        let mut all = Covered::default();
+        for view in table.endings_of(name) {
+            match view.ending {
+                Ending::Cover { of: other, covered } if other == of => all.merge(&covered),
+                _ => {}
+            }
+        }
+        all
+    };
+    let left: Vec<Slot> =
+        table.slots_of(name).map(|view| cover_on(view.origin).rest_of(&view.slot)).collect();
+    let lifetimes = table.endings_of(name).filter_map(|view| match view.ending {
+        Ending::Lifetime(lifetime) => Some((lifetime.stamp, view.origin, lifetime.until)),
+        Ending::Cover { .. } => None,
+    });
+    let uncovered = lifetimes.filter(|(stamp, origin, _)| *stamp > cover_on(*origin).stamp);
+    let until = uncovered.max_by_key(|(stamp, origin, _)| (*stamp, *origin));
+    let is_over = until.and_then(|(.., until)| until).is_some_and(|until| until <= NOW_MS);
+    let is_live = left.iter().any(|slot| *slot != Slot::default());
+    (is_live && !is_over).then(|| Contribution::of(&left).value())
+}
+
+fn shown(table: &Counters) -> Vec<Option<i128>> {
+    NAMES.iter().map(|name| table.existing(name).map(|value| value.0)).collect()
+}
+
+fn all_shown_anew(table: &Counters) -> Vec<Option<i128>> {
+    NAMES.iter().map(|name| shown_anew(table, name)).collect()
+}
+
 fn digest(table: &Counters) -> BTreeMap<OriginId, (Version, u64)> {
     table.digest().map(|(origin, known)| (origin, (known.version, known.fingerprint))).collect()
 }
@@ -125,6 +212,7 @@ fn values(table: &Counters) -> Vec<i128> {
 
 fn table_of<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> Counters {
     let mut table = Counters::new(OriginId(1000), 0);
+    table.set_wall_clock(NOW_MS);
     for letter in letters {
         table.merge(&letter.read()).expect("nobody else's origin is ours");
     }
@@ -146,9 +234,24 @@ proptest! {
         let often = table_of(shuffled.chain(&letters));
         for other in [&backwards, &often] {
             prop_assert_eq!(state(&once), state(other));
+            prop_assert_eq!(ends(&once), ends(other));
             prop_assert_eq!(digest(&once), digest(other));
-            prop_assert_eq!(values(&once), values(other));
+            prop_assert_eq!(shown(&once), shown(other));
         }
+        prop_assert_eq!(shown(&once), all_shown_anew(&once));
+    }
+
+    #[test]
+    fn tables_do_not_depend_on_how_deltas_are_cut(
+        letters in prop::collection::vec(letter(), 0..12),
+    ) {
+        let whole = table_of(&letters);
+        let parts: Vec<Letter> = letters.iter().flat_map(Letter::parts).collect();
+        let cut = table_of(&parts);
+        prop_assert_eq!(state(&whole), state(&cut));
+        prop_assert_eq!(ends(&whole), ends(&cut));
+        prop_assert_eq!(digest(&whole), digest(&cut));
+        prop_assert_eq!(shown(&whole), shown(&cut));
     }
 
     #[test]
@@ -203,6 +306,17 @@ enum Step {
         name: usize,
         to: i64,
     },
+    /// Whatever sets, ends or limits a counter.
+    Update {
+        node: usize,
+        name: usize,
+        update: Update,
+    },
+    /// A wall clock goes on.
+    Pass {
+        node: usize,
+        ms: u64,
+    },
     Close {
         node: usize,
     },
@@ -226,12 +340,33 @@ enum Step {
     },
 }
 
+fn update() -> impl Strategy<Value = Update> {
+    let expiry = || {
+        prop_oneof![
+            2 => Just(Expiry::Keep),
+            2 => (0..80u64).prop_map(Expiry::After),
+            1 => Just(Expiry::Never),
+        ]
+    };
+    prop_oneof![
+        2 => Just(Update::Delete),
+        2 => (-3..9i64, expiry()).prop_map(|(to, expiry)| Update::Set { to, only: None, expiry }),
+        2 => (-9..9i64, any::<bool>(), expiry()).prop_map(|(by, saturate, expiry)| {
+            Update::Add { by, within: (-5, 20), saturate, expiry }
+        }),
+        2 => expiry().prop_map(|expiry| Update::Expire { expiry, only: None }),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let node = || 0..NODES;
     let name = || 0..NAMES.len();
     prop_oneof![
         4 => (node(), name(), -3..9i64).prop_map(|(node, name, by)| Step::Add { node, name, by }),
         1 => (node(), name(), 0..20i64).prop_map(|(node, name, to)| Step::Raise { node, name, to }),
+        3 => (node(), name(), update())
+            .prop_map(|(node, name, update)| Step::Update { node, name, update }),
+        1 => (node(), 1..60u64).prop_map(|(node, ms)| Step::Pass { node, ms }),
         3 => node().prop_map(|node| Step::Close { node }),
         6 => (any::<prop::sample::Index>(), node())
             .prop_map(|(letter, to)| Step::Arrive { letter, to }),
@@ -246,6 +381,18 @@ fn origin(node: usize) -> OriginId {
     OriginId(node as u64 + 1)
 }
 
+/// Whether a table knows that an origin has said this, or more.
+fn is_said(table: &Counters, by: OriginId, name: &str, ending: &Ending) -> bool {
+    let said = table.endings_of(name).filter(|view| view.origin == by).map(|view| view.ending);
+    said.into_iter().any(|held| match (ending, held) {
+        (Ending::Cover { of, covered }, Ending::Cover { of: other, covered: held }) => {
+            *of == other && covered.is_within(&held)
+        }
+        (Ending::Lifetime(lifetime), Ending::Lifetime(held)) => *lifetime <= held,
+        _ => false,
+    })
+}
+
 /// Three tables, all that is on its way between them, and what really happened.
 struct World {
     tables: Vec<Counters>,
@@ -256,6 +403,9 @@ struct World {
     /// By counter: everything that was added anywhere, and whether anyone raised it.
     added: [i128; NAMES.len()],
     raised: [bool; NAMES.len()],
+    /// By counter: whether anybody did more to it than adding and raising.
+    updated: [bool; NAMES.len()],
+    walls: [u64; NODES],
 }
 
 impl World {
@@ -267,11 +417,22 @@ impl World {
             history: vec![Vec::new(); NODES],
             added: [0; NAMES.len()],
             raised: [false; NAMES.len()],
+            updated: [false; NAMES.len()],
+            walls: [1; NODES],
         }
     }
 
     fn play(&mut self, step: &Step) {
         match *step {
+            Step::Update { node, name, ref update } => {
+                let outcome = self.tables[node].apply(NAMES[name], update);
+                outcome.expect("far from any bound");
+                self.updated[name] = true;
+            }
+            Step::Pass { node, ms } => {
+                self.walls[node] = (self.walls[node] + ms).min(NOW_MS);
+                self.tables[node].set_wall_clock(self.walls[node]);
+            }
             Step::Add { node, name, by } => {
                 self.tables[node].add(NAMES[name], by).expect("far from any bound");
                 self.added[name] += i128::from(by);
@@ -335,9 +496,13 @@ impl World {
             for (node, batches) in self.history.iter().enumerate() {
                 let claimed = table.known(origin(node)).version;
                 for batch in batches.iter().filter(|batch| batch.upto <= claimed) {
-                    for (name, slot) in &batch.entries {
+                    for (name, entry) in &batch.entries {
                         let (found, version) = held[&(name.as_str(), origin(node))];
-                        assert!(slot.is_within(&found), "{name} of {} is missing", origin(node));
+                        let is_there = match entry {
+                            Entry::Slot(slot) => slot.is_within(&found),
+                            Entry::Ending(ending) => is_said(table, origin(node), name, ending),
+                        };
+                        assert!(is_there, "{name} of {} is missing", origin(node));
                         assert!(version >= batch.upto, "{name} would be left out of relays");
                     }
                 }
@@ -393,118 +558,24 @@ proptest! {
         }
         world.repair();
         world.assert_claims_hold();
+        world.tables.iter_mut().for_each(|table| table.set_wall_clock(NOW_MS));
         let first = &world.tables[0];
         for other in &world.tables[1..] {
             prop_assert_eq!(state(first), state(other));
+            prop_assert_eq!(ends(first), ends(other));
             prop_assert_eq!(digest(first), digest(other));
-            prop_assert_eq!(values(first), values(other));
+            prop_assert_eq!(shown(first), shown(other));
         }
+        prop_assert_eq!(shown(first), all_shown_anew(first));
         for (name, value) in values(first).into_iter().enumerate() {
+            if world.updated[name] {
+                continue;
+            }
             if world.raised[name] {
                 prop_assert!(value >= world.added[name], "a raise never takes anything away");
             } else {
                 prop_assert_eq!(value, world.added[name], "each increment counts once");
             }
         }
-    }
-}
-
-// --- raise ---------------------------------------------------------------------------------------
-
-/// Two tables that hold the same.
-fn twins(adds: &[i64]) -> (Counters, Counters) {
-    let (mut one, mut other) = (Counters::new(OriginId(1), 0), Counters::new(OriginId(2), 0));
-    for by in adds {
-        one.add("x", *by).unwrap();
-    }
-    exchange(&mut one, &mut other);
-    (one, other)
-}
-
-fn exchange(one: &mut Counters, other: &mut Counters) {
-    one.close();
-    other.close();
-    tell(one, other);
-    tell(other, one);
-}
-
-fn tell(from: &Counters, to: &mut Counters) {
-    let wants: Vec<Want> = from
-        .digest()
-        .filter(|(origin, _)| *origin != to.our_origin())
-        .map(|(origin, _)| Want { origin, after: Some(to.known(origin).version) })
-        .collect();
-    let mut scan = Scan::new(from, &wants);
-    for delta in scan.step(from, usize::MAX, usize::MAX).0 {
-        to.merge(&delta).unwrap();
-    }
-}
-
-proptest! {
-    #![proptest_config(laws(512))]
-
-    #[test]
-    fn a_raise_brings_the_value_to_its_target_and_never_lowers_it(
-        adds in prop::collection::vec(-50..50i64, 0..5),
-        raises in prop::collection::vec(-100..100i64, 1..5),
-    ) {
-        let (mut one, _) = twins(&adds);
-        for to in raises {
-            let before = one.value("x").0;
-            let after = one.raise("x", to).unwrap().0;
-            prop_assert_eq!(after, before.max(i128::from(to)));
-            prop_assert_eq!(after, one.value("x").0);
-        }
-    }
-
-    #[test]
-    fn raises_by_nodes_that_saw_the_same_do_not_add_up(
-        adds in prop::collection::vec(-50..50i64, 0..5),
-        first in -100..100i64,
-        second in -100..100i64,
-    ) {
-        let (mut one, mut other) = twins(&adds);
-        let before = one.value("x").0;
-        one.raise("x", first).unwrap();
-        other.raise("x", second).unwrap();
-        exchange(&mut one, &mut other);
-        let highest = before.max(first.into()).max(second.into());
-        prop_assert_eq!((one.value("x").0, other.value("x").0), (highest, highest));
-    }
-
-    #[test]
-    fn increments_that_the_raiser_had_not_seen_come_on_top(
-        adds in prop::collection::vec(-50..50i64, 0..5),
-        to in -100..100i64,
-        unseen in prop::collection::vec(-20..20i64, 0..5),
-    ) {
-        let (mut one, mut other) = twins(&adds);
-        let raised = one.raise("x", to).unwrap().0;
-        for by in &unseen {
-            other.add("x", *by).unwrap();
-        }
-        exchange(&mut one, &mut other);
-        let expected = raised + i128::from(unseen.iter().sum::<i64>());
-        prop_assert_eq!((one.value("x").0, other.value("x").0), (expected, expected));
-    }
-
-    #[test]
-    fn a_value_is_at_least_what_any_raise_asked_for_while_nobody_subtracts(
-        turns in prop::collection::vec((any::<bool>(), any::<bool>(), 0..60i64), 1..20),
-    ) {
-        let (mut one, mut other) = twins(&[]);
-        let mut highest = 0;
-        for (at_one, is_raise, number) in turns {
-            let table = if at_one { &mut one } else { &mut other };
-            if is_raise {
-                table.raise("x", number).unwrap();
-                highest = highest.max(i128::from(number));
-            } else {
-                table.add("x", number).unwrap();
-            }
-        }
-        exchange(&mut one, &mut other);
-        prop_assert!(one.value("x").0 >= highest);
-        prop_assert_eq!(one.value("x"), other.value("x"));
     }
 }
