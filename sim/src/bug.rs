@@ -3,7 +3,7 @@
 pub use quipu_core::bug::Bug;
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 27] = [
+pub const BUGS: [(&str, Bug); 35] = [
     ("add-on-merge", Bug::AddOnMerge),
     ("digest-over-gap", Bug::DigestOverGap),
     ("fingerprints-ignored", Bug::FingerprintsIgnored),
@@ -31,4 +31,12 @@ pub const BUGS: [(&str, Bug); 27] = [
     ("full-forgets", Bug::FullForgets),
     ("records-claim-all", Bug::RecordsClaimAll),
     ("repair-claims", Bug::RepairClaims),
+    ("cover-below-zero", Bug::CoverBelowZero),
+    ("reset-spares-own", Bug::ResetSparesOwn),
+    ("reset-spares-lifetimes", Bug::ResetSparesLifetimes),
+    ("snapshot-forgets-endings", Bug::SnapshotForgetsEndings),
+    ("scan-forgets-endings", Bug::ScanForgetsEndings),
+    ("endings-not-hashed", Bug::EndingsNotHashed),
+    ("expiry-judged-early", Bug::ExpiryJudgedEarly),
+    ("journal-forgets-endings", Bug::JournalForgetsEndings),
 ];

@@ -31,6 +31,10 @@ pub enum Purpose {
     Crashes = 8,
     /// What strangers say.
     Strangers = 9,
+    /// What is asked of counters that may end, and how far wall clocks are apart.
+    Endings = 10,
+    /// When wall clocks are set.
+    WallClocks = 11,
 }
 
 /// A stream of chance.

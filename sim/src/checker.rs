@@ -16,6 +16,9 @@ use quipu_core::operation::{Op, Refusal, Results};
 use quipu_core::slot::Slot;
 use quipu_core::time::Time;
 
+use crate::endings::EndedHistory;
+use crate::endings::said::AllSaid;
+use crate::endings::workload::{ends, may_end, waits_while_behind};
 use crate::host::HostId;
 use crate::memberships::{NodeMemberships, Operators};
 use crate::recovery::Lineage;
@@ -57,6 +60,8 @@ pub(crate) struct OriginHistory {
     pub(crate) synced: Version,
     pub(crate) acknowledged: BTreeMap<String, Sums>,
     asked: BTreeMap<String, Sums>,
+    /// What it has done to counters that may end.
+    pub(crate) endings: EndedHistory,
     /// Removals and registrations that it holds.
     pub(crate) memberships: NodeMemberships,
     /// Others' slots as this process was last seen to hold them.
@@ -120,6 +125,7 @@ impl Checker {
                 synced: 0,
                 acknowledged: BTreeMap::new(),
                 asked: BTreeMap::new(),
+                endings: EndedHistory::default(),
                 memberships: NodeMemberships::new(),
                 held: BTreeMap::new(),
                 looked_at: 0,
@@ -167,15 +173,21 @@ impl Checker {
     ///
     /// # Errors
     /// If it says what it must not.
-    pub fn answered(&mut self, token: Token, results: &Results) -> Result<(), Box<Violation>> {
+    pub fn answered(
+        &mut self,
+        token: Token,
+        results: &Results,
+        version: Version,
+    ) -> Result<(), Box<Violation>> {
         let Some(asked) = self.asked.remove(&token) else { return Ok(()) };
+        self.acknowledged(asked.origin, version);
         let Some(history) = self.histories.get_mut(&asked.origin) else { return Ok(()) };
         let host = history.host;
         if results.len() != asked.ops.len() {
             let (found, expected) = (results.len(), asked.ops.len());
             return Err(Box::new(Violation::StrangeReply { host, token, found, expected }));
         }
-        let raises = asked.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
+        let waits = asked.ops.iter().any(waits_while_behind);
         for (op, result) in asked.ops.iter().zip(results) {
             let name = op.name().as_str();
             let value = match result {
@@ -183,17 +195,19 @@ impl Checker {
                 Err(refusal) => {
                     let allowed = match refusal {
                         Refusal::Overflow { .. } => may_overflow(name),
-                        Refusal::Behind(_) => raises,
+                        Refusal::Behind(_) => waits,
+                        // A node that knows that it was removed ends nothing.
+                        Refusal::Removed => ends(op),
                         // Whether there was no room was looked at when the batch was closed.
                         Refusal::TooManyCounters(_) => true,
-                        Refusal::OutOfMemory | Refusal::Removed | Refusal::OlderPeer(_) => false,
+                        Refusal::OutOfMemory | Refusal::OlderPeer(_) => false,
                     };
                     if !allowed {
                         let name = name.to_owned();
                         return Err(Box::new(Violation::Refused { host, name, refusal: *refusal }));
                     }
-                    if let Op::Add { by, .. } = op {
-                        history.asked.entry(name.to_owned()).or_default().remove(*by);
+                    if let Some((_, by)) = add(op) {
+                        history.asked.entry(name.to_owned()).or_default().remove(by);
                     }
                     self.tally.refused += 1;
                     continue;
@@ -202,7 +216,9 @@ impl Checker {
             let added = match op {
                 Op::Add { by, .. } => {
                     self.tally.acknowledged += 1;
-                    history.acknowledged.entry(name.to_owned()).or_default().add(*by);
+                    if add(op).is_some() {
+                        history.acknowledged.entry(name.to_owned()).or_default().add(*by);
+                    }
                     i128::from(*by)
                 }
                 Op::Raise { to, .. } if value < i128::from(*to) => {
@@ -245,11 +261,15 @@ impl Checker {
         // Only slots that changed since the last version seen can be news.
         let before = history.version;
         history.version = version;
+        history.endings.closed(version);
         for view in counters.iter().filter(|view| view.origin == origin && view.version > before) {
             if history.slot_at(view.name, version) == view.slot {
                 continue;
             }
             history.slots.entry(view.name.to_owned()).or_default().push((version, view.slot));
+            if may_end(view.name) {
+                continue;
+            }
             check_own(history, origin, view.name, &view.slot)?;
         }
         Ok(())
@@ -324,6 +344,7 @@ impl Checker {
                 }
             }
         }
+        self.look_at_said(host, counters)?;
         if let Some(history) = self.histories.get_mut(&ours) {
             history.held = held;
             history.looked_at = state;
@@ -342,8 +363,8 @@ impl Checker {
         raise_patience: Duration,
     ) -> Option<(Token, Duration)> {
         self.asked.iter().filter(|(_, asked)| asked.origin == origin).find_map(|(token, asked)| {
-            let raises = asked.ops.iter().any(|op| matches!(op, Op::Raise { .. }));
-            let patience = if raises { patience + raise_patience } else { patience };
+            let waits = asked.ops.iter().any(waits_while_behind);
+            let patience = if waits { patience + raise_patience } else { patience };
             let waited = now.since(asked.at.max(steady_since));
             (waited > patience).then_some((*token, waited))
         })
@@ -378,9 +399,18 @@ impl Checker {
         let different = ours.iter().find(|(key, slot)| theirs.get(key) != Some(slot));
         let different =
             different.or_else(|| theirs.iter().find(|(key, _)| !ours.contains_key(key)));
-        different.map(|(key, slot)| {
+        let different = different.map(|(key, slot)| {
             let (name, origin) = key;
             format!("{name}, origin {origin}: {slot:?} against {:?}", theirs.get(key))
+        });
+        let (ours, theirs) = (AllSaid::read(one), AllSaid::read(other));
+        let mut both = ours.clone();
+        both.merge(&theirs);
+        different.or_else(|| {
+            both.iter().find_map(|(origin, name, _)| {
+                let (a, b) = (ours.of(origin, name), theirs.of(origin, name));
+                (a != b).then(|| format!("{name}, origin {origin}: {a:?} against {b:?}"))
+            })
         })
     }
 
@@ -418,10 +448,15 @@ impl Checker {
 }
 
 fn adds(ops: &[Op]) -> impl Iterator<Item = (&str, i64)> {
-    ops.iter().filter_map(|op| match op {
-        Op::Add { name, by } => Some((name.as_str(), *by)),
-        Op::Get { .. } | Op::Raise { .. } | Op::Update { .. } => None,
-    })
+    ops.iter().filter_map(add)
+}
+
+/// An addition that is only ever added up: to a counter that may end, how much is added depends.
+fn add(op: &Op) -> Option<(&str, i64)> {
+    match op {
+        Op::Add { name, by } if !may_end(name.as_str()) => Some((name.as_str(), *by)),
+        Op::Add { .. } | Op::Get { .. } | Op::Raise { .. } | Op::Update { .. } => None,
+    }
 }
 
 /// What an origin holds of its own lies between what it acknowledged and what it was asked for;

@@ -18,6 +18,7 @@ use quipu_core::time::Time;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk::Disk;
+use crate::endings::said::AllSaid;
 use crate::memberships::NodeMemberships;
 
 /// A machine, by its place in the plan.
@@ -54,6 +55,8 @@ pub struct InFlight {
     pub known: Vec<(OriginId, Version)>,
     /// What was held of others when it closed, claimed or not; noted only where tables may be full.
     pub held: Vec<(OriginId, String, Slot)>,
+    /// The same of what was said about ends.
+    pub held_endings: AllSaid,
     /// Removals and registrations that were there when it closed.
     pub memberships: NodeMemberships,
     /// The node's id and boot that were written down by then.
@@ -73,6 +76,10 @@ pub struct Process {
     pub lives_as: NodeId,
     /// What its clock showed when it started.
     pub began: Time,
+    /// When it was told what its machine's wall clock shows, by its own clock, and that.
+    pub wall: (Time, u64),
+    /// What it took a wall clock to show when it last did something.
+    pub looked_ms: u64,
     /// When it will wake, if it will.
     pub wake_at: Option<Time>,
     /// Whether it was asked to leave.
@@ -92,12 +99,15 @@ pub struct Process {
 impl Process {
     /// A process that has just started.
     pub fn new(id: ProcessId, node: Node, origin: OriginId, began: Time) -> Self {
+        let node_boot = node.identity().boot;
         Process {
             id,
             lives_as: node.identity().node,
             node,
             origin,
             began,
+            wall: (began, node_boot),
+            looked_ms: node_boot,
             wake_at: None,
             leaving: false,
             disk_at: None,
@@ -120,6 +130,12 @@ impl Process {
         }
         self.datagrams.push_back(input);
         true
+    }
+
+    /// What it takes a wall clock to show when its own shows this.
+    pub fn wall_ms(&self, local: Time) -> u64 {
+        let (then, ms) = self.wall;
+        ms + u64::try_from(local.since(then).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The next input of a batch.
@@ -166,6 +182,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// What its wall clock shows, in milliseconds since 1970.
+    pub fn wall_ms(&self, now: Time) -> u64 {
+        self.wall_at_zero_millis + now.as_micros() / 1000
+    }
+
     /// A machine on which nothing runs yet.
     pub fn new(host: HostId, clock: Clock, wall_at_zero_millis: u64, disk: Disk) -> Self {
         Host {

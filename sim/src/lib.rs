@@ -15,6 +15,7 @@ pub mod clock;
 pub mod describe;
 pub mod directory;
 pub mod disk;
+pub mod endings;
 pub mod faults;
 pub mod frames;
 pub mod host;

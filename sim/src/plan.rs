@@ -13,10 +13,12 @@ use quipu_core::time::Time;
 use crate::bug::Bug;
 use crate::chance::{Chance, Purpose};
 use crate::disk::{Fsync, Usage};
+use crate::endings::workload as endings;
 use crate::faults::{Fault, HOSTS_MAX};
 use crate::host::HostId;
 use crate::inquiries::ClientQuestion;
 use crate::workload::{ClientRequest, Load};
+use crate::world::{EPOCH_MILLIS, WALL_SKEW_MILLIS_MAX};
 use crate::{faults, inquiries, workload};
 
 /// What a plan is drawn within.
@@ -103,6 +105,8 @@ pub struct Plan {
     pub limits: NodeLimits,
     /// How much each node's table holds until the calm.
     pub table: TableBounds,
+    /// By how many milliseconds two machines' wall clocks differ at most.
+    pub wall_skew_millis: u64,
     /// When each starts.
     pub starts: Vec<Time>,
     /// What the network is like.
@@ -172,6 +176,10 @@ impl Plan {
         let struck: Vec<(Time, HostId)> =
             starts.iter().copied().zip(0..).chain(mended).filter(|(at, _)| *at < calm_at).collect();
         requests.extend(workload::draw_raises(&struck, &mut workload_chance));
+        let mut endings_chance = Chance::new(seed, Purpose::Endings);
+        let wall_skew_millis = endings_chance.pick(&[50, 2_000, WALL_SKEW_MILLIS_MAX]);
+        requests.extend(endings::draw(hosts, calm_at, EPOCH_MILLIS, &mut endings_chance));
+        requests.extend(endings::draw_behind(&struck, &mut endings_chance));
         requests.sort_by_key(|request| request.at);
         Plan {
             seed,
@@ -182,6 +190,7 @@ impl Plan {
             usage: draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks)),
             limits: draw_limits(&load, &mut chance),
             table: draw_table(hosts, &mut chance),
+            wall_skew_millis,
             starts,
             weather,
             faults,

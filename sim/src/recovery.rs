@@ -17,6 +17,7 @@ use quipu_core::storage::state::Recovered;
 
 use crate::checker::{Checker, OriginHistory, check_own};
 use crate::disk::Fsync;
+use crate::endings::said::AllSaid;
 use crate::host::{HostId, InFlight};
 use crate::identities::Identities;
 use crate::memberships::{NodeMemberships, of_nodes, shrunk};
@@ -33,12 +34,26 @@ pub struct Lineage {
     kept: BTreeMap<OriginId, Version>,
     /// Slots of others that were there in a safe batch, claimed or not.
     held: BTreeMap<(OriginId, String), Slot>,
+    /// The same of what was said about ends.
+    held_endings: AllSaid,
     /// Removals and registrations that must be on it.
     memberships: NodeMemberships,
     /// The ids and boots of its processes.
     pub(crate) identities: Identities,
     /// By counter that only grows, what its readers last saw.
     pub(crate) read: BTreeMap<String, i128>,
+}
+
+impl Lineage {
+    /// Up to which version all changes of each origin must be on it.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (OriginId, Version)> + '_ {
+        self.kept.iter().map(|(origin, version)| (*origin, *version))
+    }
+
+    /// What was said about ends and must be on it, claimed or not.
+    pub(crate) fn held_endings(&self) -> &AllSaid {
+        &self.held_endings
+    }
 }
 
 impl Checker {
@@ -54,6 +69,7 @@ impl Checker {
         for (origin, name, slot) in &batch.held {
             disk.held.insert((*origin, name.clone()), *slot);
         }
+        disk.held_endings.merge(&batch.held_endings);
         let kept = &mut disk.kept;
         let ever = self.ever_safe.entry(host).or_default();
         for (origin, version) in &batch.known {
@@ -151,6 +167,7 @@ impl Checker {
         {
             disk.kept.clear();
             disk.held.clear();
+            disk.held_endings.clear();
             disk.read.clear();
             disk.memberships.clear();
             disk.identities = Identities::lost();
@@ -219,9 +236,12 @@ impl Checker {
                 }
             }
         }
+        let said = AllSaid::read(counters);
+        self.recovered_endings(host, disk.written.iter(), counters, &said)?;
         if !survives {
             return Ok(());
         }
+        self.kept_endings(host, disk, counters, &said)?;
         for ((origin, name), truth) in &disk.held {
             let found = slot(*origin, name);
             if !truth.is_within(&found) {
@@ -307,6 +327,7 @@ impl Checker {
         let histories = disk.written.iter().filter_map(|o| Some((*o, self.histories.get(o)?)));
         let histories: Vec<(OriginId, &OriginHistory)> = histories.collect();
         for (origin, history) in histories {
+            self.check_acknowledged(host, origin, counters)?;
             for name in history.acknowledged.keys() {
                 let view = counters.slots_of(name).find(|view| view.origin == origin);
                 let slot = view.map_or(Slot::default(), |view| view.slot);

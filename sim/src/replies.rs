@@ -9,14 +9,20 @@ use std::collections::BTreeMap;
 use quipu_core::counters::{Bounds, Counters};
 use quipu_core::effect::Effect;
 use quipu_core::identity::OriginId;
-use quipu_core::operation::{Op, Refusal};
+use quipu_core::operation::Refusal;
 
 use crate::checker::Checker;
+use crate::endings::reference::Seen;
+use crate::endings::workload::{may_end, waits_while_behind};
 use crate::violation::Violation;
 use crate::workload::only_grows;
 
-/// What the slots of a counter add up to.
+/// What the slots of a counter add up to, as far as no cover has taken it away; 0 if it has expired.
 pub(crate) fn sum_of_slots(counters: &Counters, name: &str) -> i128 {
+    if may_end(name) {
+        let is_there = counters.existing(name).is_some();
+        return if is_there { Seen::read(counters, name).value() } else { 0 };
+    }
     let (mut sum, mut raise) = (0, 0);
     for view in counters.slots_of(name) {
         let numbers = view.slot.numbers();
@@ -26,22 +32,18 @@ pub(crate) fn sum_of_slots(counters: &Counters, name: &str) -> i128 {
     sum + i128::from(raise)
 }
 
-fn is_raise(op: &Op) -> bool {
-    matches!(op, Op::Raise { .. })
-}
-
 impl Checker {
-    /// Whether a process has not answered yet to a raise.
+    /// Whether a process has not answered yet to a raise, a set or a delete.
     pub fn is_asked_for_a_raise(&self, origin: OriginId) -> bool {
-        self.asked_of(origin).any(|ops| ops.iter().any(is_raise))
+        self.asked_of(origin).any(|ops| ops.iter().any(waits_while_behind))
     }
 
-    /// Whether one of these effects grants a raise.
+    /// Whether one of these effects grants a raise, a set or a delete.
     pub fn grants_a_raise(&self, effects: &[Effect]) -> bool {
         effects.iter().any(|effect| match effect {
             Effect::Reply { token, results, .. } => {
                 let mut asked = self.ops_of(*token).iter().zip(results);
-                asked.any(|(op, result)| is_raise(op) && result.is_ok())
+                asked.any(|(op, result)| waits_while_behind(op) && result.is_ok())
             }
             _ => false,
         })
@@ -75,7 +77,7 @@ impl Checker {
                         last.insert(name, outcome.value.0);
                     }
                     Err(refusal @ Refusal::TooManyCounters(_)) => {
-                        let is_full = counters.len() >= bounds.counters as usize;
+                        let is_full = counters.names() >= bounds.counters as usize;
                         if !is_full || counters.existing(name).is_some() {
                             let (name, refusal) = (name.to_owned(), *refusal);
                             return Err(Box::new(Violation::Refused { host, name, refusal }));

@@ -10,6 +10,8 @@ use std::time::Duration;
 use quipu_core::operation::Op;
 use quipu_core::time::Time;
 
+use crate::endings::Fault;
+use crate::endings::workload as endings;
 use crate::host::HostId;
 use crate::network::{RETRANSMIT_MICROS, RETRANSMITS_MAX};
 use crate::plan::Plan;
@@ -91,6 +93,7 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Convergence, Box<Violation
     for host in world.members() {
         see_an_increment(world, host, seen_max(plan))?;
         see_a_raise(world, host, seen_max(plan))?;
+        see_an_end(world, host, seen_max(plan))?;
     }
     let out = world.out();
     if let (Some(member), false) = (world.members().first(), out.is_empty()) {
@@ -199,6 +202,28 @@ fn see_a_raise(
         if value != to {
             let millis = seen_max.as_millis();
             return Err(Box::new(Violation::RaiseMissed { at, to, host, value, millis }));
+        }
+    }
+    Ok(())
+}
+
+/// Every second node is asked to delete a counter, the others to set it.
+fn see_an_end(world: &mut World<'_>, at: HostId, seen_max: Duration) -> Result<(), Box<Violation>> {
+    let name = endings::calm_ending();
+    let to = at.is_multiple_of(2).then(|| i64::try_from(at).unwrap_or(0));
+    // By the clock of the node that is asked it may have expired, and be there by another's: what is set
+    // first is there by all.
+    let ops = match to {
+        Some(to) => vec![endings::set(&name, to)],
+        None => vec![endings::set(&name, 1), endings::delete(&name)],
+    };
+    world.ask(at, ops);
+    world.run_until(world.now() + seen_max)?;
+    let (expected, millis) = (to.map(i128::from), seen_max.as_millis());
+    for host in world.members() {
+        let found = world.shown_at(host, name.as_str());
+        if found != expected {
+            return Err(Fault::Slow { millis, expected, found }.at(host, name.as_str()));
         }
     }
     Ok(())

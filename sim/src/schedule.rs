@@ -70,6 +70,8 @@ pub enum Event {
     Sweep,
     /// An operator registers again all nodes that were removed.
     RegisterRemoved,
+    /// A process is told what its machine's wall clock shows.
+    WallClock(ProcessId),
 }
 
 /// The time, and the events to come.

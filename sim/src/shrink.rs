@@ -47,6 +47,15 @@ pub fn shrink(plan: Plan, at: Time, violation: Box<Violation>) -> Shrunk {
     }
 }
 
+fn are_alike(one: &Violation, other: &Violation) -> bool {
+    match (one, other) {
+        (Violation::Ending { fault: one, .. }, Violation::Ending { fault: other, .. }) => {
+            discriminant(one) == discriminant(other)
+        }
+        _ => discriminant(one) == discriminant(other),
+    }
+}
+
 impl Shrunk {
     fn size(&self) -> usize {
         let ops: usize = self.plan.requests.iter().map(|request| request.ops.len()).sum();
@@ -60,7 +69,7 @@ impl Shrunk {
         }
         self.runs += 1;
         match run(&plan, &mut Trace::hashed()).verdict {
-            Err((at, violation)) if discriminant(&*violation) == discriminant(&*self.violation) => {
+            Err((at, violation)) if are_alike(&violation, &self.violation) => {
                 self.plan = plan;
                 self.violation = violation;
                 self.at = at;

@@ -7,6 +7,7 @@ use quipu_core::operation::Refusal;
 use quipu_core::slot::Slot;
 use quipu_core::storage::record::Start;
 
+use crate::endings::Fault;
 use crate::host::HostId;
 use crate::world::Reason;
 
@@ -225,6 +226,9 @@ pub enum Violation {
     /// The nodes talk without end.
     #[error("{events} events within one second: the nodes flood each other")]
     Storm { events: u64 },
+    /// A counter does not end as it must, or ends as it must not.
+    #[error("n{host}, {name}: {fault}")]
+    Ending { host: HostId, name: String, fault: Fault },
     /// A node panicked.
     #[error("panicked: {0}")]
     Panicked(String),

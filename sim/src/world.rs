@@ -40,10 +40,12 @@ mod starts;
 mod strangers;
 mod sweep;
 mod trouble;
+mod walls;
 mod wires;
 
 pub use behind::Reason;
 pub use divergence::Divergence;
+pub use machines::{EPOCH_MILLIS, WALL_SKEW_MILLIS_MAX};
 
 use crashes::Crashes;
 use inquiries::Inquiries;
@@ -53,6 +55,7 @@ use stage::Stage;
 use starts::{Started, Starts};
 use strangers::Strangers;
 use trouble::Trouble;
+use walls::Walls;
 use wires::Wires;
 
 /// How often everything is looked at from outside.
@@ -70,6 +73,7 @@ pub struct World<'a> {
     inquiries: Inquiries,
     membership: Membership,
     strangers: Strangers,
+    walls: Walls,
 }
 
 impl<'a> World<'a> {
@@ -85,6 +89,7 @@ impl<'a> World<'a> {
             inquiries: Inquiries::default(),
             membership: Membership::new(plan),
             strangers: Strangers::new(plan),
+            walls: Walls::new(plan),
         }
     }
 
@@ -145,6 +150,12 @@ impl<'a> World<'a> {
     pub fn value_at(&self, host: HostId, counter: &str) -> Option<i128> {
         let process = self.machines[host].process.as_ref()?;
         Some(process.node.counters().value(counter).0)
+    }
+
+    /// What a reader of a running node is shown of a counter.
+    pub fn shown_at(&self, host: HostId, counter: &str) -> Option<i128> {
+        let process = self.machines[host].process.as_ref()?;
+        process.node.counters().existing(counter).map(|value| value.0)
     }
 
     /// What a running node has counted of its own work.
@@ -235,6 +246,7 @@ impl<'a> World<'a> {
                 sweep::sweep(&self.trouble, machines, &self.inquiries, stage);
                 stage.after(SWEEP_EVERY, Event::Sweep);
             }
+            Event::WallClock(id) => self.walls.tell(id, &mut self.machines, &mut self.stage),
             Event::RegisterRemoved => {
                 self.membership.register_removed(&mut self.machines, &mut self.stage);
             }
@@ -274,6 +286,7 @@ impl<'a> World<'a> {
         match self.starts.start(host, machines, &mut self.crashes, stage) {
             Started::Runs(id) => {
                 self.wires.resume(machines, stage);
+                self.walls.tell(id, machines, stage);
                 machines.wake_by(id, stage.now(), stage);
             }
             Started::DiskFailed(error) => self.disk_failed(host, &error),
@@ -381,7 +394,7 @@ impl<'a> World<'a> {
         let (machines, stage) = (&mut self.machines, &mut self.stage);
         match effect {
             Effect::Reply { token, results, version } => {
-                let answered = stage.judge.checker.answered(token, &results);
+                let answered = stage.judge.checker.answered(token, &results, version);
                 stage.note(format_args!("n{host} -> reply {token}: {results:?}"));
                 stage.check(answered);
                 self.inquiries.replied(token, version, machines, stage);

@@ -73,7 +73,9 @@ pub(super) fn settle(
     let checker = &stage.judge.checker;
     for &host in members {
         if let Some(process) = &machines[host].process {
-            checker.settle_harmed(members, host, process.node.counters())?;
+            let counters = process.node.counters();
+            checker.settle_harmed(members, host, counters)?;
+            checker.settle_endings(host, process.looked_ms, counters)?;
         }
     }
     for process in machines.processes() {

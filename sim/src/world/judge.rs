@@ -149,6 +149,7 @@ impl<'a> Judge<'a> {
         let mut checked = self.checker.closed(counters);
         if batch.came_by_link && counters.len() * counters.origins() <= SLOTS_AT_EVERY_STEP_MAX {
             checked = checked.and_then(|()| self.checker.look_at(counters));
+            checked = checked.and_then(|()| self.checker.look_at_size(process.id.host, counters));
         }
         for replies in [&effects.at_once, &effects.after_sync] {
             let (is_alone, table) = (batch.is_alone(), batch.table);
@@ -163,6 +164,14 @@ impl<'a> Judge<'a> {
             checked = checked.and(takes);
         }
         self.check(checked);
+    }
+
+    /// A node has taken an input, or done what was due: what it said and answered about the ends of
+    /// counters is looked at while its table is as it was then.
+    pub(super) fn look_at_endings(&mut self, process: &Process, local: Time, effects: &[Effect]) {
+        let (wall_ms, counters) = (process.wall_ms(local), process.node.counters());
+        let looked = self.checker.look_at_endings(process.origin, wall_ms, counters, effects);
+        self.check(looked);
     }
 
     /// A batch of one input at most has been closed: if it grants a raise, the node was not behind

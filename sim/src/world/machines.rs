@@ -19,6 +19,7 @@ use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk::{Disk, Turn};
+use crate::endings::said::AllSaid;
 use crate::faults::{FaultKind, HOSTS_MAX};
 use crate::host::{
     BATCH_INPUTS_MAX, Host, HostId, InFlight, Process, ProcessId, host_at, socket_of,
@@ -28,10 +29,10 @@ use crate::plan::Plan;
 use crate::schedule::Event;
 
 /// The world begins in November 2023 by its machines' wall clocks.
-const EPOCH_MILLIS: u64 = 1_700_000_000_000;
+pub const EPOCH_MILLIS: u64 = 1_700_000_000_000;
 
 /// By how much two machines' wall clocks differ at most: an operator would notice more.
-const WALL_SKEW_MILLIS_MAX: u64 = 120_000;
+pub const WALL_SKEW_MILLIS_MAX: u64 = 120_000;
 
 /// How long a process takes at most to wake when something has arrived. What comes meanwhile
 /// joins the batch.
@@ -96,7 +97,7 @@ impl Machines {
             .map(|host| {
                 // Up for any time up to eleven days.
                 let local = Time::ZERO + chance.millis(0, 1_000_000_000);
-                let wall = EPOCH_MILLIS + chance.below(WALL_SKEW_MILLIS_MAX);
+                let wall = EPOCH_MILLIS + chance.below(plan.wall_skew_millis);
                 let mut directory = Directory::new(plan.seed * HOSTS_MAX as u64 + host as u64);
                 directory.set_crash_images(true);
                 let disk = Disk::new(directory, plan.usage, plan.bug);
@@ -250,12 +251,20 @@ impl Machines {
             inputs += 1;
             came_by_link |= matches!(input, Input::LinkFrame { .. });
             stage.judge.note_input(now, id.host, &input);
+            if let Input::WallClock(ms) = input {
+                process.wall = (local, ms);
+            }
+            let done = effects.after_sync.len();
             process.node.handle(local, input, &mut effects);
+            stage.judge.look_at_endings(process, local, &effects.after_sync[done..]);
         }
         if inputs == 0 {
             process.node.handle(local, Input::Tick, &mut effects);
         }
+        let done = effects.after_sync.len();
         let number = process.node.close_batch(local, &mut effects);
+        process.looked_ms = process.wall_ms(local);
+        stage.judge.look_at_endings(process, local, &effects.after_sync[done..]);
         let batch = Batch { inputs, came_by_link, table };
         stage.judge.look_at_batch(process, batch, &effects);
         let identity = process.node.identity();
@@ -269,6 +278,7 @@ impl Machines {
             version: counters.our_version(),
             known: counters.digest().map(|(origin, row)| (origin, row.version)).collect(),
             held: if keeps_held { held_of_others(counters) } else { Vec::new() },
+            held_endings: if keeps_held { AllSaid::read(counters) } else { AllSaid::default() },
             memberships: of_nodes(process.node.registry()),
             lives_as: (identity.node, identity.boot),
         };

@@ -61,17 +61,17 @@ impl Starts {
         let origin = OriginId(self.chance.any());
         let seed = self.chance.any();
         let machine = &mut machines[host];
+        let wall_ms = machine.wall_ms(stage.now());
         machine.powered = true;
         let is_reused = stage.plan.bug == Some(Bug::OriginReused);
         let origin = machine.last_origin.filter(|_| is_reused).unwrap_or(origin);
         machine.last_origin = Some(origin);
-        let wall_millis = machine.wall_at_zero_millis + stage.now().as_micros() / 1000;
         let mut state = Recovered::new(origin, seed);
         if let Some(bug) = stage.plan.bug {
             state.plant(bug);
         }
         let opened = storage::open(&mut machine.disk.directory, &mut state, |found| {
-            found.next_start(fresh, wall_millis)
+            found.next_start(fresh, wall_ms)
         });
         if machine.disk.directory.is_rotten() {
             let is_cut = opened.as_ref().is_ok_and(|(_, _, reading)| reading.torn.is_some());
