@@ -1,8 +1,9 @@
 //! Time, as the caller hands it in.
 //!
-//! The protocol needs to know how much time has passed, never what time it is. So it knows one
-//! clock only: a monotonic one that the caller reads and passes along with every input. In the
-//! server it is the machine's; in the simulator a number that jumps from event to event.
+//! The protocol needs to know how much time has passed, not what time it is. So it knows one clock
+//! only: a monotonic one that the caller reads and passes along with every input. In the server it
+//! is the machine's; in the simulator a number that jumps from event to event. When a counter
+//! expires is the exception: the caller says now and then what a wall clock shows.
 
 use std::ops::Add;
 use std::time::Duration;
