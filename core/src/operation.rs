@@ -1,5 +1,7 @@
 //! What clients ask of counters, and what they are answered.
 
+use std::num::NonZeroU64;
+
 use crate::identity::NodeId;
 use crate::name::CounterName;
 use crate::update::Update;
@@ -96,8 +98,9 @@ pub struct Outcome {
     pub exists: bool,
     /// Whether it existed before.
     pub existed: bool,
-    /// When it expires, in milliseconds since 1970; `None` if never.
-    pub until: Option<u64>,
+    /// When it expires, in milliseconds since 1970; `None` if never. In this form an outcome takes 48
+    /// bytes: a pipeline has one for each of its commands.
+    pub until: Option<NonZeroU64>,
     /// Whether the operation was applied: not if a condition of it did not hold.
     pub applied: bool,
 }
@@ -165,3 +168,14 @@ pub enum Behind {
 
 /// The results of a request's operations, in their order.
 pub type Results = Vec<Result<Outcome, Refusal>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_takes_no_more_memory_than_it_did_before_counters_could_end() {
+        assert_eq!(size_of::<Outcome>(), 48);
+        assert_eq!(size_of::<Result<Outcome, Refusal>>(), 48);
+    }
+}

@@ -1,5 +1,7 @@
 //! What this node changes itself: gathered in an open batch, closed as one version.
 
+use std::num::NonZeroU64;
+
 use super::{Counters, Lookup};
 use crate::counters::coalesced::CoalescedEndings;
 use crate::counters::ended::Ended;
@@ -108,7 +110,10 @@ impl Counters {
         update: &Update,
     ) -> Result<Outcome, Refusal> {
         let before = self.read(lookup);
-        let seen = Seen { value: before.exists.then_some(before.value.0), until: before.until };
+        let seen = Seen {
+            value: before.exists.then_some(before.value.0),
+            until: before.until.map(NonZeroU64::get),
+        };
         let steps = judge(update, &seen, self.wall_clock());
         if !steps.applied {
             return Ok(Outcome { applied: false, ..before });
@@ -299,6 +304,11 @@ impl Counters {
     /// Whether the open batch must be closed before another operation.
     pub fn is_open_batch_full(&self) -> bool {
         self.open.bytes >= OPEN_BYTES_MAX
+    }
+
+    /// Whether [`Counters::take_closed`] has any.
+    pub(crate) fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
     }
 
     /// Batches that had to be closed in the middle of an operation, in their order: to be taken after

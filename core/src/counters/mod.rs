@@ -24,6 +24,8 @@ pub(crate) mod rows;
 pub(crate) mod slots;
 pub(crate) mod writer;
 
+use std::num::NonZeroU64;
+
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
@@ -259,7 +261,7 @@ impl Counters {
             change: 0,
             exists,
             existed: exists,
-            until: existing.and_then(Counter::until),
+            until: existing.and_then(Counter::until).and_then(NonZeroU64::new),
             applied: true,
         }
     }

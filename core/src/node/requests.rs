@@ -1,5 +1,7 @@
 //! Clients' operations on counters, and those that wait until this node has caught up.
 
+use std::num::NonZeroU64;
+
 use super::Node;
 use crate::counters::{LOOKUPS_MAX, Lookup};
 use crate::effect::Effect;
@@ -57,8 +59,10 @@ impl Node {
                     Ok(_) => {}
                 }
                 results.push(result);
-                for batch in self.counters.take_closed() {
-                    self.keep_version(batch, effects);
+                if self.counters.has_closed() {
+                    for batch in self.counters.take_closed() {
+                        self.keep_version(batch, effects);
+                    }
                 }
                 if self.counters.is_open_batch_full() {
                     self.close_version(effects);
@@ -94,7 +98,7 @@ impl Node {
                     change: i128::from(*by),
                     exists: true,
                     existed: true,
-                    until: self.counters.until(lookup),
+                    until: self.counters.until(lookup).and_then(NonZeroU64::new),
                     applied: true,
                 })
             }

@@ -120,8 +120,8 @@ pub(super) struct Lifetime {
 impl Lifetime {
     pub(super) fn of(outcome: &Outcome) -> Self {
         outcome.until.map_or(Lifetime::default(), |until| Lifetime {
-            expires_at: moment::text(until),
-            ttl_ms: Some(until.saturating_sub(wall_clock_ms())),
+            expires_at: moment::text(until.get()),
+            ttl_ms: Some(until.get().saturating_sub(wall_clock_ms())),
         })
     }
 }
@@ -138,6 +138,8 @@ pub(super) fn exact(value: Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+
+    use std::num::NonZeroU64;
 
     use super::*;
 
@@ -166,13 +168,13 @@ mod tests {
     #[tokio::test]
     async fn a_lifetime_is_told_by_its_end_and_by_what_is_left_of_it() {
         let until = wall_clock_ms() + 60_000;
-        let outcome = Outcome { exists: true, until: Some(until), ..Outcome::MISSING };
+        let outcome = Outcome { exists: true, until: NonZeroU64::new(until), ..Outcome::MISSING };
         let told = text(read("c", &outcome, "n:1")).await;
         let told: serde_json::Value = serde_json::from_str(&told).unwrap();
         assert_eq!(told["expires_at"].as_str().map(moment::read), Some(Ok(until)));
         assert!((1..=60_000).contains(&told["ttl_ms"].as_u64().unwrap()), "{told}");
         // One that only a Redis client can ask for.
-        let outcome = Outcome { until: Some(1 << 60), ..outcome };
+        let outcome = Outcome { until: NonZeroU64::new(1 << 60), ..outcome };
         let told = text(read("c", &outcome, "n:1")).await;
         assert!(!told.contains("expires_at") && told.contains("ttl_ms"), "{told}");
     }

@@ -96,6 +96,15 @@ impl Plan {
         self.say(|out| reply::error(out, text.as_ref()));
     }
 
+    /// Takes one operation in whose reply is the value after it; false if the caller may not have it.
+    pub(super) fn add(&mut self, caller: &Caller, op: Op) -> bool {
+        let is_allowed = self.ops.add(caller, op).is_ok();
+        if is_allowed {
+            self.slots.push(Slot::Number);
+        }
+        is_allowed
+    }
+
     /// Takes operations in, all or none; the reply is still to be told by slots. Where one cannot be,
     /// since its counter cannot have such a name or `command` is denied to the caller, that is the reply.
     pub(super) fn operate(

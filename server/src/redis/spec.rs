@@ -233,11 +233,16 @@ impl Call<'_> {
 
     /// Adds to the counter that the first argument names, and answers with the value after it.
     pub(super) fn add(&mut self, by: i64) -> Next {
-        let op = self.name(1).map(|name| Op::Add { name, by });
-        if self.operate([op]) {
-            self.plan.slot(Slot::Number);
+        // What nearly all commands are: without a list of one operation.
+        let name = match self.name(1) {
+            Ok(name) => name,
+            Err(error) => return self.fail(errors::name(error)),
+        };
+        if self.plan.add(&self.session.caller, Op::Add { name, by }) {
+            return Next::Go;
         }
-        Next::Go
+        let name = self.spec.full_name(&self.command);
+        self.fail(errors::denied(name.as_bytes()))
     }
 
     /// Sets, ends or limits the counter that the first argument names, and has the answer written.

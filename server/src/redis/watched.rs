@@ -3,6 +3,8 @@
 //! What is compared is the value, whether there is one, and when it expires. A counter that was changed
 //! and changed back is not found to have changed.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
 use quipu_core::name::CounterName;
 use quipu_core::operation::{Op, Outcome, Results, Value};
@@ -18,7 +20,7 @@ const WATCHED_MAX: usize = 1024;
 struct Seen {
     value: Value,
     exists: bool,
-    until: Option<u64>,
+    until: Option<NonZeroU64>,
 }
 
 impl From<&Outcome> for Seen {
@@ -109,7 +111,7 @@ mod tests {
         assert_eq!(changed(HERE), Ok(false));
         assert_eq!(changed(Outcome { value: Value(1), ..HERE }), Ok(true));
         assert_eq!(changed(Outcome::MISSING), Ok(true));
-        assert_eq!(changed(Outcome { until: Some(1), ..HERE }), Ok(true));
+        assert_eq!(changed(Outcome { until: Some(NonZeroU64::MIN), ..HERE }), Ok(true));
         assert!(watched.has_changed(&vec![Err(Refusal::Removed)]).is_err());
     }
 

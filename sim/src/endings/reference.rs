@@ -3,6 +3,7 @@
 //! Nothing is kept beside slots, covers and lifetimes; all else is added up whenever it is asked for.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use quipu_core::counters::Counters;
 use quipu_core::ending::{Covered, Lifetime, MILLIS_MAX};
@@ -302,7 +303,7 @@ pub fn fault(op: &Op, outcome: &Outcome, expected: &Expected) -> Option<(String,
             outcome.value.0 == value
                 && outcome.change == value - before.unwrap_or(0)
                 && (outcome.existed, outcome.exists) == (before.is_some(), after.is_some())
-                && (outcome.until, outcome.applied) == (until, applied)
+                && (outcome.until, outcome.applied) == (until.and_then(NonZeroU64::new), applied)
         }
     };
     (!is_right).then(|| (format!("{outcome:?}"), format!("{expected:?} after {op:?}")))

@@ -39,7 +39,7 @@ fn write(out: &mut Vec<u8>, outcome: &Outcome, shown: impl Fn(u64) -> u64) {
     let number = match outcome.until {
         _ if !outcome.exists => -2,
         None => -1,
-        Some(until) => i64::try_from(shown(until)).unwrap_or(i64::MAX),
+        Some(until) => i64::try_from(shown(until.get())).unwrap_or(i64::MAX),
     };
     reply::integer(out, number);
 }
@@ -59,7 +59,15 @@ mod tests {
 
     fn said(write: Write, until: Option<u64>) -> String {
         let mut out = Vec::new();
-        write(&mut out, Protocol::Two, &Outcome { exists: true, until, ..Outcome::MISSING });
+        write(
+            &mut out,
+            Protocol::Two,
+            &Outcome {
+                exists: true,
+                until: until.and_then(std::num::NonZeroU64::new),
+                ..Outcome::MISSING
+            },
+        );
         String::from_utf8(out).unwrap()
     }
 
