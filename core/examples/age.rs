@@ -164,7 +164,7 @@ fn open(files: &mut Memory, node: u64, start: usize) -> (Journal, Recovered) {
     (journal, state)
 }
 
-fn snapshot(files: &mut Memory, journal: &mut Journal, node: &Node) {
+fn snapshot(files: &mut Memory, journal: &mut Journal, node: &mut Node) {
     let number = journal.rotate(files).expect("memory does not fail");
     let mut writer = SnapshotWriter::begin(files, NodeId(1), number).expect("memory does not fail");
     let mut walk = node.begin_snapshot();
@@ -184,7 +184,7 @@ fn directory(age: Age, starts: usize, node: u64) -> Memory {
     let mut files = Memory::default();
     let (mut journal, _) = open(&mut files, node, 0);
     let kept = Recovered::holding(table(age, starts)).with_registry(registry(age));
-    snapshot(&mut files, &mut journal, &recovered_node(kept));
+    snapshot(&mut files, &mut journal, &mut recovered_node(kept));
     files
 }
 
@@ -215,12 +215,12 @@ fn started(files: &Memory) {
     let bytes: usize = files.0.values().map(Vec::len).sum();
     println!("directory: {bytes} bytes");
     let mut files = files.clone();
-    let (mut journal, node) = timed("start", || {
+    let (mut journal, mut node) = timed("start", || {
         let (journal, state) = open(&mut files, 1, 1);
         (journal, recovered_node(state))
     });
     println!("slots: {} slots", node.counters().iter().count());
-    timed("snapshot", || snapshot(&mut files, &mut journal, &node));
+    timed("snapshot", || snapshot(&mut files, &mut journal, &mut node));
 }
 
 fn empty() -> Recovered {

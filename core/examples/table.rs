@@ -234,6 +234,7 @@ fn recover(count: usize) {
             seeds: Vec::new(),
             discovery: false,
             is_kept: true,
+            settles: true,
             chance: [7; 32],
         };
         let mut node = Node::recovered(config, state, Time::ZERO);

@@ -256,6 +256,7 @@ fn config(n: u8, secret: Option<&[u8]>) -> Config {
         seeds: Vec::new(),
         discovery: true,
         is_kept: true,
+        settles: true,
         chance: [n; 32],
     }
 }

@@ -44,6 +44,12 @@ impl Covered {
         both == *other
     }
 
+    /// All that there may ever be.
+    pub(crate) const EVERYTHING: Covered = Covered {
+        numbers: Numbers { plus: u64::MAX, minus: u64::MAX, raise: u64::MAX },
+        stamp: u64::MAX,
+    };
+
     /// What it leaves of a slot.
     pub fn rest_of(&self, slot: &Slot) -> Slot {
         let (slot, cover) = (slot.numbers(), &self.numbers);
@@ -93,6 +99,8 @@ pub enum Ending {
     },
     /// Then the counter is to expire.
     Lifetime(Lifetime),
+    /// All that a settlement has folded, or is to fold, of the counter is covered (rule `whole`).
+    Whole(OriginId),
 }
 
 /// Which of an origin's endings of one counter it is: a later one of the same key replaces it.
@@ -102,6 +110,8 @@ pub enum EndingKey {
     Cover(OriginId),
     /// The lifetime.
     Lifetime,
+    /// The cover on this settlement.
+    Whole(OriginId),
 }
 
 impl Ending {
@@ -110,6 +120,7 @@ impl Ending {
         match self {
             Ending::Cover { of, .. } => EndingKey::Cover(*of),
             Ending::Lifetime(_) => EndingKey::Lifetime,
+            Ending::Whole(settlement) => EndingKey::Whole(*settlement),
         }
     }
 
@@ -120,6 +131,7 @@ impl Ending {
             Ending::Lifetime(Lifetime { stamp, until }) => {
                 *stamp <= MILLIS_MAX && until.is_none_or(|until| until <= MILLIS_MAX)
             }
+            Ending::Whole(_) => true,
         }
     }
 
@@ -129,6 +141,7 @@ impl Ending {
         match self {
             Ending::Cover { of, covered } => covered.hash(name_hash, *of),
             Ending::Lifetime(lifetime) => lifetime.hash(name_hash),
+            Ending::Whole(settlement) => fingerprint::of_whole(name_hash, *settlement),
         }
     }
 }

@@ -72,6 +72,16 @@ pub enum Event {
         /// The one that we have now.
         new: NodeId,
     },
+    /// Closed origins have been folded into one.
+    Settled {
+        /// It.
+        settlement: OriginId,
+    },
+    /// A peer has settled without this node what this node has settled without it.
+    SettledApart {
+        /// Which.
+        peer: NodeId,
+    },
     /// The membership protocol's own state may not be what it should be: a bug.
     MembershipFault {
         /// What was being done.
@@ -163,6 +173,15 @@ impl fmt::Display for Event {
                 f,
                 "node id {old} is in use by another process (a copied data directory?): this \
                  node is now {new}"
+            ),
+            Event::Settled { settlement } => {
+                write!(f, "closed origins are folded into one, {settlement}")
+            }
+            Event::SettledApart { peer } => write!(
+                f,
+                "node {peer} has settled without this one what this one has settled without it, as \
+                 only halves of a cluster can that removed each other: they cannot be joined again; \
+                 empty the data directories of one half"
             ),
             Event::MembershipFault { doing, reason } => write!(
                 f,

@@ -15,6 +15,8 @@ const ROW_KEY: (u64, u64) = (0x7175_6970_752d_726f, 0x772d_7631_0000_0001);
 const SLOT_KEY: (u64, u64) = (0x7175_6970_752d_736c, 0x6f74_2d76_3100_0001);
 const COVER_KEY: (u64, u64) = (0x7175_6970_752d_636f, 0x7665_722d_7631_0001);
 const LIFETIME_KEY: (u64, u64) = (0x7175_6970_752d_6c69, 0x6665_2d76_3100_0001);
+const WHOLE_KEY: (u64, u64) = (0x7175_6970_752d_7768, 0x6f6c_652d_7631_0001);
+const ENTRY_KEY: (u64, u64) = (0x7175_6970_752d_656e, 0x7472_792d_7631_0001);
 const RECORD_KEY: (u64, u64) = (0x7175_6970_752d_7265, 0x636f_7264_2d76_3101);
 
 /// A counter's name as it enters the fingerprints of its slots.
@@ -36,6 +38,17 @@ pub(crate) fn of_cover(name_hash: u64, of: OriginId, numbers: [u64; 4]) -> u64 {
 /// The summand of a lifetime.
 pub(crate) fn of_lifetime(name_hash: u64, [stamp, until]: [u64; 2]) -> u64 {
     of_numbers(LIFETIME_KEY, [name_hash, stamp, until])
+}
+
+/// The summand of a cover on a settlement.
+pub(crate) fn of_whole(name_hash: u64, settlement: OriginId) -> u64 {
+    of_numbers(WHOLE_KEY, [name_hash, settlement.0])
+}
+
+/// A record about settlements, as it enters the hash of the records.
+pub(crate) fn of_entry(numbers: &[u64]) -> u64 {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    SipHasher13::new_with_keys(ENTRY_KEY.0, ENTRY_KEY.1).hash(&bytes)
 }
 
 /// A digest's row, as it enters the hash of the whole digest.

@@ -31,6 +31,8 @@ pub mod peers;
 pub mod query;
 pub mod replication;
 pub mod room;
+pub mod settlement;
+mod settling;
 pub mod slot;
 pub mod status;
 pub mod storage;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::identity::NodeId;
+use crate::identity::{NodeId, OriginId};
 use crate::name::CounterName;
 use crate::update::Update;
 
@@ -164,6 +164,9 @@ pub enum Behind {
     /// A peer told of changes that are not here yet.
     #[error("peer {0} holds changes that have not arrived here yet")]
     Lacking(NodeId),
+    /// Others have settled or are about to, and what they settled is not here yet.
+    #[error("settlement {0} of its peers has not arrived here yet")]
+    Settling(OriginId),
 }
 
 /// The results of a request's operations, in their order.

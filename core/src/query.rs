@@ -101,6 +101,10 @@ pub struct Remove {
     pub peer: PeerName,
 }
 
+/// An operator asks for a settlement; answered with whether this node takes part in any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settle;
+
 /// A peer as an operator names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerName {
@@ -184,6 +188,8 @@ pub enum Query {
     Register(Register),
     /// Answered by [`Answer::Peers`].
     Remove(Remove),
+    /// Answered by [`Answer::Settle`].
+    Settle(Settle),
 }
 
 /// Any answer.
@@ -201,6 +207,8 @@ pub enum Answer {
     Confirmed(Confirmed),
     /// To [`Register`] and [`Remove`].
     Peers(Result<(), PeersRefusal>),
+    /// To [`Settle`].
+    Settle(bool),
 }
 
 /// A node has answered with another kind than was asked for: a fault of this program. The answer is
@@ -223,6 +231,7 @@ impl Answer {
             Answer::Origins(_) => "Origins",
             Answer::Confirmed(_) => "Confirmed",
             Answer::Peers(_) => "Peers",
+            Answer::Settle(_) => "Settle",
         }
     }
 }
@@ -261,6 +270,7 @@ questions! {
     Await => Confirmed(Confirmed);
     Register => Peers(Result<(), PeersRefusal>);
     Remove => Peers(Result<(), PeersRefusal>);
+    Settle => Settle(bool);
 }
 
 #[cfg(test)]
@@ -281,6 +291,7 @@ mod tests {
             Answer::Origins(Vec::new()),
             Answer::Confirmed(Confirmed::Waited(1)),
             Answer::Peers(Ok(())),
+            Answer::Settle(true),
         ];
         assert_eq!(Q::read(Q::answer(answer.clone())).as_ref(), Ok(answer));
         for other in all.into_iter().filter(|other| other.kind() != kind) {
@@ -299,5 +310,6 @@ mod tests {
         let refused = Err(PeersRefusal::TooManyRemovals(1));
         reads_its_own::<Register>(&refused, "Peers");
         reads_its_own::<Remove>(&refused, "Peers");
+        reads_its_own::<Settle>(&true, "Settle");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::histogram::Histogram;
-use crate::identity::{Address, Identity, NodeId, Version};
+use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 
 /// A peer as this node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,56 @@ pub struct LinkStatus {
     pub behind: bool,
 }
 
+/// What a node does about settlements at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettlementPhase {
+    /// It takes no part: what it tells others may be lost with its disk's cache.
+    Off,
+    /// Nothing.
+    Idle,
+    /// One was asked for and is about to begin.
+    Asked,
+    /// One is worth it or was asked for, and members cannot be reached.
+    Waiting,
+    /// One is proposed, and not all have granted it or come to hold what it takes.
+    Voting,
+    /// Rows are being folded.
+    Folding,
+}
+
+impl SettlementPhase {
+    /// The word for it in answers and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SettlementPhase::Off => "off",
+            SettlementPhase::Idle => "idle",
+            SettlementPhase::Asked => "asked",
+            SettlementPhase::Waiting => "waiting",
+            SettlementPhase::Voting => "voting",
+            SettlementPhase::Folding => "folding",
+        }
+    }
+}
+
+/// How far settling has come.
+#[derive(Clone, Debug)]
+pub struct SettlementStatus {
+    /// What is done at the moment.
+    pub phase: SettlementPhase,
+    /// The one that is proposed.
+    pub settlement: Option<OriginId>,
+    /// Members that it waits for.
+    pub waits_for: Vec<NodeId>,
+    /// For how long.
+    pub since: Option<Duration>,
+    /// How many were folded here since the start.
+    pub settled: u64,
+    /// How many origins could be folded now.
+    pub closed_origins: usize,
+    /// How many slots the table holds.
+    pub slots: u64,
+}
+
 /// What a node tells of itself.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -86,6 +136,8 @@ pub struct Status {
     pub removed: bool,
     /// Its peers, by address.
     pub peers: Vec<PeerStatus>,
+    /// How far settling has come.
+    pub settlement: SettlementStatus,
 }
 
 impl Status {

@@ -55,6 +55,7 @@ fn node() -> Node {
         seeds: Vec::new(),
         discovery: false,
         is_kept: true,
+        settles: true,
         chance: [1; 32],
     };
     Node::new(config, Time::ZERO)

@@ -185,7 +185,7 @@ fn shown_anew(table: &Counters, name: &str) -> Option<i128> {
         table.slots_of(name).map(|view| cover_on(view.origin).rest_of(&view.slot)).collect();
     let lifetimes = table.endings_of(name).filter_map(|view| match view.ending {
         Ending::Lifetime(lifetime) => Some((lifetime.stamp, view.origin, lifetime.until)),
-        Ending::Cover { .. } => None,
+        Ending::Cover { .. } | Ending::Whole(_) => None,
     });
     let uncovered = lifetimes.filter(|(stamp, origin, _)| *stamp > cover_on(*origin).stamp);
     let until = uncovered.max_by_key(|(stamp, origin, _)| (*stamp, *origin));

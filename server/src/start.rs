@@ -82,6 +82,7 @@ pub(crate) async fn start(
         seeds: config.seeds.clone(),
         discovery: config.discovery.is_some(),
         is_kept: config.keeping.is_some(),
+        settles: config.keeping.as_ref().is_none_or(|keeping| keeping.fsync == Fsync::Always),
         chance,
     };
     Ok((Node::recovered(node, recovered, Time::ZERO), disk))

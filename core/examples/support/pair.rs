@@ -40,6 +40,7 @@ pub(crate) fn config(number: u8, origin: OriginId) -> Config {
         seeds: Vec::new(),
         discovery: true,
         is_kept: true,
+        settles: true,
         chance: [number; 32],
     }
 }

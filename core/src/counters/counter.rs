@@ -14,7 +14,10 @@
 //!
 //! Rejected: one number merged by maximum, which loses increments as soon as two nodes count.
 
+use std::sync::Arc;
+
 use crate::counters::ended::{self, Ended};
+use crate::counters::families::Family;
 use crate::counters::slots::{HeldSlot, Slots};
 use crate::counters::writer::{OriginIndex, Writer};
 use crate::ending::{Covered, Ending};
@@ -88,6 +91,8 @@ pub(crate) struct MergedSlot {
     pub(crate) after: Slot,
     /// Whether the slot is new or its version grew.
     pub(crate) is_newer: bool,
+    /// Whether it is new.
+    pub(crate) is_new: bool,
 }
 
 /// One counter as one node holds it. Its name stands beside it in the list.
@@ -167,7 +172,7 @@ impl Counter {
     ///
     /// # Errors
     /// If the value seen here would leave i64, or a number of our slot u64.
-    pub(crate) fn added(&self, by: i64) -> Result<Slot, Refusal> {
+    pub(crate) fn added(&self, by: i64, ours: OriginIndex) -> Result<Slot, Refusal> {
         let value = self.value().0 + i128::from(by);
         // A value that merging took out of range may be led back, not further away.
         let leaves = i64::try_from(value).is_err()
@@ -175,14 +180,14 @@ impl Counter {
         if leaves {
             return Err(self.overflow());
         }
-        self.our_slot().added(by).ok_or_else(|| self.overflow())
+        self.our_slot(ours).added(by).ok_or_else(|| self.overflow())
     }
 
     /// Adds to a counter that our open version has changed already and that has only ever counted
     /// up here: what nearly all increments of a busy counter are. `None`, and nothing has changed,
     /// if it is not that simple.
-    pub(crate) fn add_again(&mut self, by: u64, open: Version) -> Option<Value> {
-        let held = self.slots.ours_mut()?;
+    pub(crate) fn add_again(&mut self, by: u64, ours: OriginIndex, open: Version) -> Option<Value> {
+        let held = self.slots.ours_mut(ours)?;
         let Sums::Narrow(sum) = &mut self.sums else { return None };
         if held.version != open {
             return None;
@@ -198,30 +203,68 @@ impl Counter {
     ///
     /// # Errors
     /// If the lift does not fit a slot's number.
-    pub(crate) fn raised(&self, to: i64, ours: OriginId) -> Result<Option<Slot>, Refusal> {
+    pub(crate) fn raised(&self, to: i64, ours: &Writer) -> Result<Option<Slot>, Refusal> {
         if self.value().0 >= i128::from(to) {
             return Ok(None);
         }
         // Above the largest raise that is left, since the value is the sum plus that.
         let lift =
             u64::try_from(i128::from(to) - self.sums.get().sum).map_err(|_| self.overflow())?;
-        let covered = self.cover_on(ours).numbers.raise;
+        let covered = self.cover_on(ours.id).numbers.raise;
         let lifted = covered.checked_add(lift).ok_or_else(|| self.overflow())?;
-        Ok(Some(self.our_slot().lifted(lifted)))
+        Ok(Some(self.our_slot(ours.index).lifted(lifted)))
     }
 
     fn overflow(&self) -> Refusal {
         Refusal::Overflow { found: self.value() }
     }
 
-    fn our_slot(&self) -> Slot {
-        self.slots.ours().map_or(Slot::default(), HeldSlot::slot)
+    fn our_slot(&self, ours: OriginIndex) -> Slot {
+        self.slots.ours(ours).map_or(Slot::default(), HeldSlot::slot)
+    }
+
+    /// Lets go of the slots of some origins and of all that they have said, whatever it was;
+    /// [`Counter::recount`] must follow before the counter is read. Tells how many slots and endings
+    /// those were.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(OriginIndex) -> bool) -> usize {
+        if self.slots.all().iter().all(|held| is_kept(held.origin)) {
+            return 0;
+        }
+        let held =
+            |counter: &Counter| counter.slots.all().len() + counter.ended().map_or(0, Ended::len);
+        let before = held(self);
+        self.slots.retain(&is_kept);
+        if let Sums::Wide(wide) = &mut self.sums
+            && let Some(ended) = &mut wide.ended
+            && !ended.retain(&is_kept)
+        {
+            wide.ended = None;
+        }
+        before - held(self)
+    }
+
+    /// Finds anew what is left of all slots. `id_of` tells an origin's id.
+    pub(crate) fn recount(&mut self, id_of: impl Fn(OriginIndex) -> OriginId) {
+        let left = |held: &HeldSlot| self.cover_on(id_of(held.origin)).rest_of(&held.slot());
+        let left: Vec<Slot> = self.slots.all().iter().map(left).collect();
+        let all = Contribution::of(&left);
+        match (&mut self.sums, i64::try_from(all.sum)) {
+            (Sums::Wide(wide), _) if wide.ended.is_some() => {
+                let live = left.iter().filter(|slot| **slot != Slot::default()).count();
+                (wide.all, wide.is_raise_stale) = (all, false);
+                if let Some(ended) = &mut wide.ended {
+                    ended.live = u32::try_from(live).unwrap_or(u32::MAX);
+                }
+            }
+            (sums, Ok(sum)) if all.raise == 0 => *sums = Sums::Narrow(sum),
+            (sums, _) => *sums = Sums::Wide(Box::new(Wide { all, ..Wide::default() })),
+        }
     }
 
     /// Merges a copy of a slot and lifts its version to at least `version`, whether or not a number
     /// changed (rule `version-never-too-low`).
     pub(crate) fn merge(&mut self, writer: Writer, slot: &Slot, version: Version) -> MergedSlot {
-        let (held, is_new) = self.slots.of_or_new(writer.index);
+        let (held, is_new) = self.slots.of_or_new(&writer);
         let is_newer = is_new || held.version < version;
         held.version = held.version.max(version);
         let before = held.slot();
@@ -239,21 +282,23 @@ impl Counter {
                 }
             }
         }
-        MergedSlot { before, after, is_newer }
+        MergedSlot { before, after, is_newer, is_new }
     }
 
     /// Merges what an origin has said about the counter's end, and lifts its slot's version like
     /// [`Counter::merge`]. `of` is where the origin stands whose slot it covers, if it is known.
     ///
-    /// [`Counter::find_largest_raise`] must follow before the value is read.
+    /// [`Counter::find_largest_raise`] must follow before the value is read, and where a settlement is
+    /// covered, whose family is `family`, [`Counter::recount`].
     pub(crate) fn merge_ending(
         &mut self,
         writer: Writer,
         ending: &Ending,
         of: Option<OriginIndex>,
+        family: Option<Arc<Family>>,
         version: Version,
     ) -> (Option<ended::Change>, bool) {
-        let (held, is_new) = self.slots.of_or_new(writer.index);
+        let (held, is_new) = self.slots.of_or_new(&writer);
         let is_newer = is_new || held.version < version;
         held.version = held.version.max(version);
         let (name_hash, live) = (self.name_hash, self.live_slots());
@@ -261,9 +306,9 @@ impl Counter {
         let ended = wide.ended.get_or_insert_with(|| Box::new(Ended::none_of(live)));
         let covered = match ending {
             Ending::Cover { of, .. } => Some((*of, ended.cover_on(*of))),
-            Ending::Lifetime(_) => None,
+            Ending::Lifetime(_) | Ending::Whole(_) => None,
         };
-        let change = ended.merge(writer.index, writer.id, name_hash, ending);
+        let change = ended.merge(writer.index, writer.id, name_hash, ending, family);
         if let Some((id, before)) = covered.filter(|_| change.is_some())
             && let Some(held) = of.and_then(|of| self.slots.of(of))
         {
@@ -322,18 +367,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::counters::writer::OURS;
     use crate::slot::Numbers;
 
-    /// Our origin.
-    const ID: OriginId = OriginId(1);
+    /// Where our origin stands.
+    const OURS: OriginIndex = 0;
 
     fn id_of(index: OriginIndex) -> OriginId {
         OriginId(u64::from(index) + 1)
     }
 
     fn writer(index: OriginIndex) -> Writer {
-        Writer { index, id: id_of(index) }
+        Writer { index, id: id_of(index), is_ours: index == OURS }
     }
 
     fn counter(slots: &[Slot]) -> Counter {
@@ -361,12 +405,12 @@ mod tests {
     #[test]
     fn a_raise_brings_the_value_to_its_target_and_a_lower_one_changes_nothing() {
         let mut counter = counter(&[Slot::from(Numbers { plus: 10, minus: 0, raise: 0 })]);
-        let slot = counter.raised(17, ID).unwrap().unwrap();
+        let slot = counter.raised(17, &writer(OURS)).unwrap().unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(17));
-        assert_eq!(counter.raised(17, ID), Ok(None));
-        assert_eq!(counter.raised(3, ID), Ok(None));
-        let slot = counter.raised(20, ID).unwrap().unwrap();
+        assert_eq!(counter.raised(17, &writer(OURS)), Ok(None));
+        assert_eq!(counter.raised(3, &writer(OURS)), Ok(None));
+        let slot = counter.raised(20, &writer(OURS)).unwrap().unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(20));
     }
@@ -375,7 +419,7 @@ mod tests {
     fn a_negative_counter_can_be_raised_over_its_whole_range() {
         let mut counter = counter(&[Slot::from(Numbers { plus: 0, minus: 1 << 63, raise: 0 })]);
         assert_eq!(counter.value(), Value(i128::from(i64::MIN)));
-        let slot = counter.raised(i64::MAX, ID).unwrap().unwrap();
+        let slot = counter.raised(i64::MAX, &writer(OURS)).unwrap().unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(i128::from(i64::MAX)));
     }
@@ -384,12 +428,12 @@ mod tests {
     fn an_operation_that_would_leave_the_range_is_refused() {
         let mut counter =
             counter(&[Slot::from(Numbers { plus: i64::MAX as u64, minus: 0, raise: 0 })]);
-        assert_eq!(counter.added(1), Err(counter.overflow()));
-        assert_eq!(counter.added(0).unwrap().numbers().plus, i64::MAX as u64);
-        let slot = counter.added(i64::MIN).unwrap();
+        assert_eq!(counter.added(1, OURS), Err(counter.overflow()));
+        assert_eq!(counter.added(0, OURS).unwrap().numbers().plus, i64::MAX as u64);
+        let slot = counter.added(i64::MIN, OURS).unwrap();
         apply(&mut counter, &slot);
         assert_eq!(counter.value(), Value(-1));
-        assert_eq!(counter.added(i64::MIN), Err(counter.overflow()));
+        assert_eq!(counter.added(i64::MIN, OURS), Err(counter.overflow()));
     }
 
     #[test]
@@ -398,16 +442,16 @@ mod tests {
         let counter = counter(&[Slot::default(), big, big]);
         assert!(counter.value().is_out_of_range());
         assert_eq!(counter.value().clamped(), i64::MAX);
-        assert_eq!(counter.added(1), Err(counter.overflow()));
-        assert_eq!(counter.added(-1).unwrap().numbers().minus, 1);
+        assert_eq!(counter.added(1, OURS), Err(counter.overflow()));
+        assert_eq!(counter.added(-1, OURS).unwrap().numbers().minus, 1);
     }
 
     #[test]
     fn a_slot_number_never_wraps() {
         let counter = counter(&[Slot::from(Numbers { plus: u64::MAX, minus: u64::MAX, raise: 0 })]);
         assert_eq!(counter.value(), Value(0));
-        assert_eq!(counter.added(1), Err(counter.overflow()));
-        assert_eq!(counter.added(-1), Err(counter.overflow()));
+        assert_eq!(counter.added(1, OURS), Err(counter.overflow()));
+        assert_eq!(counter.added(-1, OURS), Err(counter.overflow()));
     }
 
     #[test]
@@ -480,7 +524,7 @@ mod tests {
                     covers[of as usize].merge(&covered);
                     let ending = Ending::Cover { of: id_of(of), covered };
                     let of = counter.slot_of(of).map(|_| of);
-                    counter.merge_ending(writer(by), &ending, of, 1);
+                    counter.merge_ending(writer(by), &ending, of, None, 1);
                     counter.find_largest_raise(id_of);
                 } else {
                     slots[by as usize].merge(&Slot::from(numbers));
@@ -509,11 +553,11 @@ mod tests {
                 counter
             };
             let (mut short, mut long) = (made(), made());
-            let Some(value) = short.add_again(by, version) else {
+            let Some(value) = short.add_again(by, OURS, version) else {
                 prop_assert_eq!(format!("{short:?}"), format!("{long:?}"), "nothing has changed");
                 return Ok(());
             };
-            let slot = long.added(by as i64).expect("the short way has found room");
+            let slot = long.added(by as i64, OURS).expect("the short way has found room");
             long.merge(writer(OURS), &slot, version);
             prop_assert_eq!(value, long.value());
             prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));

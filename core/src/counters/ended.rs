@@ -7,8 +7,12 @@
 //! Rejected: the maximum over all origins' covers beside them. It would double the memory of a
 //! deleted name, and there are as few coverers as the cluster has nodes, until a settlement.
 
+use std::sync::Arc;
+
+use crate::counters::families::Family;
 use crate::counters::writer::OriginIndex;
 use crate::ending::{Covered, Ending, Lifetime};
+use crate::fingerprint;
 use crate::identity::OriginId;
 
 /// See the file.
@@ -31,6 +35,21 @@ struct Written {
     /// Sorted by whose slot they are on.
     covers: Vec<(OriginId, Covered)>,
     lifetime: Option<Lifetime>,
+    /// Settlements that are covered whole, sorted.
+    wholes: Vec<Whole>,
+}
+
+/// A cover on a settlement: on its slot, and on those of all its members (rule `whole`).
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub(crate) settlement: OriginId,
+    pub(crate) family: Arc<Family>,
+}
+
+impl Whole {
+    pub(crate) fn covers(&self, origin: OriginId) -> bool {
+        self.settlement == origin || self.family.contains(origin)
+    }
 }
 
 /// What taking down an ending did.
@@ -57,8 +76,38 @@ impl Ended {
             if let Ok(at) = written.find(of) {
                 all.merge(&written.covers[at].1);
             }
+            if written.wholes.iter().any(|whole| whole.covers(of)) {
+                return Covered::EVERYTHING;
+            }
         }
         all
+    }
+
+    /// All that is covered, with who has covered it.
+    pub(crate) fn covers(&self) -> impl Iterator<Item = (OriginIndex, OriginId, Covered)> + '_ {
+        self.written.iter().flat_map(|written| {
+            written.covers.iter().map(move |&(of, covered)| (written.by, of, covered))
+        })
+    }
+
+    /// All settlements that are covered, with who has covered them.
+    pub(crate) fn wholes(&self) -> impl Iterator<Item = (OriginIndex, &Whole)> + '_ {
+        self.written
+            .iter()
+            .flat_map(|written| written.wholes.iter().map(move |whole| (written.by, whole)))
+    }
+
+    /// Lets go of what some origins have said; tells whether anything is left.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(OriginIndex) -> bool) -> bool {
+        self.written.retain(|written| is_kept(written.by));
+        self.written.shrink_to_fit();
+        self.find_until();
+        !self.written.is_empty()
+    }
+
+    /// How many things were said.
+    pub(super) fn len(&self) -> usize {
+        self.written.iter().map(Written::len).sum()
     }
 
     /// What an origin has covered of a slot.
@@ -78,6 +127,9 @@ impl Ended {
         match ending {
             Ending::Cover { of, covered } => covered.is_within(&self.cover_by(by, *of)),
             Ending::Lifetime(said) => self.lifetime_by(by).is_some_and(|held| held >= *said),
+            Ending::Whole(settlement) => {
+                self.of(by).is_some_and(|written| written.find_whole(*settlement).is_ok())
+            }
         }
     }
 
@@ -109,30 +161,37 @@ impl Ended {
             .flat_map(|written| written.endings().map(move |ending| (written.by, ending)))
     }
 
-    /// Takes an ending down. `None` if it says nothing new.
+    /// Takes an ending down. `None` if it says nothing new. `family` is that of the settlement which it
+    /// covers.
     pub(crate) fn merge(
         &mut self,
         by: OriginIndex,
         id: OriginId,
         name_hash: u64,
         ending: &Ending,
+        family: Option<Arc<Family>>,
     ) -> Option<Change> {
         let at = match self.written.binary_search_by_key(&by, |written| written.by) {
             Ok(at) => at,
             Err(at) => {
-                let written = Written { by, id, covers: Vec::new(), lifetime: None };
+                let (covers, wholes) = (Vec::new(), Vec::new());
+                let written = Written { by, id, covers, lifetime: None, wholes };
                 self.written.reserve_exact(1);
                 self.written.insert(at, written);
                 at
             }
         };
-        let change = self.written[at].merge(name_hash, ending)?;
+        let change = self.written[at].merge(name_hash, ending, family)?;
+        self.find_until();
+        Some(change)
+    }
+
+    fn find_until(&mut self) {
         let until = self.counting().and_then(|(lifetime, _)| lifetime.until);
         if until != self.until {
             self.until = until;
             self.has_lapsed = false;
         }
-        Some(change)
     }
 
     fn of(&self, by: OriginIndex) -> Option<&Written> {
@@ -161,11 +220,33 @@ impl Written {
 
     fn endings(&self) -> impl Iterator<Item = Ending> + '_ {
         let covers = self.covers.iter().map(|&(of, covered)| Ending::Cover { of, covered });
-        self.lifetime.map(Ending::Lifetime).into_iter().chain(covers)
+        let wholes = self.wholes.iter().map(|whole| Ending::Whole(whole.settlement));
+        self.lifetime.map(Ending::Lifetime).into_iter().chain(covers).chain(wholes)
     }
 
-    fn merge(&mut self, name_hash: u64, ending: &Ending) -> Option<Change> {
+    fn len(&self) -> usize {
+        usize::from(self.lifetime.is_some()) + self.covers.len() + self.wholes.len()
+    }
+
+    fn find_whole(&self, settlement: OriginId) -> Result<usize, usize> {
+        self.wholes.binary_search_by_key(&settlement, |whole| whole.settlement)
+    }
+
+    fn merge(
+        &mut self,
+        name_hash: u64,
+        ending: &Ending,
+        family: Option<Arc<Family>>,
+    ) -> Option<Change> {
         match *ending {
+            Ending::Whole(settlement) => {
+                let at = self.find_whole(settlement).err()?;
+                self.wholes.reserve_exact(1);
+                let family = family.unwrap_or_default();
+                self.wholes.insert(at, Whole { settlement, family });
+                let after = fingerprint::of_whole(name_hash, settlement);
+                Some(Change { before: 0, after, is_new: true })
+            }
             Ending::Lifetime(lifetime) => {
                 let before = self.lifetime;
                 if before.is_some_and(|before| before >= lifetime) {
@@ -220,10 +301,10 @@ mod tests {
     #[test]
     fn the_largest_of_all_covers_on_a_slot_counts() {
         let mut ended = Ended::default();
-        assert!(ended.merge(0, A, 7, &cover(B, plus(3))).is_some_and(|change| change.is_new));
-        assert!(ended.merge(1, B, 7, &cover(B, plus(5))).is_some());
-        assert!(ended.merge(1, B, 7, &cover(A, plus(1))).is_some());
-        assert_eq!(ended.merge(1, B, 7, &cover(B, plus(4))), None, "it says nothing new");
+        assert!(ended.merge(0, A, 7, &cover(B, plus(3)), None).is_some_and(|change| change.is_new));
+        assert!(ended.merge(1, B, 7, &cover(B, plus(5)), None).is_some());
+        assert!(ended.merge(1, B, 7, &cover(A, plus(1)), None).is_some());
+        assert_eq!(ended.merge(1, B, 7, &cover(B, plus(4)), None), None, "it says nothing new");
         assert_eq!((ended.cover_on(A), ended.cover_on(B)), (plus(1), plus(5)));
         assert_eq!((ended.cover_by(0, B), ended.cover_by(0, A)), (plus(3), Covered::default()));
         let ofs: Vec<Ending> = ended.endings_of(1, 0).collect();
@@ -233,16 +314,20 @@ mod tests {
     #[test]
     fn of_lifetimes_the_newest_counts_that_no_cover_has_seen() {
         let mut ended = Ended::default();
-        ended.merge(0, A, 7, &lifetime(1, Some(100)));
-        ended.merge(1, B, 7, &lifetime(2, Some(50)));
+        ended.merge(0, A, 7, &lifetime(1, Some(100)), None);
+        ended.merge(1, B, 7, &lifetime(2, Some(50)), None);
         assert_eq!((ended.until(), ended.counting().map(|(_, by)| by)), (Some(50), Some(1)));
-        ended.merge(0, A, 7, &lifetime(3, None));
+        ended.merge(0, A, 7, &lifetime(3, None), None);
         assert_eq!((ended.until(), ended.counting().map(|(_, by)| by)), (None, Some(0)));
-        assert_eq!(ended.merge(0, A, 7, &lifetime(2, Some(7))), None, "an older one of the same");
+        assert_eq!(
+            ended.merge(0, A, 7, &lifetime(2, Some(7)), None),
+            None,
+            "an older one of the same"
+        );
         // A reset by B saw both of A's and its own first one.
-        ended.merge(1, B, 7, &cover(A, Covered { stamp: 3, ..plus(0) }));
+        ended.merge(1, B, 7, &cover(A, Covered { stamp: 3, ..plus(0) }), None);
         assert_eq!(ended.until(), Some(50));
-        ended.merge(1, B, 7, &cover(B, Covered { stamp: 2, ..plus(0) }));
+        ended.merge(1, B, 7, &cover(B, Covered { stamp: 2, ..plus(0) }), None);
         assert_eq!((ended.until(), ended.counting().map(|(_, by)| by)), (None, None));
         assert_eq!(ended.latest_stamp(), 3, "a void one is followed all the same");
     }
@@ -250,8 +335,8 @@ mod tests {
     #[test]
     fn lifetimes_of_one_stamp_are_told_apart_by_their_origins() {
         let mut ended = Ended::default();
-        ended.merge(0, A, 7, &lifetime(1, Some(100)));
-        ended.merge(1, B, 7, &lifetime(1, Some(50)));
+        ended.merge(0, A, 7, &lifetime(1, Some(100)), None);
+        ended.merge(1, B, 7, &lifetime(1, Some(50)), None);
         assert_eq!(ended.until(), Some(100), "A's id is the larger one");
     }
 
@@ -260,7 +345,7 @@ mod tests {
         let mut ended = Ended::default();
         let mut sum = 0_u64;
         for ending in [cover(B, plus(3)), lifetime(1, None), cover(B, plus(5)), cover(A, plus(1))] {
-            let change = ended.merge(0, A, 7, &ending).expect("it is news");
+            let change = ended.merge(0, A, 7, &ending, None).expect("it is news");
             sum = sum.wrapping_sub(change.before).wrapping_add(change.after);
         }
         let all = ended.endings().map(|(_, ending)| ending.hash(7));

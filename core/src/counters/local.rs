@@ -1,15 +1,15 @@
 //! What this node changes itself: gathered in an open batch, closed as one version.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use super::{Counters, Lookup};
 use crate::counters::coalesced::CoalescedEndings;
 use crate::counters::ended::Ended;
 use crate::counters::slots::HeldSlot;
-use crate::counters::writer::OURS;
 use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
 use crate::ending::{Covered, Ending, EndingKey, Lifetime, MILLIS_MAX};
-use crate::identity::Version;
+use crate::identity::{OriginId, Version};
 use crate::name::NAME_BYTES_MAX;
 use crate::operation::{Outcome, Refusal, Value};
 use crate::slot::Slot;
@@ -41,6 +41,8 @@ pub(super) struct Open {
 /// Our own changes of one version, as they were when it closed.
 #[derive(Clone, Debug)]
 pub struct LocalBatch {
+    /// Under which origin.
+    pub origin: OriginId,
     /// The version.
     pub version: Version,
     /// The place of each changed counter, and our slot of it.
@@ -54,6 +56,12 @@ impl Counters {
     /// it holds something, else the last that closed.
     pub fn newest_version(&self) -> Version {
         self.our_version() + u64::from(!self.open.dirty.is_empty())
+    }
+
+    /// How many versions this process closed under the origins that it wrote under before: what
+    /// clients are told of versions goes on where those ended.
+    pub(crate) fn versions_before(&self) -> Version {
+        self.versions_before
     }
 
     /// Adds `by` and tells the value after it. Adding nothing to a counter that does not
@@ -73,9 +81,9 @@ impl Counters {
         let place = self.find_or_insert(lookup)?;
         let open = self.our_version() + 1;
         if let Ok(by @ 1..) = u64::try_from(by)
-            && let Some(value) = self.list[place].add_again(by, open)
+            && let Some(value) = self.list[place].add_again(by, self.ours, open)
         {
-            let origin = &mut self.origins[OURS as usize];
+            let origin = &mut self.origins[self.ours as usize];
             origin.counted = origin.counted.wrapping_add(by);
             self.changes.note(place);
             return Ok(value);
@@ -84,13 +92,17 @@ impl Counters {
         if self.list[place].has_expired(self.wall_clock()) {
             self.reset(lookup);
         }
-        let slot = self.list[place].added(by)?;
+        let slot = self.list[place].added(by, self.ours)?;
         Ok(self.write(place, &slot))
     }
 
     /// Takes away what is seen of a counter (rule `reset`). What that takes may be more than fits one
     /// version; see [`Counters::take_closed`].
     pub(crate) fn reset(&mut self, lookup: &Lookup<'_>) {
+        if self.families.is_behind() {
+            // Only what expired is taken away here unasked: it goes when this node has caught up.
+            return;
+        }
         for endings in self.uncovered(lookup).chunks(COVERS_A_STEP) {
             self.end(lookup, endings);
             if self.is_open_batch_full() {
@@ -157,7 +169,7 @@ impl Counters {
             if self.list[place].has_expired(self.wall_clock()) {
                 self.reset(lookup);
             }
-            let slot = self.list[place].added(1)?;
+            let slot = self.list[place].added(1, self.ours)?;
             let overflow = Refusal::Overflow { found: self.list[place].value() };
             let slot = slot.added(-1).ok_or(overflow)?;
             return Ok(self.write(place, &slot));
@@ -184,7 +196,7 @@ impl Counters {
         if self.list[place].has_expired(self.wall_clock()) {
             self.reset(lookup);
         }
-        match self.list[place].raised(to, self.our_origin())? {
+        match self.list[place].raised(to, &self.writer(self.ours))? {
             Some(slot) => Ok(self.write(place, &slot)),
             None => Ok(self.list[place].value()),
         }
@@ -196,21 +208,31 @@ impl Counters {
         let Some(place) = self.find(lookup) else { return Vec::new() };
         let counter = &self.list[place];
         let ended = counter.ended();
-        let of_slot = |held: &HeldSlot| {
+        let mut wholes = BTreeSet::new();
+        let mut of_slot = |held: &HeldSlot| {
             let of = self.origins[held.origin as usize].id;
+            if !self.families.is_empty() {
+                let named = self.families.named_for(of);
+                if !named.is_empty() {
+                    wholes.extend(named);
+                    return None;
+                }
+            }
             let lifetime = ended.and_then(|ended| ended.lifetime_by(held.origin));
             let stamp = lifetime.map_or(0, |lifetime| lifetime.stamp);
             #[cfg(feature = "planted-bugs")]
             let stamp = match self.bug {
                 Some(crate::bug::Bug::ResetSparesLifetimes) => 0,
-                Some(crate::bug::Bug::ResetSparesOwn) if held.origin == OURS => return None,
+                Some(crate::bug::Bug::ResetSparesOwn) if held.origin == self.ours => return None,
                 _ => stamp,
             };
             let covered = Covered { numbers: held.slot().numbers(), stamp };
-            let known = ended.map_or(Covered::default(), |ended| ended.cover_by(OURS, of));
+            let known = ended.map_or(Covered::default(), |ended| ended.cover_by(self.ours, of));
             (!covered.is_within(&known)).then_some(Ending::Cover { of, covered })
         };
-        let mut endings: Vec<Ending> = counter.slots().iter().filter_map(of_slot).collect();
+        let mut endings: Vec<Ending> = counter.slots().iter().filter_map(&mut of_slot).collect();
+        let is_new = |ending: &Ending| !ended.is_some_and(|ended| ended.has(self.ours, ending));
+        endings.extend(wholes.into_iter().map(Ending::Whole).filter(is_new));
         endings.sort_unstable_by_key(Ending::key);
         endings
     }
@@ -234,15 +256,15 @@ impl Counters {
         self.write_ending(place, Ending::Lifetime(Lifetime { stamp, until }));
     }
 
-    fn write_ending(&mut self, place: u32, ending: Ending) {
+    pub(super) fn write_ending(&mut self, place: u32, ending: Ending) {
         self.begin_change(place);
         let version = self.our_version() + 1;
         let of = match ending {
             Ending::Cover { of, .. } => self.index_of(of),
-            Ending::Lifetime(_) => None,
+            Ending::Lifetime(_) | Ending::Whole(_) => None,
         };
-        let (writer, tracked) = (self.writer(OURS), self.tracked(place));
-        let (change, _) = self.list[place].merge_ending(writer, &ending, of, version);
+        let (writer, tracked) = (self.writer(self.ours), self.tracked(place));
+        let change = self.merge_ending_into(place, writer, &ending, of, version).0;
         let Some(change) = change else { return };
         self.has_endings = true;
         if change.is_new {
@@ -265,16 +287,16 @@ impl Counters {
         let counter = &self.list[place];
         let has_room = self.room.has_for_slot()
             || counter.slots().is_empty()
-            || counter.slot_of(OURS).is_some();
+            || counter.slot_of(self.ours).is_some();
         if has_room { Ok(()) } else { Err(Refusal::OutOfMemory) }
     }
 
     fn write(&mut self, place: u32, slot: &Slot) -> Value {
         self.begin_change(place);
-        let (writer, tracked) = (self.writer(OURS), self.tracked(place));
+        let (writer, tracked) = (self.writer(self.ours), self.tracked(place));
         let version = self.our_version() + 1;
         let merged = self.list[place].merge(writer, slot, version);
-        self.origins[OURS as usize].count(&merged);
+        self.origins[self.ours as usize].count(&merged);
         self.track(place, tracked);
         self.changes.note(place);
         self.list[place].value()
@@ -284,9 +306,12 @@ impl Counters {
     fn begin_change(&mut self, place: u32) {
         let open_version = self.our_version() + 1;
         let counter = &self.list[place];
-        let held = counter.slot_of(OURS);
-        if held.is_none() && !counter.slots().is_empty() {
-            self.room.take_slot();
+        let held = counter.slot_of(self.ours);
+        if held.is_none() {
+            if !counter.slots().is_empty() {
+                self.room.take_slot();
+            }
+            self.origins[self.ours as usize].slots += 1;
         }
         if held.is_none_or(|held| held.version < open_version) {
             let before = held.map_or(Slot::default(), HeldSlot::slot);
@@ -322,14 +347,14 @@ impl Counters {
         if self.open.dirty.is_empty() {
             return None;
         }
-        let known = &mut self.origins[OURS as usize].known;
+        let known = &mut self.origins[self.ours as usize].known;
         known.version += 1;
         known.fingerprint = known.fingerprint.wrapping_sub(self.open.outdated);
         known.fingerprint = known.fingerprint.wrapping_add(self.open.endings_hash);
         let mut entries = Vec::with_capacity(self.open.dirty.len());
         for &place in &self.open.dirty {
             let counter = &self.list[place];
-            if let Some(held) = counter.slot_of(OURS) {
+            if let Some(held) = counter.slot_of(self.ours) {
                 let slot = held.slot();
                 let summand = slot.hash(counter.name_hash);
                 known.fingerprint = known.fingerprint.wrapping_add(summand);
@@ -337,13 +362,13 @@ impl Counters {
             }
         }
         let version = known.version;
-        self.note_row(OURS);
+        self.note_row(self.ours);
         self.open.dirty.clear();
         self.open.bytes = 0;
         self.open.outdated = 0;
         self.open.endings_hash = 0;
         let endings = std::mem::take(&mut self.open.endings).into_entries();
-        Some(LocalBatch { version, entries, endings })
+        Some(LocalBatch { origin: self.our_origin(), version, entries, endings })
     }
 
     /// A closed batch as the value that goes into the journal.
@@ -354,7 +379,7 @@ impl Counters {
             ending,
         };
         Delta {
-            origin: self.our_origin(),
+            origin: batch.origin,
             after: batch.version - 1,
             upto: batch.version,
             changes: batch

@@ -3,7 +3,8 @@
 
 use super::{Counters, LOOKUPS_MAX};
 use crate::counters::counter::MergedSlot;
-use crate::counters::writer::{OURS, OriginIndex};
+use crate::counters::ended;
+use crate::counters::writer::{OriginIndex, Writer};
 use crate::delta::{Change, Delta};
 use crate::ending::Ending;
 use crate::identity::Version;
@@ -45,7 +46,11 @@ impl Counters {
         if is_ours {
             return self.check_echo(delta);
         }
+        if self.is_untaken(delta.origin) {
+            return Ok(Merged { gap: false, news: false });
+        }
         let origin = self.origin_index(delta.origin).ok_or(MergeError::Full { news: false })?;
+        let settling = self.settling(delta.origin);
         let mut news = false;
         let mut full = false;
         // Once for all covers of a counter, and before anyone reads it.
@@ -60,6 +65,9 @@ impl Counters {
                 };
                 // Looked up only where it matters: this is done for every entry.
                 let counter = &self.list[place];
+                if settling.is_row_done(counter) {
+                    continue;
+                }
                 if !self.room.has_for_slot()
                     && !counter.slots().is_empty()
                     && counter.slot_of(origin).is_none()
@@ -74,6 +82,9 @@ impl Counters {
                         self.merge_ending(place, origin, ending, delta.upto)
                     }
                 };
+                if let Some(family) = &settling.takes {
+                    self.drop_family(place, family);
+                }
             }
         }
         ended.into_iter().for_each(|place| self.find_largest_raise(place));
@@ -97,6 +108,9 @@ impl Counters {
         if row.known.version > before {
             news = true;
             self.note_row(origin);
+            if settling.takes.is_some() {
+                self.hold(delta.origin);
+            }
         }
         Ok(Merged { gap, news })
     }
@@ -116,13 +130,15 @@ impl Counters {
             _ => *slot,
         };
         let merged = counter.merge(writer, slot, upto);
-        let MergedSlot { before, after, is_newer } = merged;
+        let MergedSlot { before, after, is_newer, is_new } = merged;
         if before == after {
+            self.origins[origin as usize].slots += u32::from(is_new);
             return is_newer;
         }
         if before == Slot::default() {
             self.room.take_slot();
         }
+        self.origins[origin as usize].slots += u32::from(is_new);
         self.track(place, tracked);
         self.changes.note(place);
         self.note_row(origin);
@@ -148,10 +164,11 @@ impl Counters {
     ) -> bool {
         let of = match ending {
             Ending::Cover { of, .. } => self.index_of(*of),
-            Ending::Lifetime(_) => None,
+            Ending::Lifetime(_) | Ending::Whole(_) => None,
         };
         let (writer, tracked) = (self.writer(origin), self.tracked(place));
-        let (change, is_newer) = self.list[place].merge_ending(writer, ending, of, upto);
+        let (change, is_newer) = self.merge_ending_into(place, writer, ending, of, upto);
+        self.note_for_adoption(place, origin, ending);
         let Some(change) = change else { return is_newer };
         #[cfg(feature = "planted-bugs")]
         let change = self.hashed(change);
@@ -168,6 +185,29 @@ impl Counters {
         known.fingerprint =
             known.fingerprint.wrapping_sub(change.before).wrapping_add(change.after);
         true
+    }
+
+    /// Hands the counter what an origin has said about its end, with all that it must know for it.
+    pub(super) fn merge_ending_into(
+        &mut self,
+        place: u32,
+        writer: Writer,
+        ending: &Ending,
+        of: Option<OriginIndex>,
+        upto: Version,
+    ) -> (Option<ended::Change>, bool) {
+        let is_new = self.list[place].slot_of(writer.index).is_none();
+        let family = match ending {
+            Ending::Whole(settlement) => self.families.of(*settlement),
+            Ending::Cover { .. } | Ending::Lifetime(_) => None,
+        };
+        let merged = self.list[place].merge_ending(writer, ending, of, family, upto);
+        self.origins[writer.index as usize].slots += u32::from(is_new && !writer.is_ours);
+        if matches!(ending, Ending::Whole(_)) && merged.0.is_some() {
+            let origins = &self.origins;
+            self.list[place].recount(|index| origins[index as usize].id);
+        }
+        merged
     }
 
     /// What of an ending enters a fingerprint.
@@ -209,10 +249,10 @@ impl Counters {
             let counter = &self.list[place];
             match change {
                 Change::Slot { slot, .. } => {
-                    counter.slot_of(OURS).is_some_and(|held| slot.is_within(&held.slot()))
+                    counter.slot_of(self.ours).is_some_and(|held| slot.is_within(&held.slot()))
                 }
                 Change::Ending { ending, .. } => {
-                    counter.ended().is_some_and(|ended| ended.has(OURS, ending))
+                    counter.ended().is_some_and(|ended| ended.has(self.ours, ending))
                 }
             }
         };

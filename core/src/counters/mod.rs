@@ -13,6 +13,8 @@ pub(crate) mod coalesced;
 pub mod counter;
 pub(crate) mod ended;
 mod expiry;
+pub(crate) mod families;
+pub(crate) mod folding;
 pub(crate) mod list;
 mod local;
 mod lookup;
@@ -33,11 +35,13 @@ use crate::counters::changes::Changes;
 use crate::counters::counter::{Counter, MergedSlot};
 use crate::counters::ended::Ended;
 use crate::counters::expiry::Expiry;
+use crate::counters::families::{Families, Standing};
+use crate::counters::folding::Folding;
 use crate::counters::list::List;
 use crate::counters::places::Places;
 use crate::counters::ranges::Ranges;
 use crate::counters::slots::HeldSlot;
-use crate::counters::writer::{OURS, OriginIndex, Writer};
+use crate::counters::writer::{OriginIndex, Writer};
 use crate::delta::{Change, Delta};
 use crate::digest::DigestEntry;
 use crate::ending::Ending;
@@ -89,8 +93,15 @@ struct Origin {
     beyond: Ranges,
     /// See [`Counters::counted`].
     counted: u64,
+    /// How many slots it has here.
+    slots: u32,
+    /// Whether it has gone into a settlement that is here, so that nothing of it is taken any more.
+    is_gone: bool,
     hashed: Hashed,
 }
+
+/// Where an origin stood that is gone, until another one takes its place.
+const NOBODY: OriginId = OriginId(0);
 
 impl Origin {
     fn count(&mut self, merged: &MergedSlot) {
@@ -132,6 +143,12 @@ pub struct Counters {
     list: List,
     origins: Vec<Origin>,
     origin_places: HashMap<OriginId, OriginIndex, FixedState>,
+    /// Where the origin stands that this process writes under.
+    ours: OriginIndex,
+    /// See [`Counters::versions_before`].
+    versions_before: Version,
+    families: Families,
+    folding: Folding,
     open: Open,
     /// See [`Counters::take_closed`].
     closed: Vec<LocalBatch>,
@@ -156,6 +173,10 @@ impl Counters {
             list: List::default(),
             origins: Vec::new(),
             origin_places: HashMap::with_hasher(hasher),
+            ours: 0,
+            versions_before: 0,
+            families: Families::default(),
+            folding: Folding::default(),
             open: Open::default(),
             closed: Vec::new(),
             changes: Changes::default(),
@@ -189,12 +210,12 @@ impl Counters {
 
     /// The origin that this process writes under.
     pub fn our_origin(&self) -> OriginId {
-        self.origins[OURS as usize].id
+        self.origins[self.ours as usize].id
     }
 
     /// The last version of our own that has closed.
     pub fn our_version(&self) -> Version {
-        self.origins[OURS as usize].known.version
+        self.origins[self.ours as usize].known.version
     }
 
     /// How many counters exist.
@@ -270,13 +291,19 @@ impl Counters {
     /// where it stands. Once it was let in or was our own, so no more than [`ORIGINS_MAX`] is no
     /// matter here; `None` if its place could not be told in 32 bits.
     pub(crate) fn restore_origin(&mut self, id: OriginId, version: Version) -> Option<OriginIndex> {
+        let id = if self.families.is_gone(id) { NOBODY } else { id };
         let index = match self.index_of(id) {
             Some(index) => index,
             None => self.add_origin(id)?,
         };
-        let known = &mut self.origins[index as usize].known;
-        known.version = known.version.max(version);
-        self.note_row(index);
+        if id != NOBODY {
+            let known = &mut self.origins[index as usize].known;
+            known.version = known.version.max(version);
+            self.note_row(index);
+            if version > 0 && self.families.standing(id) == Some(Standing::Takes) {
+                self.hold(id);
+            }
+        }
         Some(index)
     }
 
@@ -293,12 +320,21 @@ impl Counters {
         slot: &Slot,
         version: Version,
     ) {
-        self.merge_slot(place, origin, slot, version);
+        if !self.is_gone_at(origin) {
+            self.merge_slot(place, origin, slot, version);
+        }
     }
 
     /// Takes down what a snapshot tells of a counter's end; [`Counters::restored`] must follow.
     pub(crate) fn restore_ending(&mut self, place: u32, origin: OriginIndex, ending: &Ending) {
-        self.merge_ending(place, origin, ending, 0);
+        if !self.is_gone_at(origin) {
+            self.merge_ending(place, origin, ending, 0);
+        }
+    }
+
+    fn is_gone_at(&self, origin: OriginIndex) -> bool {
+        let origin = &self.origins[origin as usize];
+        origin.is_gone || origin.id == NOBODY
     }
 
     /// All that was to be restored of a counter's end has been.
@@ -447,7 +483,7 @@ impl Counters {
     }
 
     fn writer(&self, index: OriginIndex) -> Writer {
-        Writer { index, id: self.origins[index as usize].id }
+        Writer { index, id: self.origins[index as usize].id, is_ours: index == self.ours }
     }
 
     /// The place of an origin, if it is known.
@@ -492,9 +528,20 @@ impl Counters {
     }
 
     fn add_origin(&mut self, id: OriginId) -> Option<OriginIndex> {
-        let index = u32::try_from(self.origins.len()).ok()?;
         let (known, beyond) = (DigestEntry::default(), Ranges::default());
-        self.origins.push(Origin { id, known, beyond, counted: 0, hashed: Hashed::default() });
+        let (hashed, is_gone) = (Hashed::default(), self.families.is_gone(id));
+        let origin = Origin { id, known, beyond, counted: 0, slots: 0, is_gone, hashed };
+        let index = match self.folding.take_vacant() {
+            Some(index) => {
+                self.origins[index as usize] = origin;
+                index
+            }
+            None => {
+                let index = u32::try_from(self.origins.len()).ok()?;
+                self.origins.push(origin);
+                index
+            }
+        };
         self.rows.add(id, index);
         self.origin_places.insert(id, index);
         Some(index)

@@ -68,6 +68,12 @@ impl Rows {
     pub(super) fn add(&mut self, origin: OriginId, index: OriginIndex) {
         self.parts[part_of(origin)].origins.push(index);
     }
+
+    /// An origin of which nothing is known any more gives up its place.
+    pub(super) fn remove(&mut self, origin: OriginId, index: OriginIndex) {
+        self.parts[part_of(origin)].origins.retain(|other| *other != index);
+        self.recent.iter_mut().for_each(|recent| recent.retain(|other| *other != index));
+    }
 }
 
 /// In which part an origin's row is.

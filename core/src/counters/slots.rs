@@ -12,7 +12,7 @@
 
 use hashbrown::HashTable;
 
-use super::writer::{OURS, OriginIndex};
+use super::writer::{OriginIndex, Writer};
 use crate::identity::Version;
 use crate::slot::{Numbers, Slot};
 
@@ -82,7 +82,7 @@ pub(super) enum Slots {
 #[derive(Debug)]
 pub(super) struct Many {
     slots: Vec<HeldSlot>,
-    /// Where in `slots` each of them stands, but for ours.
+    /// Where in `slots` each of them stands.
     places: HashTable<u32>,
 }
 
@@ -100,26 +100,24 @@ impl Slots {
         }
     }
 
-    pub(super) fn ours(&self) -> Option<&HeldSlot> {
-        self.all().first().filter(|held| held.origin == OURS)
+    /// Ours, where `ours` is what this process writes under.
+    pub(super) fn ours(&self, ours: OriginIndex) -> Option<&HeldSlot> {
+        self.all().first().filter(|held| held.origin == ours)
     }
 
-    pub(super) fn ours_mut(&mut self) -> Option<&mut HeldSlot> {
-        self.all_mut().first_mut().filter(|held| held.origin == OURS)
+    pub(super) fn ours_mut(&mut self, ours: OriginIndex) -> Option<&mut HeldSlot> {
+        self.all_mut().first_mut().filter(|held| held.origin == ours)
     }
 
     pub(super) fn of(&self, origin: OriginIndex) -> Option<&HeldSlot> {
-        if origin == OURS {
-            return self.ours();
-        }
         self.place(origin).map(|at| &self.all()[at])
     }
 
     /// The slot of an origin, and whether it is new.
-    pub(super) fn of_or_new(&mut self, origin: OriginIndex) -> (&mut HeldSlot, bool) {
-        let (at, is_new) = match self.place(origin) {
+    pub(super) fn of_or_new(&mut self, writer: &Writer) -> (&mut HeldSlot, bool) {
+        let (at, is_new) = match self.place(writer.index) {
             Some(at) => (at, false),
-            None => (self.insert(origin), true),
+            None => (self.insert(writer), true),
         };
         (&mut self.all_mut()[at], is_new)
     }
@@ -133,19 +131,32 @@ impl Slots {
 
     fn place(&self, origin: OriginIndex) -> Option<usize> {
         match self {
-            _ if origin == OURS => self.ours().map(|_| 0),
             Slots::Few(slots) => slots.iter().position(|held| held.origin == origin),
             Slots::Many(many) => many.place(origin),
         }
     }
 
-    fn insert(&mut self, origin: OriginIndex) -> usize {
+    /// Lets go of slots, and of the memory that they took.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(OriginIndex) -> bool) {
+        let slots = match std::mem::take(self) {
+            Slots::Few(slots) => slots.into_vec(),
+            Slots::Many(many) => many.slots,
+        };
+        let kept: Vec<HeldSlot> = slots.into_iter().filter(|held| is_kept(held.origin)).collect();
+        *self = if kept.len() > UNINDEXED_MAX {
+            Slots::Many(Box::new(Many::of(kept)))
+        } else {
+            Slots::Few(kept.into_boxed_slice())
+        };
+    }
+
+    fn insert(&mut self, writer: &Writer) -> usize {
         if let Slots::Few(slots) = self
             && slots.len() == UNINDEXED_MAX
         {
             *self = Slots::Many(Box::new(Many::of(std::mem::take(slots).into_vec())));
         }
-        let (held, last) = (HeldSlot::new(origin), self.all().len());
+        let (held, last) = (HeldSlot::new(writer.index), self.all().len());
         match self {
             Slots::Few(slots) => {
                 let mut longer = std::mem::take(slots).into_vec();
@@ -155,7 +166,7 @@ impl Slots {
             }
             Slots::Many(many) => many.push(held),
         }
-        if origin != OURS {
+        if !writer.is_ours {
             return last;
         }
         match self {
@@ -181,11 +192,9 @@ impl Many {
         }
         let (origin, place) = (held.origin, place_of(self.slots.len()));
         self.slots.push(held);
-        if origin != OURS {
-            let slots = &self.slots;
-            let hash = |place: &u32| spread(slots[*place as usize].origin);
-            self.places.insert_unique(spread(origin), place, hash);
-        }
+        let slots = &self.slots;
+        let hash = |place: &u32| spread(slots[*place as usize].origin);
+        self.places.insert_unique(spread(origin), place, hash);
     }
 
     fn place(&self, origin: OriginIndex) -> Option<usize> {
@@ -195,12 +204,15 @@ impl Many {
 
     /// Ours is the last: it changes places with the first.
     fn bring_ours_forward(&mut self) {
-        let last = self.slots.len() - 1;
-        let hash = spread(self.slots[0].origin);
-        if let Some(place) = self.places.find_mut(hash, |place| *place == 0) {
-            *place = place_of(last);
+        let (first, last) = (place_of(0), place_of(self.slots.len() - 1));
+        for (from, to) in [(first, u32::MAX), (last, first), (u32::MAX, last)] {
+            let of = if from == last { last } else { first };
+            let hash = spread(self.slots[of as usize].origin);
+            if let Some(place) = self.places.find_mut(hash, |place| *place == from) {
+                *place = to;
+            }
         }
-        self.slots.swap(0, last);
+        self.slots.swap(0, last as usize);
     }
 }
 
@@ -223,13 +235,20 @@ mod tests {
 
     use super::*;
 
+    const OURS: OriginIndex = 0;
+
+    fn writer(index: OriginIndex) -> Writer {
+        let id = crate::identity::OriginId(u64::from(index) + 1);
+        Writer { index, id, is_ours: index == OURS }
+    }
+
     fn numbered(plus: u64) -> Slot {
         Slot::from(Numbers { plus, ..Numbers::default() })
     }
 
     /// Puts a slot there, or finds the one that is, and gives it a number.
     fn put(slots: &mut Slots, origin: OriginIndex, plus: u64) -> bool {
-        let (held, is_new) = slots.of_or_new(origin);
+        let (held, is_new) = slots.of_or_new(&writer(origin));
         assert_eq!(held.origin, origin);
         held.set(&numbered(plus));
         is_new
@@ -278,12 +297,14 @@ mod tests {
                 assert!(put(&mut slots, origin, u64::from(origin)));
             }
             assert!(
-                slots.ours().is_none() && slots.of(OURS).is_none() && slots.ours_mut().is_none()
+                slots.ours(OURS).is_none()
+                    && slots.of(OURS).is_none()
+                    && slots.ours_mut(OURS).is_none()
             );
             assert!(put(&mut slots, OURS, 7_000));
             assert!(!put(&mut slots, OURS, 8_000));
             assert_eq!(slots.all()[0].slot(), numbered(8_000));
-            assert_eq!(slots.ours().map(HeldSlot::slot), Some(numbered(8_000)));
+            assert_eq!(slots.ours(OURS).map(HeldSlot::slot), Some(numbered(8_000)));
             assert!(put(&mut slots, others + 1, u64::from(others + 1)));
             for origin in 1..=others + 1 {
                 let found = slots.of(origin).map(HeldSlot::slot);

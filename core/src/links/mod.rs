@@ -19,7 +19,7 @@ use rand_core::Rng;
 
 use crate::effect::Effect;
 use crate::event::{Event, LinkEnd};
-use crate::identity::{Identity, NodeId};
+use crate::identity::{Identity, NodeId, OriginId};
 use crate::input::LinkId;
 use crate::links::round_trip::RoundTrips;
 use crate::membership::MembershipRecord;
@@ -147,6 +147,7 @@ impl Links {
 
     /// Speaks no earlier version than this; tells the links that do.
     pub(crate) fn speak_from(&mut self, version: u16) -> Vec<LinkId> {
+        let version = version.max(self.version_min.unwrap_or(version));
         self.version_min = Some(version);
         self.by_peer.values().copied().filter(|link| self.version(*link) < version).collect()
     }
@@ -195,6 +196,14 @@ impl Links {
     /// Whose an established link is.
     pub(crate) fn peer_of(&self, link: LinkId) -> Option<&Identity> {
         self.links.get(&link).filter(|l| l.phase == Phase::Established)?.peer.as_ref()
+    }
+
+    /// The peer of a link goes on under another origin.
+    pub(crate) fn peer_takes_origin(&mut self, link: LinkId, origin: OriginId) {
+        let peer = self.links.get_mut(&link).and_then(|state| state.peer.as_mut());
+        if let Some(peer) = peer {
+            peer.origin = origin;
+        }
     }
 
     /// The protocol version that is spoken on a link.

@@ -33,9 +33,17 @@ impl Node {
         if up.peek().is_none() && looks_for_others && now < self.started + SETTLING {
             return Some(Behind::Starting);
         }
+        if let Some(settlement) = self.behind_in_settling() {
+            return Some(Behind::Settling(settlement));
+        }
         let mut unreached = None;
-        for peer in up.filter(|peer| self.links.to_peer(peer.node).is_none()) {
-            let since = self.links.missing_since(peer.node);
+        for peer in up {
+            let since = match self.links.to_peer(peer.node) {
+                None => self.links.missing_since(peer.node),
+                Some(link) if self.replication.is_linked(link) => continue,
+                // It has not told all of settlements yet, as while its disk hangs.
+                Some(link) => self.settlements.tells_since(link),
+            };
             if since.is_none_or(|since| now < since + UNLINKED_MAX) {
                 return Some(Behind::NotCompared(peer.node));
             }

@@ -25,6 +25,9 @@ pub struct Config {
     pub discovery: bool,
     /// Whether what it changes is kept anywhere: without a journal no records are made for one.
     pub is_kept: bool,
+    /// Whether it takes part in settlements: what it tells others is on its disk first, or it keeps
+    /// nothing at all. Else nothing settles while it is a member.
+    pub settles: bool,
     /// All the chance that the node will ever use. Must come from the operating system where
     /// there is a secret: nonces are made of it.
     pub chance: [u8; 32],

@@ -5,6 +5,7 @@ use crate::delta::Delta;
 use crate::identity::Identity;
 use crate::membership::MembershipRecord;
 use crate::outbox::Effects;
+use crate::settlement::Entry;
 use crate::storage::frame::RECORD_BYTES_MAX;
 use crate::storage::record::Start;
 
@@ -69,6 +70,12 @@ impl Journal {
     pub(super) fn add_memberships(&self, records: &[MembershipRecord], effects: &mut Effects) {
         if self.is_kept {
             records.iter().for_each(|record| effects.journal.add_membership(record));
+        }
+    }
+
+    pub(super) fn add_settlement(&self, entry: &Entry, effects: &mut Effects) {
+        if self.is_kept {
+            effects.journal.add_settlement(entry);
         }
     }
 

@@ -154,9 +154,11 @@ impl Node {
                 }
                 self.replication.pushed(link, upto);
             }
+            Message::Confirm(_) if !self.replication.confirms_ours(link) => {}
             Message::Confirm(version) => {
                 if version <= self.counters.our_version() {
                     let turn = &mut effects.turn(now, &mut self.totals);
+                    let version = self.counters.versions_before() + version;
                     self.replication.confirmed(link, version, turn);
                 } else {
                     self.warn_of_foreign_writer(now, link, effects);
@@ -190,6 +192,11 @@ impl Node {
                 self.comparison.answered(link);
                 self.compare(now, effects);
             }
+            Message::SettlementHashes { .. }
+            | Message::Settlement(_)
+            | Message::SettlementTold
+            | Message::FreshOrigin(_)
+            | Message::OriginTaken(_) => self.settlement_message(now, link, message, effects),
             Message::Ping => {
                 links::send(link, &Message::Pong, &mut effects.turn(now, &mut self.totals));
             }
@@ -303,7 +310,12 @@ impl Node {
     }
 
     /// A peer claims changes of ours that we never made.
-    fn warn_of_foreign_writer(&mut self, now: Time, link: LinkId, effects: &mut Effects) {
+    pub(super) fn warn_of_foreign_writer(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        effects: &mut Effects,
+    ) {
         let peer = self.links.peer_of(link).map(|peer| peer.node);
         self.warnings.foreign_writer(peer, &mut effects.turn(now, &mut self.totals));
     }
@@ -355,7 +367,11 @@ impl Node {
             Outcome::Established(link, _) if self.links.peer_of(link).is_none() => {}
             Outcome::Established(link, peer) => {
                 let version = self.links.version(link);
-                self.replication.link_up(link, version, peer.node, peer.origin, now);
+                if self.speaks_of_settlements(link) {
+                    self.begin_telling(now, link, peer, effects);
+                } else {
+                    self.replication.link_up(link, version, peer.node, peer.origin, now);
+                }
                 self.begin_comparison(now, link, effects);
             }
             Outcome::Ended(link) => self.link_down(link),
@@ -381,6 +397,7 @@ impl Node {
     fn link_down(&mut self, link: LinkId) {
         self.replication.link_down(link);
         self.comparison.link_down(link);
+        self.end_telling(link);
     }
 
     /// Another process answers under our NodeId.

@@ -27,6 +27,7 @@ mod questions;
 mod records;
 mod report;
 mod requests;
+mod settlements;
 mod waiters;
 mod wall_clock;
 mod warnings;
@@ -61,7 +62,7 @@ use crate::storage::state::Recovered;
 use crate::time::Time;
 use crate::wire::datagram::{Datagram, Envelope};
 use crate::wire::frame::Goodbye;
-use crate::wire::versions::{ENDINGS_SINCE, PROTOCOL_VERSIONS};
+use crate::wire::versions::{ENDINGS_SINCE, PROTOCOL_VERSIONS, SETTLEMENTS_SINCE};
 
 use self::batches::OpenBatches;
 use self::behind::SETTLING;
@@ -71,6 +72,7 @@ pub(crate) use self::parked::PARKED_MAX;
 use self::parked::Parked;
 pub use self::questions::SCAN_NAMES_MAX;
 pub use self::requests::REQUEST_OPS_MAX;
+use self::settlements::Settlements;
 pub(crate) use self::waiters::WAITERS_MAX;
 use self::waiters::Waiters;
 use self::wall_clock::WallClock;
@@ -91,6 +93,7 @@ pub struct Node {
     peers: Peers,
     links: Links,
     replication: Replication,
+    settlements: Settlements,
     comparison: Comparison,
     totals: Totals,
     /// Pushes merged and not synced yet.
@@ -131,6 +134,8 @@ impl Node {
             Peers::new(me, envelope.clone(), &config.seeds, chance::split(&mut chance), now);
         peers.recover(recovered.registry, recovered.peers.into_values(), now);
         let links_chance = chance::next_stream(&chance);
+        let settling_chance = chance::next_stream(&links_chance);
+        let settlements = Settlements::new(recovered.ledger, config.settles, settling_chance, now);
         let secret = envelope.secret().cloned();
         let mut counters = recovered.counters;
         counters.rest_rows();
@@ -138,6 +143,9 @@ impl Node {
         let mut links = Links::new(config.cluster, secret, links_chance);
         if counters.has_endings() {
             links.speak_from(ENDINGS_SINCE);
+        }
+        if settlements.ledger().has_proposals() {
+            links.speak_from(SETTLEMENTS_SINCE);
         }
         Node {
             envelope,
@@ -151,6 +159,7 @@ impl Node {
             peers,
             links,
             replication: Replication::default(),
+            settlements,
             comparison: Comparison::default(),
             totals: Totals::default(),
             arrivals: Arrivals::default(),
@@ -232,9 +241,13 @@ impl Node {
 
     /// Begins a snapshot: the caller cuts the journal behind the batch that was closed last. To be
     /// called between batches, with nothing open.
-    pub fn begin_snapshot(&self) -> Walk {
+    /// Not while [`Node::is_folding`]; [`Node::end_snapshot`] must follow.
+    pub fn begin_snapshot(&mut self) -> Walk {
+        self.counters.walk(true);
         let memberships = self.peers.registry().records();
-        Walk::new(&self.counters, Some(self.journal.start()), memberships, self.peers.met())
+        let settlements = self.settlements.ledger().kept(&self.counters);
+        let start = Some(self.journal.start());
+        Walk::new(&self.counters, start, memberships, self.peers.met(), settlements)
     }
 
     /// The next records of a snapshot, of some `bytes` together. What they say is in the journal
@@ -254,6 +267,7 @@ impl Node {
             self.order.has_work().then_some(Time::ZERO),
             self.counters.next_expiry().map(|ms| self.wall_clock.when(ms)),
             self.waiters.next_deadline(),
+            self.settlements_due(),
         ]
         .into_iter()
         .flatten()
@@ -329,6 +343,7 @@ impl Node {
             turn.at_once.push(Effect::Broadcast { bytes });
         }
         let has_news = self.settle_changes(now, effects);
+        self.settle_on(now, effects);
         if has_news || self.links.next_deadline().is_some_and(|at| at <= now) {
             let turn = &mut effects.turn(now, &mut self.totals);
             for outcome in self.links.tick(&self.peers, turn) {
@@ -384,6 +399,7 @@ impl Node {
     fn synced(&mut self, now: Time, batch: u64, effects: &mut Effects) {
         self.arrivals.synced(now, batch, &mut self.totals.convergence);
         self.replication.batch_synced(batch, now);
+        self.end_tellings(now, effects);
         let turn = &mut effects.turn(now, &mut self.totals);
         while let Some((accepted, versions)) = self.batches.next_synced(batch) {
             for version in &versions {

@@ -8,7 +8,9 @@ use crate::effect::Effect;
 use crate::identity::{Address, OriginId, Version};
 use crate::input::Token;
 use crate::outbox::Effects;
-use crate::query::{Await, Busy, List, Origins, Query, Question, Scan, Scanned, Share, Size};
+use crate::query::{
+    Await, Busy, List, Origins, Query, Question, Scan, Scanned, Settle, Share, Size,
+};
 use crate::time::Time;
 
 /// Most names that one step of a scan has.
@@ -37,6 +39,10 @@ impl Node {
             Query::Await(asked) => self.await_peers(now, token, asked, effects),
             Query::Register(asked) => self.register(now, token, &asked.peer, effects),
             Query::Remove(asked) => self.remove(now, token, &asked.peer, effects),
+            Query::Settle(Settle) => {
+                let takes_part = self.ask_to_settle();
+                answer::<Settle>(token, takes_part, effects);
+            }
         }
     }
 

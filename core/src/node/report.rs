@@ -9,7 +9,7 @@ impl Node {
     /// may leave when the batch that is open is synced (rule `publish-after-sync`), and the rest at
     /// once.
     pub fn status(&self, now: Time) -> Status {
-        let ours = self.counters.our_version();
+        let ours = self.counters.versions_before() + self.counters.our_version();
         let peers = self
             .peers
             .list()
@@ -40,6 +40,7 @@ impl Node {
             counted: self.counters.counted(self.counters.our_origin()),
             removed: self.peers.am_removed(),
             peers,
+            settlement: self.settlement_status(now),
         }
     }
 }

@@ -71,7 +71,8 @@ impl Node {
         }
         // What the request changed is in the version that is open, or in the last one that closed.
         let is_write = self.totals.writes() > before;
-        let version = if is_write { self.counters.newest_version() } else { 0 };
+        let newest = self.counters.versions_before() + self.counters.newest_version();
+        let version = if is_write { newest } else { 0 };
         if is_write {
             self.batches.change(now);
         }

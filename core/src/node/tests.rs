@@ -36,6 +36,7 @@ fn config(is_kept: bool) -> Config {
         seeds: Vec::new(),
         discovery: true,
         is_kept,
+        settles: true,
         chance: [1; 32],
     }
 }

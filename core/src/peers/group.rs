@@ -24,7 +24,7 @@ use super::swim_packet::{self, IsDown, SwimPacket};
 use crate::chance;
 use crate::effect::Destination;
 use crate::event::Event;
-use crate::identity::{Address, Identity};
+use crate::identity::{Address, Identity, OriginId};
 use crate::membership::MembershipRecord;
 use crate::status::PeerState;
 use crate::time::Time;
@@ -327,6 +327,12 @@ impl Group {
             self.rumours.note(identity, turn.now);
         }
         turn.event(Event::NodeIdTaken { old, new });
+    }
+
+    /// Goes on under a fresh origin, and announces it.
+    pub(super) fn take_fresh_origin(&mut self, origin: OriginId, turn: &mut Turn<'_>) {
+        self.own.take_origin(origin);
+        self.take_next_boot(0, turn);
     }
 
     /// Takes the identity that comes after ours and after `boot`, and announces it.

@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use rand_chacha::ChaCha8Rng;
 
 use crate::effect::Destination;
-use crate::identity::{Address, Identity, NodeId};
+use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::membership::{Key, MembershipRecord, PeersRefusal};
 use crate::peers::registry::Registry;
 use crate::query::PeerName;
@@ -312,6 +312,11 @@ impl Peers {
         self.group.leave(turn);
         self.hasten_asks(turn.now);
         self.asks.clear();
+    }
+
+    /// Goes on under a fresh origin, and announces it.
+    pub(crate) fn take_fresh_origin(&mut self, origin: OriginId, turn: &mut Turn<'_>) {
+        self.group.take_fresh_origin(origin, turn);
     }
 
     /// Another process answers under our NodeId: starts over under a fresh one.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-use crate::identity::{Address, BOOT_MAX, Identity, NodeId};
+use crate::identity::{Address, BOOT_MAX, Identity, NodeId, OriginId};
 use crate::membership::{Key, MembershipRecord};
 use crate::query::PeerName;
 use crate::time::Time;
@@ -67,6 +67,11 @@ impl OwnId {
         self.me.boot = next;
         self.raise_epoch(epoch);
         true
+    }
+
+    /// Goes on under a fresh origin.
+    pub(super) fn take_origin(&mut self, origin: OriginId) {
+        self.me.origin = origin;
     }
 
     /// Takes a fresh NodeId, since another process answers under ours: the former and the new one.

@@ -147,7 +147,9 @@ impl Exchange {
         word: impl Fn(OriginId) -> Option<Version>,
     ) {
         let ours = counters.our_origin();
-        for row in rows.iter().filter(|row| row.origin != ours) {
+        // What has gone into a settlement, or is one that this node folds itself, lacks nothing.
+        let is_judged = |row: &&Row| row.origin != ours && !counters.is_untaken(row.origin);
+        for row in rows.iter().filter(is_judged) {
             let (origin, theirs, ours) = (row.origin, row.known(), counters.known(row.origin));
             if ours.version < theirs.version {
                 let word = word(origin);

@@ -43,6 +43,13 @@ impl Knowledge {
         held.confirmed
     }
 
+    /// A peer goes on under another origin: what it has confirmed of ours stays.
+    pub(crate) fn peer_takes_origin(&mut self, node: NodeId, origin: OriginId) {
+        if let Some(held) = self.peers.get_mut(&node) {
+            held.origin = origin;
+        }
+    }
+
     /// A link to a peer is gone.
     pub(crate) fn link_down(&mut self, node: NodeId) {
         if let Some(held) = self.peers.get_mut(&node) {

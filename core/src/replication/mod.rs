@@ -33,6 +33,7 @@ use crate::replication::pauses::Pauses;
 use crate::replication::pull::{PullRequest, PullResponse};
 use crate::replication::push::PushCoalescer;
 use crate::replication::window::Window;
+use crate::settlement::Prefix;
 use crate::status::LinkStatus;
 use crate::time::Time;
 use crate::turn::Turn;
@@ -40,6 +41,9 @@ use crate::wire::frame::{self, Message, WANTS_MAX, WANTS_MAX_BEFORE_3};
 
 /// The time between confirmations on one link.
 const CONFIRM_EVERY: Duration = Duration::from_millis(1);
+
+/// The time between looks at whether what must be here before anything is confirmed is.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A peer that has not told what it holds for so long does not count where others do: three
 /// exchanges. It is a link's silence too, which this would be but for signs of life.
@@ -81,6 +85,11 @@ pub(crate) struct Session {
     pub(crate) window: Window,
     /// Whether the peer has pushed something that we have not confirmed.
     owes_confirm: bool,
+    /// What the peer wrote before under other origins, as far as it is not here yet: nothing is
+    /// confirmed of what it wrote later before that is (rule `confirm-after-sync`).
+    owed: Vec<Prefix>,
+    /// Whether it has been told of a fresh origin of ours, and its confirmations are not of that yet.
+    is_origin_untaken: bool,
     confirmed: Option<Time>,
     pub(crate) asking: Option<PullRequest>,
     /// Origins that are not repaired from this peer again yet. Another peer may hold what this one
@@ -195,6 +204,8 @@ impl Replication {
                 waits_for_others: false,
                 window: Window::after(confirmed, self.window),
                 owes_confirm: false,
+                owed: Vec::new(),
+                is_origin_untaken: false,
                 confirmed: None,
                 asking: None,
                 repairs: Pauses::default(),
@@ -270,9 +281,9 @@ impl Replication {
     /// When [`Replication::tick`] or [`Replication::push`] has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let sessions = self.sessions.values().flat_map(|session| {
-            let confirm = session
-                .owes_confirm
-                .then(|| session.confirmed.map_or(Time::ZERO, |at| at + CONFIRM_EVERY));
+            let every = if session.owed.is_empty() { CONFIRM_EVERY } else { LOOK_EVERY };
+            let confirm =
+                session.owes_confirm.then(|| session.confirmed.map_or(Time::ZERO, |at| at + every));
             let asking = session.asking.as_ref().and_then(|a| a.next_deadline(self.synced));
             let serving = session.serving.as_ref().filter(|s| s.is_ready()).map(|_| Time::ZERO);
             let owes = session.owes_answer.is_some() && session.answered_in <= self.synced;
@@ -305,6 +316,9 @@ impl Replication {
         counters: &Counters,
         turn: &mut Turn<'_>,
     ) {
+        if batch.origin != counters.our_origin() {
+            return;
+        }
         self.gather.add(accepted, batch, counters);
         if self.gather.is_full() {
             self.push(counters, turn);
@@ -317,7 +331,7 @@ impl Replication {
         if self.sessions.is_empty() {
             return;
         }
-        let (upto, accepted) = (push.upto(), push.accepted);
+        let (upto, accepted) = (push.upto() + counters.versions_before(), push.accepted);
         let bytes = frame::encode(&Message::Push {
             after: push.after,
             batches: push.batches,
@@ -349,8 +363,12 @@ impl Replication {
         for (&link, session) in &mut self.sessions {
             if session.owes_confirm && session.confirmed.is_none_or(|at| at + CONFIRM_EVERY <= now)
             {
-                session.owes_confirm = false;
                 session.confirmed = Some(now);
+                session.owed.retain(|prefix| !is_here(prefix, counters));
+                if !session.owed.is_empty() {
+                    continue;
+                }
+                session.owes_confirm = false;
                 let confirm = Message::Confirm(counters.known(session.peer_origin).version);
                 turn.frame_after_sync(vec![link], &confirm);
             }
@@ -380,6 +398,64 @@ impl Replication {
             }
             self.release(link, turn);
         }
+    }
+
+    /// Whether replication runs on a link.
+    pub(crate) fn is_linked(&self, link: LinkId) -> bool {
+        self.sessions.contains_key(&link)
+    }
+
+    /// Every link on which it does.
+    pub(crate) fn links(&self) -> Vec<LinkId> {
+        self.sessions.keys().copied().collect()
+    }
+
+    /// This node goes on under a fresh origin: what gathers of the one before is had by asking.
+    pub(crate) fn take_fresh_origin(&mut self, origin: OriginId, turn: &mut Turn<'_>) {
+        self.gather = PushCoalescer::default();
+        let links = self.links();
+        self.sessions.values_mut().for_each(|session| session.is_origin_untaken = true);
+        if !links.is_empty() {
+            turn.frame_after_sync(links, &Message::FreshOrigin(origin));
+        }
+    }
+
+    /// The peer goes on under another origin, and has closed these before.
+    pub(crate) fn peer_takes_origin(
+        &mut self,
+        link: LinkId,
+        origin: OriginId,
+        owed: Vec<Prefix>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        let former = std::mem::replace(&mut session.peer_origin, origin);
+        (session.claimed, session.owes_confirm, session.owed) = (0, true, owed);
+        self.knowledge.peer_takes_origin(session.peer, origin);
+        self.writers.entry(origin).or_default();
+        if !self.sessions.values().any(|other| other.peer_origin == former) {
+            self.writers.remove(&former);
+        }
+        turn.frame_after_sync(vec![link], &Message::OriginTaken(origin));
+    }
+
+    /// What the peer of a link wrote before under other origins.
+    pub(crate) fn owe(&mut self, link: LinkId, owed: Vec<Prefix>) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.owed = owed;
+        }
+    }
+
+    /// The peer takes our pushes for those of the origin that we write under now.
+    pub(crate) fn origin_taken(&mut self, link: LinkId) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.is_origin_untaken = false;
+        }
+    }
+
+    /// Whether what the peer confirms is of the origin that we write under now.
+    pub(crate) fn confirms_ours(&self, link: LinkId) -> bool {
+        self.sessions.get(&link).is_some_and(|session| !session.is_origin_untaken)
     }
 
     /// The peer has synced our changes up to a version.
@@ -457,8 +533,10 @@ impl Replication {
     ) {
         if let Some(session) = self.sessions.get_mut(&link) {
             turn.totals.catch_ups_served += 1;
+            let is_served = |want: &&Want| !counters.is_unserved(want.origin);
+            let wants: Vec<Want> = wants.iter().filter(is_served).copied().collect();
             session.serving =
-                Some(PullResponse::new(turn.now, request, wants, self.part_bytes, counters));
+                Some(PullResponse::new(turn.now, request, &wants, self.part_bytes, counters));
         }
     }
 
@@ -541,6 +619,11 @@ impl Replication {
         }
         self.release(link, turn);
     }
+}
+
+/// Whether all of a closed origin is here, or in a settlement that is.
+fn is_here(prefix: &Prefix, counters: &Counters) -> bool {
+    counters.known(prefix.origin).version >= prefix.version || counters.is_untaken(prefix.origin)
 }
 
 #[cfg(test)]

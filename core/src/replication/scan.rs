@@ -24,6 +24,9 @@ pub struct Scan {
     endings_told: usize,
     /// Counters that were added later hold nothing up to any `upto`.
     end: usize,
+    /// See [`Counters::losses`] and [`Counters::moves`].
+    losses: u64,
+    moves: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,24 +41,45 @@ struct Wanted {
 impl Scan {
     /// Begins a scan for these wants, each origin at most once.
     pub fn new(counters: &Counters, wants: &[Want]) -> Self {
-        let mut wanted = vec![0; counters.origins()];
         let wants: Vec<Wanted> = wants
             .iter()
             // Who asks for more than a frame holds is answered as far as they can be numbered.
             .take(usize::from(u16::MAX))
-            .zip(1..)
-            .map(|(want, number)| {
+            .map(|want| {
                 let upto = counters.known(want.origin).version;
-                if let Some(index) = counters.index_of(want.origin) {
-                    wanted[index as usize] = number;
-                }
                 let lowest = want.after.map_or(0, |after| after.saturating_add(1));
                 // Who claims to be beyond us gets an empty range, not one that runs backwards.
                 let after = want.after.unwrap_or(0).min(upto);
                 Wanted { origin: want.origin, lowest, after, upto }
             })
             .collect();
-        Scan { wants, wanted, at: 0, slots_told: 0, endings_told: 0, end: counters.names() }
+        let (losses, moves) = (counters.losses(), counters.moves());
+        let (at, slots_told, endings_told, end) = (0, 0, 0, counters.names());
+        let wanted = Vec::new();
+        let mut scan = Scan { wants, wanted, at, slots_told, endings_told, end, losses, moves };
+        scan.find_places(counters);
+        scan
+    }
+
+    /// Looks where the origins stand that are wanted.
+    fn find_places(&mut self, counters: &Counters) {
+        self.wanted = vec![0; counters.origins()];
+        for (want, number) in self.wants.iter().zip(1..) {
+            if let Some(index) = counters.index_of(want.origin) {
+                self.wanted[index as usize] = number;
+            }
+        }
+    }
+
+    /// Settlements fold rows while the walk goes on: a row that has lost slots is told anew, and what
+    /// has gone is not claimed (rule `gone`).
+    fn follow(&mut self, counters: &Counters) {
+        if std::mem::replace(&mut self.losses, counters.losses()) != counters.losses() {
+            (self.slots_told, self.endings_told) = (0, 0);
+        }
+        if std::mem::replace(&mut self.moves, counters.moves()) != counters.moves() {
+            self.find_places(counters);
+        }
     }
 
     /// Which want a slot falls under, if its version is wanted.
@@ -74,6 +98,7 @@ impl Scan {
         bytes: usize,
         passed_max: usize,
     ) -> (Vec<Delta<'a>>, bool) {
+        self.follow(counters);
         let mut changes: Vec<Vec<Change<'a>>> = vec![Vec::new(); self.wants.len()];
         let (mut gathered, mut passed) = (0, 0);
         while self.at < self.end
@@ -138,7 +163,11 @@ impl Scan {
             .filter(|(_, changes)| last || !changes.is_empty())
             .map(|(want, changes)| Delta {
                 origin: want.origin,
-                after: if last { want.after } else { want.upto },
+                after: if last && !counters.is_unserved(want.origin) {
+                    want.after
+                } else {
+                    want.upto
+                },
                 upto: want.upto,
                 changes,
             })

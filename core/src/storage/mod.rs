@@ -14,6 +14,7 @@ pub mod read;
 pub mod record;
 pub mod records;
 pub mod repair;
+pub(crate) mod settlement_rows;
 pub mod snapshot;
 pub mod state;
 #[cfg(test)]

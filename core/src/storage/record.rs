@@ -20,6 +20,7 @@
 //! 8 end        how many records stand before it                      snapshot
 //! 9 ends       origin, after, upto, [(name, plus, minus, raise)],    journal
 //!              [what it said about the end of a counter]: a delta that says such things
+//! 11 settling  what is said of settlements, one thing a record         both
 //! 10 endings   (name, n, n × (origin's number, what it said)), again and again, behind the       snapshot
 //!              record that holds the counter's slots
 //! ```
@@ -27,12 +28,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, FRAME_BYTES, RECORD_BYTES_MAX};
+use super::settlement_rows::EntryRow;
 use crate::delta::{Change, Delta, ENDING_BYTES_MAX};
 use crate::ending::{Covered, Ending, Lifetime};
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
 use crate::membership::{Key, MembershipRecord};
 use crate::name;
 use crate::name::{NAME_BYTES_MAX, NameError};
+use crate::settlement::Entry;
 use crate::slot::{Numbers, Slot};
 
 pub(crate) const DELTA: u8 = 1;
@@ -45,6 +48,7 @@ pub(crate) const COUNTERS: u8 = 7;
 pub(crate) const END: u8 = 8;
 pub(crate) const ENDING_DELTA: u8 = 9;
 pub(crate) const ENDINGS: u8 = 10;
+pub(crate) const SETTLEMENT: u8 = 11;
 
 /// Rows of one origins record at most.
 pub(crate) const ORIGIN_ROWS_MAX: usize = 16_384;
@@ -132,6 +136,7 @@ struct EndingDeltaRow<'a> {
 enum EndingRow {
     Cover { of: OriginId, plus: u64, minus: u64, raise: u64, stamp: u64 },
     Lifetime { stamp: u64, until: Option<u64> },
+    Whole { settlement: OriginId },
 }
 
 impl From<Ending> for EndingRow {
@@ -142,6 +147,7 @@ impl From<Ending> for EndingRow {
                 EndingRow::Cover { of, plus, minus, raise, stamp }
             }
             Ending::Lifetime(Lifetime { stamp, until }) => EndingRow::Lifetime { stamp, until },
+            Ending::Whole(settlement) => EndingRow::Whole { settlement },
         }
     }
 }
@@ -154,6 +160,7 @@ impl From<EndingRow> for Ending {
                 Ending::Cover { of, covered }
             }
             EndingRow::Lifetime { stamp, until } => Ending::Lifetime(Lifetime { stamp, until }),
+            EndingRow::Whole { settlement } => Ending::Whole(settlement),
         }
     }
 }
@@ -237,6 +244,7 @@ pub(crate) enum Record<'a> {
     Origins(Vec<OriginRow>),
     Counters(CounterRows<'a>),
     Endings(CounterRows<'a>),
+    Settlement(Entry),
     End(u64),
 }
 
@@ -317,6 +325,10 @@ pub(crate) fn append_peer(records: &mut Vec<u8>, identity: &Identity) {
     frame::append(records, PEER, &PeerRow { node, address, epoch, boot, origin });
 }
 
+pub(crate) fn append_settlement(records: &mut Vec<u8>, entry: &Entry) {
+    frame::append(records, SETTLEMENT, &EntryRow::from(entry));
+}
+
 pub(crate) fn append_mark(records: &mut Vec<u8>) {
     frame::append(records, MARK, &());
 }
@@ -393,6 +405,13 @@ pub(crate) fn read(kind: u8, payload: &[u8]) -> Result<Record<'_>, BadPayload> {
         ORIGINS => Record::Origins(all("origins", payload)?),
         COUNTERS => Record::Counters(CounterRows(payload)),
         ENDINGS => Record::Endings(CounterRows(payload)),
+        SETTLEMENT => {
+            let entry = Entry::from(all::<EntryRow>("settlement", payload)?);
+            if !entry.is_sane() {
+                return Err(BadPayload::Malformed("settlement"));
+            }
+            Record::Settlement(entry)
+        }
         END => Record::End(all("end", payload)?),
         other => return Err(BadPayload::Kind(other)),
     })

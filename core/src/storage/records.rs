@@ -17,6 +17,7 @@ use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
 use crate::identity::{Identity, OriginId, Version};
 use crate::membership::MembershipRecord;
 use crate::name::NAME_BYTES_MAX;
+use crate::settlement::Entry;
 use crate::slot::Slot;
 use crate::wire::frame::FRAME_BYTES_MAX;
 
@@ -31,6 +32,8 @@ const OWN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 pub struct Records {
     /// Whole records, in which only the place in the journal is missing.
     whole: Vec<u8>,
+    /// Whether what was added must stand behind all of our own changes that came before it.
+    is_ordered: bool,
     /// In a block of its own: records are handed on from room to room.
     own: Option<Box<Own>>,
 }
@@ -54,7 +57,7 @@ struct Own {
 impl Own {
     fn new(batch: &LocalBatch, counters: &Counters) -> Self {
         let mut own = Own {
-            origin: counters.our_origin(),
+            origin: batch.origin,
             after: batch.version - 1,
             upto: batch.version,
             slots: CoalescedSlots::of(batch.entries.clone()),
@@ -130,7 +133,7 @@ impl Own {
 /// Records as [`Records::take`] gives them.
 impl From<Vec<u8>> for Records {
     fn from(whole: Vec<u8>) -> Self {
-        Records { whole, own: None }
+        Records { whole, is_ordered: false, own: None }
     }
 }
 
@@ -151,6 +154,10 @@ impl Records {
             *self = later;
             return;
         }
+        if later.is_ordered {
+            self.end_own();
+            self.is_ordered = true;
+        }
         self.whole.extend_from_slice(&later.whole);
         if let Some(later) = later.own {
             self.absorb_own(later);
@@ -160,6 +167,7 @@ impl Records {
     /// Takes everything out as bytes for [`Journal::append`](super::journal::Journal::append).
     pub fn take(&mut self) -> Vec<u8> {
         self.end_own();
+        self.is_ordered = false;
         std::mem::take(&mut self.whole)
     }
 
@@ -180,6 +188,13 @@ impl Records {
 
     pub(crate) fn add_membership(&mut self, membership: &MembershipRecord) {
         record::append_membership(&mut self.whole, membership);
+    }
+
+    /// Adds what is said of settlements: behind all that was changed before it.
+    pub(crate) fn add_settlement(&mut self, entry: &Entry) {
+        self.end_own();
+        self.is_ordered = true;
+        record::append_settlement(&mut self.whole, entry);
     }
 
     pub(crate) fn add_start(&mut self, start: &Start) {

@@ -440,8 +440,13 @@ fn write(files: &mut impl Files, salvage: Salvage, number: u64) -> io::Result<Re
     // The segment first: a snapshot is valid only when the one behind it is there.
     Journal::begin(files, Head { node, number, base: position.unwrap_or(0) }, &[])?;
     let mut writer = SnapshotWriter::begin(files, node, number)?;
-    let mut walk =
-        Walk::new(state.counters(), start.as_ref(), state.registry.records(), state.peers.values());
+    let mut walk = Walk::new(
+        state.counters(),
+        start.as_ref(),
+        state.registry.records(),
+        state.peers.values(),
+        state.ledger.kept(state.counters()),
+    );
     while !walk.is_over() {
         let records = walk.step(state.counters(), PART_BYTES);
         writer.append(files, records)?;

@@ -25,6 +25,7 @@ use crate::counters::Counters;
 use crate::counters::slots::HeldSlot;
 use crate::identity::{Identity, NodeId};
 use crate::membership::MembershipRecord;
+use crate::settlement::Entry;
 
 /// Counters that one step walks past at most, whatever they take: a step must not be felt.
 const STEP_COUNTERS_MAX: usize = 4096;
@@ -48,6 +49,8 @@ pub struct Walk {
     /// What is told already of what was said about that counter's end.
     endings_told: usize,
     end: usize,
+    /// See [`Counters::losses`].
+    losses: u64,
     are_counters_told: bool,
     is_over: bool,
 }
@@ -59,6 +62,7 @@ impl Walk {
         start: Option<&Start>,
         memberships: impl Iterator<Item = MembershipRecord>,
         peers: impl Iterator<Item = &'a Identity>,
+        settlements: impl Iterator<Item = Entry>,
     ) -> Self {
         let mut members = Vec::new();
         if let Some(start) = start {
@@ -70,6 +74,9 @@ impl Walk {
         for peer in peers {
             record::append_peer(&mut members, peer);
         }
+        for entry in settlements {
+            record::append_settlement(&mut members, &entry);
+        }
         Walk {
             members,
             rows: counters.versions_from(0).map(OriginRow::from).collect(),
@@ -79,6 +86,7 @@ impl Walk {
             slots_told: 0,
             endings_told: 0,
             end: counters.names(),
+            losses: counters.losses(),
             are_counters_told: false,
             is_over: false,
         }
@@ -117,6 +125,10 @@ impl Walk {
     }
 
     fn tell_counters(&mut self, counters: &Counters, records: &mut Vec<u8>, bytes: usize) {
+        if std::mem::replace(&mut self.losses, counters.losses()) != counters.losses() {
+            // A settlement has taken slots of rows: the one that is half told is told anew.
+            (self.slots_told, self.endings_told) = (0, 0);
+        }
         let start = frame::open(records, COUNTERS);
         let payload = records.len();
         let mut endings = Vec::new();

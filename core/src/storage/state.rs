@@ -10,6 +10,8 @@ use crate::identity::{BOOT_MAX, Identity, NodeId, OriginId};
 use crate::membership::Key;
 use crate::peers::DOWN_MAX;
 use crate::peers::registry::Registry;
+use crate::settlement::{Ballot, Entry, Vote};
+use crate::settling::Ledger;
 
 /// Everything that was kept, merged record by record.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub struct Recovered {
     pub(crate) counters: Counters,
     pub(crate) registry: Registry,
     pub(crate) peers: BTreeMap<NodeId, Identity>,
+    pub(crate) ledger: Ledger,
     start: Option<Start>,
     /// The origins of the snapshot that is being read, by their numbers in it.
     origins: Vec<OriginIndex>,
@@ -32,6 +35,7 @@ impl Recovered {
             counters: Counters::new(origin, seed),
             registry: Registry::default(),
             peers: BTreeMap::new(),
+            ledger: Ledger::default(),
             start: None,
             origins: Vec::new(),
             is_numbered: false,
@@ -88,6 +92,21 @@ impl Recovered {
         }
     }
 
+    /// Follows what was said of settlements: a vote of ours may have been that we fold (rule `row-done`).
+    fn settle(&mut self, entry: &Entry) {
+        let is_new = self.ledger.merge(entry, &mut self.counters);
+        if let Entry::Vote(Vote { settlement, voter, ballot: Ballot::Fold(_) }) = *entry
+            && is_new
+            && self.start.is_some_and(|start| start.node == voter.node)
+        {
+            let granted = self.ledger.granted(settlement);
+            self.counters.end_chores();
+            self.counters.begin_fold(settlement, &granted);
+            self.counters.end_chores();
+            self.ledger.forget(&mut self.counters);
+        }
+    }
+
     fn is_removed(&self, node: NodeId) -> bool {
         self.registry.of(&Key::Node(node)).is_removed()
     }
@@ -139,6 +158,7 @@ impl Recovered {
                 self.registry.merge(&record);
             }
             Record::Start(start) => self.start = Some(start),
+            Record::Settlement(entry) => self.settle(&entry),
             Record::Peer(identity) => {
                 // Beyond the bound the node has forgotten somebody as well.
                 if self.peers.len() < DOWN_MAX || self.peers.contains_key(&identity.node) {

@@ -9,9 +9,11 @@ use crate::digest::{DIGEST_PARTS, DigestEntry, Want};
 use crate::identity::{Identity, NodeId, OriginId, Version};
 use crate::membership::{MembershipRecord, PARTS, PARTS_ASKED_MAX};
 use crate::name;
+use crate::settlement::Entry;
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::CLUSTER_BYTES_MAX;
 use crate::wire::error::{CodecError, malformed};
+use crate::wire::settlements::entries;
 use crate::wire::values::{changes, ending_deltas, list, slots};
 
 /// Bytes of a frame's length on the connection.
@@ -30,6 +32,10 @@ pub const WANTS_MAX: usize = 4096;
 
 /// The same where the other side speaks a version before 3.
 pub const WANTS_MAX_BEFORE_3: usize = 256;
+
+/// Settlements that a node holds at most when it tells of them: a cluster has one, and one more for
+/// each half of it that settled by itself.
+const HELD_MAX: usize = 256;
 
 /// Versions beyond this are nobody's: at a batch a microsecond they take 292,000 years.
 const VERSION_MAX: Version = 1 << 63;
@@ -223,9 +229,26 @@ pub enum Message<'a> {
         #[serde(borrow, with = "ending_deltas")]
         deltas: Vec<Delta<'a>>,
     },
+    /// What the sender's records of settlements hash to: what each side tells before any of the
+    /// other frames of replication (rule `told-before-data`). (Version 5, as all that follow.)
+    SettlementHashes {
+        /// Of all records but families.
+        rest: u64,
+        /// Settlements that are here whole.
+        held: Vec<OriginId>,
+    },
+    /// Records of settlements.
+    Settlement(#[serde(with = "entries")] Vec<Entry>),
+    /// All that the receiver lacked has been told.
+    SettlementTold,
+    /// The sender goes on under this origin: its pushes are of that one from now on.
+    FreshOrigin(OriginId),
+    /// The receiver's pushes are taken for those of this origin from now on; what was confirmed before
+    /// was of another.
+    OriginTaken(OriginId),
 }
 
-const KINDS: u8 = 24;
+const KINDS: u8 = 29;
 
 impl<'a> Message<'a> {
     /// Itself in the form in which it travels, if that is another kind.
@@ -322,6 +345,12 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
         }
         Message::MembershipAsk(parts) if parts.len() > PARTS_ASKED_MAX => {
             return Err(malformed("ask", "more than 16 parts"));
+        }
+        Message::SettlementHashes { held, .. } if held.len() > HELD_MAX => {
+            return Err(malformed("hashes", "more than 256 settlements"));
+        }
+        Message::Settlement(entries) if !entries.iter().all(Entry::is_sane) => {
+            return Err(malformed("settlement", "more of something than there may be"));
         }
         Message::Confirm(version) if *version >= VERSION_MAX => {
             return Err(malformed("confirm", "a version beyond 2^63"));

@@ -18,6 +18,7 @@ pub mod auth;
 pub mod datagram;
 pub mod error;
 pub mod frame;
+mod settlements;
 mod values;
 pub mod versions;
 

@@ -48,6 +48,7 @@ impl<'a> From<SlotTwin<'a>> for Change<'a> {
 enum EndingTwin<'a> {
     Cover { name: &'a str, of: OriginId, plus: u64, minus: u64, raise: u64, stamp: u64 },
     Lifetime { name: &'a str, stamp: u64, until: Option<u64> },
+    Whole { name: &'a str, settlement: OriginId },
 }
 
 impl<'a> EndingTwin<'a> {
@@ -61,6 +62,7 @@ impl<'a> EndingTwin<'a> {
             Ending::Lifetime(Lifetime { stamp, until }) => {
                 EndingTwin::Lifetime { name, stamp: *stamp, until: *until }
             }
+            Ending::Whole(settlement) => EndingTwin::Whole { name, settlement: *settlement },
         })
     }
 }
@@ -74,6 +76,9 @@ impl<'a> From<EndingTwin<'a>> for Change<'a> {
             }
             EndingTwin::Lifetime { name, stamp, until } => {
                 Change::Ending { name, ending: Ending::Lifetime(Lifetime { stamp, until }) }
+            }
+            EndingTwin::Whole { name, settlement } => {
+                Change::Ending { name, ending: Ending::Whole(settlement) }
             }
         }
     }

@@ -75,6 +75,7 @@ pub(crate) fn config(place: Place) -> Config {
         seeds: Vec::new(),
         discovery: true,
         is_kept: true,
+        settles: true,
         chance: [n; 32],
     }
 }

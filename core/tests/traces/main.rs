@@ -29,6 +29,7 @@ mod repair;
 mod room;
 mod secrets;
 mod seeds;
+mod settling;
 mod strangers;
 mod totals;
 mod waiting;

@@ -415,7 +415,10 @@ impl<D: Disk> Driver<D> {
             News::Safe(batch) => self.release(batch, time),
             News::SnapshotDue => self.snapshot.is_due = true,
             News::SnapshotReady => self.snapshot.is_ready = true,
-            News::SnapshotFailed => self.snapshot.under_way = None,
+            News::SnapshotFailed => {
+                self.snapshot.under_way = None;
+                self.node.end_snapshot();
+            }
         }
     }
 
@@ -432,8 +435,10 @@ impl<D: Disk> Driver<D> {
             if walk.is_over() {
                 self.disk.publish_snapshot();
                 self.snapshot.under_way = None;
+                self.node.end_snapshot();
             }
-        } else if std::mem::take(&mut self.snapshot.is_due) {
+        } else if self.snapshot.is_due && !self.node.is_folding() {
+            self.snapshot.is_due = false;
             self.snapshot.under_way = Some(self.node.begin_snapshot());
             self.snapshot.is_ready = false;
             self.disk.begin_snapshot();

@@ -1,6 +1,6 @@
 //! All that one origin has said about the end of one counter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_core::counters::Counters;
 use quipu_core::ending::{Covered, Ending, Lifetime};
@@ -14,6 +14,8 @@ pub struct Said {
     pub covers: BTreeMap<OriginId, Covered>,
     /// The lifetime that it has given the counter last.
     pub lifetime: Option<Lifetime>,
+    /// Settlements that it has seen whole.
+    pub wholes: BTreeSet<OriginId>,
 }
 
 /// The larger of each number.
@@ -33,6 +35,9 @@ impl Said {
         match ending {
             Ending::Cover { of, covered } => self.cover(of, covered),
             Ending::Lifetime(lifetime) => self.lifetime = self.lifetime.max(Some(lifetime)),
+            Ending::Whole(settlement) => {
+                self.wholes.insert(settlement);
+            }
         }
     }
 
@@ -53,6 +58,7 @@ impl Said {
     pub fn merge(&mut self, other: &Said) {
         other.covers.iter().for_each(|(of, covered)| self.cover(*of, *covered));
         self.lifetime = self.lifetime.max(other.lifetime);
+        self.wholes.extend(&other.wholes);
     }
 
     /// Whether another one says all of this.
@@ -61,7 +67,9 @@ impl Said {
             let cover = other.cover_on(*of);
             larger(&cover, covered) == cover
         };
-        self.lifetime <= other.lifetime && self.covers.iter().all(is_covered)
+        self.lifetime <= other.lifetime
+            && self.covers.iter().all(is_covered)
+            && self.wholes.is_subset(&other.wholes)
     }
 }
 
@@ -70,7 +78,7 @@ impl Said {
 pub struct AllSaid(BTreeMap<OriginId, BTreeMap<String, Said>>);
 
 /// Nothing.
-static NOTHING: Said = Said { covers: BTreeMap::new(), lifetime: None };
+static NOTHING: Said = Said { covers: BTreeMap::new(), lifetime: None, wholes: BTreeSet::new() };
 
 impl AllSaid {
     /// What a table holds.

@@ -375,7 +375,9 @@ impl Machines {
         if !machine.disk.wants_snapshot() {
             return false;
         }
-        let Some(process) = machine.process.as_mut().filter(|p| p.walk.is_none()) else {
+        // Rows that are being folded are in no snapshot (rule `row-done`).
+        let may_begin = |p: &&mut Process| p.walk.is_none() && !p.node.is_folding();
+        let Some(process) = machine.process.as_mut().filter(may_begin) else {
             return false;
         };
         process.walk = Some(process.node.begin_snapshot());
@@ -400,6 +402,7 @@ impl Machines {
         };
         if machine.disk.has_given_up_snapshot() {
             process.walk = None;
+            process.node.end_snapshot();
             return false;
         }
         if !machine.disk.is_ready_for_part() {
@@ -411,6 +414,7 @@ impl Machines {
         machine.disk.part(records);
         if walk.is_over() {
             process.walk = None;
+            process.node.end_snapshot();
             machine.disk.publish();
         } else {
             self.plan_step(id, stage);

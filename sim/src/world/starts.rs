@@ -174,6 +174,7 @@ impl Starts {
             },
             discovery: plan.joining != Joining::Seeds,
             is_kept: !plan.usage.in_memory,
+            settles: plan.usage.in_memory || plan.usage.fsync == Fsync::Always,
             chance: self.chance.bytes(),
         }
     }

@@ -111,7 +111,13 @@ fn records() -> Vec<MembershipRecord> {
 
 fn snapshot_of(files: &mut Counting, journal: &mut Journal, state: &Recovered) {
     let number = journal.rotate(files).unwrap();
-    let mut walk = Walk::new(&state.counters, None, state.registry.records(), std::iter::empty());
+    let mut walk = Walk::new(
+        &state.counters,
+        None,
+        state.registry.records(),
+        std::iter::empty(),
+        std::iter::empty(),
+    );
     let mut writer = SnapshotWriter::begin(files, NODE, number).unwrap();
     while !walk.is_over() {
         writer.append(files, walk.step(&state.counters, 128 << 10)).unwrap();

@@ -108,7 +108,8 @@ fn slots_that_come_while_their_counter_is_told_hide_none_of_those_that_were_ther
     let mut files = Memory::default();
     let (mut journal, _) = start(&mut files, 1);
     let number = journal.rotate(&mut files).unwrap();
-    let mut walk = Walk::new(&counters, None, std::iter::empty(), std::iter::empty());
+    let mut walk =
+        Walk::new(&counters, None, std::iter::empty(), std::iter::empty(), std::iter::empty());
     let mut writer = SnapshotWriter::begin(&mut files, NODE, number).unwrap();
     let mut steps = 0;
     while !walk.is_over() {
@@ -136,7 +137,8 @@ fn ten_times_the_origins_of_a_record_are_told_in_steps_before_the_first_slot() {
     for n in 0..10 * ORIGIN_ROWS_MAX as u64 {
         counters.merge(&delta(long(n), (0, long(n) - 1), &[("x", 1)])).unwrap();
     }
-    let mut walk = Walk::new(&counters, None, std::iter::empty(), std::iter::empty());
+    let mut walk =
+        Walk::new(&counters, None, std::iter::empty(), std::iter::empty(), std::iter::empty());
     let mut longest_step = 0;
     while !walk.is_over() {
         longest_step = longest_step.max(walk.step(&counters, 1).len());
@@ -268,7 +270,8 @@ fn members_of_the_longest_addresses_come_back() {
     let mut files = Memory::default();
     let (mut journal, _) = start(&mut files, 1);
     let number = journal.rotate(&mut files).unwrap();
-    let mut walk = Walk::new(&counters, None, memberships.iter().cloned(), peers.iter());
+    let mut walk =
+        Walk::new(&counters, None, memberships.iter().cloned(), peers.iter(), std::iter::empty());
     let mut writer = SnapshotWriter::begin(&mut files, NODE, number).unwrap();
     while !walk.is_over() {
         writer.append(&mut files, walk.step(&counters, 1)).unwrap();
@@ -341,7 +344,8 @@ fn a_snapshot_whose_bytes_went_bad_before_it_was_named_replaces_nothing() {
     let mut files = Memory::default();
     let (mut journal, _) = start(&mut files, 1);
     let number = journal.rotate(&mut files).unwrap();
-    let mut walk = Walk::new(&counters, None, std::iter::empty(), std::iter::empty());
+    let mut walk =
+        Walk::new(&counters, None, std::iter::empty(), std::iter::empty(), std::iter::empty());
     let mut writer = SnapshotWriter::begin(&mut files, NODE, number).unwrap();
     writer.append(&mut files, walk.step(&counters, 1)).unwrap();
     let unfinished = files::unfinished(&files::snapshot(number));

@@ -34,7 +34,7 @@ fn a_boot_that_grew_while_the_node_ran_is_outlived_too_by_way_of_journal_and_sna
 
     let number = journal.rotate(&mut files).unwrap();
     let none = (std::iter::empty(), std::iter::empty());
-    let mut walk = Walk::new(&state.counters, Some(&told), none.0, none.1);
+    let mut walk = Walk::new(&state.counters, Some(&told), none.0, none.1, std::iter::empty());
     let mut writer = SnapshotWriter::begin(&mut files, NODE, number).unwrap();
     while !walk.is_over() {
         writer.append(&mut files, walk.step(&state.counters, 1 << 10)).unwrap();

@@ -280,7 +280,13 @@ fn a_snapshot_tells_how_long_it_is_and_leaves_nothing_where_it_is_given_up() {
     let before: Vec<String> = files.0.keys().cloned().collect();
     let begun = |files: &mut Memory| {
         let mut writer = SnapshotWriter::begin(files, NODE, number).unwrap();
-        let mut walk = Walk::new(state.counters(), None, std::iter::empty(), std::iter::empty());
+        let mut walk = Walk::new(
+            state.counters(),
+            None,
+            std::iter::empty(),
+            std::iter::empty(),
+            std::iter::empty(),
+        );
         writer.append(files, walk.step(state.counters(), 1000)).unwrap();
         writer
     };
@@ -344,6 +350,7 @@ fn config() -> Config {
         seeds: Vec::new(),
         discovery: false,
         is_kept: true,
+        settles: true,
         chance: [1; 32],
     }
 }
@@ -408,7 +415,7 @@ fn whom_a_node_has_met_and_who_was_removed_outlives_it_by_way_of_journal_and_sna
         journal.append(&mut files, &mut records).unwrap();
     }
     let (recovered, _) = look(&files).unwrap();
-    let node = started_again(recovered);
+    let mut node = started_again(recovered);
 
     let mut snapshot = Vec::new();
     let mut walk = node.begin_snapshot();

@@ -52,7 +52,13 @@ pub(super) fn snapshot(
 ) {
     let number = journal.rotate(files).unwrap();
     let last = Start { node: NODE, boot: number, origin: counters.our_origin() };
-    let mut walk = Walk::new(counters, Some(&last), std::iter::empty(), std::iter::empty());
+    let mut walk = Walk::new(
+        counters,
+        Some(&last),
+        std::iter::empty(),
+        std::iter::empty(),
+        std::iter::empty(),
+    );
     let mut writer = SnapshotWriter::begin(files, NODE, number).unwrap();
     while !walk.is_over() {
         writer.append(files, walk.step(counters, step_bytes)).unwrap();

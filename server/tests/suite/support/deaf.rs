@@ -59,6 +59,7 @@ impl DeafPeer {
             seeds,
             discovery: false,
             is_kept: true,
+            settles: true,
             chance,
         };
         let stop = Arc::new(AtomicBool::new(false));

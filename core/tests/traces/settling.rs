@@ -1,0 +1,75 @@
+//! Rules `close` to `remembered`: closed origins are folded into one, on every node the same.
+
+use quipu_core::operation::Value;
+use quipu_core::query::Settle;
+use quipu_core::status::SettlementPhase;
+
+use crate::cluster::{A, B, C, Cluster, add, config, delete, get, ms, secs};
+
+/// So many nodes that have counted, each in every counter, and settled.
+fn settled(nodes: usize) -> Cluster {
+    let mut cluster = Cluster::of(nodes);
+    for place in 0..nodes {
+        cluster.add(place, "x", 10);
+        cluster.add(place, "y", 1);
+    }
+    cluster.run(secs(1));
+    settle(&mut cluster, A);
+    cluster
+}
+
+fn settle(cluster: &mut Cluster, place: usize) {
+    cluster.query(place, Settle);
+    cluster.run(secs(10));
+}
+
+fn slots(cluster: &Cluster, place: usize, name: &str) -> usize {
+    cluster.node(place).counters().slots_of(name).count()
+}
+
+#[test]
+fn a_counter_that_nobody_changed_since_is_one_number_on_every_node() {
+    let cluster = settled(3);
+    for place in [A, B, C] {
+        let status = cluster.node(place).status(cluster.now());
+        assert_eq!(status.settlement.phase, SettlementPhase::Idle, "{:?}", status.settlement);
+        assert_eq!((cluster.value(place, "x"), cluster.value(place, "y")), (30, 3));
+        assert_eq!((slots(&cluster, place, "x"), slots(&cluster, place, "y")), (1, 1));
+    }
+    assert!(cluster.agree());
+}
+
+#[test]
+fn what_is_counted_and_deleted_behind_a_settlement_is_the_same_everywhere() {
+    let mut cluster = settled(3);
+    cluster.add(B, "x", 5);
+    cluster.run(ms(200));
+    assert_eq!(cluster.ask(C, vec![delete("x"), get("x")])[1], Ok(Value(0)));
+    cluster.add(A, "y", 1);
+    cluster.run(secs(2));
+    for place in [A, B, C] {
+        assert_eq!((cluster.value(place, "x"), cluster.value(place, "y")), (0, 4));
+    }
+    settle(&mut cluster, B);
+    for place in [A, B, C] {
+        assert_eq!((cluster.value(place, "x"), cluster.value(place, "y")), (0, 4));
+        assert_eq!((slots(&cluster, place, "x"), slots(&cluster, place, "y")), (0, 1));
+    }
+    assert!(cluster.agree());
+}
+
+#[test]
+fn a_node_that_joins_takes_the_settlement_and_counts_on() {
+    let mut cluster = settled(2);
+    cluster.start(config(C));
+    cluster.run(secs(4));
+    assert_eq!((cluster.value(C, "x"), slots(&cluster, C, "x")), (20, 1));
+    assert_eq!(cluster.ask(C, vec![add("x", 1)]), [Ok(Value(21))]);
+    assert_eq!(cluster.ask(C, vec![delete("y"), get("y")])[1], Ok(Value(0)));
+    cluster.run(secs(2));
+    assert_eq!((cluster.value(A, "x"), cluster.value(B, "y")), (21, 0));
+    assert!(cluster.agree());
+    settle(&mut cluster, C);
+    assert_eq!((cluster.value(B, "x"), slots(&cluster, B, "x")), (21, 1));
+    assert!(cluster.agree());
+}
