@@ -1,7 +1,11 @@
 //! How a node is, for operators.
 
+use std::time::Duration;
+
 use super::Node;
-use crate::status::{PeerStatus, Status};
+use crate::identity::Version;
+use crate::input::LinkId;
+use crate::status::{LinkStatus, PeerStatus, Status};
 use crate::time::Time;
 
 impl Node {
@@ -23,7 +27,7 @@ impl Node {
                     .identity
                     .as_ref()
                     .and_then(|identity| self.links.to_peer(identity.node))
-                    .and_then(|link| self.replication.status(link, now, ours)),
+                    .map(|link| self.link_status(link, now, ours)),
                 address: listed.address,
                 node: listed.identity.map(|identity| identity.node),
                 state: listed.state,
@@ -42,5 +46,15 @@ impl Node {
             peers,
             settlement: self.settlement_status(now),
         }
+    }
+
+    /// How a link is, also while nothing of the table flows on it yet.
+    fn link_status(&self, link: LinkId, now: Time, ours: Version) -> LinkStatus {
+        self.replication.status(link, now, ours).unwrap_or_else(|| LinkStatus {
+            lag_versions: ours,
+            lag: self.settlements.tells_since(link).map_or(Duration::ZERO, |at| now.since(at)),
+            unconfirmed_bytes: 0,
+            behind: true,
+        })
     }
 }

@@ -422,6 +422,7 @@ impl Node {
         }
         self.settlements.looked = now;
         self.judge_settlements(now);
+        self.weigh(now);
         if self.settlements.takes_part && !self.peers.am_removed() {
             self.act(now, effects);
             self.propose_if_due(now, effects);
@@ -594,11 +595,6 @@ impl Node {
 
     /// Proposes a settlement, if one was asked for or is worth it and all members can be asked.
     fn propose_if_due(&mut self, now: Time, effects: &mut Effects) {
-        if self.settlements.weighed + WEIGH_EVERY <= now {
-            self.settlements.weighed = now;
-            self.settlements.is_worth_it = self.is_worth_it();
-            self.forget_removed_members();
-        }
         let is_asked = self.settlements.asked > 0;
         let is_own_idea = self.settlements.is_worth_it && self.is_first();
         if !is_asked && !is_own_idea || now < self.settlements.propose_from {
@@ -623,6 +619,15 @@ impl Node {
         self.settlements.asked = self.settlements.asked.saturating_sub(1);
         self.settlements.is_worth_it = false;
         self.note(now, None, &Entry::Proposal(proposal), effects);
+    }
+
+    /// Looks whether a settlement is worth it, every now and then.
+    fn weigh(&mut self, now: Time) {
+        if self.settlements.weighed + WEIGH_EVERY <= now {
+            self.settlements.weighed = now;
+            self.settlements.is_worth_it = self.is_worth_it();
+            self.forget_removed_members();
+        }
     }
 
     /// Whether this node is the one that proposes where nobody asked: the first of the members that are

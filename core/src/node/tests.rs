@@ -15,7 +15,7 @@ use crate::slot::{Numbers, Slot};
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::{Beacon, BeaconKind};
 use crate::wire::frame::{self, Hello, Message as Frame};
-use crate::wire::versions::PROTOCOL_VERSIONS;
+use crate::wire::versions::{PROTOCOL_VERSIONS, SETTLEMENTS_SINCE};
 
 const BESIDE: LinkId = 1;
 
@@ -131,6 +131,10 @@ impl One {
         self.frame(&Frame::Proof([0; PROOF_BYTES]));
         let is_up = |effect: &Effect| matches!(effect, Effect::Event(Event::LinkUp { .. }));
         assert!(self.effects.at_once.iter().any(is_up));
+        if version >= SETTLEMENTS_SINCE {
+            self.frame(&Frame::SettlementHashes { rest: 0, held: Vec::new() });
+            self.frame(&Frame::SettlementTold);
+        }
         self
     }
 

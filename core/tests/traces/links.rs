@@ -436,8 +436,11 @@ fn of_two_links_that_are_let_in_at_once_one_is_left() {
     cluster.run_until("one is left", secs(2), |c| c.heard(dials[0]).is_closed);
     assert!(!cluster.heard(dials[1]).is_closed);
     let digest = Message::Digest { recent: Vec::new(), rest: 0 };
-    cluster.say(dials[1], frame::encode(&digest));
-    cluster.run(ms(10));
+    let hashes = Message::SettlementHashes { rest: 0, held: Vec::new() };
+    for message in [hashes, Message::SettlementTold, digest] {
+        cluster.say(dials[1], frame::encode(&message));
+        cluster.run(ms(10));
+    }
     let raise = Op::Raise { name: CounterName::DEFAULT, to: 7 };
     let raise = cluster.request(B, vec![raise]);
     cluster.run(ms(10));
