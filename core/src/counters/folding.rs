@@ -521,3 +521,6 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
