@@ -235,6 +235,11 @@ impl Counters {
 
     /// How many origins are known, ours included.
     pub fn origins(&self) -> usize {
+        self.origin_places.len() - usize::from(self.origin_places.contains_key(&NOBODY))
+    }
+
+    /// How many places origins have, those included that are free for others.
+    pub(crate) fn origin_places(&self) -> usize {
         self.origins.len()
     }
 

@@ -30,10 +30,7 @@ impl Settle {
         let before: Value = client.get("/status")?;
         let answer: Value = client.ask("POST", "/settle", "")?;
         if answer["asked"] != true {
-            return Err(Failure::Said(
-                "expected a node with --fsync always, which alone settles, found another"
-                    .to_owned(),
-            ));
+            return Err(Failure::Unsettled);
         }
         let began = Instant::now();
         let mut status = before;
