@@ -108,7 +108,7 @@ impl Counters {
         slot: &Slot,
         upto: Version,
     ) -> bool {
-        let (writer, tracked) = (self.writer(origin), self.tracked(place));
+        let writer = self.writer(origin);
         let counter = &mut self.list[place];
         #[cfg(feature = "planted-bugs")]
         let slot = &match self.bug {
@@ -116,14 +116,14 @@ impl Counters {
             _ => *slot,
         };
         let merged = counter.merge(writer, slot, upto);
-        let MergedSlot { before, after, is_newer } = merged;
+        let MergedSlot { before, after, is_newer, appears } = merged;
         if before == after {
             return is_newer;
         }
         if before == Slot::default() {
             self.room.take_slot();
         }
-        self.track(place, tracked);
+        self.expiry.existing += usize::from(appears);
         self.changes.note(place);
         self.note_row(origin);
         let counter = &self.list[place];
