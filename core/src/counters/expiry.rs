@@ -14,6 +14,10 @@ use super::Counters;
 /// once. Readers do not depend on it.
 const NOTICED_A_STEP: usize = 4096;
 
+/// Expired counters that are taken away in one step: some 2 ms, and a tenth of a frame of covers where
+/// each has a few slots.
+const REAPED_A_STEP: usize = 1024;
+
 /// See the file.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
@@ -32,6 +36,7 @@ pub(super) struct Expiry {
 pub(super) struct Tracked {
     is_counted: bool,
     until: Option<u64>,
+    has_lapsed: bool,
 }
 
 impl Counters {
@@ -77,13 +82,42 @@ impl Counters {
         }
     }
 
+    /// Whether counters have expired that are not taken away yet.
+    pub(crate) fn has_expired_counters(&self) -> bool {
+        !self.expiry.lapsed.is_empty()
+    }
+
+    /// Takes away counters whose time has been over for a while, some at a time: nobody may ever ask for
+    /// them again, and a settlement gives back only what is taken away.
+    pub(crate) fn reap(&mut self, grace_ms: u64) {
+        let latest = self.expiry.wall_ms.saturating_sub(grace_ms);
+        let over = self.expiry.lapsed.iter().take_while(|(until, _)| *until <= latest);
+        let over: Vec<u32> = over.take(REAPED_A_STEP).map(|(_, place)| *place).collect();
+        for place in over {
+            if self.is_open_batch_full() {
+                return;
+            }
+            self.reset_at(place);
+        }
+    }
+
     /// To be called before something is said of a counter's end, and given to [`Counters::track`]
     /// after it. What a slot that grows does, merging it tells ([`MergedSlot::appears`]).
     ///
     /// [`MergedSlot::appears`]: crate::counters::counter::MergedSlot::appears
     pub(super) fn tracked(&self, place: u32) -> Tracked {
         let counter = &self.list[place];
-        Tracked { is_counted: counter.is_counted(), until: counter.until() }
+        let has_lapsed = counter.ended().is_some_and(|ended| ended.has_lapsed);
+        Tracked { is_counted: counter.is_counted(), until: counter.until(), has_lapsed }
+    }
+
+    /// The same of a counter of which all that was said is written anew, as when it is folded: if its time
+    /// was over, it is still.
+    pub(super) fn track_rewritten(&mut self, place: u32, before: Tracked) {
+        if before.has_lapsed && self.list[place].until() == before.until {
+            self.list[place].lapse(true);
+        }
+        self.track(place, before);
     }
 
     /// Something was said of a counter's end.

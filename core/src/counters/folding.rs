@@ -326,7 +326,7 @@ impl Counters {
         self.folding.losses += 1;
         let origins = &self.origins;
         counter.recount(|index| origins[index as usize].id);
-        self.track(place, tracked);
+        self.track_rewritten(place, tracked);
         if self.existing_at(place) != before {
             self.changes.note(place);
         }
@@ -374,7 +374,7 @@ impl Counters {
         }
         let origins = &self.origins;
         self.list[place].recount(|index| origins[index as usize].id);
-        self.track(place, tracked);
+        self.track_rewritten(place, tracked);
         self.folding.losses += 1;
         let known = &mut self.origins[index as usize].known;
         known.fingerprint = known.fingerprint.wrapping_add(hash);

@@ -134,12 +134,18 @@ impl Counters {
     /// Takes away what is seen of a counter (rule `reset`). What that takes may be more than fits one
     /// version; see [`Counters::take_closed`].
     pub(crate) fn reset(&mut self, lookup: &Lookup<'_>) {
+        if let Some(place) = self.find(lookup) {
+            self.reset_at(place);
+        }
+    }
+
+    pub(super) fn reset_at(&mut self, place: u32) {
         if self.families.is_behind() {
             // Only what expired is taken away here unasked: it goes when this node has caught up.
             return;
         }
-        for endings in self.uncovered(lookup).chunks(COVERS_A_STEP) {
-            self.end(lookup, endings);
+        for endings in self.uncovered(place).chunks(COVERS_A_STEP) {
+            self.end(place, endings);
             if self.is_open_batch_full() {
                 let closed = self.close();
                 self.closed.extend(closed);
@@ -222,8 +228,7 @@ impl Counters {
 
     /// What a reset of the counter must cover: of each slot what our own cover has not seen yet, in
     /// the order in which it is to be told (rule `reset`). Nothing if all of it is covered.
-    pub(crate) fn uncovered(&self, lookup: &Lookup<'_>) -> Vec<Ending> {
-        let Some(place) = self.find(lookup) else { return Vec::new() };
+    fn uncovered(&self, place: u32) -> Vec<Ending> {
         let counter = &self.list[place];
         let ended = counter.ended();
         let mut wholes = BTreeSet::new();
@@ -255,10 +260,8 @@ impl Counters {
         endings
     }
 
-    /// Says about a counter's end what is to be said at once. A counter that has no name here has no
-    /// end.
-    pub(crate) fn end(&mut self, lookup: &Lookup<'_>, endings: &[Ending]) {
-        let Some(place) = self.find(lookup) else { return };
+    /// Says about a counter's end what is to be said at once.
+    fn end(&mut self, place: u32, endings: &[Ending]) {
         for ending in endings {
             self.write_ending(place, *ending);
         }

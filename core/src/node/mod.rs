@@ -24,6 +24,7 @@ pub mod limits;
 mod messages;
 mod parked;
 mod questions;
+mod reaper;
 mod records;
 mod report;
 mod requests;
@@ -94,6 +95,8 @@ pub struct Node {
     links: Links,
     replication: Replication,
     settlements: Settlements,
+    /// When expired counters were last taken away.
+    reaped: Time,
     comparison: Comparison,
     totals: Totals,
     /// Pushes merged and not synced yet.
@@ -160,6 +163,7 @@ impl Node {
             links,
             replication: Replication::default(),
             settlements,
+            reaped: now,
             comparison: Comparison::default(),
             totals: Totals::default(),
             arrivals: Arrivals::default(),
@@ -268,6 +272,7 @@ impl Node {
             self.counters.next_expiry().map(|ms| self.wall_clock.when(ms)),
             self.waiters.next_deadline(),
             self.settlements_due(),
+            self.next_reaping(),
         ]
         .into_iter()
         .flatten()
@@ -344,6 +349,7 @@ impl Node {
         }
         let has_news = self.settle_changes(now, effects);
         self.settle_on(now, effects);
+        self.reap(now, effects);
         if has_news || self.links.next_deadline().is_some_and(|at| at <= now) {
             let turn = &mut effects.turn(now, &mut self.totals);
             for outcome in self.links.tick(&self.peers, turn) {

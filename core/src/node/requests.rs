@@ -125,7 +125,7 @@ impl Node {
     }
 
     /// Whether this node may end counters (rule `no-cover-while-behind`).
-    fn may_end(&self) -> Result<(), Refusal> {
+    pub(super) fn may_end(&self) -> Result<(), Refusal> {
         if self.peers.am_removed() {
             return Err(Refusal::Removed);
         }

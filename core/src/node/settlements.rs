@@ -54,6 +54,13 @@ const SLOTS_WORTH: u64 = 1_000;
 /// A settlement is worth it where one in so many slots could go.
 const SHARE_WORTH: u64 = 10;
 
+/// The same while memory is short: then a hundredth of the slots is worth one, every half minute.
+const SHARE_WORTH_SHORT: u64 = 100;
+const PROPOSE_EVERY_SHORT: Duration = Duration::from_secs(30);
+
+/// Memory is short when no more bytes than this may be taken by new names: some 20,000 of them.
+const ROOM_SHORT: u64 = 8 << 20;
+
 /// Settlements that follow one another when somebody asks: the first folds what was closed before it,
 /// the second what was closed for the sake of the first.
 const ROUNDS_ASKED: u32 = 2;
@@ -416,13 +423,13 @@ impl Node {
             self.settlements.has_news |= !self.counters.has_chores();
         }
         self.begin_settling(now, effects);
+        self.weigh(now);
         let is_time = self.settlements.looked + LOOK_EVERY <= now;
         if !std::mem::take(&mut self.settlements.has_news) && !is_time {
             return;
         }
         self.settlements.looked = now;
         self.judge_settlements(now);
-        self.weigh(now);
         if self.settlements.takes_part && !self.peers.am_removed() {
             self.act(now, effects);
             self.propose_if_due(now, effects);
@@ -613,7 +620,12 @@ impl Node {
         }
         let back_off =
             BACK_OFF.mul_f64(1.0 + (self.settlements.chance.next_u32() % 1000) as f64 / 1000.0);
-        self.settlements.propose_from = now + if is_asked { back_off } else { PROPOSE_EVERY };
+        self.settlements.propose_from = now
+            + match (is_asked, self.is_memory_short()) {
+                (true, _) => back_off,
+                (false, true) => PROPOSE_EVERY_SHORT,
+                (false, false) => PROPOSE_EVERY,
+            };
         let id = self.settlements.id();
         let proposal = self.view().propose(id);
         self.settlements.asked = self.settlements.asked.saturating_sub(1);
@@ -632,7 +644,7 @@ impl Node {
 
     /// Whether this node is the one that proposes where nobody asked: the first of the members that are
     /// up.
-    fn is_first(&self) -> bool {
+    pub(super) fn is_first(&self) -> bool {
         let me = self.peers.me().node;
         self.peers.up().all(|peer| me < peer.node)
     }
@@ -644,7 +656,14 @@ impl Node {
         let slots = |prefix: &Prefix| u64::from(self.counters.slots_by(prefix.origin));
         let is_closed = |prefix: &&Prefix| !self.counters.families().holds(prefix.origin);
         let foldable: u64 = closed.iter().filter(is_closed).map(slots).sum();
-        foldable >= SLOTS_WORTH && foldable.saturating_mul(SHARE_WORTH) >= self.counters.all_slots()
+        let is_large = foldable >= SLOTS_WORTH;
+        let share = if self.is_memory_short() { SHARE_WORTH_SHORT } else { SHARE_WORTH };
+        is_large && foldable.saturating_mul(share) >= self.counters.all_slots()
+    }
+
+    /// Whether new names are about to be refused for want of memory.
+    fn is_memory_short(&self) -> bool {
+        self.counters.room().names < ROOM_SHORT
     }
 
     /// Members that are not linked, or that do not speak of settlements.

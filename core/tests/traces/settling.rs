@@ -4,7 +4,7 @@ use quipu_core::operation::Value;
 use quipu_core::query::Settle;
 use quipu_core::status::SettlementPhase;
 
-use crate::cluster::{A, B, C, Cluster, add, config, delete, get, ms, secs};
+use crate::cluster::{A, B, C, Cluster, add, config, delete, expire, get, ms, secs};
 
 /// So many nodes that have counted, each in every counter, and settled.
 fn settled(nodes: usize) -> Cluster {
@@ -71,5 +71,20 @@ fn a_node_that_joins_takes_the_settlement_and_counts_on() {
     assert!(cluster.agree());
     settle(&mut cluster, C);
     assert_eq!((cluster.value(B, "x"), slots(&cluster, B, "x")), (21, 1));
+    assert!(cluster.agree());
+}
+
+#[test]
+fn a_counter_that_has_expired_is_taken_away_by_one_node_and_folded_to_nothing() {
+    let mut cluster = settled(2);
+    cluster.ask(B, vec![add("z", 3), expire("z", 1_000)]);
+    cluster.run(secs(2));
+    assert_eq!((cluster.value(A, "z"), slots(&cluster, A, "z")), (0, 1));
+    cluster.run(secs(65));
+    settle(&mut cluster, A);
+    for place in [A, B] {
+        assert_eq!((cluster.value(place, "z"), slots(&cluster, place, "z")), (0, 0));
+        assert_eq!(cluster.value(place, "x"), 20);
+    }
     assert!(cluster.agree());
 }
