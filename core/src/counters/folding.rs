@@ -164,8 +164,24 @@ impl Counters {
         self.folding.chores.iter().any(|chore| matches!(chore.kind, Kind::Fold { .. }))
     }
 
-    /// Whether [`Counters::chore_step`] has something to do.
-    pub(crate) fn has_chores(&self) -> bool {
+    /// The settlements whose families are known, for those who look at a node from outside of the
+    /// protocol: whether each is here, and all that is in its family.
+    pub fn settlements(&self) -> impl Iterator<Item = (OriginId, bool, Vec<OriginId>)> + '_ {
+        self.families.all()
+    }
+
+    /// The settlements that a reset names instead of a slot of this origin (rule `reset`).
+    pub fn named_for(&self, origin: OriginId) -> Vec<OriginId> {
+        self.families.named_for(origin)
+    }
+
+    /// Whether nothing may be covered now (rule `no-cover-while-behind`).
+    pub fn covers_nothing(&self) -> bool {
+        self.families.is_behind()
+    }
+
+    /// Whether something is still to be done to rows.
+    pub fn has_chores(&self) -> bool {
         !self.folding.chores.is_empty()
     }
 
@@ -354,6 +370,7 @@ impl Counters {
         }
         let folded = self.folded(place, settlement, family, &chore.going, counted);
         let tracked = self.tracked(place);
+        let (until, has_lapsed) = (self.list[place].until(), self.list[place].has_lapsed());
         let writer = self.writer(index);
         let counter = &mut self.list[place];
         counter.retain(|index| !is_going(index));
@@ -373,7 +390,12 @@ impl Counters {
             self.origins[index as usize].slots += 1;
         }
         let origins = &self.origins;
-        self.list[place].recount(|index| origins[index as usize].id);
+        let counter = &mut self.list[place];
+        counter.recount(|index| origins[index as usize].id);
+        if counter.until() == until {
+            // The lifetime that counts is the same under the settlement's origin.
+            counter.lapse(has_lapsed);
+        }
         self.track(place, tracked);
         self.folding.losses += 1;
         let known = &mut self.origins[index as usize].known;
