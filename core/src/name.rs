@@ -100,6 +100,7 @@ impl CounterName {
         CounterName::cut_bound(&bytes, 0..bytes.len())
     }
 
+    #[inline]
     fn cut_bound(arrived: &Bytes, range: Range<usize>) -> Result<Self, NameError> {
         let bytes = &arrived[range.clone()];
         if !is_plain(bytes) {
@@ -136,7 +137,7 @@ impl Held {
     fn short(name: &[u8]) -> Option<Self> {
         let length = u8::try_from(name.len()).ok()?;
         let mut bytes = [0; SHORT_BYTES_MAX];
-        // Two copies of a known length cost less than a call for one of any length.
+        // Two copies of a known length, which may overlap, cost less than a call for one of any length.
         match name.len() {
             end @ 16..=SHORT_BYTES_MAX => {
                 bytes[..16].copy_from_slice(&name[..16]);
@@ -145,6 +146,10 @@ impl Held {
             end @ 8..16 => {
                 bytes[..8].copy_from_slice(&name[..8]);
                 bytes[end - 8..end].copy_from_slice(&name[end - 8..]);
+            }
+            end @ 4..8 => {
+                bytes[..4].copy_from_slice(&name[..4]);
+                bytes[end - 4..end].copy_from_slice(&name[end - 4..]);
             }
             end => bytes.get_mut(..end)?.copy_from_slice(name),
         }
@@ -178,11 +183,31 @@ impl Hash for CounterName {
     }
 }
 
-/// Whether this is a name of printable ASCII, as nearly all are: told without decoding it, several
-/// bytes at a time.
-fn is_plain(bytes: &[u8]) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&bytes.len())
-        && bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
+/// Whether this is a name of printable ASCII, as nearly all are: told without decoding it, a word of
+/// eight bytes at a time. The last word may overlap the one before it.
+fn is_plain(name: &[u8]) -> bool {
+    if let Some(last) = name.last_chunk() {
+        let (words, _) = name.as_chunks();
+        return name.len() <= NAME_BYTES_MAX
+            && words.iter().all(|word| is_printable(*word))
+            && is_printable(*last);
+    }
+    match (name.first_chunk(), name.last_chunk()) {
+        (Some(&[a, b, c, d]), Some(&[e, f, g, h])) => is_printable([a, b, c, d, e, f, g, h]),
+        _ => !name.is_empty() && name.iter().all(|byte| matches!(byte, b' '..=b'~')),
+    }
+}
+
+/// Whether each byte of a word is from `b' '` to `b'~'`.
+fn is_printable(word: [u8; 8]) -> bool {
+    const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let word = u64::from_ne_bytes(word);
+    // Where no byte has its highest bit, adding one sets that of 0x7f alone and carries nothing. The
+    // first byte that is below a blank has its own set by subtracting one, and those that follow it
+    // do not matter any more.
+    let above = word | word.wrapping_add(u64::from_ne_bytes([1; 8]));
+    let below = word.wrapping_sub(u64::from_ne_bytes([b' '; 8]));
+    (above | below) & HIGHEST_BITS == 0
 }
 
 /// Whether a text can be the name of a counter that is kept: what files and peers bring. More than
@@ -216,6 +241,26 @@ impl fmt::Debug for CounterName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whether_a_name_is_plain_does_not_depend_on_its_length_or_on_where_what_is_not_stands() {
+        for length in 1..=NAME_BYTES_MAX {
+            let name: Vec<u8> = (b' '..=b'~').cycle().take(length).collect();
+            assert!(is_plain(&name), "{length} bytes");
+            for at in 0..length {
+                for other in [0, 0x1f, 0x7f, 0x80, 0xff] {
+                    let mut name = name.clone();
+                    name[at] = other;
+                    assert!(!is_plain(&name), "{other:#x} at {at} of {length} bytes");
+                }
+            }
+            assert_eq!(
+                CounterName::new(name.clone()).map(|name| name.as_bytes().to_vec()),
+                Ok(name)
+            );
+        }
+        assert!(!is_plain(b"") && !is_plain(&[b'a'; NAME_BYTES_MAX + 1]));
+    }
 
     #[test]
     fn a_name_is_text_of_bounded_length_without_control_characters() {

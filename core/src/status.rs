@@ -82,6 +82,16 @@ pub enum SettlementPhase {
 }
 
 impl SettlementPhase {
+    /// All.
+    pub const ALL: [SettlementPhase; 6] = [
+        SettlementPhase::Off,
+        SettlementPhase::Idle,
+        SettlementPhase::Asked,
+        SettlementPhase::Waiting,
+        SettlementPhase::Voting,
+        SettlementPhase::Folding,
+    ];
+
     /// The word for it in answers and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -33,10 +33,15 @@ impl Changes {
     }
 
     /// A counter has changed.
+    #[inline]
     pub(crate) fn note(&mut self, place: u32) {
-        if !self.is_watched {
-            return;
+        if self.is_watched {
+            self.keep(place);
         }
+    }
+
+    #[inline(never)]
+    fn keep(&mut self, place: u32) {
         let (word, bit) = Self::mark(place);
         if word >= self.marks.len() {
             self.marks.resize(word + 1, 0);

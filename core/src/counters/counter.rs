@@ -19,69 +19,20 @@ use std::sync::Arc;
 use crate::counters::ended::{self, Ended};
 use crate::counters::families::Family;
 use crate::counters::slots::{HeldSlot, Slots};
+use crate::counters::sums::{Now, Sums, Wide};
 use crate::counters::writer::{OriginIndex, Writer};
 use crate::ending::{Covered, Ending};
 use crate::identity::{OriginId, Version};
 use crate::operation::{Refusal, Value};
 use crate::slot::{Contribution, Slot};
 
-/// What is left of all slots adds up to, kept so that an increment does not read them all.
-#[derive(Debug)]
-enum Sums {
-    /// Σ plus − Σ minus, where it fits and nobody has raised or ended the counter.
-    Narrow(i64),
-    /// Any other; once it is here, it stays.
-    Wide(Box<Wide>),
-}
-
-#[derive(Debug, Default)]
-struct Wide {
-    all: Contribution,
-    /// Whether the largest raise has been covered, and which one is the largest now must be found.
-    is_raise_stale: bool,
-    ended: Option<Box<Ended>>,
-}
-
-impl Sums {
-    fn get(&self) -> Contribution {
-        match self {
-            Sums::Narrow(sum) => Contribution { sum: i128::from(*sum), raise: 0 },
-            Sums::Wide(wide) => wide.all,
-        }
-    }
-
-    /// What is left of a slot has become more.
-    fn grow(&mut self, before: &Slot, after: &Slot) {
-        let mut all = self.get();
-        all.replace(before, after);
-        match (&mut *self, i64::try_from(all.sum)) {
-            (Sums::Wide(wide), _) => wide.all = all,
-            (Sums::Narrow(narrow), Ok(sum)) if all.raise == 0 => *narrow = sum,
-            (Sums::Narrow(_), _) => *self = Sums::Wide(Box::new(Wide { all, ..Wide::default() })),
-        }
-    }
-
-    fn widened(&mut self) -> &mut Wide {
-        if let Sums::Narrow(_) = self {
-            *self = Sums::Wide(Box::new(Wide { all: self.get(), ..Wide::default() }));
-        }
-        let Sums::Wide(wide) = self else { unreachable!("it was widened") };
-        wide
-    }
-
-    fn ended(&self) -> Option<&Ended> {
-        match self {
-            Sums::Narrow(_) => None,
-            Sums::Wide(wide) => wide.ended.as_deref(),
-        }
-    }
-
-    fn ended_mut(&mut self) -> Option<&mut Ended> {
-        match self {
-            Sums::Narrow(_) => None,
-            Sums::Wide(wide) => wide.ended.as_deref_mut(),
-        }
-    }
+/// What counting up has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) value: Value,
+    /// What our slot had counted before, which is all that it held, if the open version had not
+    /// changed it yet.
+    pub(crate) outdated: Option<u64>,
 }
 
 /// What merging a copy of a slot did to it.
@@ -93,6 +44,8 @@ pub(crate) struct MergedSlot {
     pub(crate) is_newer: bool,
     /// Whether it is new.
     pub(crate) is_new: bool,
+    /// Whether the counter counts among those that exist now, and did not before.
+    pub(crate) appears: bool,
 }
 
 /// One counter as one node holds it. Its name stands beside it in the list.
@@ -118,7 +71,7 @@ impl Counter {
     pub(crate) fn is_live(&self) -> bool {
         match self.sums.ended() {
             Some(ended) => ended.live > 0,
-            None => self.slots.all().iter().any(|held| held.slot() != Slot::default()),
+            None => self.written().next().is_some(),
         }
     }
 
@@ -188,19 +141,15 @@ impl Counter {
         self.our_slot(ours).added(by).ok_or_else(|| self.overflow())
     }
 
-    /// Adds to a counter that our open version has changed already and that has only ever counted
-    /// up here: what nearly all increments of a busy counter are. `None`, and nothing has changed,
-    /// if it is not that simple.
-    pub(crate) fn add_again(&mut self, by: u64, ours: OriginIndex, open: Version) -> Option<Value> {
-        let held = self.slots.ours_mut(ours)?;
-        let Sums::Narrow(sum) = &mut self.sums else { return None };
-        if held.version != open {
-            return None;
-        }
-        let grown = sum.checked_add_unsigned(by)?;
-        held.count_up(by)?;
-        *sum = grown;
-        Some(Value(i128::from(grown)))
+    /// Adds to a counter that exists, of which something is left that we have counted, and that has
+    /// only ever counted up here: what nearly all increments are. `None`, and nothing has changed, if
+    /// it is not that simple.
+    pub(crate) fn count_up(&mut self, by: u64, now: &Now) -> Option<Counted> {
+        let held = self.slots.ours_mut(now.ours.index)?;
+        let outdated = (held.version < now.open).then(|| held.plus());
+        let value = self.sums.count_up(by, held, now)?;
+        held.version = held.version.max(now.open);
+        Some(Counted { value, outdated })
     }
 
     /// What our slot becomes by raising the value to `to`; `None` if it is there already. `ours` is
@@ -275,19 +224,32 @@ impl Counter {
         let before = held.slot();
         let mut after = before;
         after.merge(slot);
+        let mut appears = false;
         if after != before {
             held.set(&after);
             match self.sums.ended_mut() {
-                None => self.sums.grow(&before, &after),
+                None => {
+                    self.sums.grow(&before, &after);
+                    // Most slots that grow held something before, and so did their counters.
+                    appears = before == Slot::default() && self.written().nth(1).is_none();
+                }
                 Some(ended) => {
                     let cover = ended.cover_on(writer.id);
                     let (left, more) = (cover.rest_of(&before), cover.rest_of(&after));
-                    ended.live += u32::from(left == Slot::default() && more != left);
+                    if left == Slot::default() && more != left {
+                        ended.live += 1;
+                        appears = ended.live == 1 && !ended.has_lapsed;
+                    }
                     self.sums.grow(&left, &more);
                 }
             }
         }
-        MergedSlot { before, after, is_newer, is_new }
+        MergedSlot { before, after, is_newer, is_new, appears }
+    }
+
+    /// Slots that anything was ever done in.
+    fn written(&self) -> impl Iterator<Item = &HeldSlot> {
+        self.slots.all().iter().filter(|held| held.slot() != Slot::default())
     }
 
     /// Merges what an origin has said about the counter's end, and lifts its slot's version like
@@ -343,8 +305,7 @@ impl Counter {
         if self.sums.ended().is_some() {
             return 0;
         }
-        let live = self.slots.all().iter().filter(|held| held.slot() != Slot::default());
-        u32::try_from(live.count()).unwrap_or(u32::MAX)
+        u32::try_from(self.written().count()).unwrap_or(u32::MAX)
     }
 
     /// Takes away of the sums by how much a cover exceeds the slot that it is on: the bug that the
@@ -372,10 +333,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ending::Lifetime;
     use crate::slot::Numbers;
 
     /// Where our origin stands.
     const OURS: OriginIndex = 0;
+
+    fn numbered(plus: u64) -> Slot {
+        Slot::from(Numbers { plus, ..Numbers::default() })
+    }
 
     fn id_of(index: OriginIndex) -> OriginId {
         OriginId(u64::from(index) + 1)
@@ -452,6 +418,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_expired_or_been_taken_away_is_not_counted_up() {
+        let mut counter = counter(&[numbered(5)]);
+        let now = |wall_ms| Now { open: 1, ours: writer(OURS), wall_ms };
+        let lifetime = Ending::Lifetime(Lifetime { stamp: 1, until: Some(10) });
+        counter.merge_ending(writer(OURS), &lifetime, None, None, 1);
+        assert_eq!(counter.count_up(1, &now(9)).map(|counted| counted.value), Some(Value(6)));
+        assert_eq!(counter.count_up(1, &now(10)), None);
+        let covered = Covered { numbers: numbered(6).numbers(), stamp: 1 };
+        let cover = Ending::Cover { of: id_of(OURS), covered };
+        counter.merge_ending(writer(OURS), &cover, Some(OURS), None, 1);
+        assert_eq!(counter.count_up(1, &now(9)), None);
+        assert_eq!(counter.value(), Value(0), "nothing has changed");
+    }
+
+    #[test]
     fn a_slot_number_never_wraps() {
         let counter = counter(&[Slot::from(Numbers { plus: u64::MAX, minus: u64::MAX, raise: 0 })]);
         assert_eq!(counter.value(), Value(0));
@@ -485,6 +466,17 @@ mod tests {
         prop_oneof![0..4_u64, edge - 2..edge + 3, u64::MAX - 2..=u64::MAX, any::<u64>()]
     }
 
+    /// Covers of every size, and lifetimes.
+    fn ending() -> impl Strategy<Value = Ending> {
+        let cover = (0..2_u32, number(), 0..2_u64).prop_map(|(of, plus, stamp)| {
+            let numbers = Numbers { plus, ..Numbers::default() };
+            Ending::Cover { of: id_of(of), covered: Covered { numbers, stamp } }
+        });
+        let lifetime = (1..3_u64, prop::option::of(0..4_u64))
+            .prop_map(|(stamp, until)| Ending::Lifetime(Lifetime { stamp, until }));
+        prop_oneof![cover, lifetime]
+    }
+
     proptest! {
         #[test]
         fn what_is_kept_of_the_slots_is_what_they_add_up_to(
@@ -495,10 +487,11 @@ mod tests {
             let mut slots = [Slot::default(); 4];
             for (origin, plus, minus, raise) in merges {
                 let slot = Slot::from(Numbers { plus, minus, raise: if may_raise { raise } else { 0 } });
-                let before = slots[origin as usize];
+                let (before, existed) = (slots[origin as usize], counter.is_counted());
                 slots[origin as usize].merge(&slot);
                 let merged = counter.merge(writer(origin), &slot, 1);
                 prop_assert_eq!((merged.before, merged.after), (before, slots[origin as usize]));
+                prop_assert_eq!(merged.appears, !existed && counter.is_counted());
                 let numbers = slots.map(|slot| slot.numbers());
                 let sum = |number: fn(&Numbers) -> u64| -> i128 {
                     numbers.iter().map(|numbers| i128::from(number(numbers))).sum()
@@ -532,8 +525,10 @@ mod tests {
                     counter.merge_ending(writer(by), &ending, of, None, 1);
                     counter.find_largest_raise(id_of);
                 } else {
+                    let existed = counter.is_counted();
                     slots[by as usize].merge(&Slot::from(numbers));
-                    counter.merge(writer(by), &Slot::from(numbers), 1);
+                    let merged = counter.merge(writer(by), &Slot::from(numbers), 1);
+                    prop_assert_eq!(merged.appears, !existed && counter.is_counted());
                 }
                 let left: Vec<Slot> =
                     slots.iter().zip(&covers).map(|(slot, cover)| cover.rest_of(slot)).collect();
@@ -546,7 +541,9 @@ mod tests {
         #[test]
         fn the_short_way_to_add_ends_where_the_long_one_does(
             merges in prop::collection::vec((0..2_u32, number(), 0..2_u64, 0..2_u64), 0..4),
-            version in 0..3_u64,
+            endings in prop::collection::vec((0..2_u32, ending()), 0..3),
+            open in 1..4_u64,
+            wall_ms in 0..4_u64,
             by in number().prop_filter("what add allows", |by| (1..=i64::MAX as u64).contains(by)),
         ) {
             let made = || {
@@ -555,16 +552,28 @@ mod tests {
                     let slot = Slot::from(Numbers { plus: *plus, minus: *minus, raise: *raise });
                     counter.merge(writer(*origin), &slot, 2);
                 }
+                for (by, ending) in &endings {
+                    let of = match ending {
+                        Ending::Cover { of, .. } => (0..2).find(|index| id_of(*index) == *of),
+                        Ending::Lifetime(_) | Ending::Whole(_) => None,
+                    };
+                    counter.merge_ending(writer(*by), ending, of, None, 2);
+                    counter.find_largest_raise(id_of);
+                }
                 counter
             };
             let (mut short, mut long) = (made(), made());
-            let Some(value) = short.add_again(by, OURS, version) else {
+            let Some(counted) = short.count_up(by, &Now { open, ours: writer(OURS), wall_ms }) else {
                 prop_assert_eq!(format!("{short:?}"), format!("{long:?}"), "nothing has changed");
                 return Ok(());
             };
+            prop_assert!(long.exists(wall_ms), "what does not exist is to begin anew");
             let slot = long.added(by as i64, OURS).expect("the short way has found room");
-            long.merge(writer(OURS), &slot, version);
-            prop_assert_eq!(value, long.value());
+            let merged = long.merge(writer(OURS), &slot, open);
+            prop_assert!(!merged.appears, "it existed");
+            prop_assert_eq!(merged.before, numbered(merged.before.numbers().plus));
+            let outdated = merged.is_newer.then_some(merged.before.numbers().plus);
+            prop_assert_eq!(counted, Counted { value: long.value(), outdated });
             prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
         }
     }

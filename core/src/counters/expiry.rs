@@ -77,13 +77,16 @@ impl Counters {
         }
     }
 
-    /// To be called before a counter changes, and given to [`Counters::track`] after it.
+    /// To be called before something is said of a counter's end, and given to [`Counters::track`]
+    /// after it. What a slot that grows does, merging it tells ([`MergedSlot::appears`]).
+    ///
+    /// [`MergedSlot::appears`]: crate::counters::counter::MergedSlot::appears
     pub(super) fn tracked(&self, place: u32) -> Tracked {
         let counter = &self.list[place];
         Tracked { is_counted: counter.is_counted(), until: counter.until() }
     }
 
-    /// A counter has changed.
+    /// Something was said of a counter's end.
     pub(super) fn track(&mut self, place: u32, before: Tracked) {
         let after = self.tracked(place);
         match (before.is_counted, after.is_counted) {

@@ -543,3 +543,6 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

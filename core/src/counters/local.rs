@@ -5,14 +5,16 @@ use std::num::NonZeroU64;
 
 use super::{Counters, Lookup};
 use crate::counters::coalesced::CoalescedEndings;
+use crate::counters::counter::{Counted, Counter};
 use crate::counters::ended::Ended;
 use crate::counters::slots::HeldSlot;
+use crate::counters::sums::Now;
 use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
 use crate::ending::{Covered, Ending, EndingKey, Lifetime, MILLIS_MAX};
 use crate::identity::{OriginId, Version};
 use crate::name::NAME_BYTES_MAX;
 use crate::operation::{Outcome, Refusal, Value};
-use crate::slot::Slot;
+use crate::slot::{Numbers, Slot};
 use crate::update::{Seen, Update, judge};
 
 /// When the changes of the open batch take this many bytes, it is closed in the middle of an
@@ -51,6 +53,18 @@ pub struct LocalBatch {
     pub endings: Vec<((u32, EndingKey), Ending)>,
 }
 
+/// What adding to a counter has come to.
+fn added(by: i64, value: Value, counter: &Counter) -> Outcome {
+    Outcome {
+        value,
+        change: i128::from(by),
+        exists: true,
+        existed: true,
+        until: counter.until().and_then(NonZeroU64::new),
+        applied: true,
+    }
+}
+
 impl Counters {
     /// The version that the next change will be in, or that the last one was in: the open one if
     /// it holds something, else the last that closed.
@@ -71,29 +85,50 @@ impl Counters {
     /// [`Refusal::Overflow`], [`Refusal::TooManyCounters`], [`Refusal::OutOfMemory`]; nothing has
     /// changed then.
     pub fn add(&mut self, name: &str, by: i64) -> Result<Value, Refusal> {
-        self.add_to(&self.lookup(name), by)
+        self.add_to(&self.lookup(name), by).map(|outcome| outcome.value)
     }
 
-    pub(crate) fn add_to(&mut self, lookup: &Lookup<'_>, by: i64) -> Result<Value, Refusal> {
-        if by == 0 {
-            return self.appear(lookup);
-        }
+    pub(crate) fn add_to(&mut self, lookup: &Lookup<'_>, by: i64) -> Result<Outcome, Refusal> {
         let place = self.find_or_insert(lookup)?;
-        let open = self.our_version() + 1;
-        if let Ok(by @ 1..) = u64::try_from(by)
-            && let Some(value) = self.list[place].add_again(by, self.ours, open)
+        let wall_ms = self.wall_clock();
+        let ours = self.writer(self.ours);
+        let origin = &mut self.origins[ours.index as usize];
+        let now = Now { open: origin.known.version + 1, ours, wall_ms };
+        let counter = &mut self.list[place];
+        if let Ok(more @ 1..) = u64::try_from(by)
+            && let Some(Counted { value, outdated }) = counter.count_up(more, &now)
         {
-            let origin = &mut self.origins[self.ours as usize];
-            origin.counted = origin.counted.wrapping_add(by);
+            let outcome = added(by, value, counter);
+            origin.counted = origin.counted.wrapping_add(more);
             self.changes.note(place);
-            return Ok(value);
+            if let Some(plus) = outdated {
+                self.make_dirty(place, &Slot::from(Numbers { plus, ..Numbers::default() }));
+            }
+            return Ok(outcome);
         }
+        if by != 0 || !counter.exists(wall_ms) {
+            self.add_anew(lookup, place, by)?;
+        }
+        let counter = &self.list[place];
+        Ok(added(by, counter.value(), counter))
+    }
+
+    /// Adds to a counter of which there is nothing of ours, or more than what was added. One that only ever was added nothing to holds that it was added to and subtracted from (rule `cover`).
+    fn add_anew(&mut self, lookup: &Lookup<'_>, place: u32, by: i64) -> Result<(), Refusal> {
         self.look_for_room(place)?;
         if self.list[place].has_expired(self.wall_clock()) {
             self.reset(lookup);
         }
-        let slot = self.list[place].added(by, self.ours)?;
-        Ok(self.write(place, &slot))
+        let counter = &self.list[place];
+        let slot = match by {
+            0 => {
+                let overflow = Refusal::Overflow { found: counter.value() };
+                counter.added(1, self.ours)?.added(-1).ok_or(overflow)?
+            }
+            by => counter.added(by, self.ours)?,
+        };
+        self.write(place, &slot);
+        Ok(())
     }
 
     /// Takes away what is seen of a counter (rule `reset`). What that takes may be more than fits one
@@ -158,23 +193,6 @@ impl Counters {
 
     fn has_expired(&self, lookup: &Lookup<'_>) -> bool {
         self.find(lookup).is_some_and(|place| self.list[place].has_expired(self.wall_clock()))
-    }
-
-    /// Has a counter exist that does not, without changing its value: one that only ever was added
-    /// nothing to holds that it was added to and subtracted from (rule `cover`).
-    fn appear(&mut self, lookup: &Lookup<'_>) -> Result<Value, Refusal> {
-        let place = self.find_or_insert(lookup)?;
-        if !self.list[place].exists(self.wall_clock()) {
-            self.look_for_room(place)?;
-            if self.list[place].has_expired(self.wall_clock()) {
-                self.reset(lookup);
-            }
-            let slot = self.list[place].added(1, self.ours)?;
-            let overflow = Refusal::Overflow { found: self.list[place].value() };
-            let slot = slot.added(-1).ok_or(overflow)?;
-            return Ok(self.write(place, &slot));
-        }
-        Ok(self.list[place].value())
     }
 
     /// Brings the value to `to` if it is below, and tells the value after it.
@@ -293,13 +311,14 @@ impl Counters {
 
     fn write(&mut self, place: u32, slot: &Slot) -> Value {
         self.begin_change(place);
-        let (writer, tracked) = (self.writer(self.ours), self.tracked(place));
-        let version = self.our_version() + 1;
-        let merged = self.list[place].merge(writer, slot, version);
-        self.origins[self.ours as usize].count(&merged);
-        self.track(place, tracked);
+        let writer = self.writer(self.ours);
+        let origin = &mut self.origins[writer.index as usize];
+        let counter = &mut self.list[place];
+        let merged = counter.merge(writer, slot, origin.known.version + 1);
+        origin.count(&merged);
+        self.expiry.existing += usize::from(merged.appears);
         self.changes.note(place);
-        self.list[place].value()
+        counter.value()
     }
 
     /// Has a counter be one of those that the open batch changes.
@@ -315,10 +334,16 @@ impl Counters {
         }
         if held.is_none_or(|held| held.version < open_version) {
             let before = held.map_or(Slot::default(), HeldSlot::slot);
-            self.open.outdated = self.open.outdated.wrapping_add(before.hash(counter.name_hash));
-            self.open.bytes += self.list.name_bytes(place) + CHANGE_BYTES_MAX;
-            self.open.dirty.push(place);
+            self.make_dirty(place, &before);
         }
+    }
+
+    /// The open batch changes a counter for the first time; our slot was this before.
+    fn make_dirty(&mut self, place: u32, before: &Slot) {
+        let hash = before.hash(self.list[place].name_hash);
+        self.open.outdated = self.open.outdated.wrapping_add(hash);
+        self.open.bytes += self.list.name_bytes(place) + CHANGE_BYTES_MAX;
+        self.open.dirty.push(place);
     }
 
     /// Whether the open batch has changed nothing yet.

@@ -66,12 +66,16 @@ impl Counters {
     }
 
     pub(super) fn find_or_insert(&mut self, lookup: &Lookup<'_>) -> Result<u32, Refusal> {
-        let Lookup { name, hash, guess } = *lookup;
-        if let Some(place) = guess
-            && self.list.is_named(place, name)
-        {
-            return Ok(place);
+        match self.find(lookup) {
+            Some(place) => Ok(place),
+            None => self.insert(lookup),
         }
+    }
+
+    /// By itself, so that finding a name does not carry what taking one in needs.
+    #[inline(never)]
+    fn insert(&mut self, lookup: &Lookup<'_>) -> Result<u32, Refusal> {
+        let Lookup { name, hash, .. } = *lookup;
         let end = self.list.len();
         let bytes = Room::of_name(name);
         let has_room = self.room.has_for_name(bytes);

@@ -122,7 +122,7 @@ impl Counters {
         slot: &Slot,
         upto: Version,
     ) -> bool {
-        let (writer, tracked) = (self.writer(origin), self.tracked(place));
+        let writer = self.writer(origin);
         let counter = &mut self.list[place];
         #[cfg(feature = "planted-bugs")]
         let slot = &match self.bug {
@@ -130,7 +130,7 @@ impl Counters {
             _ => *slot,
         };
         let merged = counter.merge(writer, slot, upto);
-        let MergedSlot { before, after, is_newer, is_new } = merged;
+        let MergedSlot { before, after, is_newer, is_new, appears } = merged;
         if before == after {
             self.origins[origin as usize].slots += u32::from(is_new);
             return is_newer;
@@ -139,7 +139,7 @@ impl Counters {
             self.room.take_slot();
         }
         self.origins[origin as usize].slots += u32::from(is_new);
-        self.track(place, tracked);
+        self.expiry.existing += usize::from(appears);
         self.changes.note(place);
         self.note_row(origin);
         let counter = &self.list[place];

@@ -24,6 +24,7 @@ pub(crate) mod places;
 pub(crate) mod ranges;
 pub(crate) mod rows;
 pub(crate) mod slots;
+mod sums;
 pub(crate) mod writer;
 
 use std::num::NonZeroU64;
@@ -235,6 +236,11 @@ impl Counters {
 
     /// How many origins are known, ours included.
     pub fn origins(&self) -> usize {
+        self.origin_places.len() - usize::from(self.origin_places.contains_key(&NOBODY))
+    }
+
+    /// How many places origins have, those included that are free for others.
+    pub(crate) fn origin_places(&self) -> usize {
         self.origins.len()
     }
 
@@ -264,12 +270,6 @@ impl Counters {
             return counter.is_counted();
         }
         counter.exists(self.expiry.wall_ms)
-    }
-
-    /// When a counter expires. Where nothing was ever ended this costs no look at the table.
-    pub(crate) fn until(&self, lookup: &Lookup<'_>) -> Option<u64> {
-        let place = self.has_endings.then(|| self.find(lookup)).flatten()?;
-        self.list[place].until()
     }
 
     /// What reading a counter comes to.

@@ -48,6 +48,10 @@ impl HeldSlot {
         Slot::from(Numbers { plus: self.plus, minus, raise })
     }
 
+    pub(super) fn plus(&self) -> u64 {
+        self.plus
+    }
+
     /// Adds to a slot that has only ever counted up. `None`, and nothing has changed, if it has not,
     /// or would overflow.
     pub(super) fn count_up(&mut self, by: u64) -> Option<()> {
@@ -129,6 +133,7 @@ impl Slots {
         }
     }
 
+    #[inline]
     fn place(&self, origin: OriginIndex) -> Option<usize> {
         match self {
             Slots::Few(slots) => slots.iter().position(|held| held.origin == origin),

@@ -1,7 +1,5 @@
 //! Clients' operations on counters, and those that wait until this node has caught up.
 
-use std::num::NonZeroU64;
-
 use super::Node;
 use crate::counters::{LOOKUPS_MAX, Lookup};
 use crate::effect::Effect;
@@ -91,17 +89,13 @@ impl Node {
                 let added = self.counters.add_to(lookup, *by);
                 #[cfg(feature = "planted-bugs")]
                 let added = match self.has(crate::bug::Bug::RepliesTwice) {
-                    true => added.map(|value| crate::operation::Value(value.0 + i128::from(*by))),
+                    true => added.map(|outcome| {
+                        let twice = outcome.value.0 + i128::from(*by);
+                        Outcome { value: crate::operation::Value(twice), ..outcome }
+                    }),
                     false => added,
                 };
-                added.map(|value| Outcome {
-                    value,
-                    change: i128::from(*by),
-                    exists: true,
-                    existed: true,
-                    until: self.counters.until(lookup).and_then(NonZeroU64::new),
-                    applied: true,
-                })
+                added
             }
             Op::Get { .. } => {
                 self.totals.reads += 1;

@@ -63,7 +63,7 @@ impl Scan {
 
     /// Looks where the origins stand that are wanted.
     fn find_places(&mut self, counters: &Counters) {
-        self.wanted = vec![0; counters.origins()];
+        self.wanted = vec![0; counters.origin_places()];
         for (want, number) in self.wants.iter().zip(1..) {
             if let Some(index) = counters.index_of(want.origin) {
                 self.wanted[index as usize] = number;

@@ -286,3 +286,6 @@ impl View<'_> {
         Proposal { settlement, members, voters, cutoff_ms: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -278,6 +278,3 @@ fn is_over(proposal: &Proposal, counters: &Counters) -> bool {
     !proposal.members.is_empty()
         && proposal.members.iter().all(|member| families.is_gone(member.origin))
 }
-
-#[cfg(test)]
-mod tests;

@@ -21,7 +21,7 @@ pub(crate) enum Right {
     Watch,
     /// Wait until peers have confirmed a change.
     Confirm,
-    /// Register peers and remove them.
+    /// Register peers, remove them, and ask for settlements.
     Administer,
     /// Learn which peers there are.
     Peers,
@@ -59,7 +59,7 @@ impl Right {
             Right::List => "list counters",
             Right::Watch => "watch counters",
             Right::Confirm => "wait for confirmations",
-            Right::Administer => "register and remove peers",
+            Right::Administer => "register and remove peers, and settle",
             Right::Peers => "list peers",
             Right::Observe => "read status and metrics",
             Right::Health => "ask whether this node is well",

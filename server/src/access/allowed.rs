@@ -1,6 +1,6 @@
 //! What a caller has asked for and may have.
 
-use quipu_core::query::{Await, List, Origins, Register, Remove, Scan, Size};
+use quipu_core::query::{Await, List, Origins, Register, Remove, Scan, Settle, Size};
 
 use super::action::{Action, Right};
 use super::judge::Denied;
@@ -79,6 +79,7 @@ impl Covers<Scan> for Names {}
 impl Covers<Await> for Confirm {}
 impl Covers<Register> for Administer {}
 impl Covers<Remove> for Administer {}
+impl Covers<Settle> for Administer {}
 
 /// The names of counters, and how many there are.
 #[derive(Debug)]

@@ -30,6 +30,11 @@ pub(crate) enum Failure {
     Unasked,
     #[error("nothing was deleted")]
     Unmeant,
+    #[error(
+        "expected a node that settles, found one whose --fsync is not always: what it tells others may \
+         be lost with its disk's cache"
+    )]
+    Unsettled,
     #[error("expected a terminal to draw on; for scripts there are: quipu status, quipu peers")]
     NoTerminal,
     #[error("cannot write the answer: {0}")]

@@ -18,6 +18,7 @@ mod peers;
 mod reset;
 mod row;
 mod set;
+mod settle;
 mod status;
 mod top;
 mod watch;
@@ -66,6 +67,9 @@ pub(crate) enum Command {
     /// Say when a counter expires, and print how long it has left
     #[command(after_help = EXIT_CODES)]
     Expire(expire::Expire),
+    /// Have the cluster fold what is over, and give its memory back
+    #[command(after_help = EXIT_CODES)]
+    Settle(settle::Settle),
     /// Print names and values of counters, in the order of their names
     #[command(after_help = EXIT_CODES)]
     List(list::List),
@@ -96,6 +100,7 @@ impl Command {
             Command::Reset(reset) => &reset.asking,
             Command::Delete(delete) => &delete.asking,
             Command::Expire(expire) => &expire.asking,
+            Command::Settle(settle) => &settle.asking,
             Command::List(list) => &list.asking,
             Command::Peers(peers) => &peers.asking,
             Command::Status(status) => &status.asking,
@@ -117,6 +122,7 @@ impl Command {
             Command::Reset(reset) => reset.run(&client, &mut out),
             Command::Delete(delete) => delete.run(&client, &mut out),
             Command::Expire(expire) => expire.run(&client, &mut out),
+            Command::Settle(settle) => settle.run(&client, &mut out),
             Command::List(list) => list.run(&client, &mut out),
             Command::Peers(peers) => peers.run(&client, &mut out),
             Command::Status(status) => status.run(&client, &mut out),

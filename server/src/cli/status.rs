@@ -35,6 +35,9 @@ impl Status {
         if status["removed"] == true {
             writeln!(out, "removed   from its cluster, until a member registers it again")?;
         }
+        let settlement = &status["settlement"];
+        let phase = settlement["phase"].as_str().unwrap_or("?");
+        writeln!(out, "settling  {phase} ({} slots)", settlement["slots"])?;
         let peers = status["peers"].as_array().map(Vec::as_slice).unwrap_or_default();
         writeln!(out, "peers     {}", peers.len())?;
         for peer in peers {

@@ -14,10 +14,13 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::http::{HeaderMap, Request, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 
 use super::errors::{Kind, Problem};
 use super::unknown::{listed, shortened};
+
+/// In which the browser says whether a page of another site asks.
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Which hosts a request may be for.
 #[derive(Clone, Debug)]
@@ -43,7 +46,8 @@ impl Hosts {
 
 /// Refuses what a page of another site has a browser ask, and what does not say whom it asks.
 pub(super) fn check<B>(request: &Request<B>, hosts: &Hosts) -> Result<(), Problem> {
-    let host = host(request)?;
+    let said = Said::by(request.headers());
+    let host = host(request, &said)?;
     if let (Some(host), Hosts::Local(names)) = (host, hosts)
         && !is_local(without_port(host), names)
     {
@@ -61,8 +65,7 @@ pub(super) fn check<B>(request: &Request<B>, hosts: &Hosts) -> Result<(), Proble
     if request.method().is_safe() {
         return Ok(());
     }
-    let headers = request.headers();
-    match (text(headers, "sec-fetch-site"), text(headers, header::ORIGIN.as_str())) {
+    match (said.site.map(text), said.origin.map(text)) {
         (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
         (Some(site), _) => Err(cross_site(format!("Sec-Fetch-Site: {site}"))),
         (None, Some(origin)) => {
@@ -78,18 +81,17 @@ pub(super) fn check<B>(request: &Request<B>, hosts: &Hosts) -> Result<(), Proble
 /// Whom a request asks, with the port if it says one. `None` only before HTTP/1.1, which needs no
 /// `Host`; a later request without one, or with more than one, is none (RFC 9112, section 3.2): what
 /// stands before this node may have heeded another one than is heeded here.
-fn host<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
+fn host<'a, B>(request: &'a Request<B>, said: &Said<'a>) -> Result<Option<&'a str>, Problem> {
     let wrong = |found: &str| {
         let reason =
             format!("expected one Host header such as Host: localhost:8088, found {found}");
         Err(Problem::new(Kind::HostHeader, reason))
     };
-    let mut all = request.headers().get_all(header::HOST).iter();
-    let given = match (all.next(), all.next()) {
-        (None, _) if request.version() < Version::HTTP_11 => None,
-        (None, _) => return wrong("none"),
-        (Some(_), Some(_)) => return wrong("more than one"),
-        (Some(host), None) => match host.to_str().ok().filter(|host| is_host(host)) {
+    let given = match said.host {
+        None if request.version() < Version::HTTP_11 => None,
+        None => return wrong("none"),
+        Some(_) if said.has_hosts => return wrong("more than one"),
+        Some(host) => match host.to_str().ok().filter(|host| is_host(host)) {
             Some(host) => Some(host),
             None => {
                 return wrong(&format!(
@@ -111,23 +113,38 @@ fn host<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
 /// or an address. Of what may stand in a name, only what names are made of: a comma, say, is what a
 /// proxy puts between two headers that it has made into one.
 fn is_host(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[').map(|host| host.split_once(']')) {
+    let port = match host.strip_prefix('[').map(|host| host.split_once(']')) {
         Some(Some((ip, rest))) => {
             // Some clients leave in it by which of their interfaces they asked (RFC 6874).
             let ip = ip.split('%').next().unwrap_or_default();
             if ip.parse::<Ipv6Addr>().is_err() {
                 return false;
             }
-            ("", rest)
+            rest.as_bytes()
         }
         Some(None) => return false,
-        None => host.split_at(host.find(':').unwrap_or(host.len())),
+        None => {
+            let host = host.as_bytes();
+            let end = host.iter().position(|byte| !OF_NAMES[usize::from(*byte)]);
+            &host[end.unwrap_or(host.len())..]
+        }
     };
-    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    name.bytes().all(is_of_names)
-        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+    match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
+
+/// Which bytes names of hosts are made of. As a table, since every call is looked at.
+const OF_NAMES: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < table.len() {
+        table[byte] = matches!(byte as u8, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%');
+        byte += 1;
+    }
+    table
+};
 
 fn cross_site(found: String) -> Problem {
     let found: String = found.chars().take(100).collect();
@@ -140,9 +157,37 @@ fn cross_site(found: String) -> Problem {
     )
 }
 
-/// A header; one that is not text is none that we allow.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or("?.?"))
+/// What is looked at of a request's headers, each as it stands there first. One walk over the few that
+/// a call has costs less than a search for each.
+#[derive(Default)]
+struct Said<'a> {
+    host: Option<&'a HeaderValue>,
+    /// Whether there is more than one.
+    has_hosts: bool,
+    site: Option<&'a HeaderValue>,
+    origin: Option<&'a HeaderValue>,
+}
+
+impl<'a> Said<'a> {
+    fn by(headers: &'a HeaderMap) -> Self {
+        let mut said = Said::default();
+        for (name, value) in headers {
+            if *name == header::HOST {
+                said.has_hosts = said.host.is_some();
+                said.host = said.host.or(Some(value));
+            } else if *name == header::ORIGIN {
+                said.origin = said.origin.or(Some(value));
+            } else if *name == SEC_FETCH_SITE {
+                said.site = said.site.or(Some(value));
+            }
+        }
+        said
+    }
+}
+
+/// A header's value; one that is not text is none that we allow.
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("?.?")
 }
 
 /// Whether only this machine's owner can have a page under this name. An address is what the
@@ -189,7 +234,8 @@ mod tests {
             request = request.header("host", *value);
         }
         let request = request.body(()).unwrap();
-        let host = host(&request).map_err(|problem| problem.reason)?;
+        let host =
+            host(&request, &Said::by(request.headers())).map_err(|problem| problem.reason)?;
         Ok(host.expect("HTTP/1.1 has one").to_owned())
     }
 

@@ -34,6 +34,7 @@ mod problem_document;
 mod query;
 mod routes;
 mod scrape;
+mod settle;
 mod status;
 mod traffic;
 mod unknown;

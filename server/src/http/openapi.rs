@@ -66,7 +66,9 @@ pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
             (&[Query, Stopping], false)
         }
         Route::PageFile => (&[Query, Body, BodyTooSlow, Path], false),
-        Route::Status | Route::Metrics => (&[Query, Body, BodyTooSlow, Stopping], false),
+        Route::Status | Route::Metrics | Route::Settle => {
+            (&[Query, Body, BodyTooSlow, Stopping], false)
+        }
         Route::Events | Route::Counters => (&[Query, Body, BodyTooSlow, Busy, Stopping], true),
         Route::Increment => (
             &[

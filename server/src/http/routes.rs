@@ -13,7 +13,7 @@ use super::errors::{self, Problem};
 use super::unknown::{listed, shortened};
 use super::{
     batch, counters, deletion, endings, events, link, listing, openapi, original, origins, page,
-    scrape, status,
+    scrape, settle, status,
 };
 use crate::transport::link::PATH;
 
@@ -41,6 +41,7 @@ pub(super) enum Route {
     CounterOrigins,
     Batch,
     OpenApi,
+    Settle,
     Status,
     Metrics,
     Events,
@@ -93,7 +94,7 @@ impl Kind {
 
 impl Route {
     /// All, in the order of their numbers.
-    pub(super) const ALL: [Route; 27] = [
+    pub(super) const ALL: [Route; 28] = [
         Route::Health,
         Route::Count,
         Route::Increment,
@@ -115,6 +116,7 @@ impl Route {
         Route::CounterOrigins,
         Route::Batch,
         Route::OpenApi,
+        Route::Settle,
         Route::Status,
         Route::Metrics,
         Route::Events,
@@ -147,6 +149,7 @@ impl Route {
             Route::CounterOrigins => ("GET", "/counters/{name}/origins"),
             Route::Batch => ("POST", "/batch"),
             Route::OpenApi => ("GET", "/openapi.json"),
+            Route::Settle => ("POST", "/settle"),
             Route::Status => ("GET", "/status"),
             Route::Metrics => ("GET", "/metrics"),
             Route::Events => ("GET", "/events"),
@@ -176,6 +179,7 @@ impl Route {
             | Route::RemovePeer
             | Route::Discovery
             | Route::OpenApi
+            | Route::Settle
             | Route::Status
             | Route::Metrics
             | Route::Events
@@ -219,6 +223,7 @@ impl Route {
             | Route::CounterDelete
             | Route::CounterOrigins
             | Route::OpenApi
+            | Route::Settle
             | Route::Status
             | Route::Metrics
             | Route::Events
@@ -287,6 +292,7 @@ impl Route {
             "/counters" => Route::Counters,
             "/batch" => Route::Batch,
             "/openapi.json" => Route::OpenApi,
+            "/settle" => Route::Settle,
             "/status" => Route::Status,
             "/metrics" => Route::Metrics,
             "/events" => Route::Events,
@@ -331,6 +337,7 @@ impl Route {
             Route::CounterOrigins => get(origins::origins),
             Route::Batch => post(batch::batch),
             Route::OpenApi => get(openapi::document),
+            Route::Settle => post(settle::settle),
             Route::Status => get(status::status),
             Route::Metrics => get(scrape::metrics),
             Route::Events => get(events::events),

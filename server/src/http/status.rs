@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::app::Shared;
 use super::errors::Problem;
+use super::settle::Settlement;
 use crate::access::{Caller, Observe};
 use crate::inbox::Report;
 
@@ -37,6 +38,7 @@ pub(super) struct Status<'a> {
     /// How much this origin has added and subtracted, all counters together.
     counted: u64,
     peers: Vec<Peer<'a>>,
+    settlement: Settlement,
 }
 
 /// Another node, as this one sees it.
@@ -95,6 +97,7 @@ impl<'a> Status<'a> {
             increments: report.totals.increments,
             counted: status.counted,
             peers: status.peers.iter().map(Peer::from).collect(),
+            settlement: Settlement::from(&status.settlement),
         }
     }
 }

@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
-use quipu_core::status::{PeerState, Status};
+use quipu_core::status::{PeerState, SettlementPhase, SettlementStatus, Status};
 
 use super::{Depths, Report};
 use crate::metrics::{Steps, by_reason, signed};
@@ -120,9 +120,25 @@ pub(crate) fn levels(registry: &mut Registry, report: &Report) {
         ),
         ("version", "Batches of own changes that others may know of", status.version),
         ("removed", "1 if the cluster has removed this node, else 0", status.removed.into()),
+        (
+            "slots",
+            "Slots that the table holds: one for each counter and origin that has changed it",
+            status.settlement.slots,
+        ),
+        (
+            "settleable_origins",
+            "Closed origins that a settlement could fold now",
+            status.settlement.closed_origins as u64,
+        ),
+        (
+            "settlement_awaited_members",
+            "Members that a settlement waits for",
+            status.settlement.waits_for.len() as u64,
+        ),
     ] {
         registry.register(name, help, ConstGauge::new(level));
     }
+    settlements(registry, &status.settlement);
     let peers = Family::<[(&str, &str); 1], Gauge>::default();
     for state in [
         PeerState::Joining,
@@ -135,6 +151,24 @@ pub(crate) fn levels(registry: &mut Registry, report: &Report) {
         peers.get_or_create(&[("state", state.as_str())]).set(signed(count as u64));
     }
     registry.register("peers", "Peers known, by state", peers);
+}
+
+/// How far settling has come.
+fn settlements(registry: &mut Registry, settlement: &SettlementStatus) {
+    let phases = Family::<[(&str, &str); 1], Gauge>::default();
+    for phase in SettlementPhase::ALL {
+        let is_it = settlement.phase == phase;
+        phases.get_or_create(&[("phase", phase.as_str())]).set(is_it.into());
+    }
+    registry.register("settlement_phase", "1 for what is done about settlements now", phases);
+    registry.register_with_unit(
+        "settlement_wait",
+        "For how long a settlement waits for members",
+        Unit::Seconds,
+        ConstGauge::new(settlement.since.map_or(0.0, |since| since.as_secs_f64())),
+    );
+    let settled = ConstCounter::new(settlement.settled);
+    registry.register("settlements", "Settlements folded here since the start", settled);
 }
 
 /// What waits for the driver, how far peers are behind, and how long all of it took.

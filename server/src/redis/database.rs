@@ -35,10 +35,12 @@ impl Database {
     }
 
     /// The counter that an argument names to its clients. The prefix is part of the name's length.
+    #[inline]
     pub(super) fn name(self, command: &Command<'_>, at: usize) -> Result<CounterName, NameError> {
-        if self.is_first() {
-            return command.name(at);
-        }
+        if self.is_first() { command.name(at) } else { self.prefixed(command, at) }
+    }
+
+    fn prefixed(self, command: &Command<'_>, at: usize) -> Result<CounterName, NameError> {
         match command.argument(at) {
             b"" => Err(NameError::Empty),
             name => CounterName::new(Bytes::from([self.prefix().as_bytes(), name].concat())),

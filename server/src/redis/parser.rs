@@ -198,22 +198,30 @@ impl Parser {
 
 /// The number that stands from `at` to the line's end, if it is one, and what follows the line;
 /// `None` while its end has not arrived.
+#[inline]
 fn number_line(
     bytes: &[u8],
     at: usize,
     too_long: ProtocolError,
 ) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-    let here = bytes.get(at..).unwrap_or_default();
     // As nearly every length is.
-    match *here {
-        [a @ b'1'..=b'9', b'\r', _, ..] => {
-            return Ok(Some((Some(i64::from(a - b'0')), at + 3)));
-        }
+    match *bytes.get(at..).unwrap_or_default() {
+        [a @ b'1'..=b'9', b'\r', _, ..] => Ok(Some((Some(i64::from(a - b'0')), at + 3))),
         [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
-            return Ok(Some((Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')), at + 4)));
+            Ok(Some((Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')), at + 4)))
         }
-        _ => {}
+        _ => long_number_line(bytes, at, too_long),
     }
+}
+
+/// The same of any length. By itself, so that the short ones are read where they are wanted.
+#[inline(never)]
+fn long_number_line(
+    bytes: &[u8],
+    at: usize,
+    too_long: ProtocolError,
+) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    let here = bytes.get(at..).unwrap_or_default();
     match here.iter().position(|byte| *byte == b'\r') {
         None if here.len() > LINE_BYTES_MAX => Err(too_long),
         Some(length) if length + 1 < here.len() => {

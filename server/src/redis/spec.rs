@@ -197,6 +197,7 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// Does what the command says.
+    #[inline]
     pub(super) fn carry_out(&mut self) -> Next {
         if !self.spec.words.is_empty() && self.command.is(1, "help") {
             let lines = subcommands::help(self.spec.name, self.spec.words);

@@ -133,27 +133,37 @@ fn served(name: &[u8]) -> Option<&'static Spec> {
     }
 }
 
-/// A connection's last command, which nearly always is the next one too.
+/// A connection's last two commands, of which nearly always one is the next one too: clients that
+/// limit send `INCR` and `EXPIRE` by turns.
 #[derive(Debug, Default)]
 pub(super) struct Last {
-    /// Exactly as it came.
-    name: Vec<u8>,
-    spec: Option<&'static Spec>,
+    /// Each exactly as it came.
+    known: [(Vec<u8>, Option<&'static Spec>); 2],
+    /// Which of them came earlier.
+    older: usize,
 }
 
 impl Last {
     /// As [`find`], and takes it down.
+    #[inline]
     pub(super) fn find(&mut self, name: &[u8]) -> Option<Found> {
-        if let Some(spec) = self.spec
-            && self.name == name
-        {
-            return Some(Found::Served(spec));
+        for (known, spec) in &self.known {
+            if known == name {
+                return spec.map(Found::Served);
+            }
         }
+        self.find_other(name)
+    }
+
+    #[inline(never)]
+    fn find_other(&mut self, name: &[u8]) -> Option<Found> {
         let found = find(name);
         if let Some(Found::Served(spec)) = found {
-            self.name.clear();
-            self.name.extend_from_slice(name);
-            self.spec = Some(spec);
+            let (known, of) = &mut self.known[self.older];
+            known.clear();
+            known.extend_from_slice(name);
+            *of = Some(spec);
+            self.older = 1 - self.older;
         }
         found
     }
