@@ -20,6 +20,7 @@ const CORE: &[&str] = &[
     "fingerprint",
     "slot",
     "ending",
+    "settlement",
     "membership",
     "update",
     "operation",
@@ -37,6 +38,7 @@ const CORE: &[&str] = &[
     // What a node holds, and what it does with it.
     "counters",
     "peers",
+    "settling",
     "storage",
     "outbox",
     "links",

@@ -18,6 +18,7 @@ quipu-sim: clusters of Quipu nodes in virtual time, with faults
   --nodes A..B    clusters of A to B nodes, both included (default 3..7, and now and then up to 24)
   --seconds S     how long faults go on in each run (default 20)
   --in-memory     nodes keep nothing (default: those of every fifth plan)
+  --settle        operators ask for settlements
   --bug NAME      plant a bug, one of those named below
   --no-shrink     print a failing run as it was drawn
 ";
@@ -87,6 +88,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, ArgsError>
             "--seconds" => args.bounds.troubled = value("1 to 3600 seconds")?.read(seconds)?,
             "--bug" => args.bounds.bug = Some(value("the name of a bug")?.read(bug)?),
             "--in-memory" => args.bounds.in_memory = true,
+            "--settle" => args.bounds.settles = true,
             "--trace" => args.trace = true,
             "--no-shrink" => args.shrink = false,
             "--help" | "-h" => return Err(ArgsError::Help),

@@ -35,6 +35,8 @@ pub enum Purpose {
     Endings = 10,
     /// When wall clocks are set.
     WallClocks = 11,
+    /// When operators ask for settlements.
+    Settlements = 12,
 }
 
 /// A stream of chance.

@@ -19,9 +19,11 @@ use quipu_core::time::Time;
 use crate::endings::EndedHistory;
 use crate::endings::said::AllSaid;
 use crate::endings::workload::{ends, may_end, waits_while_behind};
+use crate::held::Held;
 use crate::host::HostId;
 use crate::memberships::{NodeMemberships, Operators};
 use crate::recovery::Lineage;
+use crate::settlements::Settlements;
 use crate::violation::Violation;
 use crate::workload::{may_overflow, only_grows};
 
@@ -53,6 +55,12 @@ impl Sums {
 pub(crate) struct OriginHistory {
     pub(crate) host: HostId,
     runs: bool,
+    /// Which process counts under it: a process may do so under several, one after the other.
+    life: u64,
+    /// How many versions its process had closed under others before.
+    pub(crate) before: Version,
+    /// Settlements that this process was last seen to hold.
+    here: BTreeSet<OriginId>,
     /// By counter, its own slot after each version that changed it.
     pub(crate) slots: BTreeMap<String, Vec<(Version, Slot)>>,
     pub(crate) version: Version,
@@ -83,6 +91,8 @@ struct Asked {
     origin: OriginId,
     at: Time,
     ops: Vec<Op>,
+    /// Whether the reply is made, be it that it has not left yet.
+    is_replied: bool,
 }
 
 /// What has been counted, for the summary.
@@ -107,6 +117,8 @@ pub struct Checker {
     /// Origins of which something was lost on their own disk.
     pub(crate) harmed: BTreeSet<OriginId>,
     pub(crate) operators: Operators,
+    pub(crate) settlements: Settlements,
+    lives: u64,
     asked: BTreeMap<Token, Asked>,
     tally: Tally,
 }
@@ -114,12 +126,21 @@ pub struct Checker {
 impl Checker {
     /// A process has started.
     pub fn started(&mut self, origin: OriginId, host: HostId) {
+        self.lives += 1;
+        let life = self.lives;
+        self.begins_to_count(origin, host, life);
+    }
+
+    fn begins_to_count(&mut self, origin: OriginId, host: HostId, life: u64) {
         // There is one already only where a bug has an origin used again.
         self.histories
             .entry(origin)
             .or_insert(OriginHistory {
                 host,
                 runs: true,
+                life,
+                before: 0,
+                here: BTreeSet::new(),
                 slots: BTreeMap::new(),
                 version: 0,
                 synced: 0,
@@ -139,13 +160,73 @@ impl Checker {
             history.runs = false;
             history.held.clear();
         }
+        let life = self.histories.get(&origin).map(|history| history.life);
+        let is_of_it: BTreeSet<OriginId> = self
+            .histories
+            .iter()
+            .filter(|(id, history)| **id == origin || Some(history.life) == life)
+            .map(|(id, _)| *id)
+            .collect();
         let tally = &mut self.tally;
         self.asked.retain(|_, asked| {
-            if asked.origin == origin {
+            if is_of_it.contains(&asked.origin) {
                 tally.unanswered += adds(&asked.ops).count() as u64;
             }
-            asked.origin != origin
+            !is_of_it.contains(&asked.origin)
         });
+    }
+
+    /// A process goes on under a fresh origin; what it has not answered, it answers under that.
+    pub fn goes_on(&mut self, former: OriginId, counters: &Counters) -> Result<(), Box<Violation>> {
+        let fresh = counters.our_origin();
+        self.closed_of(former, counters)?;
+        let Some(history) = self.histories.get_mut(&former) else { return Ok(()) };
+        history.runs = false;
+        let (host, life) = (history.host, history.life);
+        let held = std::mem::take(&mut history.held);
+        let here = std::mem::take(&mut history.here);
+        let memberships = history.memberships.clone();
+        self.begins_to_count(fresh, host, life);
+        if let Some(history) = self.histories.get_mut(&fresh) {
+            history.before = counters.versions_before();
+            (history.held, history.here, history.memberships) = (held, here, memberships);
+        }
+        let waits = |asked: &&mut Asked| asked.origin == former && !asked.is_replied;
+        for asked in self.asked.values_mut().filter(waits) {
+            asked.origin = fresh;
+            for (name, by) in adds(&asked.ops) {
+                if let Some(history) = self.histories.get_mut(&former) {
+                    history.asked.entry(name.to_owned()).or_default().remove(by);
+                }
+                if let Some(history) = self.histories.get_mut(&fresh) {
+                    history.asked.entry(name.to_owned()).or_default().add(by);
+                }
+            }
+        }
+        if let Some(disk) = self.disks.get_mut(&host) {
+            disk.writes_on(fresh);
+        }
+        Ok(())
+    }
+
+    /// A reply is made, and is to leave.
+    pub(crate) fn replies(&mut self, token: Token) {
+        if let Some(asked) = self.asked.get_mut(&token) {
+            asked.is_replied = true;
+        }
+    }
+
+    /// Whether one process counts, or counted, under both.
+    pub(crate) fn is_same_life(&self, one: OriginId, other: OriginId) -> bool {
+        let life = |origin| self.histories.get(&origin).map(|history| history.life);
+        one == other || life(one).is_some_and(|it| life(other) == Some(it))
+    }
+
+    /// Under which origin a process made a reply, and the version of that in which its changes are.
+    pub fn written(&self, token: Token, version: Version) -> Option<(OriginId, Version)> {
+        let origin = self.asked.get(&token)?.origin;
+        let before = self.histories.get(&origin)?.before;
+        Some((origin, version.saturating_sub(before)))
     }
 
     /// A request has reached a process.
@@ -155,7 +236,8 @@ impl Checker {
                 history.asked.entry(name.to_owned()).or_default().add(by);
             }
         }
-        self.asked.insert(token, Asked { origin, at: now, ops: ops.to_vec() });
+        let ops = ops.to_vec();
+        self.asked.insert(token, Asked { origin, at: now, ops, is_replied: false });
     }
 
     /// What a request that waits for its answer asks for.
@@ -252,9 +334,15 @@ impl Checker {
     /// # Errors
     /// If what it has counted of its own is not what it was asked for.
     pub fn closed(&mut self, counters: &Counters) -> Result<(), Box<Violation>> {
-        let origin = counters.our_origin();
+        self.closed_of(counters.our_origin(), counters)
+    }
+
+    fn closed_of(&mut self, origin: OriginId, counters: &Counters) -> Result<(), Box<Violation>> {
         let Some(history) = self.histories.get_mut(&origin) else { return Ok(()) };
-        let version = counters.our_version();
+        if counters.settlements().next().is_some() {
+            history.endings.adopted(origin, counters);
+        }
+        let version = counters.known(origin).version;
         if version == history.version {
             return Ok(());
         }
@@ -293,14 +381,17 @@ impl Checker {
         let state = counters.digest().fold(1, |sum: u64, (_, known)| {
             sum.wrapping_add(known.version).wrapping_add(known.fingerprint)
         });
+        let state = state.wrapping_add(u64::from(counters.has_chores()));
         if state == history.looked_at {
             return Ok(());
         }
         let host = history.host;
-        let mut held = BTreeMap::new();
-        for view in counters.iter().filter(|view| view.origin != ours) {
-            held.insert((view.origin, view.name.to_owned()), view.slot);
-        }
+        self.look_at_settlements(host, counters)?;
+        self.look_what_was_given_up(ours, counters);
+        let Some(history) = self.histories.get(&ours) else { return Ok(()) };
+        let table = Held::new(self, counters);
+        let mut held = table.slots();
+        held.retain(|(origin, _), _| *origin != ours);
         for ((origin, name), before) in &history.held {
             let after = held.get(&(*origin, name.clone())).copied().unwrap_or_default();
             if !before.is_within(&after) {
@@ -310,6 +401,9 @@ impl Checker {
         }
         for ((origin, name), slot) in &held {
             let (origin, held) = (*origin, *slot);
+            if self.settlements.is_one(origin) || self.is_same_life(ours, origin) {
+                continue;
+            }
             let Some(writer) = self.histories.get(&origin) else {
                 return Err(Box::new(Violation::UnknownOrigin { host, origin }));
             };
@@ -319,8 +413,10 @@ impl Checker {
                 return Err(Box::new(Violation::Invented { host, origin, name, held, synced }));
             }
         }
-        for (origin, known) in counters.digest().filter(|(origin, _)| *origin != ours) {
-            let version = known.version;
+        for (origin, version) in table.digest() {
+            if self.settlements.is_one(origin) || self.is_same_life(ours, origin) {
+                continue;
+            }
             let Some(writer) = self.histories.get(&origin) else {
                 return Err(Box::new(Violation::UnknownOrigin { host, origin }));
             };
@@ -350,6 +446,31 @@ impl Checker {
             history.looked_at = state;
         }
         Ok(())
+    }
+
+    /// A settlement that is not here any more, and has gone into no other, was given up: what it had
+    /// folded is taken again, piece by piece.
+    fn look_what_was_given_up(&mut self, ours: OriginId, counters: &Counters) {
+        let table: Vec<(OriginId, bool, Vec<OriginId>)> = counters.settlements().collect();
+        let held = table.iter().filter(|(_, is_here, _)| *is_here);
+        let gone: BTreeSet<OriginId> =
+            held.clone().flat_map(|(.., family)| family.iter().copied()).collect();
+        let here: BTreeSet<OriginId> = held.map(|(id, ..)| *id).collect();
+        let Some(history) = self.histories.get_mut(&ours) else { return };
+        let before = std::mem::replace(&mut history.here, here.clone());
+        let is_given_up = |id: &OriginId| !here.contains(id) && !gone.contains(id);
+        let given_up: Vec<OriginId> = before.into_iter().filter(is_given_up).collect();
+        if given_up.is_empty() {
+            return;
+        }
+        history.held.clear();
+        let host = history.host;
+        for settlement in given_up {
+            let family = self.settlements.families().get(&settlement).cloned().unwrap_or_default();
+            if let Some(disk) = self.disks.get_mut(&host) {
+                disk.gives_up(settlement, &family);
+            }
+        }
     }
 
     /// A request that a process has not answered though it had `patience`, longer by
@@ -420,10 +541,15 @@ impl Checker {
     /// # Errors
     /// If it is not.
     pub fn settle(&self, counters: &Counters) -> Result<(), Box<Violation>> {
-        let origin = counters.our_origin();
-        let Some(history) = self.histories.get(&origin) else { return Ok(()) };
+        let ours = counters.our_origin();
+        let of_it = self.histories.iter().filter(|(origin, _)| self.is_same_life(ours, **origin));
+        for (origin, history) in of_it {
+            for name in history.acknowledged.keys() {
+                check_own(history, *origin, name, &history.slot_at(name, history.version))?;
+            }
+        }
+        let Some(history) = self.histories.get(&ours) else { return Ok(()) };
         for name in history.acknowledged.keys() {
-            check_own(history, origin, name, &history.slot_at(name, history.version))?;
             let value = counters.value(name).0;
             let read = self.disks.get(&history.host).and_then(|disk| disk.read.get(name));
             let read = read.copied().unwrap_or(value);
@@ -433,7 +559,7 @@ impl Checker {
                 return Err(Box::new(Violation::WentDown { host, name, before, least, after }));
             }
         }
-        Ok(())
+        self.settle_values(history.host, counters)
     }
 
     /// What was counted.

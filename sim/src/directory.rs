@@ -165,6 +165,8 @@ pub struct Directory {
     is_full: bool,
     /// Whether a bit has flipped that no start has met.
     is_rotten: bool,
+    /// Whether it is a copy that no start has met.
+    is_copy: bool,
     /// How many more operations succeed before the power is cut.
     fuse: Option<u64>,
     keeps_images: bool,
@@ -185,6 +187,7 @@ impl Directory {
             sync_fails: false,
             is_full: false,
             is_rotten: false,
+            is_copy: false,
             fuse: None,
             keeps_images: false,
             images: Vec::new(),
@@ -258,6 +261,16 @@ impl Directory {
         let (chance, keeps_images, is_full) =
             (self.chance.clone(), self.keeps_images, self.is_full);
         *self = Directory { chance, keeps_images, is_full, ..by };
+    }
+
+    /// It is a copy of another one, or of an earlier state: the next start finds that out.
+    pub fn set_copy(&mut self, is_copy: bool) {
+        self.is_copy = is_copy;
+    }
+
+    /// Whether it is a copy that no start has met.
+    pub fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     /// The next sync of a file fails.

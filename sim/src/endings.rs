@@ -26,9 +26,10 @@ use quipu_core::slot::{Numbers, Slot};
 
 use crate::checker::Checker;
 use crate::host::HostId;
+use crate::settlements::Families;
 use crate::violation::Violation;
 use reference::Seen;
-use said::Said;
+use said::{AllSaid, Said};
 use workload::may_end;
 
 /// In what a node breaks the rules by which counters end.
@@ -163,9 +164,34 @@ impl EndedHistory {
         }
     }
 
+    /// Takes down what an origin has adopted of the covers of others (rule `adoption`).
+    pub(crate) fn adopted(&mut self, ours: OriginId, counters: &Counters) {
+        let table = AllSaid::read(counters);
+        let names: BTreeSet<&str> =
+            table.iter().filter(|(by, ..)| *by == ours).map(|(_, name, _)| name).collect();
+        for name in names {
+            let mut others = Said::default();
+            let all = table.iter().filter(|(by, row, _)| *by != ours && *row == name);
+            all.for_each(|(.., said)| others.merge(said));
+            let own = table.of(ours, name);
+            let before = self.now.get(name).map(|(_, said)| said.clone()).unwrap_or_default();
+            let mut after = before.clone();
+            for (of, covered) in &own.covers {
+                if covered.is_within(&others.cover_on(*of)) {
+                    after.cover(*of, *covered);
+                }
+            }
+            after.wholes.extend(own.wholes.intersection(&others.wholes));
+            if after != before {
+                self.now.entry(name.to_owned()).or_default().1 = after;
+                self.changed.insert(name.to_owned());
+            }
+        }
+    }
+
     /// Whether what an origin's own table holds of it is as reckoned.
     fn check_own(&self, host: HostId, ours: OriginId, counters: &Counters, name: &str) -> Checked {
-        let table = Seen::read(counters, name);
+        let table = Seen::read(counters, name, &Families::new());
         let found = (table.numbers_of(ours), table.said_by(ours));
         let expected = self.now.get(name).cloned().unwrap_or_default();
         if found == expected {
@@ -191,6 +217,11 @@ impl Checker {
         counters: &Counters,
         effects: &[Effect],
     ) -> Result<(), Box<Violation>> {
+        for effect in effects {
+            if let Effect::Reply { token, .. } = effect {
+                self.replies(*token);
+            }
+        }
         let Some(history) = self.histories.get(&ours) else { return Ok(()) };
         let (host, known) = (history.host, &history.endings.now);
         let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
@@ -204,7 +235,8 @@ impl Checker {
                 let seen = seen.entry(name.to_owned()).or_insert_with(|| {
                     // Others' part does not change between the operation and the end of its input.
                     let (numbers, said) = known.get(name).cloned().unwrap_or_default();
-                    Seen::read(counters, name).with(ours, numbers, said)
+                    Seen::read(counters, name, self.settlements.families())
+                        .with(ours, numbers, said)
                 });
                 let expected = seen.apply(ours, wall_ms, op);
                 if let Some((found, expected)) = reference::fault(op, outcome, &expected) {
@@ -226,7 +258,7 @@ impl Checker {
     pub(crate) fn acknowledged(&mut self, origin: OriginId, version: Version) {
         if let Some(history) = self.histories.get_mut(&origin) {
             let last = &mut history.endings.acknowledged;
-            *last = (*last).max(version);
+            *last = (*last).max(version.saturating_sub(history.before));
         }
     }
 }

@@ -49,8 +49,8 @@ pub struct InFlight {
     pub batch: u64,
     /// Whether anything is to be kept of it.
     pub has_records: bool,
-    /// The node's own version once it is synced.
-    pub version: Version,
+    /// The node's own version once it is synced, of each origin that it counted under in it.
+    pub own: Vec<(OriginId, Version)>,
     /// Up to which version everything of each origin was there when it closed.
     pub known: Vec<(OriginId, Version)>,
     /// What was held of others when it closed, claimed or not; noted only where tables may be full.

@@ -4,7 +4,7 @@
 //! the question, of which the answer must hold everything, and at that of the answer, of which it may
 //! hold nothing more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use quipu_core::counters::Counters;
@@ -13,7 +13,7 @@ use quipu_core::name::CounterName;
 use quipu_core::node::limits::Limits;
 use quipu_core::query::{
     Answer, Await, Busy, Confirmed, List, Origins, Page, Query, Question as _, Row, Scan, Scanned,
-    Share, Size, WrongKind,
+    Settle, Share, Size, WrongKind,
 };
 use quipu_core::slot::Slot;
 use quipu_core::time::Time;
@@ -22,6 +22,7 @@ use crate::chance::Chance;
 use crate::endings::workload::{ENDING, may_end};
 use crate::host::HostId;
 use crate::replies::sum_of_slots;
+use crate::settlements::Families;
 use crate::workload::{any_counter, only_grows};
 
 /// What a client asks.
@@ -50,6 +51,8 @@ pub enum Question {
     Size,
     /// Who has counted what.
     Origins(CounterName),
+    /// An operator asks for a settlement.
+    Settle,
 }
 
 /// A question to one machine.
@@ -83,6 +86,20 @@ pub fn draw(hosts: usize, until: Time, chance: &mut Chance) -> Vec<ClientQuestio
         }
     }
     questions.sort_by_key(|question| question.at);
+    questions
+}
+
+/// Draws settlements that operators ask for until `until`, some at two machines at once.
+pub fn draw_settlements(hosts: usize, until: Time, chance: &mut Chance) -> Vec<ClientQuestion> {
+    let mut questions = Vec::new();
+    for _ in 0..chance.between(2, 8) {
+        let at = Time::ZERO + chance.micros(0, until.as_micros() - 1);
+        let at_once = if chance.permille(700) { 1 } else { 2 };
+        for _ in 0..at_once {
+            let host = chance.index(hosts);
+            questions.push(ClientQuestion { at, host, question: Question::Settle });
+        }
+    }
     questions
 }
 
@@ -163,6 +180,8 @@ pub enum Waiting {
         /// What they had counted.
         before: Vec<(OriginId, Slot)>,
     },
+    /// A settlement that was asked for.
+    Settle,
 }
 
 /// What an answer is held against.
@@ -221,6 +240,10 @@ pub fn judge(
             let least = before.saturating_sub(ENDING.len());
             let is_right = (least..=counters.len() + ENDING.len()).contains(&size);
             sound((!is_right).then(|| format!("{size} counters; there were {before}")))?;
+            Ok(None)
+        }
+        Waiting::Settle => {
+            Settle::read(answer).map_err(wrong_kind)?;
             Ok(None)
         }
         Waiting::Origins { name, before } => {
@@ -284,8 +307,9 @@ fn fault_of_page(page: &Page, list: &List, before: &Values, counters: &Counters)
     }
     let is_wrong = |(name, value): &&Row| {
         let least = before.get(name.as_str()).copied().unwrap_or_default();
-        let most = sum_of_slots(counters, name.as_str());
-        only_grows(name.as_str()) && !(least..=most).contains(&value.0)
+        // Of a counter that ends nothing is judged here.
+        let most = || sum_of_slots(counters, name.as_str(), &Families::new());
+        only_grows(name.as_str()) && !(least..=most()).contains(&value.0)
     };
     rows.iter().find(is_wrong).map(|(name, value)| format!("{name} at {}", value.0))
 }
@@ -300,8 +324,11 @@ fn fault_of_shares(
         shares.iter().map(|share| (share.origin, share.slot)).collect();
     let now: BTreeMap<OriginId, Slot> =
         counters.slots_of(name.as_str()).map(|view| (view.origin, view.slot)).collect();
+    // What was folded meanwhile is in no slot of its own any more.
+    let folded: BTreeSet<OriginId> =
+        counters.settlements().flat_map(|(id, _, family)| family.into_iter().chain([id])).collect();
     let is_within = |origin: &OriginId, slot: &Slot, of: &BTreeMap<OriginId, Slot>| {
-        of.get(origin).is_some_and(|larger| slot.is_within(larger))
+        folded.contains(origin) || of.get(origin).is_some_and(|larger| slot.is_within(larger))
     };
     let is_right = told.len() == shares.len()
         && before.iter().all(|(origin, slot)| is_within(origin, slot, &told))

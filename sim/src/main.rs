@@ -80,9 +80,10 @@ fn report(
         true => String::new(),
         false => format!(" --nodes {}..{}", nodes.start(), nodes.end()),
     };
+    let settle = if args.bounds.settles { " --settle" } else { "" };
     writeln!(
         out,
-        "again, with every event: cargo run -p quipu-sim -- --seed {seed}{nodes} --seconds {} \
+        "again, with every event: cargo run -p quipu-sim -- --seed {seed}{nodes}{settle} --seconds {} \
          --trace",
         args.bounds.troubled.as_secs()
     )?;

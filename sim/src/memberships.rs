@@ -30,6 +30,11 @@ pub(crate) struct Operators {
 }
 
 impl Operators {
+    /// Whether an operator has ever removed a machine's node.
+    pub(crate) fn has_removed(&self, host: HostId) -> bool {
+        self.removed.contains(&host)
+    }
+
     fn are_about(&self, hosts: &BTreeSet<HostId>, key: &Key) -> bool {
         hosts.iter().any(|host| self.lives.get(host).is_some_and(|lives| lives.contains(key)))
     }

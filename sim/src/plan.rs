@@ -32,6 +32,8 @@ pub struct Bounds {
     pub troubled: Duration,
     /// Whether every plan's nodes keep nothing; otherwise a fifth of the plans are so.
     pub in_memory: bool,
+    /// Whether operators ask for settlements.
+    pub settles: bool,
     /// A bug planted in every node.
     pub bug: Option<Bug>,
 }
@@ -43,6 +45,7 @@ impl Default for Bounds {
             crowds: true,
             troubled: Duration::from_secs(20),
             in_memory: false,
+            settles: false,
             bug: None,
         }
     }
@@ -117,6 +120,8 @@ pub struct Plan {
     pub requests: Vec<ClientRequest>,
     /// What clients ask beside that.
     pub questions: Vec<ClientQuestion>,
+    /// Whether operators ask for settlements, in the calm too.
+    pub settles: bool,
     /// When all that can be mended is mended and clients fall silent.
     pub calm_at: Time,
     /// A bug planted in every node.
@@ -181,6 +186,12 @@ impl Plan {
         requests.extend(endings::draw(hosts, calm_at, EPOCH_MILLIS, &mut endings_chance));
         requests.extend(endings::draw_behind(&struck, &mut endings_chance));
         requests.sort_by_key(|request| request.at);
+        let mut questions = inquiries::draw(hosts, calm_at, &mut workload_chance);
+        if bounds.settles {
+            let mut chance = Chance::new(seed, Purpose::Settlements);
+            questions.extend(inquiries::draw_settlements(hosts, calm_at, &mut chance));
+            questions.sort_by_key(|question| question.at);
+        }
         Plan {
             seed,
             hosts,
@@ -195,7 +206,8 @@ impl Plan {
             weather,
             faults,
             requests,
-            questions: inquiries::draw(hosts, calm_at, &mut workload_chance),
+            questions,
+            settles: bounds.settles,
             calm_at,
             bug: bounds.bug,
         }

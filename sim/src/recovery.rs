@@ -18,6 +18,7 @@ use quipu_core::storage::state::Recovered;
 use crate::checker::{Checker, OriginHistory, check_own};
 use crate::disk::Fsync;
 use crate::endings::said::AllSaid;
+use crate::held::Held;
 use crate::host::{HostId, InFlight};
 use crate::identities::Identities;
 use crate::memberships::{NodeMemberships, of_nodes, shrunk};
@@ -45,6 +46,21 @@ pub struct Lineage {
 }
 
 impl Lineage {
+    /// A process writes on it under another origin.
+    pub(crate) fn writes_on(&mut self, origin: OriginId) {
+        self.written.insert(origin);
+    }
+
+    /// A settlement is given up: what it had folded comes again from others.
+    pub(crate) fn gives_up(&mut self, settlement: OriginId, family: &BTreeSet<OriginId>) {
+        let is_kept = |origin: &OriginId| *origin != settlement && !family.contains(origin);
+        self.written.retain(is_kept);
+        self.copied.retain(is_kept);
+        self.kept.retain(|origin, _| is_kept(origin));
+        self.held.retain(|(origin, _), _| is_kept(origin));
+        self.held_endings.retain(is_kept);
+    }
+
     /// Up to which version all changes of each origin must be on it.
     pub(crate) fn kept(&self) -> impl Iterator<Item = (OriginId, Version)> + '_ {
         self.kept.iter().map(|(origin, version)| (*origin, *version))
@@ -136,13 +152,13 @@ impl Checker {
         host: HostId,
         counters: &Counters,
     ) -> Result<(), Box<Violation>> {
+        let slots = Held::new(self, counters).slots();
         for origin in self.harmed.iter().copied() {
             let Some(history) = self.histories.get(&origin) else { continue };
             let kept = |host: &HostId| self.disks.get(host)?.kept.get(&origin).copied();
             let version = hosts.iter().filter_map(kept).max().unwrap_or_default();
             for name in history.slots.keys() {
-                let view = counters.slots_of(name).find(|view| view.origin == origin);
-                let found = view.map_or(Slot::default(), |view| view.slot);
+                let found = slots.get(&(origin, name.clone())).copied().unwrap_or_default();
                 let (truth, most) =
                     (history.slot_at(name, version), history.slot_at(name, history.version));
                 let name = name.clone();
@@ -187,15 +203,16 @@ impl Checker {
     ) -> Result<(), Box<Violation>> {
         let counters = found.counters();
         let Some(disk) = self.disks.get(&host) else { return Ok(()) };
-        let mut held: BTreeMap<(OriginId, &str), Slot> = BTreeMap::new();
-        for view in counters.iter() {
-            held.insert((view.origin, view.name), view.slot);
-        }
+        self.check_settlements(host, counters)?;
+        let table = Held::new(self, counters);
+        let all = table.slots();
+        let held: BTreeMap<(OriginId, &str), Slot> =
+            all.iter().map(|((origin, name), slot)| ((*origin, name.as_str()), *slot)).collect();
         let slot =
             |origin: OriginId, name: &str| held.get(&(origin, name)).copied().unwrap_or_default();
         for origin in &disk.written {
             let Some(history) = self.histories.get(origin) else { continue };
-            let version = counters.known(*origin).version;
+            let version = table.known(*origin);
             let names = history.slots.keys().map(String::as_str);
             let names = names.chain(held.keys().filter(|(o, _)| o == origin).map(|(_, n)| *n));
             for name in names {
@@ -218,9 +235,8 @@ impl Checker {
                 }
             }
         }
-        for (origin, row) in counters.digest() {
+        for (origin, version) in table.digest() {
             let Some(history) = self.histories.get(&origin) else { continue };
-            let version = row.version;
             for name in history.slots.keys() {
                 let (truth, held) = (history.slot_at(name, version), slot(origin, name));
                 if !truth.is_within(&held) {
@@ -236,7 +252,7 @@ impl Checker {
                 }
             }
         }
-        let said = AllSaid::read(counters);
+        let said = table.said();
         self.recovered_endings(host, disk.written.iter(), counters, &said)?;
         if !survives {
             return Ok(());
@@ -245,7 +261,7 @@ impl Checker {
         for ((origin, name), truth) in &disk.held {
             let found = slot(*origin, name);
             if !truth.is_within(&found) {
-                let version = counters.known(*origin).version;
+                let version = table.known(*origin);
                 let (origin, name, truth) = (*origin, name.clone(), *truth);
                 return Err(Box::new(Violation::Lost {
                     host,
@@ -295,11 +311,12 @@ impl Checker {
     /// changes go under `origin`.
     pub fn begins(&mut self, host: HostId, origin: OriginId, counters: &Counters, fsync: Fsync) {
         let is_copy = !self.disks.contains_key(&host);
+        let digest = Held::new(self, counters).digest();
         let disk = self.disks.entry(host).or_default();
-        for (known, row) in counters.digest() {
+        for (known, version) in digest {
             let ever = self.ever_safe.entry(host).or_default();
             for safe in [disk.kept.entry(known).or_default(), ever.entry(known).or_default()] {
-                *safe = (*safe).max(row.version);
+                *safe = (*safe).max(version);
             }
             // What its process had written and not synced is synced before a client or peer sees it (rule
             // `sync-the-tail-before-showing-it`).
@@ -307,7 +324,7 @@ impl Checker {
             if (is_copy || is_own)
                 && let Some(history) = self.histories.get_mut(&known)
             {
-                history.synced = history.synced.max(row.version);
+                history.synced = history.synced.max(version);
             }
         }
         // What was answered and then lost may come back from peers, one by one.
@@ -326,11 +343,11 @@ impl Checker {
         let Some(disk) = self.disks.get(&host) else { return Ok(()) };
         let histories = disk.written.iter().filter_map(|o| Some((*o, self.histories.get(o)?)));
         let histories: Vec<(OriginId, &OriginHistory)> = histories.collect();
+        let slots = Held::new(self, counters).slots();
         for (origin, history) in histories {
             self.check_acknowledged(host, origin, counters)?;
             for name in history.acknowledged.keys() {
-                let view = counters.slots_of(name).find(|view| view.origin == origin);
-                let slot = view.map_or(Slot::default(), |view| view.slot);
+                let slot = slots.get(&(origin, name.clone())).copied().unwrap_or_default();
                 check_own(history, origin, name, &slot)?;
             }
         }

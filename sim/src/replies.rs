@@ -14,14 +14,15 @@ use quipu_core::operation::Refusal;
 use crate::checker::Checker;
 use crate::endings::reference::Seen;
 use crate::endings::workload::{may_end, waits_while_behind};
+use crate::settlements::Families;
 use crate::violation::Violation;
 use crate::workload::only_grows;
 
 /// What the slots of a counter add up to, as far as no cover has taken it away; 0 if it has expired.
-pub(crate) fn sum_of_slots(counters: &Counters, name: &str) -> i128 {
+pub(crate) fn sum_of_slots(counters: &Counters, name: &str, families: &Families) -> i128 {
     if may_end(name) {
         let is_there = counters.existing(name).is_some();
-        return if is_there { Seen::read(counters, name).value() } else { 0 };
+        return if is_there { Seen::read(counters, name, families).value() } else { 0 };
     }
     let (mut sum, mut raise) = (0, 0);
     for view in counters.slots_of(name) {
@@ -63,7 +64,7 @@ impl Checker {
         bounds: Bounds,
     ) -> Result<(), Box<Violation>> {
         let Some(history) = self.histories.get(&origin) else { return Ok(()) };
-        let host = history.host;
+        let (host, families) = (history.host, self.settlements.families());
         let is_reply = |effect: &&Effect| matches!(effect, Effect::Reply { .. });
         // Raises that wait are answered together once they may be.
         let is_exact = is_alone && effects.iter().filter(is_reply).count() == 1;
@@ -87,7 +88,7 @@ impl Checker {
                 }
             }
             for (name, replied) in last {
-                let (sum, value) = (sum_of_slots(counters, name), counters.value(name).0);
+                let (sum, value) = (sum_of_slots(counters, name, families), counters.value(name).0);
                 let is_beyond = only_grows(name) && replied > sum;
                 if value != sum || is_beyond || (is_exact && replied != sum) {
                     let name = name.to_owned();

@@ -15,6 +15,7 @@ use crate::endings::workload as endings;
 use crate::host::HostId;
 use crate::network::{RETRANSMIT_MICROS, RETRANSMITS_MAX};
 use crate::plan::Plan;
+use crate::settlements::Fault as SettlementFault;
 use crate::summary::{Convergence, Work};
 use crate::trace::Trace;
 use crate::violation::Violation;
@@ -52,6 +53,10 @@ const SEEN_LOSSY_MAX: Duration =
 fn seen_max(plan: &Plan) -> Duration {
     if plan.weather.is_calm_lossy { SEEN_LOSSY_MAX } else { SEEN_MAX }
 }
+
+/// Within this time a settlement that is asked for in the calm comes to pass: two rounds, each with the
+/// pause behind it, and what was asked for before.
+const SETTLED_MAX: Duration = Duration::from_secs(30);
 
 /// By how much a calm cluster's counter is raised.
 const RAISED_BY: i128 = 100;
@@ -94,6 +99,9 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Convergence, Box<Violation
         see_an_increment(world, host, seen_max(plan))?;
         see_a_raise(world, host, seen_max(plan))?;
         see_an_end(world, host, seen_max(plan))?;
+    }
+    if plan.settles {
+        see_a_settlement(world)?;
     }
     let out = world.out();
     if let (Some(member), false) = (world.members().first(), out.is_empty()) {
@@ -205,6 +213,27 @@ fn see_a_raise(
         }
     }
     Ok(())
+}
+
+/// An operator asks the first member for a settlement: it comes to pass, and leaves one slot of each
+/// counter and those that nothing has closed.
+fn see_a_settlement(world: &mut World<'_>) -> Result<(), Box<Violation>> {
+    let Some(at) = world.members().first().copied() else { return Ok(()) };
+    if !world.may_settle() {
+        return Ok(());
+    }
+    let until = world.now() + SETTLED_MAX;
+    world.ask_to_settle(at);
+    world.run_until(world.now() + LOOK_EVERY)?;
+    while world.unsettled(at).is_some() && world.now() < until {
+        world.run_until(world.now() + LOOK_EVERY)?;
+    }
+    if let Some((host, state)) = world.unsettled(at) {
+        let seconds = SETTLED_MAX.as_secs();
+        return Err(SettlementFault::Stuck { seconds, state }.at(host));
+    }
+    world.settle()?;
+    world.check_slots()
 }
 
 /// Every second node is asked to delete a counter, the others to set it.

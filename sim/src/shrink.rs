@@ -52,6 +52,9 @@ fn are_alike(one: &Violation, other: &Violation) -> bool {
         (Violation::Ending { fault: one, .. }, Violation::Ending { fault: other, .. }) => {
             discriminant(one) == discriminant(other)
         }
+        (Violation::Settlement { fault: one, .. }, Violation::Settlement { fault: other, .. }) => {
+            discriminant(one) == discriminant(other)
+        }
         _ => discriminant(one) == discriminant(other),
     }
 }

@@ -9,6 +9,7 @@ use quipu_core::storage::record::Start;
 
 use crate::endings::Fault;
 use crate::host::HostId;
+use crate::settlements::Fault as SettlementFault;
 use crate::world::Reason;
 
 /// A broken promise, or a broken rule of the protocol that would break one later.
@@ -229,6 +230,9 @@ pub enum Violation {
     /// A counter does not end as it must, or ends as it must not.
     #[error("n{host}, {name}: {fault}")]
     Ending { host: HostId, name: String, fault: Fault },
+    /// Origins are not folded as they must be.
+    #[error("n{host}: {fault}")]
+    Settlement { host: HostId, fault: SettlementFault },
     /// A node panicked.
     #[error("panicked: {0}")]
     Panicked(String),

@@ -35,6 +35,7 @@ mod inquiries;
 mod judge;
 mod machines;
 mod membership;
+mod settling;
 mod stage;
 mod starts;
 mod strangers;
@@ -378,6 +379,7 @@ impl<'a> World<'a> {
     fn replace_disk(&mut self, host: HostId, files: Directory) {
         self.end_process(host, "killed");
         self.machines[host].disk.directory.replace(files);
+        self.machines[host].disk.directory.set_copy(true);
         self.stage.judge.checker.disk_replaced(host);
     }
 
@@ -394,10 +396,11 @@ impl<'a> World<'a> {
         let (machines, stage) = (&mut self.machines, &mut self.stage);
         match effect {
             Effect::Reply { token, results, version } => {
+                let written = stage.judge.checker.written(token, version);
                 let answered = stage.judge.checker.answered(token, &results, version);
                 stage.note(format_args!("n{host} -> reply {token}: {results:?}"));
                 stage.check(answered);
-                self.inquiries.replied(token, version, machines, stage);
+                self.inquiries.replied(token, version, written, machines, stage);
             }
             Effect::Answer { token, answer } => {
                 self.membership.answered(id, token, &answer, machines, stage);

@@ -100,6 +100,11 @@ impl Counter {
         self.is_live() && !self.sums.ended().is_some_and(|ended| ended.has_lapsed)
     }
 
+    /// Whether it has been noticed that its time is over.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        self.sums.ended().is_some_and(|ended| ended.has_lapsed)
+    }
+
     /// That its time is over has been noticed, or that it is not any more.
     pub(crate) fn lapse(&mut self, has_lapsed: bool) {
         if let Some(ended) = self.sums.ended_mut() {

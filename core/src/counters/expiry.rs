@@ -107,7 +107,7 @@ impl Counters {
     /// [`MergedSlot::appears`]: crate::counters::counter::MergedSlot::appears
     pub(super) fn tracked(&self, place: u32) -> Tracked {
         let counter = &self.list[place];
-        let has_lapsed = counter.ended().is_some_and(|ended| ended.has_lapsed);
+        let has_lapsed = counter.has_lapsed();
         Tracked { is_counted: counter.is_counted(), until: counter.until(), has_lapsed }
     }
 

@@ -154,6 +154,12 @@ impl Families {
         held.map(|(settlement, _)| *settlement)
     }
 
+    /// All that are known, whether each is here, and who is in it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (OriginId, bool, Vec<OriginId>)> + '_ {
+        let known = self.known.iter();
+        known.map(|(id, (family, standing))| (*id, standing.is_here(), family.iter().collect()))
+    }
+
     /// Whether a settlement is here, or is being folded.
     pub(crate) fn holds(&self, settlement: OriginId) -> bool {
         self.standing(settlement).is_some_and(Standing::is_here)

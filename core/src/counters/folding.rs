@@ -164,8 +164,24 @@ impl Counters {
         self.folding.chores.iter().any(|chore| matches!(chore.kind, Kind::Fold { .. }))
     }
 
-    /// Whether [`Counters::chore_step`] has something to do.
-    pub(crate) fn has_chores(&self) -> bool {
+    /// The settlements whose families are known, for those who look at a node from outside of the
+    /// protocol: whether each is here, and all that is in its family.
+    pub fn settlements(&self) -> impl Iterator<Item = (OriginId, bool, Vec<OriginId>)> + '_ {
+        self.families.all()
+    }
+
+    /// The settlements that a reset names instead of a slot of this origin (rule `reset`).
+    pub fn named_for(&self, origin: OriginId) -> Vec<OriginId> {
+        self.families.named_for(origin)
+    }
+
+    /// Whether nothing may be covered now (rule `no-cover-while-behind`).
+    pub fn covers_nothing(&self) -> bool {
+        self.families.is_behind()
+    }
+
+    /// Whether something is still to be done to rows.
+    pub fn has_chores(&self) -> bool {
         !self.folding.chores.is_empty()
     }
 

@@ -74,7 +74,7 @@ impl Counters {
 
     /// How many versions this process closed under the origins that it wrote under before: what
     /// clients are told of versions goes on where those ended.
-    pub(crate) fn versions_before(&self) -> Version {
+    pub fn versions_before(&self) -> Version {
         self.versions_before
     }
 

@@ -36,6 +36,9 @@ impl Node {
         if let Some(settlement) = self.behind_in_settling() {
             return Some(Behind::Settling(settlement));
         }
+        if let Some(peer) = self.settlements.tells(now, UNLINKED_MAX) {
+            return Some(Behind::NotCompared(peer));
+        }
         let mut unreached = None;
         for peer in up {
             let since = match self.links.to_peer(peer.node) {

@@ -73,6 +73,8 @@ struct Telling {
     /// The batch behind which all that the peer lacked was told.
     told_in: Option<u64>,
     has_heard: bool,
+    /// Whether the peer takes our pushes for those of the origin that we write under now.
+    is_origin_taken: bool,
 }
 
 /// See the file.
@@ -98,6 +100,8 @@ pub(super) struct Settlements {
     waits_since: Option<Time>,
     settled: u64,
     has_begun: bool,
+    /// Whether this process has gone on under a fresh origin: handshakes may have told of the one before.
+    has_gone_on: bool,
 }
 
 impl Settlements {
@@ -118,6 +122,7 @@ impl Settlements {
             waits_since: None,
             settled: 0,
             has_begun: false,
+            has_gone_on: false,
         }
     }
 
@@ -128,6 +133,12 @@ impl Settlements {
     /// Since when a link stands on which not all is told yet.
     pub(super) fn tells_since(&self, link: LinkId) -> Option<Time> {
         self.tellings.get(&link).map(|telling| telling.since)
+    }
+
+    /// A peer that has not told all yet on a link which is younger than this, be it up or not.
+    pub(super) fn tells(&self, now: Time, most: Duration) -> Option<NodeId> {
+        let mut tellings = self.tellings.values();
+        tellings.find(|telling| now < telling.since + most).map(|telling| telling.peer.node)
     }
 
     pub(super) fn next_deadline(&self, is_idle: bool, has_chores: bool) -> Option<Time> {
@@ -157,7 +168,12 @@ impl Node {
         }
     }
 
-    /// When something is to be done about settlements.
+    /// What is known of settlements but for families, for those who look at a node from outside of the
+    /// protocol.
+    pub fn settlement_entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.settlements.ledger.entries(&self.counters, |_| (0, 0), |_| false)
+    }
+
     /// Whether rows are being folded: no snapshot begins then (rule `row-done`).
     pub fn is_folding(&self) -> bool {
         self.counters.is_folding()
@@ -169,6 +185,7 @@ impl Node {
         self.settlements.has_news = true;
     }
 
+    /// When something is to be done about settlements.
     pub(super) fn settlements_due(&self) -> Option<Time> {
         let is_idle = self.settlements.heard.is_empty();
         self.settlements.next_deadline(is_idle, self.counters.has_chores())
@@ -188,9 +205,10 @@ impl Node {
             let MembershipRecord { removed, registered, .. } = record;
             self.note(now, None, &Entry::Member { node, removed, registered }, effects);
         }
-        self.settlements
-            .tellings
-            .insert(link, Telling { peer, since: now, told_in: None, has_heard: false });
+        let is_origin_taken = !self.settlements.has_gone_on;
+        let telling =
+            Telling { peer, since: now, told_in: None, has_heard: false, is_origin_taken };
+        self.settlements.tellings.insert(link, telling);
         let rest = self.ledger_hash();
         let held = self.counters.families().held().collect();
         let turn = &mut effects.turn(now, &mut self.totals);
@@ -233,6 +251,9 @@ impl Node {
             Message::OriginTaken(origin) => {
                 if origin == self.counters.our_origin() {
                     self.replication.origin_taken(link);
+                    if let Some(telling) = self.settlements.tellings.get_mut(&link) {
+                        telling.is_origin_taken = true;
+                    }
                 }
             }
             _ => {}
@@ -266,6 +287,10 @@ impl Node {
         let turn = &mut effects.turn(now, &mut self.totals);
         for entries in in_frames(entries) {
             turn.frame_after_sync(vec![link], &Message::Settlement(entries));
+        }
+        if self.settlements.has_gone_on {
+            let ours = self.counters.our_origin();
+            turn.frame_after_sync(vec![link], &Message::FreshOrigin(ours));
         }
         turn.frame_after_sync(vec![link], &Message::SettlementTold);
         let open = self.batches.open();
@@ -374,7 +399,9 @@ impl Node {
         let over = self.settlements.tellings.iter().filter(|(_, telling)| is_over(telling));
         let over: Vec<LinkId> = over.map(|(link, _)| *link).collect();
         for link in over {
-            let Some(Telling { peer, .. }) = self.settlements.tellings.remove(&link) else {
+            let Some(Telling { peer, is_origin_taken, .. }) =
+                self.settlements.tellings.remove(&link)
+            else {
                 continue;
             };
             for settlement in self.view().given_up_before(peer.node) {
@@ -386,6 +413,28 @@ impl Node {
             self.replication.link_up(link, version, peer.node, origin, now);
             let owed = self.settlements.ledger.granted_by(peer.node);
             self.replication.owe(link, owed);
+            if !is_origin_taken {
+                self.replication.tell_origin(link);
+            }
+        }
+    }
+
+    /// Peers that were told of everything, and on whose links nothing flows yet, hear that this node goes
+    /// on under a fresh origin before anything of it flows.
+    fn tell_fresh_origin(&mut self, now: Time, fresh: OriginId, effects: &mut Effects) {
+        self.settlements.has_gone_on = true;
+        let open = self.batches.open();
+        let mut links = Vec::new();
+        for (link, telling) in &mut self.settlements.tellings {
+            telling.is_origin_taken = false;
+            if telling.told_in.is_some() {
+                telling.told_in = Some(open);
+                links.push(*link);
+            }
+        }
+        if !links.is_empty() {
+            let turn = &mut effects.turn(now, &mut self.totals);
+            turn.frame_after_sync(links, &Message::FreshOrigin(fresh));
         }
     }
 
@@ -410,7 +459,8 @@ impl Node {
         self.counters.meet_writer(origin);
         let owed = self.settlements.ledger.granted_by(node);
         let turn = &mut effects.turn(now, &mut self.totals);
-        self.replication.peer_takes_origin(link, origin, owed, turn);
+        self.replication.peer_takes_origin(link, origin, owed);
+        turn.frame_after_sync(vec![link], &Message::OriginTaken(origin));
     }
 
     /// Does what is due about settlements.
@@ -580,6 +630,7 @@ impl Node {
         let fresh = self.settlements.id();
         self.counters.take_fresh_origin(fresh);
         self.note(now, None, &Entry::Opened(fresh), effects);
+        self.tell_fresh_origin(now, fresh, effects);
         let turn = &mut effects.turn(now, &mut self.totals);
         self.replication.take_fresh_origin(fresh, turn);
         self.peers.take_fresh_origin(fresh, turn);

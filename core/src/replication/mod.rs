@@ -421,13 +421,7 @@ impl Replication {
     }
 
     /// The peer goes on under another origin, and has closed these before.
-    pub(crate) fn peer_takes_origin(
-        &mut self,
-        link: LinkId,
-        origin: OriginId,
-        owed: Vec<Prefix>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(crate) fn peer_takes_origin(&mut self, link: LinkId, origin: OriginId, owed: Vec<Prefix>) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let former = std::mem::replace(&mut session.peer_origin, origin);
         (session.claimed, session.owes_confirm, session.owed) = (0, true, owed);
@@ -436,13 +430,20 @@ impl Replication {
         if !self.sessions.values().any(|other| other.peer_origin == former) {
             self.writers.remove(&former);
         }
-        turn.frame_after_sync(vec![link], &Message::OriginTaken(origin));
     }
 
     /// What the peer of a link wrote before under other origins.
     pub(crate) fn owe(&mut self, link: LinkId, owed: Vec<Prefix>) {
         if let Some(session) = self.sessions.get_mut(&link) {
             session.owed = owed;
+        }
+    }
+
+    /// The peer has not said yet that it takes our pushes for those of the origin that we write under
+    /// now: what it confirms may be of the one before.
+    pub(crate) fn tell_origin(&mut self, link: LinkId) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.is_origin_untaken = true;
         }
     }
 

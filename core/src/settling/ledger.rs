@@ -137,6 +137,11 @@ impl Ledger {
         self.opened.remove(&origin);
     }
 
+    /// None of the origins that were opened is this node's to close.
+    pub(crate) fn forget_all_opened(&mut self) {
+        self.opened.clear();
+    }
+
     fn is_refused(&self, settlement: OriginId) -> bool {
         let mut votes = self.votes.iter().filter(|((id, _), _)| *id == settlement);
         votes.any(|(_, ballot)| *ballot == Ballot::Refuse)

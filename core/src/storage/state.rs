@@ -92,6 +92,22 @@ impl Recovered {
         }
     }
 
+    /// The start that follows in a directory that is a copy, or was put back from one: of another node.
+    /// The first one may go on as well (rule `copies-close-nothing`).
+    pub fn start_of_copy(&self, fresh: NodeId, wall_clock_ms: u64) -> Start {
+        let origin = self.counters.our_origin();
+        Start { node: fresh, boot: wall_clock_ms.min(BOOT_MAX), origin }
+    }
+
+    /// A start was made: what another node has opened is not this one's to close (rule
+    /// `copies-close-nothing`).
+    pub fn starts(&mut self, start: Start) {
+        if self.start.is_some_and(|last| last.node != start.node) {
+            self.ledger.forget_all_opened();
+        }
+        self.start = Some(start);
+    }
+
     /// Follows what was said of settlements: a vote of ours may have been that we fold (rule `row-done`).
     fn settle(&mut self, entry: &Entry) {
         let is_new = self.ledger.merge(entry, &mut self.counters);
@@ -157,7 +173,7 @@ impl Recovered {
             Record::Membership(record) => {
                 self.registry.merge(&record);
             }
-            Record::Start(start) => self.start = Some(start),
+            Record::Start(start) => self.starts(start),
             Record::Settlement(entry) => self.settle(&entry),
             Record::Peer(identity) => {
                 // Beyond the bound the node has forgotten somebody as well.

@@ -6,6 +6,7 @@ use quipu_core::identity::OriginId;
 use super::said::AllSaid;
 use super::{Checked, Fault};
 use crate::checker::Checker;
+use crate::held::Held;
 use crate::host::HostId;
 use crate::recovery::Lineage;
 
@@ -21,9 +22,10 @@ impl Checker {
         counters: &Counters,
         held: &AllSaid,
     ) -> Checked {
+        let table = Held::new(self, counters);
         for origin in written {
             let Some(history) = self.histories.get(origin) else { continue };
-            let version = counters.known(*origin).version;
+            let version = table.known(*origin);
             for name in history.endings.names() {
                 let truth = history.endings.said_at(name, version);
                 let found = held.of(*origin, name);
@@ -65,7 +67,7 @@ impl Checker {
             if !truth.is_within(found) {
                 let how = "a start has lost what it took of";
                 let (truth, found) = (truth.clone(), found.clone());
-                let version = counters.known(origin).version;
+                let version = Held::new(self, counters).known(origin);
                 let lost = Fault::Missing { how, origin, version, truth, found };
                 return Err(lost.at(host, name));
             }

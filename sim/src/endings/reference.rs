@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept beside slots, covers and lifetimes; all else is added up whenever it is asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use quipu_core::counters::Counters;
@@ -14,12 +14,19 @@ use quipu_core::update::{Expiry, Only, OnlyExpire, Update};
 
 use super::numbers_of;
 use super::said::Said;
+use crate::settlements::{self, Families};
 
 /// One counter as one node sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     slots: BTreeMap<OriginId, Numbers>,
     said: BTreeMap<OriginId, Said>,
+    /// Of the settlements that are covered, or that a reset would cover.
+    families: Families,
+    /// What a reset names instead of a slot.
+    named: BTreeMap<OriginId, Vec<OriginId>>,
+    /// Whether nothing may be covered.
+    is_behind: bool,
 }
 
 /// What an operation comes to.
@@ -33,15 +40,40 @@ pub struct Expected {
 
 impl Seen {
     /// What a table holds.
-    pub fn read(counters: &Counters, name: &str) -> Self {
-        let mut seen = Seen::default();
+    pub fn read(counters: &Counters, name: &str, families: &Families) -> Self {
+        let mut seen = Seen { is_behind: counters.covers_nothing(), ..Seen::default() };
         for view in counters.slots_of(name) {
             seen.slots.insert(view.origin, numbers_of(Some(view.slot)));
         }
         for view in counters.endings_of(name) {
             seen.said.entry(view.origin).or_default().add(view.ending);
         }
+        if families.is_empty() {
+            return seen;
+        }
+        let origins: BTreeSet<OriginId> =
+            seen.slots.keys().chain(seen.said.keys()).copied().collect();
+        for origin in origins {
+            let named = counters.named_for(origin);
+            if !named.is_empty() {
+                seen.named.insert(origin, named);
+            }
+        }
+        let covered: BTreeSet<OriginId> = seen
+            .said
+            .values()
+            .flat_map(|said| &said.wholes)
+            .chain(seen.named.values().flatten())
+            .copied()
+            .collect();
+        let families = families.iter().filter(|(id, _)| covered.contains(id));
+        seen.families = families.map(|(id, family)| (*id, family.clone())).collect();
         seen
+    }
+
+    /// The same, where these are the families of settlements.
+    pub fn among(self, families: &Families) -> Self {
+        Seen { families: families.clone(), ..self }
     }
 
     /// The same, but for this of one origin.
@@ -63,9 +95,7 @@ impl Seen {
 
     /// How much of a slot is covered, by anybody.
     fn cover_on(&self, of: OriginId) -> Covered {
-        let mut all = Said::default();
-        self.said.values().for_each(|said| all.cover(of, said.cover_on(of)));
-        all.cover_on(of)
+        settlements::cover_on(of, self.said.values(), &self.families)
     }
 
     /// What is left of each slot.
@@ -137,9 +167,17 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// All that is seen is covered.
     fn reset(&mut self) {
+        if self.seen.is_behind {
+            return;
+        }
         let origins: Vec<OriginId> =
             self.seen.slots.keys().chain(self.seen.said.keys()).copied().collect();
         for of in origins {
+            if let Some(named) = self.seen.named.get(&of) {
+                let named = named.clone();
+                self.seen.said.entry(self.ours).or_default().wholes.extend(named);
+                continue;
+            }
             let stamp = self.seen.said_by(of).lifetime.map_or(0, |lifetime| lifetime.stamp);
             let covered = Covered { numbers: self.seen.numbers_of(of), stamp };
             self.seen.said.entry(self.ours).or_default().cover(of, covered);

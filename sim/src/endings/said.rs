@@ -99,6 +99,16 @@ impl AllSaid {
         self.0.get(&origin).and_then(|of_origin| of_origin.get(name)).unwrap_or(&NOTHING)
     }
 
+    /// Has an origin have said this of a counter, and nothing else.
+    pub fn set(&mut self, origin: OriginId, name: &str, said: Said) {
+        self.0.entry(origin).or_default().insert(name.to_owned(), said);
+    }
+
+    /// Forgets what an origin has said.
+    pub fn remove(&mut self, origin: OriginId) {
+        self.0.remove(&origin);
+    }
+
     /// All of it.
     pub fn iter(&self) -> impl Iterator<Item = (OriginId, &str, &Said)> + '_ {
         self.0.iter().flat_map(|(origin, said)| {
@@ -111,6 +121,11 @@ impl AllSaid {
         for (origin, name, said) in other.iter() {
             self.0.entry(origin).or_default().entry(name.to_owned()).or_default().merge(said);
         }
+    }
+
+    /// Forgets what those have said that are not meant.
+    pub fn retain(&mut self, is_kept: impl Fn(&OriginId) -> bool) {
+        self.0.retain(|origin, _| is_kept(origin));
     }
 
     /// Forgets all of it.

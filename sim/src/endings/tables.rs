@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use quipu_core::counters::Counters;
 use quipu_core::identity::OriginId;
 
-use super::reference::Seen;
-use super::said::AllSaid;
+use super::said::{AllSaid, Said};
 use super::workload::ENDING;
 use super::{Checked, Fault};
-use crate::checker::Checker;
+use crate::checker::{Checker, OriginHistory};
+use crate::held::Held;
 use crate::host::HostId;
 
 /// Tables of more names than this are counted through at the end only.
@@ -22,8 +22,10 @@ impl Checker {
     /// If it holds what it cannot have, or claims what it does not hold.
     pub(crate) fn look_at_said(&self, host: HostId, counters: &Counters) -> Checked {
         let ours = counters.our_origin();
-        let held = AllSaid::read(counters);
-        for (origin, name, held) in held.iter().filter(|(origin, ..)| *origin != ours) {
+        let held = Held::new(self, counters).said();
+        for (origin, name, held) in
+            held.iter().filter(|(origin, ..)| !self.is_same_life(ours, *origin))
+        {
             let Some(writer) = self.histories.get(&origin) else { continue };
             let synced = writer.endings.said_at(name, writer.synced);
             if !held.is_within(synced) {
@@ -53,10 +55,9 @@ impl Checker {
         held: &AllSaid,
         how: &'static str,
     ) -> Checked {
-        for (origin, known) in counters.digest() {
+        for (origin, version) in Held::new(self, counters).digest() {
             let Some(writer) = self.histories.get(&origin) else { continue };
             for name in writer.endings.names() {
-                let version = known.version;
                 let truth = writer.endings.said_at(name, version);
                 let found = held.of(origin, name);
                 if !truth.is_within(found) {
@@ -76,11 +77,15 @@ impl Checker {
     /// If it does not.
     pub fn settle_endings(&self, host: HostId, wall_ms: u64, counters: &Counters) -> Checked {
         count_through(host, counters)?;
-        let held = AllSaid::read(counters);
+        let table = Held::new(self, counters);
+        let held = table.said();
         for name in ENDING {
-            let mut seen = Seen::read(counters, name);
+            if self.is_half_covered(name) {
+                continue;
+            }
+            let mut seen = table.seen(name);
             for (origin, history) in &self.histories {
-                let version = counters.known(*origin).version;
+                let version = table.known(*origin);
                 let least = history.endings.said_at(name, version);
                 let most = history.endings.said_at(name, history.version);
                 let found = held.of(*origin, name);
@@ -110,6 +115,16 @@ impl Checker {
         Ok(())
     }
 
+    /// Whether a node that was removed has ended this counter, and some of it was folded: what it had
+    /// told nobody who granted that is void.
+    fn is_half_covered(&self, name: &str) -> bool {
+        let has_ended = |history: &OriginHistory| {
+            let was_removed = self.operators.has_removed(history.host);
+            was_removed && *history.endings.said_at(name, history.version) != Said::default()
+        };
+        !self.settlements.families().is_empty() && self.histories.values().any(has_ended)
+    }
+
     /// In a calm cluster: what an origin acknowledged on a disk that is still there is in a table.
     pub(crate) fn check_acknowledged(
         &self,
@@ -118,7 +133,8 @@ impl Checker {
         counters: &Counters,
     ) -> Checked {
         let Some(history) = self.histories.get(&origin) else { return Ok(()) };
-        let (acknowledged, found) = (history.endings.acknowledged, counters.known(origin).version);
+        let (acknowledged, found) =
+            (history.endings.acknowledged, Held::new(self, counters).known(origin));
         if found >= acknowledged {
             return Ok(());
         }

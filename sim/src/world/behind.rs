@@ -14,6 +14,7 @@ use quipu_core::status::PeerState;
 use quipu_core::time::Time;
 
 use crate::checker::Checker;
+use crate::held::Held;
 use crate::host::{HostId, Process};
 
 /// How long after its start a node that knows of no member holds itself for behind.
@@ -106,9 +107,11 @@ impl Behind {
         let may_pass_over = local >= process.began + LINKS_WITHIN && !linked.established.is_empty();
         let unlinked =
             up.filter(|peer| peer.link.is_none() && !may_pass_over).filter_map(|peer| peer.node);
-        let counters = process.node.counters();
+        let table = Held::new(checker, process.node.counters());
         let lacks = |(origin, version): &(OriginId, Version)| {
-            *origin != process.origin && counters.known(*origin).version < *version
+            *origin != process.origin
+                && !checker.settlements.is_one(*origin)
+                && table.known(*origin) < *version
         };
         let is_young =
             |link| linked.established.get(link).is_some_and(|at| local < *at + TELLS_WITHIN);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quipu_core::identity::Version;
+use quipu_core::identity::{OriginId, Version};
 use quipu_core::input::{Input, Token};
 use quipu_core::operation::{Op, Request};
-use quipu_core::query::{Answer, Await, List, Origins, Query, Scan, Size};
+use quipu_core::query::{Answer, Await, List, Origins, Query, Scan, Settle, Size};
 use quipu_core::time::Time;
 
 use super::machines::Machines;
@@ -85,6 +85,7 @@ impl Inquiries {
                 let query = list.clone().into();
                 (Waiting::Page { list, before: values(counters) }, query)
             }
+            Question::Settle => (Waiting::Settle, Settle.into()),
             Question::Size => (Waiting::Size { before: counters.len() }, Size.into()),
             Question::Origins(name) => {
                 let slots = counters.slots_of(name.as_str());
@@ -114,14 +115,16 @@ impl Inquiries {
         &mut self,
         replied: Token,
         version: Version,
+        written: Option<(OriginId, Version)>,
         machines: &mut Machines,
         stage: &mut Stage<'_>,
     ) {
         let Some(Wait { process, peers, patience }) = self.waits.remove(&replied) else { return };
         let machine = &machines[process.host];
-        let Some(origin) = machine.process.as_ref().map(|process| process.origin) else { return };
+        // Clients count versions on where a process goes on under another origin.
+        let Some((origin, own)) = written else { return };
         let until = machine.clock.read(stage.now()) + patience;
-        let waiting = Waiting::Peers { origin, version, peers, until };
+        let waiting = Waiting::Peers { origin, version: own, peers, until };
         let patience = Some(patience);
         let query = Await { version, peers, patience }.into();
         self.query(process, waiting, query, machines, stage);

@@ -18,6 +18,7 @@ use super::behind::{Behind, Reason, Reasons};
 use super::cluster::{CLUSTER, secret};
 use crate::checker::{Checker, SLOTS_AT_EVERY_STEP_MAX};
 use crate::describe;
+use crate::held::Held;
 use crate::host::{HostId, Process};
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -142,6 +143,18 @@ impl<'a> Judge<'a> {
         self.behind.reasons(process, local, &self.checker)
     }
 
+    /// A process has closed a batch: what it knows of settlements is taken down, and whether it goes on
+    /// under another origin.
+    pub(super) fn follow_settlements(&mut self, process: &Process) {
+        let (host, counters) = (process.id.host, process.node.counters());
+        let heard = self.checker.hear(host, process.node.settlement_entries());
+        self.check(heard);
+        if counters.our_origin() != process.origin {
+            let went_on = self.checker.goes_on(process.origin, counters);
+            self.check(went_on);
+        }
+    }
+
     /// Looks at a batch that a process has closed, before anything of it leaves.
     pub(super) fn look_at_batch(&mut self, process: &Process, batch: Batch, effects: &Effects) {
         let counters = process.node.counters();
@@ -219,8 +232,11 @@ impl<'a> Judge<'a> {
 }
 
 /// The slots of other origins that a table holds.
-pub(super) fn held_of_others(counters: &Counters) -> Vec<(OriginId, String, Slot)> {
+pub(super) fn held_of_others(
+    table: &Held<'_>,
+    counters: &Counters,
+) -> Vec<(OriginId, String, Slot)> {
     let ours = counters.our_origin();
-    let others = counters.iter().filter(|view| view.origin != ours);
-    others.map(|view| (view.origin, view.name.to_owned(), view.slot)).collect()
+    let slots = table.slots().into_iter().filter(|((origin, _), _)| *origin != ours);
+    slots.map(|((origin, name), slot)| (origin, name, slot)).collect()
 }

@@ -6,7 +6,7 @@ use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use quipu_core::counters::Bounds;
-use quipu_core::identity::Address;
+use quipu_core::identity::{Address, OriginId, Version};
 use quipu_core::input::Input;
 use quipu_core::outbox::{Effects, Released};
 use quipu_core::query::PeerName;
@@ -21,6 +21,7 @@ use crate::directory::Directory;
 use crate::disk::{Disk, Turn};
 use crate::endings::said::AllSaid;
 use crate::faults::{FaultKind, HOSTS_MAX};
+use crate::held::Held;
 use crate::host::{
     BATCH_INPUTS_MAX, Host, HostId, InFlight, Process, ProcessId, host_at, socket_of,
 };
@@ -264,21 +265,27 @@ impl Machines {
         let done = effects.after_sync.len();
         let number = process.node.close_batch(local, &mut effects);
         process.looked_ms = process.wall_ms(local);
+        let former = process.origin;
+        stage.judge.follow_settlements(process);
+        process.origin = process.node.counters().our_origin();
         stage.judge.look_at_endings(process, local, &effects.after_sync[done..]);
         let batch = Batch { inputs, came_by_link, table };
         stage.judge.look_at_batch(process, batch, &effects);
         let identity = process.node.identity();
         process.lives_as = identity.node;
         let counters = process.node.counters();
+        let own = [former, process.origin].map(|id| (id, counters.known(id).version));
+        let own: Vec<(OriginId, Version)> = own.into_iter().collect();
+        let table = Held::new(&stage.judge.checker, counters);
         let has_records = !effects.journal.is_empty();
         let keeps_held = stage.plan.is_bounded() && came_by_link && has_records;
         let batch = InFlight {
             batch: number,
             has_records,
-            version: counters.our_version(),
-            known: counters.digest().map(|(origin, row)| (origin, row.version)).collect(),
-            held: if keeps_held { held_of_others(counters) } else { Vec::new() },
-            held_endings: if keeps_held { AllSaid::read(counters) } else { AllSaid::default() },
+            own,
+            known: table.digest(),
+            held: if keeps_held { held_of_others(&table, counters) } else { Vec::new() },
+            held_endings: if keeps_held { table.said() } else { AllSaid::default() },
             memberships: of_nodes(process.node.registry()),
             lives_as: (identity.node, identity.boot),
         };
@@ -330,11 +337,12 @@ impl Machines {
     pub(super) fn is_safe(&mut self, id: ProcessId, synced: u64, judge: &mut Judge<'_>) {
         let Some(process) = self.hosts[id.host].running(id) else { return };
         process.outbox.safe(synced);
-        let origin = process.origin;
         while let Some(batch) =
             process.in_flight.pop_front_if(|batch| batch.batch <= synced || !batch.has_records)
         {
-            judge.checker.synced(origin, batch.version);
+            for (origin, version) in &batch.own {
+                judge.checker.synced(*origin, *version);
+            }
             judge.checker.safe(id.host, &batch);
         }
     }

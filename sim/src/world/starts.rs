@@ -70,9 +70,13 @@ impl Starts {
         if let Some(bug) = stage.plan.bug {
             state.plant(bug);
         }
-        let opened = storage::open(&mut machine.disk.directory, &mut state, |found| {
-            found.next_start(fresh, wall_ms)
-        });
+        // Where nodes settle, the server knows a copy by the directory's identity.
+        let is_copy = machine.disk.directory.is_copy() && settles(stage.plan);
+        let opened =
+            storage::open(&mut machine.disk.directory, &mut state, |found| match is_copy {
+                true => found.start_of_copy(fresh, wall_ms),
+                false => found.next_start(fresh, wall_ms),
+            });
         if machine.disk.directory.is_rotten() {
             let is_cut = opened.as_ref().is_ok_and(|(_, _, reading)| reading.torn.is_some());
             if is_cut || opened.is_err() {
@@ -87,6 +91,7 @@ impl Starts {
             machine.disk.directory.is_sound_again();
         }
         if let Ok((_, start, _)) = &opened {
+            machine.disk.directory.set_copy(false);
             let follows = stage.judge.checker.start_follows(host, start);
             stage.check(follows);
         }
@@ -114,13 +119,14 @@ impl Starts {
         &mut self,
         host: HostId,
         machines: &mut Machines,
-        (journal, state, start): (Journal, Recovered, Start),
+        (journal, mut state, start): (Journal, Recovered, Start),
         stage: &mut Stage<'_>,
     ) -> ProcessId {
         let plan = stage.plan;
         let survives = plan.usage.fsync == Fsync::Always || !machines[host].has_lost_power;
         let found = stage.judge.checker.recovered(host, &state, survives);
         stage.check(found);
+        state.starts(start);
         let (node, origin) = (start.node, start.origin);
         let config = self.config(host, &start, machines, plan);
         let (now, table) = (stage.now(), machines.table());
@@ -174,10 +180,15 @@ impl Starts {
             },
             discovery: plan.joining != Joining::Seeds,
             is_kept: !plan.usage.in_memory,
-            settles: plan.usage.in_memory || plan.usage.fsync == Fsync::Always,
+            settles: settles(plan),
             chance: self.chance.bytes(),
         }
     }
+}
+
+/// Whether nodes take part in settlements.
+fn settles(plan: &Plan) -> bool {
+    plan.usage.in_memory || plan.usage.fsync == Fsync::Always
 }
 
 /// A start was refused: an operator repairs the directory, to start the process again.

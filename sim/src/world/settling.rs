@@ -1,0 +1,85 @@
+//! Settlements in a calm cluster: whether one can come to pass, and what it leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quipu_core::identity::NodeId;
+use quipu_core::input::Input;
+use quipu_core::membership::Key;
+use quipu_core::query::Settle;
+use quipu_core::settlement::Entry;
+use quipu_core::status::SettlementPhase;
+
+use super::World;
+use crate::disk::Fsync;
+use crate::endings::workload::may_end;
+use crate::host::{HostId, Process};
+use crate::settlements::Fault;
+use crate::violation::Violation;
+
+/// The members that a node knows of and that are not removed.
+fn members_known_to(process: &Process) -> BTreeSet<NodeId> {
+    let registry = process.node.registry();
+    let known = process.node.settlement_entries().filter_map(|entry| match entry {
+        Entry::Member { node, .. } => Some(node),
+        _ => None,
+    });
+    known.filter(|node| !registry.of(&Key::Node(*node)).is_removed()).collect()
+}
+
+impl World<'_> {
+    /// An operator asks a machine's node for a settlement.
+    pub fn ask_to_settle(&mut self, host: HostId) {
+        let token = self.stage.token();
+        self.deliver(host, Input::Query { token, query: Settle.into() });
+    }
+
+    /// Whether settlements are taken part in, and every member runs that any member knows of.
+    pub fn may_settle(&self) -> bool {
+        let usage = &self.stage.plan.usage;
+        let members = self.members();
+        let joined: Vec<&Process> = self
+            .machines
+            .processes()
+            .filter(|process| members.contains(&process.id.host))
+            .collect();
+        let ids: BTreeSet<NodeId> =
+            joined.iter().map(|process| process.node.identity().node).collect();
+        (usage.in_memory || usage.fsync == Fsync::Always)
+            && joined.iter().all(|process| members_known_to(process).is_subset(&ids))
+    }
+
+    /// A member for which something is still to be settled, and how far that has come.
+    pub fn unsettled(&self, asked: HostId) -> Option<(HostId, String)> {
+        let mut members = self.members();
+        members.sort_by_key(|host| *host != asked);
+        if self.divergence().is_some() {
+            return Some((asked, "tables differ".to_owned()));
+        }
+        members.into_iter().find_map(|host| {
+            let status = self.machines.status(host, self.now())?.settlement;
+            (status.phase != SettlementPhase::Idle).then(|| (host, format!("{status:?}")))
+        })
+    }
+
+    /// Of each counter that never ends, one slot is left of all that was closed.
+    ///
+    /// # Errors
+    /// If there are more.
+    pub fn check_slots(&self) -> Result<(), Box<Violation>> {
+        let settlements = &self.stage.judge.checker.settlements;
+        for host in self.members() {
+            let Some(process) = &self.machines[host].process else { continue };
+            let mut closed: BTreeMap<&str, usize> = BTreeMap::new();
+            for view in process.node.counters().iter().filter(|view| !may_end(view.name)) {
+                let is_closed =
+                    settlements.is_one(view.origin) || settlements.closed(view.origin).is_some();
+                *closed.entry(view.name).or_default() += usize::from(is_closed);
+            }
+            if let Some((name, found)) = closed.into_iter().find(|(_, slots)| *slots > 1) {
+                let name = name.to_owned();
+                return Err(Fault::Slots { name, found, most: 1 }.at(host));
+            }
+        }
+        Ok(())
+    }
+}
