@@ -21,6 +21,7 @@ const CORE: &[&str] = &[
     "slot",
     "ending",
     "membership",
+    "condition",
     "update",
     "operation",
     "delta",

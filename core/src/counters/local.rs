@@ -1,5 +1,6 @@
 //! What this node changes itself: gathered in an open batch, closed as one version.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use super::{Counters, Lookup};
@@ -11,7 +12,8 @@ use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
 use crate::ending::{Covered, Ending, EndingKey, Lifetime, MILLIS_MAX};
 use crate::identity::Version;
 use crate::name::NAME_BYTES_MAX;
-use crate::operation::{Outcome, Refusal, Value};
+use crate::operation::{Op, Outcome, Refusal, Value};
+use crate::room::Room;
 use crate::slot::Slot;
 use crate::update::{Seen, Update, judge};
 
@@ -266,6 +268,36 @@ impl Counters {
         let has_room = self.room.has_for_slot()
             || counter.slots().is_empty()
             || counter.slot_of(OURS).is_some();
+        if has_room { Ok(()) } else { Err(Refusal::OutOfMemory) }
+    }
+
+    /// Whether there is room for all that operations may make anew, if each makes what it can.
+    pub(crate) fn look_for_room_for_all(&self, ops: &[Op]) -> Result<(), Refusal> {
+        let grows = |op: &&Op| match op {
+            Op::Get { .. } => false,
+            Op::Add { .. } | Op::Raise { .. } => true,
+            Op::Update { update, .. } => {
+                matches!(**update, Update::Add { .. } | Update::Set { .. })
+            }
+        };
+        let names: BTreeSet<&str> = ops.iter().filter(grows).map(|op| op.name().as_str()).collect();
+        let (mut names_bytes, mut new_names, mut new_slots) = (0, 0, 0);
+        for name in names {
+            match self.find(&self.lookup(name)).map(|place| &self.list[place]) {
+                None => {
+                    new_names += 1;
+                    names_bytes += Room::of_name(name.as_bytes());
+                }
+                Some(counter) => {
+                    let has_ours = counter.slots().is_empty() || counter.slot_of(OURS).is_some();
+                    new_slots += u64::from(!has_ours);
+                }
+            }
+        }
+        if self.list.len() + new_names > self.bounds.counters as usize {
+            return Err(Refusal::TooManyCounters(self.bounds.counters));
+        }
+        let has_room = self.room.has_for(names_bytes, new_slots);
         if has_room { Ok(()) } else { Err(Refusal::OutOfMemory) }
     }
 

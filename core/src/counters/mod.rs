@@ -22,6 +22,7 @@ pub(crate) mod places;
 pub(crate) mod ranges;
 pub(crate) mod rows;
 pub(crate) mod slots;
+mod stamp;
 pub(crate) mod writer;
 
 use std::num::NonZeroU64;

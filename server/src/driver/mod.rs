@@ -326,7 +326,7 @@ impl<D: Disk> Driver<D> {
         let input = match command {
             Command::Request { ops, reply } => Input::Request {
                 token: self.token(Waiter::Done(reply, time)),
-                request: Request { ops },
+                request: Request::from(ops),
             },
             Command::Query { query, reply } => {
                 Input::Query { token: self.token(Waiter::Answer(reply)), query }
