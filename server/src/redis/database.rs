@@ -39,7 +39,12 @@ impl Database {
         if self.is_first() {
             return command.name(at);
         }
-        match command.argument(at) {
+        self.named(command.argument(at))
+    }
+
+    /// The counter that a text names to its clients, wherever it was told.
+    pub(super) fn named(self, name: &[u8]) -> Result<CounterName, NameError> {
+        match name {
             b"" => Err(NameError::Empty),
             name => CounterName::new(Bytes::from([self.prefix().as_bytes(), name].concat())),
         }
