@@ -240,10 +240,8 @@ fn recover(count: usize) {
         let mut node = Node::recovered(config, state, Time::ZERO);
         for n in 0..count {
             let name = CounterName::new(name(n)).expect("it is one");
-            let input = Input::Request {
-                token: 0,
-                request: Request { ops: vec![Op::Add { name, by: 1 }] },
-            };
+            let input =
+                Input::Request { token: 0, request: Request::from(vec![Op::Add { name, by: 1 }]) };
             let mut effects = Effects::default();
             node.handle(Time::ZERO, input, &mut effects);
             let batch = node.close_batch(Time::ZERO, &mut effects);

@@ -140,7 +140,7 @@ impl Pair {
     /// The first node counts something that only it may change.
     fn count(&mut self) {
         let ops = vec![Op::Add { name: CounterName::DEFAULT, by: 5 }];
-        self.step(0, Input::Request { token: 1, request: Request { ops } });
+        self.step(0, Input::Request { token: 1, request: Request::from(ops) });
     }
 
     fn assert_own_count(&self) {

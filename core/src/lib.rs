@@ -10,6 +10,7 @@
 #[cfg(feature = "planted-bugs")]
 pub mod bug;
 mod chance;
+pub mod condition;
 pub mod counters;
 pub mod delta;
 pub mod digest;

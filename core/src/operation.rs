@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 
+use crate::condition::Condition;
 use crate::identity::{NodeId, OriginId};
 use crate::name::CounterName;
 use crate::update::Update;
@@ -11,6 +12,17 @@ use crate::update::Update;
 pub struct Request {
     /// At most [`crate::node::REQUEST_OPS_MAX`] of them.
     pub ops: Vec<Op>,
+    /// At most as many; nearly always none. With some, all operations are carried out or none is:
+    /// where one of these does not hold, there is one result, [`Refusal::Changed`], and where one of
+    /// the operations would be refused, its refusal.
+    pub only_if: Vec<Condition>,
+}
+
+impl From<Vec<Op>> for Request {
+    /// On no condition.
+    fn from(ops: Vec<Op>) -> Self {
+        Request { ops, only_if: Vec::new() }
+    }
 }
 
 /// One operation on one counter.
@@ -134,6 +146,9 @@ pub enum Refusal {
     /// It could not be judged: this node knows that it lacks what others have counted.
     #[error("this node is behind its peers: {0}")]
     Behind(Behind),
+    /// A condition of its request does not hold.
+    #[error("a counter has changed since it was looked at, and nothing was done")]
+    Changed,
     /// A counter is not to be ended by a node that the cluster has removed.
     #[error(
         "this node was removed from the cluster: it ends no counters until it is registered again"

@@ -6,8 +6,10 @@
 //! another kind than was asked for ends there, in [`WrongKind`].
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::condition::Stamp;
 use crate::identity::{Address, OriginId, Version};
 use crate::membership::PeersRefusal;
 use crate::name::CounterName;
@@ -74,6 +76,14 @@ pub struct List {
 pub struct Origins {
     /// It need not exist.
     pub name: CounterName,
+}
+
+/// What is seen of counters at one moment, for a request that is to be carried out only while it is
+/// still so ([`crate::operation::Request::only_if`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// At most [`crate::node::REQUEST_OPS_MAX`]; none need exist.
+    pub names: Vec<CounterName>,
 }
 
 /// A client waits until peers have confirmed a version of our own.
@@ -153,6 +163,26 @@ pub struct Share {
     pub version: Version,
 }
 
+/// What was seen of counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// What the wall clock showed, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// Of each counter that was named, in their order.
+    pub sights: Vec<Sight>,
+}
+
+/// What was seen of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// `None` if it does not exist.
+    pub value: Option<Value>,
+    /// When it expires, in milliseconds since 1970; `None` if never.
+    pub until: Option<NonZeroU64>,
+    /// To find whether it has changed since.
+    pub stamp: Stamp,
+}
+
 /// How many peers have confirmed a version: have merged it, and synced it if they keep anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmed {
@@ -182,6 +212,8 @@ pub enum Query {
     List(List),
     /// Answered by [`Answer::Origins`].
     Origins(Origins),
+    /// Answered by [`Answer::Looked`].
+    Look(Look),
     /// Answered by [`Answer::Confirmed`].
     Await(Await),
     /// Answered by [`Answer::Peers`].
@@ -203,6 +235,8 @@ pub enum Answer {
     Page(Result<Page, Busy>),
     /// To [`Origins`]: every origin's share; none if there is no such counter.
     Origins(Vec<Share>),
+    /// To [`Look`].
+    Looked(Looked),
     /// To [`Await`].
     Confirmed(Confirmed),
     /// To [`Register`] and [`Remove`].
@@ -229,6 +263,7 @@ impl Answer {
             Answer::Scanned(_) => "Scanned",
             Answer::Page(_) => "Page",
             Answer::Origins(_) => "Origins",
+            Answer::Looked(_) => "Looked",
             Answer::Confirmed(_) => "Confirmed",
             Answer::Peers(_) => "Peers",
             Answer::Settle(_) => "Settle",
@@ -267,6 +302,7 @@ questions! {
     Scan => Scanned(Scanned);
     List => Page(Result<Page, Busy>);
     Origins => Origins(Vec<Share>);
+    Look => Looked(Looked);
     Await => Confirmed(Confirmed);
     Register => Peers(Result<(), PeersRefusal>);
     Remove => Peers(Result<(), PeersRefusal>);
@@ -289,6 +325,7 @@ mod tests {
             Answer::Scanned(Scanned { names: Vec::new(), next: 0 }),
             Answer::Page(Ok(page)),
             Answer::Origins(Vec::new()),
+            Answer::Looked(Looked { now_ms: 1, sights: Vec::new() }),
             Answer::Confirmed(Confirmed::Waited(1)),
             Answer::Peers(Ok(())),
             Answer::Settle(true),
@@ -306,6 +343,7 @@ mod tests {
         reads_its_own::<Scan>(&Scanned { names: vec![CounterName::DEFAULT], next: 7 }, "Scanned");
         reads_its_own::<List>(&Err(Busy), "Page");
         reads_its_own::<Origins>(&Vec::new(), "Origins");
+        reads_its_own::<Look>(&Looked { now_ms: 2, sights: Vec::new() }, "Looked");
         reads_its_own::<Await>(&Confirmed::TooManyWait(2), "Confirmed");
         let refused = Err(PeersRefusal::TooManyRemovals(1));
         reads_its_own::<Register>(&refused, "Peers");

@@ -44,6 +44,13 @@ impl Room {
         NEW_SLOT_BYTES <= self.slots
     }
 
+    /// Whether there is room for new names of so many bytes, and for so many new slots, together.
+    pub(crate) fn has_for(&self, names_bytes: u64, slots: u64) -> bool {
+        let slots_bytes = slots.saturating_mul(NEW_SLOT_BYTES);
+        (names_bytes == 0 || self.has_for_name(names_bytes))
+            && names_bytes.saturating_add(slots_bytes) <= self.slots
+    }
+
     pub(crate) fn take_name(&mut self, bytes: u64) {
         self.names = self.names.saturating_sub(bytes);
         self.slots = self.slots.saturating_sub(bytes);

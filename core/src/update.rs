@@ -204,6 +204,33 @@ pub fn judge(update: &Update, seen: &Seen, now_ms: u64) -> Steps {
     }
 }
 
+impl Steps {
+    /// As what the counter is seen when they have been carried out; `None` if they are refused, since
+    /// the value would leave i64.
+    pub fn lead(&self, seen: &Seen) -> Option<Seen> {
+        let mut seen = if self.reset { Seen::default() } else { *seen };
+        if let Some(by) = self.add {
+            seen.value = Some(added(seen.value.unwrap_or(0), by)?);
+        }
+        if let Some(to) = self.raise {
+            seen.value = Some(seen.value.unwrap_or(0).max(i128::from(to)));
+        }
+        if let Some(until) = self.lifetime {
+            seen.until = until;
+        }
+        Some(seen)
+    }
+}
+
+/// What a value becomes by an addition; `None` if that would leave i64. A value that merging took out
+/// of it may be led back, not further away.
+pub(crate) fn added(value: i128, by: i64) -> Option<i128> {
+    let after = value + i128::from(by);
+    let is_within = |value: i128| i64::try_from(value).is_ok();
+    let leaves = !is_within(after) && (by.is_negative() == after.is_negative() || is_within(value));
+    (!leaves).then_some(after)
+}
+
 /// A lifetime that is over already ends the counter at once.
 fn ended_by(now_ms: u64, steps: Steps) -> Steps {
     match steps.lifetime {

@@ -106,8 +106,8 @@ fn list(
 }
 
 fn add(node: &mut Node, names: &[CounterName]) {
-    let ops = names.iter().map(|name| Op::Add { name: name.clone(), by: 1 }).collect();
-    assert_eq!(answer(node, Input::Request { token: 1, request: Request { ops } }), None);
+    let ops: Vec<Op> = names.iter().map(|name| Op::Add { name: name.clone(), by: 1 }).collect();
+    assert_eq!(answer(node, Input::Request { token: 1, request: Request::from(ops) }), None);
 }
 
 proptest! {
@@ -175,7 +175,11 @@ fn increments_are_answered_while_a_listing_waits_for_its_order() {
     let mut told = VecDeque::new();
     for token in 100..200 {
         let ops = vec![Op::Add { name: CounterName::DEFAULT, by: 1 }];
-        node.handle(Time::ZERO, Input::Request { token, request: Request { ops } }, &mut effects);
+        node.handle(
+            Time::ZERO,
+            Input::Request { token, request: Request::from(ops) },
+            &mut effects,
+        );
         told.extend(close(&mut node, &mut effects).into_iter().filter_map(|effect| match effect {
             Effect::Reply { token, .. } | Effect::Answer { token, .. } => Some(token),
             _ => None,

@@ -22,6 +22,7 @@ const CORE: &[&str] = &[
     "ending",
     "settlement",
     "membership",
+    "condition",
     "update",
     "operation",
     "delta",

@@ -13,14 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use quipu_core::identity::Address;
 use quipu_core::membership::PeersRefusal;
+use quipu_core::operation::Request;
 use quipu_core::query::{Changes, PeerName, Question, Register, Remove, WrongKind};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::{Administer, Allowed, EveryChange, Health, Link, Observe, Ops, Peers};
+use crate::access::{Administer, Allowed, EveryChange, Health, Link, Observe, OnlyIf, Ops, Peers};
 use crate::config::DEFAULT_PORT;
 use crate::disk;
 use crate::disk::fsync::Fsync;
-use crate::inbox::{Arrival, Command, Done, Members, Report};
+use crate::inbox::{Arrival, Command, Done, Members, Report, Work};
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
 use crate::os::memory::{Level, Memory};
@@ -93,8 +94,24 @@ impl Handle {
 
     /// Applies operations in order, as one message; answers when they are durable.
     pub(crate) async fn request(&self, ops: Ops) -> Result<Done, Unavailable> {
-        let ops = ops.into_inner();
-        self.send(|reply| Command::Request { ops, reply }).await
+        let request = Request::from(ops.into_inner());
+        self.send(|reply| Command::Request { request, reply }).await
+    }
+
+    /// The same, of operations that are all carried out or none, on conditions. Answers when they stand
+    /// in the queue, with what answers when they are durable: what is asked behind that finds them done.
+    pub(crate) async fn request_if(
+        &self,
+        ops: Ops,
+        only_if: OnlyIf,
+    ) -> Result<Queued, Unavailable> {
+        let request = Request { ops: ops.into_inner(), only_if: only_if.into_inner() };
+        self.enqueue(|reply| Command::Request { request, reply }).await.map(Queued)
+    }
+
+    /// The same, where the request is made while nothing else is done: see [`Work`].
+    pub(crate) async fn request_alone(&self, work: Box<dyn Work>) -> Result<Done, Unavailable> {
+        self.send(|reply| Command::Alone { work, reply }).await
     }
 
     /// Asks a question; the answer is of the type that the question names. The one place where an
@@ -210,12 +227,30 @@ impl Handle {
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Unavailable> {
+        self.enqueue(command).await?.await.map_err(|_| Unavailable::Stopping)
+    }
+
+    async fn enqueue<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<oneshot::Receiver<T>, Unavailable> {
         if !self.is_open() {
             return Err(Unavailable::Starting);
         }
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| Unavailable::Stopping)?;
-        answer.await.map_err(|_| Unavailable::Stopping)
+        Ok(answer)
+    }
+}
+
+/// A request that stands in the queue.
+#[derive(Debug)]
+pub(crate) struct Queued(oneshot::Receiver<Done>);
+
+impl Queued {
+    /// Waits until what it tells is durable.
+    pub(crate) async fn done(self) -> Result<Done, Unavailable> {
+        self.0.await.map_err(|_| Unavailable::Stopping)
     }
 }
 

@@ -282,7 +282,7 @@ impl Checker {
                         Refusal::Removed => ends(op),
                         // Whether there was no room was looked at when the batch was closed.
                         Refusal::TooManyCounters(_) => true,
-                        Refusal::OutOfMemory | Refusal::OlderPeer(_) => false,
+                        Refusal::OutOfMemory | Refusal::OlderPeer(_) | Refusal::Changed => false,
                     };
                     if !allowed {
                         let name = name.to_owned();

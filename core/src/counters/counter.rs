@@ -25,6 +25,7 @@ use crate::ending::{Covered, Ending};
 use crate::identity::{OriginId, Version};
 use crate::operation::{Refusal, Value};
 use crate::slot::{Contribution, Slot};
+use crate::update::added;
 
 /// What counting up has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,13 +132,7 @@ impl Counter {
     /// # Errors
     /// If the value seen here would leave i64, or a number of our slot u64.
     pub(crate) fn added(&self, by: i64, ours: OriginIndex) -> Result<Slot, Refusal> {
-        let value = self.value().0 + i128::from(by);
-        // A value that merging took out of range may be led back, not further away.
-        let leaves = i64::try_from(value).is_err()
-            && (by.is_negative() == value.is_negative() || !self.value().is_out_of_range());
-        if leaves {
-            return Err(self.overflow());
-        }
+        added(self.value().0, by).ok_or_else(|| self.overflow())?;
         self.our_slot(ours).added(by).ok_or_else(|| self.overflow())
     }
 

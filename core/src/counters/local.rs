@@ -13,7 +13,8 @@ use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
 use crate::ending::{Covered, Ending, EndingKey, Lifetime, MILLIS_MAX};
 use crate::identity::{OriginId, Version};
 use crate::name::NAME_BYTES_MAX;
-use crate::operation::{Outcome, Refusal, Value};
+use crate::operation::{Op, Outcome, Refusal, Value};
+use crate::room::Room;
 use crate::slot::{Numbers, Slot};
 use crate::update::{Seen, Update, judge};
 
@@ -309,6 +310,37 @@ impl Counters {
         let has_room = self.room.has_for_slot()
             || counter.slots().is_empty()
             || counter.slot_of(self.ours).is_some();
+        if has_room { Ok(()) } else { Err(Refusal::OutOfMemory) }
+    }
+
+    /// Whether there is room for all that operations may make anew, if each makes what it can.
+    pub(crate) fn look_for_room_for_all(&self, ops: &[Op]) -> Result<(), Refusal> {
+        let grows = |op: &&Op| match op {
+            Op::Get { .. } => false,
+            Op::Add { .. } | Op::Raise { .. } => true,
+            Op::Update { update, .. } => {
+                matches!(**update, Update::Add { .. } | Update::Set { .. })
+            }
+        };
+        let names: BTreeSet<&str> = ops.iter().filter(grows).map(|op| op.name().as_str()).collect();
+        let (mut names_bytes, mut new_names, mut new_slots) = (0, 0, 0);
+        for name in names {
+            match self.find(&self.lookup(name)).map(|place| &self.list[place]) {
+                None => {
+                    new_names += 1;
+                    names_bytes += Room::of_name(name.as_bytes());
+                }
+                Some(counter) => {
+                    let has_ours =
+                        counter.slots().is_empty() || counter.slot_of(self.ours).is_some();
+                    new_slots += u64::from(!has_ours);
+                }
+            }
+        }
+        if self.list.len() + new_names > self.bounds.counters as usize {
+            return Err(Refusal::TooManyCounters(self.bounds.counters));
+        }
+        let has_room = self.room.has_for(names_bytes, new_slots);
         if has_room { Ok(()) } else { Err(Refusal::OutOfMemory) }
     }
 

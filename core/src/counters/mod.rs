@@ -24,6 +24,7 @@ pub(crate) mod places;
 pub(crate) mod ranges;
 pub(crate) mod rows;
 pub(crate) mod slots;
+mod stamp;
 mod sums;
 pub(crate) mod writer;
 

@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn request() -> Request {
-        Request { ops: Vec::new() }
+        Request::default()
     }
 
     /// The tokens of all that leave.

@@ -2,6 +2,7 @@
 //! answer.
 
 use super::Node;
+use super::requests::REQUEST_OPS_MAX;
 use crate::counters::SlotView;
 use crate::counters::order::Window;
 use crate::effect::Effect;
@@ -9,7 +10,7 @@ use crate::identity::{Address, OriginId, Version};
 use crate::input::Token;
 use crate::outbox::Effects;
 use crate::query::{
-    Await, Busy, List, Origins, Query, Question, Scan, Scanned, Settle, Share, Size,
+    Await, Busy, List, Look, Looked, Origins, Query, Question, Scan, Scanned, Settle, Share, Size,
 };
 use crate::time::Time;
 
@@ -36,6 +37,7 @@ impl Node {
                     answer::<List>(token, Err(Busy), effects);
                 }
             }
+            Query::Look(look) => answer::<Look>(token, self.look(&look), effects),
             Query::Await(asked) => self.await_peers(now, token, asked, effects),
             Query::Register(asked) => self.register(now, token, &asked.peer, effects),
             Query::Remove(asked) => self.remove(now, token, &asked.peer, effects),
@@ -53,6 +55,13 @@ impl Node {
         #[cfg(feature = "planted-bugs")]
         let next = next.map(|next| next + usize::from(self.has(crate::bug::Bug::ScanSkips)));
         Scanned { names, next: next.map_or(0, |next| next as u64) }
+    }
+
+    /// What is seen of counters, told at once: it may leave the process with the reply to a request
+    /// that is handed in behind it, and not before (rule `publish-after-sync`).
+    pub fn look(&self, Look { names }: &Look) -> Looked {
+        debug_assert!(names.len() <= REQUEST_OPS_MAX, "{} names", names.len());
+        Looked { now_ms: self.counters.wall_clock(), sights: self.counters.sights(names) }
     }
 
     fn shares(&self, Origins { name }: &Origins) -> Vec<Share> {

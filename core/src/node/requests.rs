@@ -40,6 +40,14 @@ impl Node {
         behind: Option<Behind>,
         effects: &mut Effects,
     ) {
+        if !request.only_if.is_empty()
+            && let Err(refusal) = self.may_apply_all(request, behind)
+        {
+            self.count_refusal(&refusal);
+            let results = vec![Err(refusal)];
+            effects.after_sync.push(Effect::Reply { token, results, version: 0 });
+            return;
+        }
         let ops = &request.ops;
         let mut results = Vec::with_capacity(ops.len());
         let mut lookups = Vec::with_capacity(ops.len().min(LOOKUPS_MAX));
@@ -48,13 +56,8 @@ impl Node {
             self.counters.prefetch(ops.iter().map(|op| op.name().as_bytes()), &mut lookups);
             for (op, lookup) in ops.iter().zip(&lookups) {
                 let result = self.apply_one(op, lookup, behind);
-                match result {
-                    Err(Refusal::Overflow { .. }) => self.totals.refused_overflow += 1,
-                    Err(Refusal::Behind(_)) => self.totals.refused_behind += 1,
-                    Err(Refusal::TooManyCounters(_)) => self.totals.refused_full += 1,
-                    Err(Refusal::OutOfMemory) => self.totals.refused_memory += 1,
-                    Err(Refusal::Removed | Refusal::OlderPeer(_)) => self.totals.refused_ends += 1,
-                    Ok(_) => {}
+                if let Err(refusal) = &result {
+                    self.count_refusal(refusal);
                 }
                 results.push(result);
                 if self.counters.has_closed() {
@@ -75,6 +78,33 @@ impl Node {
             self.batches.change(now);
         }
         effects.after_sync.push(Effect::Reply { token, results, version });
+    }
+
+    fn count_refusal(&mut self, refusal: &Refusal) {
+        match refusal {
+            Refusal::Overflow { .. } => self.totals.refused_overflow += 1,
+            Refusal::Behind(_) => self.totals.refused_behind += 1,
+            Refusal::TooManyCounters(_) => self.totals.refused_full += 1,
+            Refusal::OutOfMemory => self.totals.refused_memory += 1,
+            Refusal::Removed | Refusal::OlderPeer(_) => self.totals.refused_ends += 1,
+            Refusal::Changed => {}
+        }
+    }
+
+    /// Whether a request that is done as a whole or not at all may be done. Overflows are not looked
+    /// for: who has seen the values has judged them.
+    fn may_apply_all(&self, request: &Request, behind: Option<Behind>) -> Result<(), Refusal> {
+        if !request.only_if.iter().all(|condition| self.counters.holds(condition)) {
+            return Err(Refusal::Changed);
+        }
+        let ops = &request.ops;
+        if let Some(behind) = behind.filter(|_| ops.iter().any(Op::waits_while_behind)) {
+            return Err(Refusal::Behind(behind));
+        }
+        if ops.iter().any(|op| matches!(op, Op::Update { update, .. } if update.ends())) {
+            self.may_end()?;
+        }
+        self.counters.look_for_room_for_all(ops)
     }
 
     fn apply_one(

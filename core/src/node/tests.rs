@@ -1,5 +1,7 @@
 //! One node's answers, and what it counts of its work, input by input.
 
+mod conditions;
+
 use foca::{Header, Message};
 
 use super::*;
@@ -91,7 +93,7 @@ impl One {
     }
 
     fn asks(&mut self, ops: Vec<Op>) -> (Results, u64) {
-        self.is_told(Input::Request { token: 7, request: Request { ops } });
+        self.is_told(Input::Request { token: 7, request: Request::from(ops) });
         let replies = std::mem::take(&mut self.effects.after_sync);
         let reply = replies.into_iter().find_map(|effect| match effect {
             Effect::Reply { results, version, .. } => Some((results, version)),
@@ -163,21 +165,21 @@ fn what_only_reads_is_answered_without_a_version_and_needs_no_sync() {
     assert_eq!(one.asks(vec![get("x")]).1, 0);
     one.node.handle(
         one.now,
-        Input::Request { token: 1, request: Request { ops: vec![get("x")] } },
+        Input::Request { token: 1, request: Request::from(vec![get("x")]) },
         &mut one.effects,
     );
     assert!(!one.node.will_sync());
     let ops = vec![add("x", 1)];
     one.node.handle(
         one.now,
-        Input::Request { token: 1, request: Request { ops: ops.clone() } },
+        Input::Request { token: 1, request: Request::from(ops.clone()) },
         &mut one.effects,
     );
     assert!(one.node.will_sync());
     let mut in_memory = One::new(false);
     in_memory.node.handle(
         one.now,
-        Input::Request { token: 1, request: Request { ops } },
+        Input::Request { token: 1, request: Request::from(ops) },
         &mut one.effects,
     );
     assert!(!in_memory.node.will_sync(), "nothing is kept");
@@ -191,7 +193,7 @@ fn a_batch_that_closed_in_the_middle_of_a_request_is_to_be_synced_too() {
         let ops = vec![add(&format!("{counters:0>200}"), 1)];
         one.node.handle(
             one.now,
-            Input::Request { token: 1, request: Request { ops } },
+            Input::Request { token: 1, request: Request::from(ops) },
             &mut one.effects,
         );
         counters += 1;
@@ -377,7 +379,7 @@ fn a_node_takes_itself_to_be_behind_a_peer_of_an_earlier_release_until_it_has_re
     let is_answered = |one: &One| {
         one.effects.after_sync.iter().any(|effect| matches!(effect, Effect::Reply { .. }))
     };
-    one.is_told(Input::Request { token: 1, request: Request { ops: raise } });
+    one.is_told(Input::Request { token: 1, request: Request::from(raise) });
     assert!(!is_answered(&one));
     let part = |first, last| Frame::DigestPart {
         first: OriginId(first),
@@ -397,7 +399,7 @@ fn as_many_raises_wait_as_may() {
     let refused = |one: &One| one.totals().refused_behind;
     for (token, so_far) in [(1, 0), (2, 1)] {
         let ops = vec![Op::Raise { name: name("x"), to: 5 }];
-        one.is_told(Input::Request { token, request: Request { ops } });
+        one.is_told(Input::Request { token, request: Request::from(ops) });
         assert_eq!(refused(&one), so_far);
     }
 }

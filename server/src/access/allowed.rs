@@ -1,6 +1,6 @@
 //! What a caller has asked for and may have.
 
-use quipu_core::query::{Await, List, Origins, Register, Remove, Scan, Settle, Size};
+use quipu_core::query::{Await, List, Look, Origins, Register, Remove, Scan, Settle, Size};
 
 use super::action::{Action, Right};
 use super::judge::Denied;
@@ -44,6 +44,15 @@ impl Asks for Origins {
         mut judge: impl FnMut(&Action<'_>) -> Result<(), Denied>,
     ) -> Result<(), Denied> {
         judge(&Action::from(self))
+    }
+}
+
+impl Asks for Look {
+    fn each_action(
+        &self,
+        mut judge: impl FnMut(&Action<'_>) -> Result<(), Denied>,
+    ) -> Result<(), Denied> {
+        self.names.iter().try_for_each(|name| judge(&Action::Read(name)))
     }
 }
 

@@ -24,4 +24,4 @@ pub(crate) use allowed::{
 };
 pub(crate) use caller::{Caller, Door};
 pub(crate) use judge::Denied;
-pub(crate) use ops::Ops;
+pub(crate) use ops::{OnlyIf, Ops};

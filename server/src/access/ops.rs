@@ -1,6 +1,8 @@
 //! Operations on counters, each judged when it is taken in: of the operations of one message some may
 //! be denied and the others carried out.
 
+use quipu_core::condition::{Condition, Holds};
+use quipu_core::name::CounterName;
 use quipu_core::operation::Op;
 
 use super::action::Action;
@@ -44,6 +46,38 @@ impl Ops {
 
     /// The operations, for the driver.
     pub(crate) fn into_inner(self) -> Vec<Op> {
+        self.0
+    }
+}
+
+/// On which conditions they are carried out, each of a counter that the caller may read.
+#[derive(Debug, Default)]
+pub(crate) struct OnlyIf(Vec<Condition>);
+
+impl OnlyIf {
+    /// Takes a condition in, if its caller may know whether it holds.
+    pub(crate) fn add(
+        &mut self,
+        caller: &Caller,
+        name: CounterName,
+        holds: Holds,
+    ) -> Result<(), Denied> {
+        caller.may(&Action::Read(&name))?;
+        self.0.push(Condition { name, holds });
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Condition> {
+        self.0.iter()
+    }
+
+    /// The conditions, for the driver.
+    pub(crate) fn into_inner(self) -> Vec<Condition> {
         self.0
     }
 }

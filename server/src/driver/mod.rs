@@ -324,10 +324,15 @@ impl<D: Disk> Driver<D> {
 
     fn command(&mut self, command: Command, time: Time) {
         let input = match command {
-            Command::Request { ops, reply } => Input::Request {
-                token: self.token(Waiter::Done(reply, time)),
-                request: Request { ops },
-            },
+            Command::Request { request, reply } => {
+                Input::Request { token: self.token(Waiter::Done(reply, time)), request }
+            }
+            Command::Alone { work, reply } => {
+                let node = &self.node;
+                let (ops, only_if) = work.request(&|look| node.look(&look.into_inner()));
+                let request = Request { ops: ops.into_inner(), only_if: only_if.into_inner() };
+                Input::Request { token: self.token(Waiter::Done(reply, time)), request }
+            }
             Command::Query { query, reply } => {
                 Input::Query { token: self.token(Waiter::Answer(reply)), query }
             }

@@ -163,6 +163,8 @@ impl From<Refusal> for Problem {
             Refusal::OlderPeer(_) => Kind::OlderPeer,
             Refusal::TooManyCounters(_) => Kind::TooManyCounters,
             Refusal::OutOfMemory => Kind::OutOfMemory,
+            // No call makes conditions.
+            Refusal::Changed => Kind::Busy,
         };
         Problem::new(kind, format!("{refusal}; nothing was changed"))
     }

@@ -14,11 +14,12 @@ use bytes::Bytes;
 use quipu_core::histogram::Histogram;
 use quipu_core::identity::{NodeId, Version};
 use quipu_core::input::LinkId;
-use quipu_core::operation::{Op, Results};
-use quipu_core::query::{Answer, Changes, Query};
+use quipu_core::operation::{Request, Results};
+use quipu_core::query::{Answer, Changes, Look, Looked, Query};
 use quipu_core::status::{Status, Totals};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::access::{Allowed, OnlyIf, Ops};
 use crate::transport::link::Connection;
 
 /// Datagrams that wait: half a second of what the busiest cluster sends to one node. At most 2 KiB
@@ -68,7 +69,9 @@ pub(crate) struct Members {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Apply these operations.
-    Request { ops: Vec<Op>, reply: oneshot::Sender<Done> },
+    Request { request: Request, reply: oneshot::Sender<Done> },
+    /// Have a request made, and apply it before anything else.
+    Alone { work: Box<dyn Work>, reply: oneshot::Sender<Done> },
     /// Answer a question, with an answer of its kind.
     Query { query: Query, reply: oneshot::Sender<Answer> },
     /// See [`quipu_core::input::Input::Watch`].
@@ -79,6 +82,13 @@ pub(crate) enum Command {
     Report { reply: oneshot::Sender<Report> },
     /// Tell who belongs to the cluster.
     Members { reply: oneshot::Sender<Members> },
+}
+
+/// What makes a request of what it sees of counters, while the driver does nothing else. It is over
+/// within a millisecond or so, since all other clients wait.
+pub(crate) trait Work: Send + std::fmt::Debug {
+    /// Makes it. What is seen may leave the process with the request's reply, and not before.
+    fn request(self: Box<Self>, look: &dyn Fn(Allowed<Look>) -> Looked) -> (Ops, OnlyIf);
 }
 
 /// What the network brings that must not be lost.

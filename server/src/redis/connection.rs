@@ -27,7 +27,8 @@ use super::frames::Frames;
 use super::output::{Output, Unread};
 use super::parser::Parser;
 use super::plan::{OPS_MAX, Plan};
-use super::question::Question;
+use super::question::{Question, Scripts};
+use super::script::run::{self, Job};
 use super::session::Session;
 use super::spec::Next;
 use super::subscriptions::{Subscriptions, Topic};
@@ -286,21 +287,34 @@ impl Connection {
                 let version = flush::answer(walk, name, out).await?;
                 self.session.version = self.session.version.max(version);
             }
-            Question::SetMissing { look, sets } => {
-                let _turn = self.context.in_turn.lock().await;
-                msetnx::answer(handle, (look, sets), &mut self.session, out).await?;
+            Question::SetMissing { sets, missing } => {
+                msetnx::answer(handle, (sets, missing), &mut self.session, out).await?;
             }
             Question::Watch(names) => {
                 let Session { caller, watched, .. } = &mut self.session;
                 watch::answer(handle, caller, names, watched, out).await?;
             }
             Question::Execute { transaction, watched, served } => {
-                let context = Arc::clone(&self.context);
-                let _turn = context.in_turn.lock().await;
-                let (asked, session) = ((transaction, &watched), &mut self.session);
-                exec::plan_unless_changed(asked, served, &context.handle, session, &mut self.plan)
+                let session = &mut self.session;
+                if transaction.has_scripts {
+                    let job = Job::transaction(transaction, &watched);
+                    run::answer(
+                        &self.context.handle,
+                        &self.context.shelf,
+                        (job, served),
+                        session,
+                        out,
+                    )
                     .await?;
-                self.settle().await?;
+                } else {
+                    let asked = (transaction, &watched);
+                    exec::answer_unless_changed(asked, served, handle, session, out).await?;
+                }
+            }
+            Question::Scripts(Scripts::Shelf(asked), _) => self.context.shelf.answer(&asked, out),
+            Question::Scripts(asked, served) => {
+                let job = (Job::Scripts(asked), served);
+                run::answer(handle, &self.context.shelf, job, &mut self.session, out).await?;
             }
             Question::Role(observe) => role::answer(handle, &observe, out).await?,
             Question::Scan(names, asked) => {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use tokio::sync::Mutex;
-
 use super::audience::Audience;
+use super::script::shelf::Shelf;
 use super::traffic::Traffic;
 use crate::handle::Handle;
 use crate::watch::Watch;
@@ -22,10 +21,7 @@ pub(super) struct Context {
     pub(super) connections_max: usize,
     /// Bytes of replies that clients have not read, of all connections.
     pub(super) unread_bytes: AtomicUsize,
-    /// Held from looking at counters until what depends on it is done: by `EXEC` behind `WATCH`, and by
-    /// `MSETNX`. It is held for two messages to the driver, and whoever waits for it is a connection,
-    /// of which there are so many at most.
-    pub(super) in_turn: Mutex<()>,
+    pub(super) shelf: Arc<Shelf>,
     ids: AtomicU64,
 }
 
@@ -46,7 +42,7 @@ impl Context {
             port,
             connections_max,
             unread_bytes,
-            in_turn: Mutex::new(()),
+            shelf: Arc::default(),
             ids,
         }
     }

@@ -37,11 +37,12 @@ impl Database {
     /// The counter that an argument names to its clients. The prefix is part of the name's length.
     #[inline]
     pub(super) fn name(self, command: &Command<'_>, at: usize) -> Result<CounterName, NameError> {
-        if self.is_first() { command.name(at) } else { self.prefixed(command, at) }
+        if self.is_first() { command.name(at) } else { self.named(command.argument(at)) }
     }
 
-    fn prefixed(self, command: &Command<'_>, at: usize) -> Result<CounterName, NameError> {
-        match command.argument(at) {
+    /// The counter that a text names to its clients, wherever it was told.
+    pub(super) fn named(self, name: &[u8]) -> Result<CounterName, NameError> {
+        match name {
             b"" => Err(NameError::Empty),
             name => CounterName::new(Bytes::from([self.prefix().as_bytes(), name].concat())),
         }

@@ -79,7 +79,10 @@ fn hold(command: &Command<'_>, spec: &Spec, session: &mut Session, plan: &mut Pl
     // What names several counters is an operation on each; what names none counts as one.
     let ops = if spec.keys.1 < 0 { command.len() - 1 } else { 1 };
     match transaction.hold(command, ops) {
-        Ok(()) => plan.say(|out| reply::simple(out, "QUEUED")),
+        Ok(()) => {
+            transaction.has_scripts |= spec.class == Class::Script;
+            plan.say(|out| reply::simple(out, "QUEUED"));
+        }
         Err(text) => refuse(session, plan, text),
     }
 }

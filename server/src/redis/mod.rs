@@ -24,6 +24,7 @@ mod parser;
 mod plan;
 mod question;
 mod reply;
+mod script;
 mod session;
 mod silence;
 mod spec;

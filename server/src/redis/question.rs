@@ -11,7 +11,7 @@ use super::spec::Served;
 use super::subscriptions::Topic;
 use super::transaction::Transaction;
 use super::watched::Watched;
-use crate::access::{Allowed, Confirm, Names, Observe, Ops};
+use crate::access::{Allowed, Confirm, Names, Observe, OnlyIf, Ops};
 
 /// What is asked of the driver besides operations.
 #[derive(Debug)]
@@ -36,14 +36,55 @@ pub(super) enum Question {
     RandomKey(Allowed<Names>),
     /// `FLUSHDB`, and `FLUSHALL`, which is of no database.
     Flush { names: Allowed<Names>, database: Option<Database>, name: &'static str },
-    /// `MSETNX`: reads of counters, and sets of them if none exists.
-    SetMissing { look: Ops, sets: Ops },
+    /// `MSETNX`: sets of counters if they are missing.
+    SetMissing { sets: Ops, missing: OnlyIf },
     /// `WATCH`
     Watch(Vec<CounterName>),
-    /// `EXEC` behind `WATCH`
+    /// `EXEC` behind `WATCH`, or of scripts
     Execute { transaction: Transaction, watched: Watched, served: &'static Served },
+    /// `EVAL`, `SCRIPT` and the like
+    Scripts(Scripts, &'static Served),
     /// `WAIT`; no patience is no end to it.
     Wait { asked: Allowed<Confirm>, peers: usize, patience: Option<Duration> },
+}
+
+/// What is asked of scripts.
+#[derive(Clone, Debug)]
+pub(super) enum Scripts {
+    /// To run one.
+    Eval(Eval),
+    /// `SCRIPT LOAD`
+    Load(Bytes),
+    Shelf(AskedOfShelf),
+}
+
+/// What is answered without running one.
+#[derive(Clone, Debug)]
+pub(super) enum AskedOfShelf {
+    /// `SCRIPT EXISTS`
+    Exist(Vec<Bytes>),
+    /// `SCRIPT FLUSH`
+    Flush,
+    /// `SCRIPT KILL`
+    Kill,
+}
+
+/// `EVAL script numkeys [key …] [arg …]` and its kind.
+#[derive(Clone, Debug)]
+pub(super) struct Eval {
+    pub(super) script: Named,
+    pub(super) keys: Vec<Bytes>,
+    pub(super) arguments: Vec<Bytes>,
+    /// Whether it may only read, by its command.
+    pub(super) only_reads: bool,
+}
+
+/// Which script.
+#[derive(Clone, Debug)]
+pub(super) enum Named {
+    Body(Bytes),
+    /// In hexadecimal.
+    Sha(Bytes),
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`

@@ -50,16 +50,20 @@ pub(super) fn bulk_number(out: &mut Vec<u8>, number: i64) {
     bulk(out, itoa::Buffer::new().format(number).as_bytes());
 }
 
+/// Text of a kind, of which three letters tell; version 3 only.
+pub(super) fn verbatim_of(out: &mut Vec<u8>, kind: &[u8], text: &[u8]) {
+    headed(out, b'=', text.len() + 4);
+    out.extend_from_slice(kind);
+    out.push(b':');
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Text for people, which clients show as it is.
 pub(super) fn verbatim(out: &mut Vec<u8>, protocol: Protocol, text: &str) {
     match protocol {
         Protocol::Two => bulk(out, text.as_bytes()),
-        Protocol::Three => {
-            headed(out, b'=', text.len() + 4);
-            out.extend_from_slice(b"txt:");
-            out.extend_from_slice(text.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        Protocol::Three => verbatim_of(out, b"txt", text.as_bytes()),
     }
 }
 

@@ -12,7 +12,7 @@ use super::watched::Watched;
 use crate::access::Caller;
 
 /// One client's state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     /// Who asks.
     pub(super) caller: Caller,

@@ -23,18 +23,20 @@ pub(super) enum Class {
     Connection,
     Transaction,
     Subscription,
+    Script,
     Refused,
     Unknown,
 }
 
 impl Class {
-    pub(super) const ALL: [Class; 8] = [
+    pub(super) const ALL: [Class; 9] = [
         Class::Write,
         Class::Read,
         Class::Keyspace,
         Class::Connection,
         Class::Transaction,
         Class::Subscription,
+        Class::Script,
         Class::Refused,
         Class::Unknown,
     ];
@@ -47,6 +49,7 @@ impl Class {
             Class::Connection => "connection",
             Class::Transaction => "transaction",
             Class::Subscription => "subscription",
+            Class::Script => "script",
             Class::Refused => "refused",
             Class::Unknown => "unknown",
         }

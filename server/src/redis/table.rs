@@ -5,16 +5,17 @@
 use super::command::Command;
 use super::commands::refused::{REFUSED, Reason};
 use super::commands::{
-    auth, client, command, config, dbsize, decr, decrby, del, discard, echo, exec, exists, expire,
-    flush, get, getdel, getex, getset, hello, incr, incrby, increx, info, keys, kind, memory, mget,
-    mset, msetnx, multi, object, persist, ping, pubsub, quit, randomkey, reset, role, scan, select,
-    set, setex, setnx, strlen, subscribe, time, ttl, unsubscribe, unwatch, wait, watch,
+    auth, client, command, config, dbsize, decr, decrby, del, discard, echo, eval, exec, exists,
+    expire, flush, get, getdel, getex, getset, hello, incr, incrby, increx, info, keys, kind,
+    memory, mget, mset, msetnx, multi, object, persist, ping, pubsub, quit, randomkey, reset, role,
+    scan, script, select, set, setex, setnx, strlen, subscribe, time, ttl, unsubscribe, unwatch,
+    wait, watch,
 };
 use super::errors;
 use super::spec::{Served, Spec};
 
 /// The commands that are served, in alphabetical order.
-static SERVED: [Spec; 63] = [
+static SERVED: [Spec; 68] = [
     auth::SPEC,
     client::SPEC,
     command::SPEC,
@@ -25,6 +26,10 @@ static SERVED: [Spec; 63] = [
     del::SPEC,
     discard::SPEC,
     echo::SPEC,
+    eval::SPEC,
+    eval::EVAL_RO,
+    eval::EVALSHA,
+    eval::EVALSHA_RO,
     exec::SPEC,
     exists::SPEC,
     expire::SPEC,
@@ -63,6 +68,7 @@ static SERVED: [Spec; 63] = [
     reset::SPEC,
     role::SPEC,
     scan::SPEC,
+    script::SPEC,
     select::SPEC,
     set::SPEC,
     setex::SPEC,

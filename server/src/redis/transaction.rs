@@ -16,7 +16,7 @@ use super::plan::OPS_MAX;
 const BYTES_MAX: usize = super::parser::COMMAND_BYTES_MAX;
 
 /// The commands since `MULTI`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Transaction {
     bytes: Vec<u8>,
     frames: Frames,
@@ -24,6 +24,8 @@ pub(super) struct Transaction {
     ops: usize,
     /// Of the arguments, and of where each stands.
     taken: usize,
+    /// Whether one of them runs a script, or asks of scripts.
+    pub(super) has_scripts: bool,
     /// Whether a command was refused, so that nothing will be done.
     pub(super) is_broken: bool,
 }

@@ -38,6 +38,7 @@ mod redis_compare_random;
 mod redis_endings;
 mod redis_fuzz;
 mod redis_protocol;
+mod redis_scripts;
 mod redis_subscriptions;
 mod restart;
 mod rubbish;

@@ -51,7 +51,7 @@ pub(super) fn ask(
     let token = stage.token();
     if let Some(process) = machines.serving(host) {
         stage.judge.checker.asked(stage.schedule.now(), token, process.origin, &ops);
-        machines.deliver(host, Input::Request { token, request: Request { ops } }, stage);
+        machines.deliver(host, Input::Request { token, request: Request::from(ops) }, stage);
     }
     token
 }

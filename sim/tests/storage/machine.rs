@@ -81,7 +81,7 @@ impl Machine {
         let op = Op::Add { name: name(counter), by };
         self.node.handle(
             Time::ZERO,
-            Input::Request { token: 1, request: Request { ops: vec![op] } },
+            Input::Request { token: 1, request: Request::from(vec![op]) },
             &mut effects,
         );
         self.node.close_batch(Time::ZERO, &mut effects);

@@ -387,7 +387,7 @@ fn started_again(recovered: Recovered) -> Node {
     // It has met others, and might be behind them: a raise waits until it has looked for them.
     let (name, mut effects) = (CounterName::new("x".to_owned()).unwrap(), Effects::default());
     let ops = vec![Op::Raise { name, to: 7 }];
-    node.handle(Time::ZERO, Input::Request { token: 1, request: Request { ops } }, &mut effects);
+    node.handle(Time::ZERO, Input::Request { token: 1, request: Request::from(ops) }, &mut effects);
     let mut outbox = Outbox::default();
     let mut answers_at = |now| {
         let batch = node.close_batch(now, &mut effects);

@@ -8,7 +8,7 @@ impl Cluster {
     /// A client's request; see [`Cluster::reply`].
     pub(crate) fn request(&mut self, place: Place, ops: Vec<Op>) -> Token {
         let token = self.token();
-        self.step(place, Input::Request { token, request: Request { ops } });
+        self.step(place, Input::Request { token, request: Request::from(ops) });
         token
     }
 
@@ -19,7 +19,7 @@ impl Cluster {
         let mut effects = Effects::default();
         self.machines[place].node.handle(
             now,
-            Input::Request { token, request: Request { ops } },
+            Input::Request { token, request: Request::from(ops) },
             &mut effects,
         );
         assert!(effects.at_once.is_empty() && effects.journal.is_empty());

@@ -1,5 +1,7 @@
 //! `EXEC`: does the commands since `MULTI` as one message.
 
+use quipu_core::operation::Refusal;
+
 use crate::handle::{Handle, Unavailable};
 use crate::redis::command::Command;
 use crate::redis::plan::Plan;
@@ -21,7 +23,7 @@ fn run(call: &mut Call<'_>) -> Next {
     if transaction.is_broken {
         return call.fail("EXECABORT Transaction discarded because of previous errors.");
     }
-    if !watched.is_empty() {
+    if !watched.is_empty() || transaction.has_scripts {
         return Next::Ask(Question::Execute { transaction, watched, served: call.served });
     }
     plan(transaction, call.served, call.handle, call.session, call.plan);
@@ -48,23 +50,32 @@ fn plan(
     }
 }
 
-/// Plans a transaction if nothing has changed of what it watches; else its answer is null.
-pub(in crate::redis) async fn plan_unless_changed(
+/// Does a transaction if nothing has changed of what it watches, and writes its answer; else that is
+/// null.
+pub(in crate::redis) async fn answer_unless_changed(
     (transaction, watched): (Transaction, &Watched),
     served: &'static Served,
     handle: &Handle,
     session: &mut Session,
-    planned: &mut Plan,
+    out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let Ok(look) = watched.look(&session.caller) else {
-        planned.fail(errors::denied(SPEC.name.as_bytes()));
+    let Ok(only_if) = watched.only_if(&session.caller) else {
+        reply::error(out, errors::denied(SPEC.name.as_bytes()).as_bytes());
         return Ok(());
     };
-    let protocol = session.protocol;
-    match watched.has_changed(&handle.request(look).await?.results) {
-        Ok(false) => plan(transaction, served, handle, session, planned),
-        Ok(true) => planned.say(|out| reply::null_array(out, protocol)),
-        Err(text) => planned.fail(text),
+    let mut planned = Plan::default();
+    plan(transaction, served, handle, session, &mut planned);
+    let ops = planned.take_ops();
+    let asked = ops.len();
+    let done = handle.request_if(ops, only_if).await?.done().await?;
+    session.version = session.version.max(done.version);
+    match done.results.first() {
+        Some(Err(Refusal::Changed)) => reply::null_array(out, session.protocol),
+        // It was refused as a whole.
+        Some(Err(refusal)) if done.results.len() < asked => {
+            reply::error(out, errors::refusal(*refusal).as_bytes());
+        }
+        _ => planned.render(done.results, out),
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use quipu_core::name::NameError;
 use quipu_core::operation::Op;
-use quipu_core::update::{Expiry, Only, Update};
+use quipu_core::update::{Expiry, Update};
 
 use crate::redis::command::Command;
 use crate::redis::database::Database;
@@ -18,7 +18,7 @@ fn run(call: &mut Call<'_>) -> Next {
         return call.fail(text);
     }
     let sets = (call.command.len() - 1) / 2;
-    if call.has_room(sets) && call.operate(sets_of(call.command, call.session.database, None)) {
+    if call.has_room(sets) && call.operate(sets_of(call.command, call.session.database)) {
         call.plan.slot(Slot::Done(sets));
     }
     Next::Go
@@ -37,11 +37,10 @@ pub(super) fn check(command: &Command<'_>, name: &str) -> Result<(), String> {
 pub(super) fn sets_of(
     command: Command<'_>,
     database: Database,
-    only: Option<Only>,
 ) -> impl Iterator<Item = Result<Op, NameError>> {
     (1..command.len()).step_by(2).map(move |at| {
         let to = command.integer(at + 1).unwrap_or_default();
-        let update = Box::new(Update::Set { to, only, expiry: Expiry::Never });
+        let update = Box::new(Update::Set { to, only: None, expiry: Expiry::Never });
         database.name(&command, at).map(|name| Op::Update { name, update })
     })
 }

@@ -1,16 +1,14 @@
 //! `MSETNX name value [name value …]`: sets all counters if this node sees none of them.
 //!
-//! It looks and then sets, in two messages to the driver. Other clients' `MSETNX` and watched
-//! transactions wait meanwhile; where another command makes one of the counters in between, that one
-//! stays as it is and the others are set.
+//! It is one request, which is carried out as a whole if each of them is missing.
 
 use std::collections::BTreeSet;
 
-use quipu_core::operation::Op;
-use quipu_core::update::Only;
+use quipu_core::condition::Holds;
+use quipu_core::operation::{Refusal, Results};
 
 use super::mset;
-use crate::access::Ops;
+use crate::access::{OnlyIf, Ops};
 use crate::handle::{Handle, Unavailable};
 use crate::redis::question::Question;
 use crate::redis::session::Session;
@@ -31,48 +29,47 @@ fn run(call: &mut Call<'_>) -> Next {
     if !call.has_room((call.command.len() - 1) / 2) {
         return Next::Go;
     }
-    match look_and_sets(call) {
-        Ok((look, sets)) => Next::Ask(Question::SetMissing { look, sets }),
+    match sets_and_missing(call) {
+        Ok((sets, missing)) => Next::Ask(Question::SetMissing { sets, missing }),
         Err(text) => call.fail(text),
     }
 }
 
-/// Reads of the counters, and their sets. Of one that is named twice the last value counts, as in Redis,
-/// so only the first may need it to be missing.
-fn look_and_sets(call: &Call<'_>) -> Result<(Ops, Ops), String> {
+/// Sets of counters, and that they are missing. Of one that is named twice the last value counts, as in
+/// Redis.
+fn sets_and_missing(call: &Call<'_>) -> Result<(Ops, OnlyIf), String> {
     let (caller, database) = (&call.session.caller, call.session.database);
-    let (mut look, mut sets, mut named) = (Ops::default(), Ops::default(), BTreeSet::new());
-    let missing = mset::sets_of(call.command, database, Some(Only::Missing));
-    for (set, again) in missing.zip(mset::sets_of(call.command, database, None)) {
+    let (mut sets, mut missing, mut named) = (Ops::default(), OnlyIf::default(), BTreeSet::new());
+    let denied = |_| errors::denied(SPEC.name.as_bytes());
+    for set in mset::sets_of(call.command, database) {
         let set = set.map_err(errors::name)?;
-        let name = set.name().clone();
-        let set = if named.insert(name.clone()) { set } else { again.map_err(errors::name)? };
-        let denied = |_| errors::denied(SPEC.name.as_bytes());
-        look.add(caller, Op::Get { name }).map_err(denied)?;
+        if named.insert(set.name().clone()) {
+            missing.add(caller, set.name().clone(), Holds::Missing).map_err(denied)?;
+        }
         sets.add(caller, set).map_err(denied)?;
     }
-    Ok((look, sets))
+    Ok((sets, missing))
 }
 
-/// Answers it. Nothing else that looks first may be under way.
+/// Answers it.
 pub(in crate::redis) async fn answer(
     handle: &Handle,
-    (look, sets): (Ops, Ops),
+    (sets, missing): (Ops, OnlyIf),
     session: &mut Session,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let mut is_set = false;
-    let mut failed = None;
-    let found = handle.request(look).await?.results;
-    if !found.iter().any(|result| result.is_ok_and(|outcome| outcome.exists)) {
-        let done = handle.request(sets).await?;
-        session.version = session.version.max(done.version);
-        is_set = done.results.iter().any(|result| result.is_ok_and(|outcome| outcome.applied));
-        failed = done.results.into_iter().find_map(Result::err);
-    }
-    match failed {
-        None => reply::integer(out, i64::from(is_set)),
+    let done = handle.request_if(sets, missing).await?.done().await?;
+    session.version = session.version.max(done.version);
+    let is_changed = done.results.first() == Some(&Err(Refusal::Changed));
+    write((!is_changed).then_some(done.results), out);
+    Ok(())
+}
+
+/// Writes what setting them has come to, if none existed.
+pub(in crate::redis) fn write(results: Option<Results>, out: &mut Vec<u8>) {
+    let is_done = results.is_some();
+    match results.into_iter().flatten().find_map(Result::err) {
+        None => reply::integer(out, i64::from(is_done)),
         Some(refusal) => reply::error(out, errors::refusal(refusal).as_bytes()),
     }
-    Ok(())
 }

@@ -13,7 +13,7 @@ pub(in crate::redis) enum Reason {
     NotACounter,
     NotAnInteger,
     Publishes,
-    Scripts,
+    Functions,
     Subscribes,
 }
 
@@ -30,11 +30,18 @@ pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 8] = [
             "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange",
         ],
     ),
-    (Reason::Scripts, &["eval", "evalsha", "eval_ro", "evalsha_ro", "script", "function", "fcall"]),
+    (Reason::Functions, &["function", "fcall", "fcall_ro"]),
     (Reason::Publishes, &["publish", "spublish"]),
     (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
     (Reason::Clusters, &["cluster", "readonly", "readwrite", "asking"]),
 ];
+
+/// Why a command is refused, by its name in either case; nothing of one that is not known.
+pub(in crate::redis) fn reason(name: &[u8]) -> Option<Reason> {
+    let is_it = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
+    let of = REFUSED.iter().find(|(_, names)| names.iter().any(is_it));
+    of.map(|(reason, _)| *reason)
+}
 
 /// The error.
 pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
@@ -50,7 +57,7 @@ pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
             "there are counters only, which INCR, DECR and GET work on; put fields into the name, \
              as in page:7:views"
         }
-        Reason::Scripts => "there are no scripts; MULTI and EXEC do several commands as one",
+        Reason::Functions => "nodes keep no functions; use EVAL, or SCRIPT LOAD and EVALSHA",
         Reason::Publishes => {
             "nodes pass no messages on; counter:<name> tells the value of that counter, which INCR, \
              INCRBY and DECR change, and no other channel tells anything"

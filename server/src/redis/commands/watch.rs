@@ -1,17 +1,17 @@
 //! `WATCH name …`: notes what this node sees of counters. `EXEC` does nothing if it then sees something
 //! else of any of them.
 //!
-//! Transactions that watch are looked at and done one after another on a node, so of two that watch the
-//! same counter and change it, one is told. What others change between the look and the transaction is
-//! not seen, nor what another node has not told yet.
+//! Whether it does is found when it is done, so nothing comes in between. What another node has not told
+//! yet is not seen.
 
 use quipu_core::name::CounterName;
+use quipu_core::query::Look;
 
 use crate::access::Caller;
 use crate::handle::{Handle, Unavailable};
 use crate::redis::question::Question;
 use crate::redis::spec::{Call, Class, Next, Spec};
-use crate::redis::watched::{Watched, reads};
+use crate::redis::watched::Watched;
 use crate::redis::{errors, reply};
 
 pub(in crate::redis) const SPEC: Spec =
@@ -43,14 +43,11 @@ pub(in crate::redis) async fn answer(
     watched: &mut Watched,
     out: &mut Vec<u8>,
 ) -> Result<(), Unavailable> {
-    let Ok(ops) = reads(caller, names.iter()) else {
+    let Ok(look) = caller.ask(Look { names: names.clone() }) else {
         reply::error(out, errors::denied(SPEC.name.as_bytes()).as_bytes());
         return Ok(());
     };
-    let results = handle.request(ops).await?.results;
-    match watched.add(&names, &results) {
-        Ok(()) => reply::simple(out, "OK"),
-        Err(text) => reply::error(out, text.as_bytes()),
-    }
+    watched.add(&names, &handle.ask(look).await?);
+    reply::simple(out, "OK");
     Ok(())
 }
