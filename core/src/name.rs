@@ -11,6 +11,25 @@ use bytes::Bytes;
 /// so short that a table of millions of them has a known size.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// How many databases there are: Redis's clients choose one of so many.
+pub const DATABASES: usize = 16;
+
+/// Which database a name is of, and what the counter is called there. All share one table: the counter
+/// `a` of database `n` > 0 is named `dbn:a`. Every other name is of database 0.
+pub fn in_database(name: &str) -> (usize, &str) {
+    let parts = || {
+        let (number, rest) = name.strip_prefix("db")?.split_once(':')?;
+        // One spelling for each number, and no other.
+        let number = match number.as_bytes() {
+            [digit @ b'1'..=b'9'] => usize::from(digit - b'0'),
+            [b'1', digit @ b'0'..=b'9'] => 10 + usize::from(digit - b'0'),
+            _ => return None,
+        };
+        (number < DATABASES && !rest.is_empty()).then_some((number, rest))
+    };
+    parts().unwrap_or((0, name))
+}
+
 /// A counter's name: UTF-8, 1 to 255 bytes, no control characters, and neither `.` nor `..`.
 ///
 /// Those two are the dot segments of a path (RFC 3986, section 5.2.4): browsers, `fetch`, curl and
@@ -243,6 +262,28 @@ mod tests {
             assert!(CounterName::new(name).is_ok(), "{name}");
         }
         assert_eq!(CounterName::bound(""), Err(NameError::Empty));
+    }
+
+    #[test]
+    fn a_name_is_of_one_database() {
+        for (name, number, shown) in [
+            ("a", 0, "a"),
+            ("db1:a", 1, "a"),
+            ("db9:a", 9, "a"),
+            ("db10:a", 10, "a"),
+            ("db15:a:b", 15, "a:b"),
+            ("db1:db2:a", 1, "db2:a"),
+            ("db0:a", 0, "db0:a"),
+            ("db16:a", 0, "db16:a"),
+            ("db01:a", 0, "db01:a"),
+            ("db-1:a", 0, "db-1:a"),
+            ("db1:", 0, "db1:"),
+            ("db:a", 0, "db:a"),
+            ("db1", 0, "db1"),
+            ("DB1:a", 0, "DB1:a"),
+        ] {
+            assert_eq!(in_database(name), (number, shown), "{name}");
+        }
     }
 
     #[test]

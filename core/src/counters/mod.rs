@@ -44,7 +44,7 @@ use crate::ending::Ending;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
-use crate::query::{CHANGES_ROWS_MAX, ChangedRow};
+use crate::query::{CHANGES_ROWS_MAX, ChangedRow, Sizes};
 use crate::slot::Slot;
 
 use crate::room::Room;
@@ -200,6 +200,11 @@ impl Counters {
     /// How many counters exist.
     pub fn len(&self) -> usize {
         self.expiry.existing
+    }
+
+    /// The same for each database, and how many of them are to expire.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes(Box::new(self.expiry.sizes))
     }
 
     /// Whether none exists.

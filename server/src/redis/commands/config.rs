@@ -1,9 +1,10 @@
 //! `CONFIG GET pattern …`: the settings that tools print.
 
+use quipu_core::name::DATABASES;
+
 use crate::access::Observe;
 use crate::handle::Handle;
 use crate::redis::command::Command;
-use crate::redis::database::DATABASES;
 use crate::redis::plan::Plan;
 use crate::redis::session::Session;
 use crate::redis::spec::{Call, Class, Next, Spec};
