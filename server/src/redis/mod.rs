@@ -6,11 +6,13 @@
 
 mod accept;
 mod audience;
+mod clients;
 mod command;
 mod commands;
 mod connection;
 mod context;
 mod database;
+mod digits;
 mod dispatch;
 mod errors;
 mod frames;
@@ -25,8 +27,12 @@ mod plan;
 mod question;
 mod reply;
 mod session;
+mod setting;
+mod settings;
 mod silence;
+mod slow;
 mod spec;
+mod state;
 mod subcommands;
 mod subscriptions;
 mod table;

@@ -90,6 +90,14 @@ impl Subscriptions {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
         }
+    pub(super) fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub(super) fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
     }
 
     /// Whether these can be subscribed to as well. All are or none is: who counts confirmations

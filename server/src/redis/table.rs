@@ -6,15 +6,16 @@ use super::command::Command;
 use super::commands::refused::{REFUSED, Reason};
 use super::commands::{
     auth, client, command, config, dbsize, decr, decrby, del, discard, echo, exec, exists, expire,
-    flush, get, getdel, getex, getset, hello, incr, incrby, increx, info, keys, kind, memory, mget,
-    mset, msetnx, multi, object, persist, ping, pubsub, quit, randomkey, reset, role, scan, select,
-    set, setex, setnx, strlen, subscribe, time, ttl, unsubscribe, unwatch, wait, watch,
+    flush, function, get, getdel, getex, getrange, getset, hello, incr, incrby, incrbyfloat,
+    increx, info, keys, kind, latency, memory, mget, mset, msetnx, multi, object, persist, ping,
+    pubsub, quit, randomkey, reset, role, scan, select, set, setex, setnx, slowlog, strlen,
+    subscribe, time, ttl, unsubscribe, unwatch, wait, watch,
 };
 use super::errors;
 use super::spec::{Served, Spec};
 
 /// The commands that are served, in alphabetical order.
-static SERVED: [Spec; 63] = [
+static SERVED: [Spec; 70] = [
     auth::SPEC,
     client::SPEC,
     command::SPEC,
@@ -32,16 +33,21 @@ static SERVED: [Spec; 63] = [
     ttl::EXPIRETIME,
     flush::FLUSHALL,
     flush::FLUSHDB,
+    function::SPEC,
     get::SPEC,
+    getrange::GETBIT,
     getdel::SPEC,
     getex::SPEC,
+    getrange::SPEC,
     getset::SPEC,
     hello::SPEC,
     incr::SPEC,
     incrby::SPEC,
+    incrbyfloat::SPEC,
     increx::SPEC,
     info::SPEC,
     keys::SPEC,
+    latency::SPEC,
     memory::SPEC,
     mget::SPEC,
     mset::SPEC,
@@ -67,8 +73,10 @@ static SERVED: [Spec; 63] = [
     set::SPEC,
     setex::SPEC,
     setnx::SPEC,
+    slowlog::SPEC,
     strlen::SPEC,
     subscribe::SPEC,
+    getrange::SUBSTR,
     time::SPEC,
     exists::TOUCH,
     ttl::SPEC,
@@ -139,6 +147,7 @@ pub(super) struct Last {
     /// Exactly as it came.
     name: Vec<u8>,
     spec: Option<&'static Spec>,
+    is_new: bool,
 }
 
 impl Last {
@@ -154,8 +163,16 @@ impl Last {
             self.name.clear();
             self.name.extend_from_slice(name);
             self.spec = Some(spec);
+            self.is_new = true;
         }
         found
+    }
+
+    /// The name of the last command, if it is another one than when this was asked before. What takes
+    /// second words is told where those are read.
+    pub(super) fn take_new(&mut self) -> Option<&'static str> {
+        let is_new = std::mem::take(&mut self.is_new);
+        self.spec.filter(|spec| is_new && spec.words.is_empty()).map(|spec| spec.name)
     }
 }
 

@@ -39,6 +39,7 @@ mod redis_endings;
 mod redis_fuzz;
 mod redis_protocol;
 mod redis_subscriptions;
+mod redis_tools;
 mod restart;
 mod rubbish;
 mod secrets;

@@ -103,7 +103,8 @@ fn lines(
     known: Option<&Known>,
     (usage, memory_max): (Option<&Usage>, u64),
 ) -> (&'static str, Lines) {
-    let traffic = &context.traffic;
+    let traffic = &context.state.traffic;
+    let totals = context.state.totals();
     match section {
         "server" => {
             let mut lines = vec![
@@ -112,7 +113,7 @@ fn lines(
                 ("redis_mode", "standalone".to_owned()),
                 ("quipu_version", env!("CARGO_PKG_VERSION").to_owned()),
                 ("process_id", std::process::id().to_string()),
-                ("tcp_port", context.port.to_string()),
+                ("tcp_port", context.state.port.to_string()),
                 ("node_id", context.handle.address().as_str().to_owned()),
             ];
             if let Some(Known { report, .. }) = known {
@@ -127,7 +128,7 @@ fn lines(
                 "Clients",
                 vec![
                     ("connected_clients", open.to_string()),
-                    ("maxclients", context.connections_max.to_string()),
+                    ("maxclients", context.state.connections_max.to_string()),
                 ],
             )
         }
@@ -154,19 +155,16 @@ fn lines(
                 ],
             },
         ),
-        "stats" => {
-            let commands: u64 = traffic.commands().map(|(_, total)| total).sum();
-            (
-                "Stats",
-                vec![
-                    ("total_connections_received", traffic.accepted.get().to_string()),
-                    ("rejected_connections", traffic.refused.get().to_string()),
-                    ("total_commands_processed", commands.to_string()),
-                    ("pubsub_channels", context.audience.of(Topic::Channel).len().to_string()),
-                    ("pubsub_patterns", context.audience.of(Topic::Pattern).len().to_string()),
-                ],
-            )
-        }
+        "stats" => (
+            "Stats",
+            vec![
+                ("total_connections_received", totals.accepted.to_string()),
+                ("rejected_connections", totals.refused.to_string()),
+                ("total_commands_processed", totals.commands.to_string()),
+                ("pubsub_channels", context.audience.of(Topic::Channel).len().to_string()),
+                ("pubsub_patterns", context.audience.of(Topic::Pattern).len().to_string()),
+            ],
+        ),
         "replication" => {
             // Every node takes writes, and every other one follows them.
             let mut lines = vec![("role", "master".to_owned())];
