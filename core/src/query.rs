@@ -24,8 +24,18 @@ pub const CHANGES_ROWS_MAX: usize = PAGE_ROWS_MAX;
 /// A counter's name, and its value when it was listed.
 pub type Row = (CounterName, Value);
 
-/// A counter's name, and its value when its change was told; `None` if it does not exist any more.
-pub type ChangedRow = (CounterName, Option<Value>);
+/// A counter's name, and its value when its change was told; or how it ended, if it does not exist any
+/// more.
+pub type ChangedRow = (CounterName, Result<Value, Gone>);
+
+/// How a counter ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Its time is over.
+    Expired,
+    /// What was left of it was taken away.
+    Deleted,
+}
 
 /// A question, to which its answer belongs by type.
 pub trait Question: Into<Query> {

@@ -143,7 +143,7 @@ mod tests {
     use crate::ending::{Covered, Ending};
     use crate::identity::OriginId;
     use crate::operation::Value;
-    use crate::query::Sizes;
+    use crate::query::{Gone, Sizes};
     use crate::slot::{Numbers, Slot};
     use crate::update::{Expiry as Given, Update};
 
@@ -170,9 +170,9 @@ mod tests {
         let mut counters = expiring();
         counters.watch_changes();
         assert_eq!(at(&mut counters, NOW + 1_000), (0, None));
-        assert_eq!(counters.take_changes().0[0].1, None, "a watcher is told that it is gone");
+        assert_eq!(counters.take_changes().0[0].1, Err(Gone::Expired), "a watcher is told so");
         assert_eq!(at(&mut counters, NOW), (1, Some(Value(3))));
-        assert_eq!(counters.take_changes().0[0].1, Some(Value(3)));
+        assert_eq!(counters.take_changes().0[0].1, Ok(Value(3)));
         assert_eq!(counters.next_expiry(), Some(NOW + 1_000));
         assert_eq!(at(&mut counters, NOW + 2_000), (0, None));
     }

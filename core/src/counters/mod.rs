@@ -44,7 +44,7 @@ use crate::ending::Ending;
 use crate::identity::{OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
-use crate::query::{CHANGES_ROWS_MAX, ChangedRow, Sizes};
+use crate::query::{CHANGES_ROWS_MAX, ChangedRow, Gone, Sizes};
 use crate::slot::Slot;
 
 use crate::room::Room;
@@ -354,7 +354,7 @@ impl Counters {
         while rows.len() < CHANGES_ROWS_MAX
             && let Some(place) = self.changes.take()
         {
-            rows.push((CounterName::known(self.list.name(place)), self.existing_at(place)));
+            rows.push((CounterName::known(self.list.name(place)), self.seen_at(place)));
         }
         (rows, self.has_changes())
     }
@@ -365,6 +365,12 @@ impl Counters {
             .iter()
             .filter(|origin| origin.known != DigestEntry::default())
             .map(|origin| (origin.id, origin.known))
+    /// A counter's value, or how it ended.
+    fn seen_at(&self, place: u32) -> Result<Value, Gone> {
+        let ended = if self.list[place].is_live() { Gone::Expired } else { Gone::Deleted };
+        self.existing_at(place).ok_or(ended)
+    }
+
     }
 
     /// Every slot of every counter.

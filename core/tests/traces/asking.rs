@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use quipu_core::input::Token;
 use quipu_core::operation::{Op, Outcome, Value};
 use quipu_core::query::{
-    Await, CHANGES_ROWS_MAX, Changes, Confirmed, Origins, Scan, Scanned, Size,
+    Await, CHANGES_ROWS_MAX, Changes, Confirmed, Gone, Origins, Scan, Scanned, Size,
 };
 
 use crate::cluster::{A, B, C, Cluster, add, get, ms, name, raise, secs};
@@ -134,7 +134,7 @@ fn changes(cluster: &mut Cluster, place: usize) -> (Vec<(String, i128)>, bool) {
 fn answered(cluster: &mut Cluster, token: Token) -> (Vec<(String, i128)>, bool) {
     cluster.run_until("the changes", secs(1), |cluster| cluster.changes(token).is_some());
     let Changes { rows, more } = cluster.changes(token).expect("it was awaited");
-    let value = |value: &Option<Value>| value.expect("it exists").0;
+    let value = |seen: &Result<Value, Gone>| seen.expect("it exists").0;
     (rows.iter().map(|(name, seen)| (name.as_str().to_owned(), value(seen))).collect(), *more)
 }
 

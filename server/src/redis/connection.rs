@@ -13,7 +13,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use quipu_core::query::Row;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
@@ -32,7 +31,7 @@ use super::question::Question;
 use super::session::Session;
 use super::spec::Next;
 use super::state::State;
-use super::subscriptions::{Subscriptions, Topic};
+use super::subscriptions::{News, Subscriptions, Topic};
 use super::table::Last;
 use super::traffic::Tally;
 use super::walk::Walk;
@@ -157,7 +156,7 @@ impl Connection {
         let mut stopping = pin!(stopped.changed());
         loop {
             self.input.reserve(self.read_bytes);
-            let mut changed = Vec::new();
+            let mut changed: Vec<News> = Vec::new();
             // Only once all has left that was told before: a client that reads slowly skips values.
             let may_tell = self.watcher.is_some() && self.output.is_empty();
             let read = tokio::select! {
@@ -388,13 +387,14 @@ impl Connection {
         names: Vec<Bytes>,
         out: &mut Vec<u8>,
     ) -> Result<(), Unavailable> {
-        let Session { client, caller, subscriptions, protocol, .. } = &mut self.session;
+        let Session { client, caller, subscriptions, protocol, state, .. } = &mut self.session;
         if let Err(text) = subscriptions.admit(topic, &names) {
             reply::error(out, text.as_bytes());
             return Ok(());
         }
         let (mut more, mut confirmations) = (subscriptions.clone(), Vec::new());
         more.add(topic, names, *protocol, &mut confirmations);
+        more.notify(state.settings.notified());
         let Ok(filter) = caller.ask(more.filter()) else {
             reply::error(out, errors::DENIED_CHANNEL.as_bytes());
             return Ok(());
@@ -450,19 +450,21 @@ impl Connection {
     }
 
     /// Tells what has changed to one who listens.
-    async fn tell(&mut self, read: Read, changed: Vec<Row>) -> Result<(), End> {
+    async fn tell(&mut self, read: Read, changed: Vec<News>) -> Result<(), End> {
         let changed = match (read, &mut self.watcher) {
             (Read::Up, _) => changed,
             // What it missed is not known one by one any more, so it is told how all stands.
             (Read::Outrun, Some(watcher)) => {
                 let begin = self.context.watch.begin_anew(watcher).await?;
-                begin.snapshot.map_or_else(Vec::new, |(rows, _)| rows)
+                let rows = begin.snapshot.map_or_else(Vec::new, |(rows, _)| rows);
+                rows.into_iter().map(|(name, value)| News { name, value, gone: None }).collect()
             }
             (Read::Outrun | Read::Ended, _) => return Err(End::Stopping),
         };
-        let Session { subscriptions, protocol, .. } = &self.session;
-        for (name, value) in &changed {
-            subscriptions.tell(name, *value, *protocol, &mut self.output.bytes);
+        let Session { subscriptions, protocol, state, .. } = &self.session;
+        let classes = state.settings.notified();
+        for news in &changed {
+            subscriptions.tell(news, classes, *protocol, &mut self.output.bytes);
         }
         Ok(())
     }
@@ -513,11 +515,14 @@ async fn watch_for(
 }
 
 /// Waits until counters have changed, and it is time to tell it; never ends without a watcher.
-async fn watched(watcher: &mut Option<Box<Watcher>>, changed: &mut Vec<Row>) -> Read {
+async fn watched(watcher: &mut Option<Box<Watcher>>, changed: &mut Vec<News>) -> Read {
     let Some(watcher) = watcher else { return std::future::pending().await };
+    let known = watcher.position();
     let show = |_, change: &Change| {
-        if let Change::Counter { name, value, .. } = change {
-            changed.push((name.clone(), *value));
+        if let Change::Counter { name, value, gone, .. } = change {
+            // That it has ended is told once.
+            let gone = gone.filter(|(_, since)| *since > known).map(|(how, _)| how);
+            changed.push(News { name: name.clone(), value: *value, gone });
         }
     };
     watcher.read(TELL_EVERY, show).await

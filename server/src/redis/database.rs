@@ -35,7 +35,12 @@ impl Database {
         if self.is_first() {
             return command.name(at);
         }
-        match command.argument(at) {
+        self.counter(command.argument(at))
+    }
+
+    /// The counter that its clients call so.
+    pub(super) fn counter(self, name: &[u8]) -> Result<CounterName, NameError> {
+        match name {
             b"" => Err(NameError::Empty),
             name => CounterName::new(Bytes::from([self.prefix().as_bytes(), name].concat())),
         }

@@ -20,6 +20,7 @@ mod glob;
 mod inline;
 mod lifetime;
 pub(crate) mod metrics;
+mod notification;
 mod number;
 mod output;
 mod parser;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use quipu_core::name::CounterName;
 use quipu_core::operation::Value;
-use quipu_core::query::ChangedRow;
+use quipu_core::query::{ChangedRow, Gone};
 use quipu_core::status::{PeerState, PeerStatus};
 use serde::Serialize;
 
@@ -61,6 +61,8 @@ pub(crate) enum Change {
         name: CounterName,
         /// 0 if it does not exist any more.
         value: Value,
+        /// How it ended, if it does not exist any more, and the position since which it does not.
+        gone: Option<(Gone, Position)>,
         /// Its name and value as JSON, and whether it is deleted: written once, for all watchers.
         json: Box<str>,
     },
@@ -130,8 +132,9 @@ impl Record {
     pub(crate) fn changed(&mut self, rows: &[ChangedRow]) {
         for (name, seen) in rows {
             let value = seen.unwrap_or(Value(0));
-            let json = json(name, value, seen.is_none());
-            let change = Change::Counter { name: name.clone(), value, json };
+            let json = json(name, value, seen.is_err());
+            let gone = seen.err().map(|how| (how, self.gone_since(name).unwrap_or(self.last + 1)));
+            let change = Change::Counter { name: name.clone(), value, gone, json };
             let position = self.push(head(name.as_str()), change);
             if let Some(older) = self.counters.insert(name.clone(), position) {
                 self.outdate(older);
@@ -143,6 +146,14 @@ impl Record {
         if self.outdated > self.entries.len() / 2 {
             self.entries.retain(|entry| entry.change.is_some());
             self.outdated = 0;
+        }
+    }
+
+    /// Since when a counter that was gone at its last change has been so.
+    fn gone_since(&self, name: &CounterName) -> Option<Position> {
+        match self.at(*self.counters.get(name)?)?.change.as_ref()? {
+            Change::Counter { gone, .. } => gone.map(|(_, since)| since),
+            _ => None,
         }
     }
 
@@ -385,8 +396,27 @@ mod tests {
     }
 
     fn changed(record: &mut Record, rows: &[(&str, i128)]) {
-        let row = |(text, value): &(&str, i128)| (name(text), Some(Value(*value)));
+        let row = |(text, value): &(&str, i128)| (name(text), Ok(Value(*value)));
         record.changed(&rows.iter().map(row).collect::<Vec<ChangedRow>>());
+    }
+
+    #[test]
+    fn a_counter_that_stays_gone_has_been_so_since_it_ended() {
+        let mut record = Record::default();
+        let gone = |record: &mut Record, seen| {
+            record.changed(&[(name("a"), seen)]);
+            let Some(Change::Counter { gone, .. }) =
+                record.at(record.last()).and_then(|entry| entry.change.as_ref())
+            else {
+                panic!("expected a counter");
+            };
+            *gone
+        };
+        assert_eq!(gone(&mut record, Ok(Value(1))), None);
+        assert_eq!(gone(&mut record, Err(Gone::Expired)), Some((Gone::Expired, 2)));
+        assert_eq!(gone(&mut record, Err(Gone::Deleted)), Some((Gone::Deleted, 2)));
+        assert_eq!(gone(&mut record, Ok(Value(1))), None);
+        assert_eq!(gone(&mut record, Err(Gone::Deleted)), Some((Gone::Deleted, 5)));
     }
 
     fn line(record: &mut Record, text: &str) {
@@ -436,7 +466,7 @@ mod tests {
     fn a_counter_that_has_ended_is_told_as_deleted_until_it_counts_again() {
         let mut record = Record::default();
         changed(&mut record, &[("a", 7)]);
-        record.changed(&[(name("a"), None)]);
+        record.changed(&[(name("a"), Err(Gone::Deleted))]);
         let told = read(&record, 0, &prefix(""), 9);
         assert_eq!(told, [r#"{"name":"a","value":0,"deleted":true}"#]);
         changed(&mut record, &[("a", 0)]);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::cluster::AGREEING_TIME_MAX;
+use crate::support::cluster::{AGREEING_TIME_MAX, MEETING_TIME_MAX, Meeting, wait_until_met};
 use crate::support::node::Node;
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::Client;
@@ -237,4 +237,44 @@ fn each_database_is_told_with_what_it_holds_and_what_will_expire() {
     let left = keyspace.split("avg_ttl=").nth(1).and_then(|rest| rest.split("\\r").next());
     let left: u64 = left.and_then(|left| left.parse().ok()).expect("milliseconds");
     assert!((90_000..=100_000).contains(&left), "{keyspace}");
+}
+
+/// Two nodes: on whichever a counter is deleted, and whichever tells of it.
+#[test]
+fn those_who_listen_are_told_that_counters_expire_and_are_deleted_once_they_ask_for_it() {
+    let meeting = Meeting::by_broadcast();
+    let nodes = [meeting.start(&REDIS), meeting.start(&REDIS)];
+    wait_until_met(&[&nodes[0], &nodes[1]], MEETING_TIME_MAX);
+    let [mut here, mut there] = [0, 1].map(|place: usize| Client::open(nodes[place].redis()));
+    let mut listens = Client::open(nodes[0].redis());
+    // Nothing is told to one who subscribed before it was asked for.
+    let mut early = Client::open(nodes[0].redis());
+    ask(&mut early, "PSUBSCRIBE __key*");
+    assert_eq!(ask(&mut here, "CONFIG SET notify-keyspace-events KEgx"), "+OK\\r\\n");
+    ask(&mut listens, "SUBSCRIBE __keyevent@0__:expired __keyspace@2__:b");
+    ask(&mut listens, "PSUBSCRIBE __key*@0__:d*");
+    listens.reply();
+
+    assert_eq!(end(&mut there, "SET a 1 PX 300"), "+OK\\r\\n");
+    let event = "*3\\r\\n$7\\r\\nmessage\\r\\n$22\\r\\n__keyevent@0__:expired\\r\\n$1\\r\\na\\r\\n";
+    assert_eq!(listens.reply(), event);
+
+    assert_eq!(ask(&mut there, "SELECT 2"), "+OK\\r\\n");
+    assert_eq!(end(&mut there, "SET b 1"), "+OK\\r\\n");
+    wait_until("it is here", TIME_MAX, || ask(&mut here, "GET db2:b"), |said| said.contains('1'));
+    assert_eq!(end(&mut there, "DEL b"), ":1\\r\\n");
+    let event = "*3\\r\\n$7\\r\\nmessage\\r\\n$16\\r\\n__keyspace@2__:b\\r\\n$3\\r\\ndel\\r\\n";
+    assert_eq!(listens.reply(), event);
+
+    assert_eq!(end(&mut here, "SET d 1"), "+OK\\r\\n");
+    assert_eq!(end(&mut here, "DEL d"), ":1\\r\\n");
+    let pattern = "*4\\r\\n$8\\r\\npmessage\\r\\n$13\\r\\n__key*@0__:d*\\r\\n";
+    let keyspace = "$16\\r\\n__keyspace@0__:d\\r\\n$3\\r\\ndel\\r\\n";
+    let keyevent = "$18\\r\\n__keyevent@0__:del\\r\\n$1\\r\\nd\\r\\n";
+    assert_eq!(listens.reply(), format!("{pattern}{keyspace}"));
+    assert_eq!(listens.reply(), format!("{pattern}{keyevent}"));
+    assert_eq!(
+        ask(&mut early, "PUNSUBSCRIBE"),
+        "*3\\r\\n$12\\r\\npunsubscribe\\r\\n$6\\r\\n__key*\\r\\n:0\\r\\n"
+    );
 }
