@@ -14,7 +14,7 @@ use crate::name::{CounterName, DATABASES};
 use crate::operation::Value;
 use crate::slot::Slot;
 
-/// Most rows that a page holds: some 300 KiB of names at worst, gathered in 0.6 ms (measured).
+/// Most rows that a page holds: a MiB of names at worst, gathered in 0.6 ms (measured).
 pub const PAGE_ROWS_MAX: usize = 1000;
 
 /// Most rows of changes that a watcher gets at a time: as many as a page of a listing, for the same

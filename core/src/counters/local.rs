@@ -70,7 +70,7 @@ impl Counters {
         if by == 0 {
             return self.appear(lookup);
         }
-        let place = self.find_or_insert(lookup)?;
+        let place = self.find_or_make(lookup)?;
         let open = self.our_version() + 1;
         if let Ok(by @ 1..) = u64::try_from(by)
             && let Some(value) = self.list[place].add_again(by, open)
@@ -151,7 +151,7 @@ impl Counters {
     /// Has a counter exist that does not, without changing its value: one that only ever was added
     /// nothing to holds that it was added to and subtracted from (rule `cover`).
     fn appear(&mut self, lookup: &Lookup<'_>) -> Result<Value, Refusal> {
-        let place = self.find_or_insert(lookup)?;
+        let place = self.find_or_make(lookup)?;
         if !self.list[place].exists(self.wall_clock()) {
             self.look_for_room(place)?;
             if self.list[place].has_expired(self.wall_clock()) {
@@ -179,7 +179,7 @@ impl Counters {
         if before.value.0 >= i128::from(to) {
             return Ok(before.value);
         }
-        let place = self.find_or_insert(lookup)?;
+        let place = self.find_or_make(lookup)?;
         self.look_for_room(place)?;
         if self.list[place].has_expired(self.wall_clock()) {
             self.reset(lookup);

@@ -41,7 +41,7 @@ use crate::counters::writer::{OURS, OriginIndex, Writer};
 use crate::delta::{Change, Delta};
 use crate::digest::DigestEntry;
 use crate::ending::Ending;
-use crate::identity::{OriginId, Version};
+use crate::identity::{NodeId, OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
 use crate::query::{CHANGES_ROWS_MAX, ChangedRow, Gone, Sizes};
@@ -138,8 +138,12 @@ pub struct Counters {
     changes: Changes,
     rows: Rows,
     expiry: Expiry,
-    /// See [`Counters::has_endings`].
+    /// Whether anything was ever said here about the end of a counter.
     has_endings: bool,
+    /// Whether a name was ever held that earlier releases do not know.
+    has_long_names: bool,
+    /// See [`Counters::set_older_peer`].
+    older_peer: Option<NodeId>,
     bounds: Bounds,
     /// See [`Counters::make_room`].
     room: Room,
@@ -162,6 +166,8 @@ impl Counters {
             rows: Rows::default(),
             expiry: Expiry::default(),
             has_endings: false,
+            has_long_names: false,
+            older_peer: None,
             bounds: Bounds::default(),
             room: Room::default(),
             #[cfg(feature = "planted-bugs")]
@@ -359,18 +365,18 @@ impl Counters {
         (rows, self.has_changes())
     }
 
-    /// The digest: what is known of each origin that has ever changed anything, in no order.
-    pub fn digest(&self) -> impl Iterator<Item = (OriginId, DigestEntry)> + '_ {
-        self.origins
-            .iter()
-            .filter(|origin| origin.known != DigestEntry::default())
-            .map(|origin| (origin.id, origin.known))
     /// A counter's value, or how it ended.
     fn seen_at(&self, place: u32) -> Result<Value, Gone> {
         let ended = if self.list[place].is_live() { Gone::Expired } else { Gone::Deleted };
         self.existing_at(place).ok_or(ended)
     }
 
+    /// The digest: what is known of each origin that has ever changed anything, in no order.
+    pub fn digest(&self) -> impl Iterator<Item = (OriginId, DigestEntry)> + '_ {
+        self.origins
+            .iter()
+            .filter(|origin| origin.known != DigestEntry::default())
+            .map(|origin| (origin.id, origin.known))
     }
 
     /// Every slot of every counter.
@@ -442,9 +448,16 @@ impl Counters {
         (names, (next < self.names()).then_some(next))
     }
 
-    /// Whether anything was ever said here about the end of a counter.
-    pub(crate) fn has_endings(&self) -> bool {
-        self.has_endings
+    /// Whether peers of earlier releases would not understand all that is held here: something was said
+    /// about the end of a counter, or a name is longer than they know.
+    pub(crate) fn needs_newer_peers(&self) -> bool {
+        self.has_endings || self.has_long_names
+    }
+
+    /// A linked peer of an earlier release, if there is one: no name that it would not understand is made
+    /// meanwhile. What others have made is merged all the same, and such a peer is left then.
+    pub(crate) fn set_older_peer(&mut self, peer: Option<NodeId>) {
+        self.older_peer = peer;
     }
 
     /// What has been ended of the counter at a place, if anything has.

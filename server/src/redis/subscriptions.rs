@@ -404,10 +404,10 @@ mod tests {
             assert_eq!(none.admit(Topic::Pattern, &names(&[text])), Ok(()), "{text}");
         }
         for (topic, text, words) in [
-            (Topic::Channel, "counter:", "expected a counter name of 1 to 255 bytes"),
+            (Topic::Channel, "counter:", "expected a counter name of 1 to 1024 bytes"),
             (Topic::Channel, "counter:a\n", "expected a counter name without control"),
-            (Topic::Channel, &format!("{long}x"), "expected a channel of at most 271 bytes"),
-            (Topic::Pattern, &format!("{longer}x"), "expected a pattern of at most 526 bytes"),
+            (Topic::Channel, &format!("{long}x"), "expected a channel of at most 1040 bytes"),
+            (Topic::Pattern, &format!("{longer}x"), "expected a pattern of at most 2064 bytes"),
         ] {
             let refused = none.admit(topic, &names(&[text])).unwrap_err();
             assert!(refused.contains(words), "{text}: {refused}");

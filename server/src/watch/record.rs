@@ -21,6 +21,10 @@ use crate::access::{Action, Asks, Denied};
 /// and only while there are watchers. One so slow that more have changed meanwhile begins anew.
 const COUNTERS_MAX: usize = 1 << 17;
 
+/// Bytes of names that it holds at most, so that those 40 MB hold for long ones, too: each is written
+/// three times.
+const NAMES_BYTES_MAX: usize = 12 << 20;
+
 /// Lines of the node's log that are kept, to be shown to who begins to watch.
 const LINES_MAX: usize = 100;
 
@@ -109,6 +113,7 @@ pub(crate) struct Record {
     /// By position.
     entries: VecDeque<Entry>,
     counters: HashMap<CounterName, Position, RandomState>,
+    names_bytes: usize,
     lines: VecDeque<Position>,
     peers: Option<(Position, Arc<[Peer]>)>,
     /// Of the last entry.
@@ -136,11 +141,12 @@ impl Record {
             let gone = seen.err().map(|how| (how, self.gone_since(name).unwrap_or(self.last + 1)));
             let change = Change::Counter { name: name.clone(), value, gone, json };
             let position = self.push(head(name.as_str()), change);
-            if let Some(older) = self.counters.insert(name.clone(), position) {
-                self.outdate(older);
+            match self.counters.insert(name.clone(), position) {
+                Some(older) => self.outdate(older),
+                None => self.names_bytes += name.as_str().len(),
             }
         }
-        while self.counters.len() > COUNTERS_MAX {
+        while self.counters.len() > COUNTERS_MAX || self.names_bytes > NAMES_BYTES_MAX {
             self.forget_oldest();
         }
         if self.outdated > self.entries.len() / 2 {
@@ -186,6 +192,7 @@ impl Record {
         self.entries.retain(|entry| !matches!(entry.change, None | Some(Change::Counter { .. })));
         self.entries.shrink_to_fit();
         self.counters = HashMap::default();
+        self.names_bytes = 0;
         self.outdated = 0;
         // What changes from now on gets no number: a position of today would claim to know it.
         self.last += 1;
@@ -307,6 +314,7 @@ impl Record {
                 None => self.outdated -= 1,
                 Some(Change::Counter { name, .. }) => {
                     self.counters.remove(&name);
+                    self.names_bytes -= name.as_str().len();
                     self.floor = self.floor.max(entry.position);
                     break;
                 }
@@ -398,6 +406,21 @@ mod tests {
     fn changed(record: &mut Record, rows: &[(&str, i128)]) {
         let row = |(text, value): &(&str, i128)| (name(text), Ok(Value(*value)));
         record.changed(&rows.iter().map(row).collect::<Vec<ChangedRow>>());
+    }
+
+    #[test]
+    fn long_names_are_forgotten_before_they_take_more_than_their_bytes() {
+        let mut record = Record::default();
+        let kept = NAMES_BYTES_MAX / 1024;
+        let long = |n: usize| name(&format!("{n:0>1024}"));
+        let rows: Vec<ChangedRow> = (0..kept + 3).map(|n| (long(n), Ok(Value(1)))).collect();
+        record.changed(&rows);
+        assert_eq!((record.counters.len(), record.names_bytes), (kept, NAMES_BYTES_MAX));
+        assert!(!record.reaches(2) && record.reaches(3), "the oldest three are gone");
+        record.changed(&rows[3..5]);
+        assert_eq!(record.names_bytes, NAMES_BYTES_MAX, "a known name takes no more");
+        record.forget_counters();
+        assert_eq!(record.names_bytes, 0);
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn a_node_answers_byte_for_byte_as_redis_does() {
 fn what_differs_by_design_differs_as_said() {
     let node = Node::start(&["--redis", "127.0.0.1:0"]);
     let redis = RedisServer::start();
-    let long = format!("INCR {}", "x".repeat(256));
+    let long = format!("INCR {}", "x".repeat(1025));
     for (commands, expected, _why) in [
         ("SET a x", "-ERR value is not an integer or out of range", "integers"),
         ("APPEND a 1", "-ERR APPEND is refused: a counter", "integers"),
@@ -207,8 +207,8 @@ fn what_differs_by_design_differs_as_said() {
             "-ERR CONFIG SET failed (possibly related to argument \\'timeout\\') - can\\'t set",
             "flags only",
         ),
-        ("INCR ''", "-ERR expected a counter name of 1 to 255 bytes, found none", "names"),
-        (&long, "-ERR expected a counter name of 1 to 255 bytes, found 256", "names"),
+        ("INCR ''", "-ERR expected a counter name of 1 to 1024 bytes, found none", "names"),
+        (&long, "-ERR expected a counter name of 1 to 1024 bytes, found 1025", "names"),
         ("INCR .", "-ERR expected a counter name other than", "names"),
         ("GET ..", "-ERR expected a counter name other than", "names"),
         ("MGET a ..", "-ERR expected a counter name other than", "names"),

@@ -261,7 +261,8 @@ fn those_who_listen_are_told_that_counters_expire_and_are_deleted_once_they_ask_
 
     assert_eq!(ask(&mut there, "SELECT 2"), "+OK\\r\\n");
     assert_eq!(end(&mut there, "SET b 1"), "+OK\\r\\n");
-    wait_until("it is here", TIME_MAX, || ask(&mut here, "GET db2:b"), |said| said.contains('1'));
+    let counted = |said: &String| said == "$1\\r\\n1\\r\\n";
+    wait_until("it is here", TIME_MAX, || ask(&mut here, "GET db2:b"), counted);
     assert_eq!(end(&mut there, "DEL b"), ":1\\r\\n");
     let event = "*3\\r\\n$7\\r\\nmessage\\r\\n$16\\r\\n__keyspace@2__:b\\r\\n$3\\r\\ndel\\r\\n";
     assert_eq!(listens.reply(), event);
@@ -277,4 +278,18 @@ fn those_who_listen_are_told_that_counters_expire_and_are_deleted_once_they_ask_
         ask(&mut early, "PUNSUBSCRIBE"),
         "*3\\r\\n$12\\r\\npunsubscribe\\r\\n$6\\r\\n__key*\\r\\n:0\\r\\n"
     );
+}
+
+#[test]
+fn a_name_of_a_thousand_bytes_is_counted_on_every_node() {
+    let meeting = Meeting::by_broadcast();
+    let nodes = [meeting.start(&REDIS), meeting.start(&REDIS)];
+    wait_until_met(&[&nodes[0], &nodes[1]], MEETING_TIME_MAX);
+    let [mut here, mut there] = [0, 1].map(|place: usize| Client::open(nodes[place].redis()));
+    let name = "n".repeat(1024);
+    assert_eq!(here.ask(&["INCR", &name]), ":1\\r\\n");
+    let counted = |said: &String| said == "$1\\r\\n1\\r\\n";
+    wait_until("it is there", TIME_MAX, || there.ask(&["GET", &name]), counted);
+    assert_eq!(nodes[1].get(&format!("/counters/{name}")).json()["value"], 1);
+    assert!(there.ask(&["INCR", &"n".repeat(1025)]).starts_with("-ERR expected a counter name"));
 }
