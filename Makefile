@@ -3,7 +3,7 @@
 # answers, as local processes where none does (or with QUIPU_LOCAL=1).
 
 .PHONY: all stop restart clean logs add-node build image bench demo pictures help \
-	test test-api test-chaos test-clients test-full test-sim test-upgrade test-health test-increment test-count test-sync test-all-peers \
+	test test-api test-chaos test-clients test-full test-redis-suite test-sim test-upgrade test-health test-increment test-count test-sync test-all-peers \
 	test-peers test-discovery test-remove-existing-peer
 
 all: ## Stop what ran, build, start three nodes, return when they have found each other
@@ -43,6 +43,9 @@ test-api: ## Every call keeps to what /openapi.json says of it, whatever is sent
 
 test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged, also when a reply is lost (installs them)
 	@scripts/test-clients
+
+test-redis-suite: ## Redis's own test suite against a node, for what counters serve (SUITE=FOLDER: its source)
+	@scripts/test-redis-suite $(SUITE)
 
 test-chaos: ## Kill nodes for some five minutes: a storm, 50 rounds, every step to the disk
 	QUIPU_CHAOS=1 cargo test --package quipu --test suite kill_ -- --nocapture --test-threads 1

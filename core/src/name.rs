@@ -7,11 +7,33 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-/// Longest name, in bytes: what a path segment, a Redis key and a log line all take with ease, and
-/// so short that a table of millions of them has a known size.
-pub const NAME_BYTES_MAX: usize = 255;
+/// Longest name, in bytes: as long as the keys that Redis's clients make of a URL or of a user, a route
+/// and a window, and so short that a message of ten thousand names is still one of some megabytes.
+pub const NAME_BYTES_MAX: usize = 1024;
 
-/// A counter's name: UTF-8, 1 to 255 bytes, no control characters, and neither `.` nor `..`.
+/// Longest name that releases before this one know. To their nodes a longer one is a broken frame.
+pub(crate) const EARLIER_NAME_BYTES_MAX: usize = 255;
+
+/// How many databases there are: Redis's clients choose one of so many.
+pub const DATABASES: usize = 16;
+
+/// Which database a name is of, and what the counter is called there. All share one table: the counter
+/// `a` of database `n` > 0 is named `dbn:a`. Every other name is of database 0.
+pub fn in_database(name: &str) -> (usize, &str) {
+    let parts = || {
+        let (number, rest) = name.strip_prefix("db")?.split_once(':')?;
+        // One spelling for each number, and no other.
+        let number = match number.as_bytes() {
+            [digit @ b'1'..=b'9'] => usize::from(digit - b'0'),
+            [b'1', digit @ b'0'..=b'9'] => 10 + usize::from(digit - b'0'),
+            _ => return None,
+        };
+        (number < DATABASES && !rest.is_empty()).then_some((number, rest))
+    };
+    parts().unwrap_or((0, name))
+}
+
+/// A counter's name: UTF-8, 1 to 1,024 bytes, no control characters, and neither `.` nor `..`.
 ///
 /// Those two are the dot segments of a path (RFC 3986, section 5.2.4): browsers, `fetch`, curl and
 /// proxies take them out before they send, however they are percent-encoded, so
@@ -265,9 +287,9 @@ mod tests {
     #[test]
     fn a_name_is_text_of_bounded_length_without_control_characters() {
         assert_eq!(CounterName::new("päge:views/1").unwrap().as_str(), "päge:views/1");
-        assert!(CounterName::new("x".repeat(255)).is_ok());
+        assert!(CounterName::new("x".repeat(1024)).is_ok());
         assert_eq!(CounterName::new(""), Err(NameError::Empty));
-        assert_eq!(CounterName::new("x".repeat(256)), Err(NameError::TooLong(256)));
+        assert_eq!(CounterName::new("x".repeat(1025)), Err(NameError::TooLong(1025)));
         assert_eq!(CounterName::new("a\nb"), Err(NameError::Control('\n')));
         assert_eq!(CounterName::new("a\x7f"), Err(NameError::Control('\x7f')));
         assert_eq!(CounterName::new("a\u{85}"), Err(NameError::Control('\u{85}')));
@@ -291,9 +313,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_of_one_database() {
+        for (name, number, shown) in [
+            ("a", 0, "a"),
+            ("db1:a", 1, "a"),
+            ("db9:a", 9, "a"),
+            ("db10:a", 10, "a"),
+            ("db15:a:b", 15, "a:b"),
+            ("db1:db2:a", 1, "db2:a"),
+            ("db0:a", 0, "db0:a"),
+            ("db16:a", 0, "db16:a"),
+            ("db01:a", 0, "db01:a"),
+            ("db-1:a", 0, "db-1:a"),
+            ("db1:", 0, "db1:"),
+            ("db:a", 0, "db:a"),
+            ("db1", 0, "db1"),
+            ("DB1:a", 0, "DB1:a"),
+        ] {
+            assert_eq!(in_database(name), (number, shown), "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_is_the_same_however_it_is_held() {
         assert_eq!(size_of::<CounterName>(), size_of::<Bytes>());
-        for length in 1..=255 {
+        for length in (1..=64).chain([255, 256, 257, 1023, 1024]) {
             let text: String = ('a'..='z').cycle().take(length).collect();
             let arrived = Bytes::from(format!("INCR {text}\r\n"));
             let cut = CounterName::cut(&arrived, 5..5 + length).unwrap();

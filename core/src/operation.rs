@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use crate::condition::Condition;
 use crate::identity::{NodeId, OriginId};
-use crate::name::CounterName;
+use crate::name::{CounterName, EARLIER_NAME_BYTES_MAX};
 use crate::update::Update;
 
 /// What a client asks at once: operations that are applied in order as one.
@@ -154,9 +154,10 @@ pub enum Refusal {
         "this node was removed from the cluster: it ends no counters until it is registered again"
     )]
     Removed,
-    /// A member would not understand that a counter ends.
+    /// A member would not understand that a counter ends, or its name.
     #[error(
-        "peer {0} runs an earlier release, which knows no set, delete or expiry: upgrade it first"
+        "peer {0} runs an earlier release, which knows no set, delete or expiry, and no name above \
+         {EARLIER_NAME_BYTES_MAX} bytes: upgrade it first"
     )]
     OlderPeer(NodeId),
     /// The table is full.

@@ -163,10 +163,10 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::{Question, Size};
+    use crate::query::{Question, Size, Sizes};
 
     fn effects(token: u64, records: &[u8]) -> Effects {
-        let after_sync = vec![Effect::Answer { token, answer: Size::answer(0) }];
+        let after_sync = vec![Effect::Answer { token, answer: Size::answer(Sizes::default()) }];
         Effects { journal: records.to_vec().into(), after_sync, ..Effects::default() }
     }
 

@@ -12,11 +12,11 @@ use std::time::Duration;
 use crate::condition::Stamp;
 use crate::identity::{Address, OriginId, Version};
 use crate::membership::PeersRefusal;
-use crate::name::CounterName;
+use crate::name::{CounterName, DATABASES};
 use crate::operation::Value;
 use crate::slot::Slot;
 
-/// Most rows that a page holds: some 300 KiB of names at worst, gathered in 0.6 ms (measured).
+/// Most rows that a page holds: a MiB of names at worst, gathered in 0.6 ms (measured).
 pub const PAGE_ROWS_MAX: usize = 1000;
 
 /// Most rows of changes that a watcher gets at a time: as many as a page of a listing, for the same
@@ -26,8 +26,18 @@ pub const CHANGES_ROWS_MAX: usize = PAGE_ROWS_MAX;
 /// A counter's name, and its value when it was listed.
 pub type Row = (CounterName, Value);
 
-/// A counter's name, and its value when its change was told; `None` if it does not exist any more.
-pub type ChangedRow = (CounterName, Option<Value>);
+/// A counter's name, and its value when its change was told; or how it ended, if it does not exist any
+/// more.
+pub type ChangedRow = (CounterName, Result<Value, Gone>);
+
+/// How a counter ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Its time is over.
+    Expired,
+    /// What was left of it was taken away.
+    Deleted,
+}
 
 /// A question, to which its answer belongs by type.
 pub trait Question: Into<Query> {
@@ -47,6 +57,28 @@ pub trait Question: Into<Query> {
 /// How many counters there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size;
+
+/// The answer to it, for each database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sizes(pub Box<[DatabaseSize; DATABASES]>);
+
+/// How much a database holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseSize {
+    /// How many counters exist.
+    pub counters: usize,
+    /// How many of them are to expire.
+    pub expiring: usize,
+    /// The deadlines of those, added up: milliseconds since 1970.
+    pub deadlines_ms: u128,
+}
+
+impl Sizes {
+    /// How many counters exist in all databases together.
+    pub fn counters(&self) -> usize {
+        self.0.iter().map(|size| size.counters).sum()
+    }
+}
 
 /// Names in the order in which this node first heard of them. A counter that was there when the
 /// first call of a walk was answered is named exactly once by the walk.
@@ -228,7 +260,7 @@ pub enum Query {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// To [`Size`].
-    Size(usize),
+    Size(Sizes),
     /// To [`Scan`].
     Scanned(Scanned),
     /// To [`List`].
@@ -298,7 +330,7 @@ macro_rules! questions {
 }
 
 questions! {
-    Size => Size(usize);
+    Size => Size(Sizes);
     Scan => Scanned(Scanned);
     List => Page(Result<Page, Busy>);
     Origins => Origins(Vec<Share>);
@@ -321,7 +353,7 @@ mod tests {
     {
         let page = Page { rows: Vec::new(), more: false };
         let all = [
-            Answer::Size(1),
+            Answer::Size(Sizes::default()),
             Answer::Scanned(Scanned { names: Vec::new(), next: 0 }),
             Answer::Page(Ok(page)),
             Answer::Origins(Vec::new()),
@@ -339,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_question_reads_its_own_answer_and_refuses_every_other_kind_by_name() {
-        reads_its_own::<Size>(&3, "Size");
+        reads_its_own::<Size>(&Sizes::default(), "Size");
         reads_its_own::<Scan>(&Scanned { names: vec![CounterName::DEFAULT], next: 7 }, "Scanned");
         reads_its_own::<List>(&Err(Busy), "Page");
         reads_its_own::<Origins>(&Vec::new(), "Origins");

@@ -17,14 +17,16 @@ use quipu_core::operation::Request;
 use quipu_core::query::{Changes, PeerName, Question, Register, Remove, WrongKind};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::{Administer, Allowed, EveryChange, Health, Link, Observe, OnlyIf, Ops, Peers};
+use crate::access::{
+    Administer, Allowed, Configure, EveryChange, Health, Link, Observe, OnlyIf, Ops, Peers,
+};
 use crate::config::DEFAULT_PORT;
 use crate::disk;
 use crate::disk::fsync::Fsync;
 use crate::inbox::{Arrival, Command, Done, Members, Report, Work};
 use crate::network::Counts;
 use crate::network::resolve::Resolver;
-use crate::os::memory::{Level, Memory};
+use crate::os::memory::{Level, Memory, Size};
 use crate::transport::link::Connection;
 
 /// The way to the driver. Cheap to clone.
@@ -188,6 +190,11 @@ impl Handle {
         &self.shared.memory
     }
 
+    /// Has the process use so much memory at most before new names are refused; 0 is no bound.
+    pub(crate) fn limit_memory(&self, _: &Allowed<Configure>, most: Size) {
+        self.shared.memory.limit(most);
+    }
+
     /// How full the memory is, if new names are refused for that.
     pub(crate) fn full(&self, _: &Allowed<Health>) -> Option<Level> {
         self.shared.memory.full()
@@ -266,7 +273,7 @@ impl Handle {
             Arc::new(Resolver::new()),
             Arc::new(Counts::default()),
             Kept::default(),
-            Arc::new(Memory::new(Some(crate::os::memory::Size(0)))),
+            Arc::new(Memory::new(Some(Size(0)))),
         );
         handle.open();
         (handle, inbox)

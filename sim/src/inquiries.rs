@@ -236,7 +236,7 @@ pub fn judge(
             Ok(Some(list.clone().into()))
         }
         Waiting::Size { before } => {
-            let size = Size::read(answer).map_err(wrong_kind)?;
+            let size = Size::read(answer).map_err(wrong_kind)?.counters();
             let least = before.saturating_sub(ENDING.len());
             let is_right = (least..=counters.len() + ENDING.len()).contains(&size);
             sound((!is_right).then(|| format!("{size} counters; there were {before}")))?;

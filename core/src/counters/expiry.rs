@@ -9,6 +9,8 @@
 use std::collections::BTreeSet;
 
 use super::Counters;
+use crate::name::{DATABASES, in_database};
+use crate::query::DatabaseSize;
 
 /// Deadlines that are noticed in one step: some 2 ms, so that a node serves while a million end at
 /// once. Readers do not depend on it.
@@ -25,6 +27,8 @@ pub(super) struct Expiry {
     pub(super) wall_ms: u64,
     /// How many counters exist.
     pub(super) existing: usize,
+    /// The same for each database.
+    pub(super) sizes: [DatabaseSize; DATABASES],
     /// Places of counters that are to expire, by their deadlines.
     due: BTreeSet<(u64, u32)>,
     /// The same of those whose time was noticed to be over: the clock may be set back.
@@ -37,6 +41,29 @@ pub(super) struct Tracked {
     is_counted: bool,
     until: Option<u64>,
     has_lapsed: bool,
+}
+
+impl Tracked {
+    /// The deadline of a counter that exists.
+    fn deadline(self) -> Option<u64> {
+        self.until.filter(|_| self.is_counted)
+    }
+
+    fn add_to(self, size: &mut DatabaseSize) {
+        size.counters += usize::from(self.is_counted);
+        if let Some(until) = self.deadline() {
+            size.expiring += 1;
+            size.deadlines_ms += u128::from(until);
+        }
+    }
+
+    fn take_from(self, size: &mut DatabaseSize) {
+        size.counters -= usize::from(self.is_counted);
+        if let Some(until) = self.deadline() {
+            size.expiring -= 1;
+            size.deadlines_ms -= u128::from(until);
+        }
+    }
 }
 
 impl Counters {
@@ -123,6 +150,12 @@ impl Counters {
     /// Something was said of a counter's end.
     pub(super) fn track(&mut self, place: u32, before: Tracked) {
         let after = self.tracked(place);
+        if before == after {
+            return;
+        }
+        let size = &mut self.expiry.sizes[in_database(self.list.name(place)).0];
+        before.take_from(size);
+        after.add_to(size);
         match (before.is_counted, after.is_counted) {
             (false, true) => self.expiry.existing += 1,
             (true, false) => self.expiry.existing -= 1,
@@ -147,6 +180,7 @@ mod tests {
     use crate::ending::{Covered, Ending};
     use crate::identity::OriginId;
     use crate::operation::Value;
+    use crate::query::{Gone, Sizes};
     use crate::slot::{Numbers, Slot};
     use crate::update::{Expiry as Given, Update};
 
@@ -173,9 +207,9 @@ mod tests {
         let mut counters = expiring();
         counters.watch_changes();
         assert_eq!(at(&mut counters, NOW + 1_000), (0, None));
-        assert_eq!(counters.take_changes().0[0].1, None, "a watcher is told that it is gone");
+        assert_eq!(counters.take_changes().0[0].1, Err(Gone::Expired), "a watcher is told so");
         assert_eq!(at(&mut counters, NOW), (1, Some(Value(3))));
-        assert_eq!(counters.take_changes().0[0].1, Some(Value(3)));
+        assert_eq!(counters.take_changes().0[0].1, Ok(Value(3)));
         assert_eq!(counters.next_expiry(), Some(NOW + 1_000));
         assert_eq!(at(&mut counters, NOW + 2_000), (0, None));
     }
@@ -192,5 +226,33 @@ mod tests {
         let delta = Delta { origin: OriginId(2), after: 0, upto: 1, changes };
         counters.merge(&delta).unwrap();
         assert_eq!(at(&mut counters, NOW + 1_000), (0, None));
+    }
+
+    #[test]
+    fn each_database_has_its_own_count_of_counters_and_of_deadlines() {
+        let mut counters = Counters::new(OriginId(1), 0);
+        counters.set_wall_clock(NOW);
+        let expire = |ms| Update::Expire { expiry: Given::After(ms), only: None };
+        for name in ["a", "b", "db2:a", "db2:b", "db2:c"] {
+            counters.add(name, 1).unwrap();
+        }
+        counters.apply("db2:a", &expire(1_000)).unwrap();
+        counters.apply("db2:b", &expire(3_000)).unwrap();
+        counters.apply("b", &Update::Delete).unwrap();
+        let mut expected = Sizes::default();
+        expected.0[0].counters = 1;
+        let deadlines_ms = u128::from(2 * NOW + 4_000);
+        expected.0[2] = DatabaseSize { counters: 3, expiring: 2, deadlines_ms };
+        assert_eq!(counters.sizes(), expected);
+        counters.set_wall_clock(NOW + 1_000);
+        counters.expire();
+        expected.0[2] =
+            DatabaseSize { counters: 2, expiring: 1, deadlines_ms: u128::from(NOW + 3_000) };
+        assert_eq!(counters.sizes(), expected);
+        counters.apply("db2:b", &Update::Delete).unwrap();
+        counters.apply("db2:c", &Update::Delete).unwrap();
+        expected.0[2] = DatabaseSize::default();
+        assert_eq!(counters.sizes(), expected);
+        assert_eq!(counters.sizes().counters(), counters.len());
     }
 }

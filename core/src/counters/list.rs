@@ -67,8 +67,7 @@ impl List {
             self.chunks.push(Chunk::new());
         }
         let Some(chunk) = self.chunks.last_mut() else { return };
-        let bytes =
-            |text: &str| u32::try_from(text.len()).expect("1024 names have 255 KiB at most");
+        let bytes = |text: &str| u32::try_from(text.len()).expect("1024 names have a MiB at most");
         let (name_start, name_bytes) = (bytes(&chunk.names), bytes(name));
         chunk.names.push_str(name);
         chunk.counters.push(Named { name_start, name_bytes, counter });

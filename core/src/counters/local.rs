@@ -90,7 +90,7 @@ impl Counters {
     }
 
     pub(crate) fn add_to(&mut self, lookup: &Lookup<'_>, by: i64) -> Result<Outcome, Refusal> {
-        let place = self.find_or_insert(lookup)?;
+        let place = self.find_or_make(lookup)?;
         let wall_ms = self.wall_clock();
         let ours = self.writer(self.ours);
         let origin = &mut self.origins[ours.index as usize];
@@ -216,7 +216,7 @@ impl Counters {
         if before.value.0 >= i128::from(to) {
             return Ok(before.value);
         }
-        let place = self.find_or_insert(lookup)?;
+        let place = self.find_or_make(lookup)?;
         self.look_for_room(place)?;
         if self.list[place].has_expired(self.wall_clock()) {
             self.reset(lookup);

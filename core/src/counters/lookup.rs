@@ -7,6 +7,7 @@
 use super::Counters;
 use crate::counters::counter::Counter;
 use crate::fingerprint;
+use crate::name::EARLIER_NAME_BYTES_MAX;
 use crate::operation::Refusal;
 use crate::room::Room;
 
@@ -65,6 +66,18 @@ impl Counters {
             .or_else(|| self.places.find(name, hash, &self.list))
     }
 
+    /// As [`Counters::find_or_insert`], for a client. A name that not all linked peers would understand is
+    /// not made.
+    pub(super) fn find_or_make(&mut self, lookup: &Lookup<'_>) -> Result<u32, Refusal> {
+        if lookup.name.len() > EARLIER_NAME_BYTES_MAX
+            && let Some(peer) = self.older_peer
+            && self.find(lookup).is_none()
+        {
+            return Err(Refusal::OlderPeer(peer));
+        }
+        self.find_or_insert(lookup)
+    }
+
     pub(super) fn find_or_insert(&mut self, lookup: &Lookup<'_>) -> Result<u32, Refusal> {
         match self.find(lookup) {
             Some(place) => Ok(place),
@@ -89,6 +102,7 @@ impl Counters {
             })?;
         if place as usize == end {
             self.room.take_name(bytes);
+            self.has_long_names |= name.len() > EARLIER_NAME_BYTES_MAX;
             // Nothing is lost: who looked it up had a name, and names are text.
             let name = String::from_utf8_lossy(name);
             self.list.push(&name, Counter::new(fingerprint::of_name(&name)));

@@ -47,10 +47,10 @@ use crate::counters::writer::{OriginIndex, Writer};
 use crate::delta::{Change, Delta};
 use crate::digest::DigestEntry;
 use crate::ending::Ending;
-use crate::identity::{OriginId, Version};
+use crate::identity::{NodeId, OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
-use crate::query::{CHANGES_ROWS_MAX, ChangedRow};
+use crate::query::{CHANGES_ROWS_MAX, ChangedRow, Gone, Sizes};
 use crate::slot::Slot;
 
 use crate::room::Room;
@@ -157,8 +157,12 @@ pub struct Counters {
     changes: Changes,
     rows: Rows,
     expiry: Expiry,
-    /// See [`Counters::has_endings`].
+    /// Whether anything was ever said here about the end of a counter.
     has_endings: bool,
+    /// Whether a name was ever held that earlier releases do not know.
+    has_long_names: bool,
+    /// See [`Counters::set_older_peer`].
+    older_peer: Option<NodeId>,
     bounds: Bounds,
     /// See [`Counters::make_room`].
     room: Room,
@@ -185,6 +189,8 @@ impl Counters {
             rows: Rows::default(),
             expiry: Expiry::default(),
             has_endings: false,
+            has_long_names: false,
+            older_peer: None,
             bounds: Bounds::default(),
             room: Room::default(),
             #[cfg(feature = "planted-bugs")]
@@ -223,6 +229,11 @@ impl Counters {
     /// How many counters exist.
     pub fn len(&self) -> usize {
         self.expiry.existing
+    }
+
+    /// The same for each database, and how many of them are to expire.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes(Box::new(self.expiry.sizes))
     }
 
     /// Whether none exists.
@@ -386,9 +397,15 @@ impl Counters {
         while rows.len() < CHANGES_ROWS_MAX
             && let Some(place) = self.changes.take()
         {
-            rows.push((CounterName::known(self.list.name(place)), self.existing_at(place)));
+            rows.push((CounterName::known(self.list.name(place)), self.seen_at(place)));
         }
         (rows, self.has_changes())
+    }
+
+    /// A counter's value, or how it ended.
+    fn seen_at(&self, place: u32) -> Result<Value, Gone> {
+        let ended = if self.list[place].is_live() { Gone::Expired } else { Gone::Deleted };
+        self.existing_at(place).ok_or(ended)
     }
 
     /// The digest: what is known of each origin that has ever changed anything, in no order.
@@ -468,9 +485,16 @@ impl Counters {
         (names, (next < self.names()).then_some(next))
     }
 
-    /// Whether anything was ever said here about the end of a counter.
-    pub(crate) fn has_endings(&self) -> bool {
-        self.has_endings
+    /// Whether peers of earlier releases would not understand all that is held here: something was said
+    /// about the end of a counter, or a name is longer than they know.
+    pub(crate) fn needs_newer_peers(&self) -> bool {
+        self.has_endings || self.has_long_names
+    }
+
+    /// A linked peer of an earlier release, if there is one: no name that it would not understand is made
+    /// meanwhile. What others have made is merged all the same, and such a peer is left then.
+    pub(crate) fn set_older_peer(&mut self, peer: Option<NodeId>) {
+        self.older_peer = peer;
     }
 
     /// What has been ended of the counter at a place, if anything has.

@@ -20,6 +20,7 @@ use crate::time::Time;
 use crate::wire::datagram::{Beacon, Datagram};
 use crate::wire::error::{CodecError, Foreign};
 use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message, Row};
+use crate::wire::versions::ENDINGS_SINCE;
 
 impl Node {
     pub(super) fn datagram(
@@ -392,6 +393,7 @@ impl Node {
                 self.merge_memberships(now, &memberships, effects);
             }
         }
+        self.counters.set_older_peer(self.links.older_than(ENDINGS_SINCE));
     }
 
     fn link_down(&mut self, link: LinkId) {

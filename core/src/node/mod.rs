@@ -144,7 +144,7 @@ impl Node {
         counters.rest_rows();
         counters.set_wall_clock(config.boot);
         let mut links = Links::new(config.cluster, secret, links_chance);
-        if counters.has_endings() {
+        if counters.needs_newer_peers() {
             links.speak_from(ENDINGS_SINCE);
         }
         if settlements.ledger().has_proposals() {
@@ -328,7 +328,7 @@ impl Node {
     fn do_due(&mut self, now: Time, effects: &mut Effects) {
         self.counters.set_wall_clock(self.wall_clock.read(now));
         self.counters.expire();
-        if self.counters.has_endings() {
+        if self.counters.needs_newer_peers() {
             self.leave_older_peers(now, effects);
         }
         let turn = &mut effects.turn(now, &mut self.totals);
@@ -394,7 +394,8 @@ impl Node {
         self.batches.add(batch);
     }
 
-    /// Ends the links to peers that would not understand what was said about the ends of counters.
+    /// Ends the links to peers that would not understand what was said about the ends of counters, or
+    /// their names.
     fn leave_older_peers(&mut self, now: Time, effects: &mut Effects) {
         for link in self.links.speak_from(ENDINGS_SINCE) {
             let goodbye = Goodbye::Versions(ENDINGS_SINCE, PROTOCOL_VERSIONS.1);

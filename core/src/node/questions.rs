@@ -26,7 +26,7 @@ impl Node {
     /// Answers a question, or has it wait.
     pub(super) fn query(&mut self, now: Time, token: Token, query: Query, effects: &mut Effects) {
         match query {
-            Query::Size(Size) => answer::<Size>(token, self.counters.len(), effects),
+            Query::Size(Size) => answer::<Size>(token, self.counters.sizes(), effects),
             Query::Scan(scan) => answer::<Scan>(token, self.scan(scan), effects),
             Query::Origins(origins) => {
                 answer::<Origins>(token, self.shares(&origins), effects);

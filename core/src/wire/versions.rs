@@ -7,7 +7,8 @@
 pub const PROTOCOL_VERSIONS: (u16, u16) = (1, 5);
 
 /// The version that brought covers and lifetimes. No counter is ended while a peer is linked that
-/// speaks a lower one, and once one was, no such peer is let in: it could not be told.
+/// speaks a lower one, and once one was, no such peer is let in: it could not be told. The same holds of
+/// counters with names above 255 bytes, which this version brought as well.
 pub(crate) const ENDINGS_SINCE: u16 = 4;
 
 /// The version that brought settlements. Nothing is proposed while a member is not linked that speaks it,

@@ -159,7 +159,7 @@ fn a_linked_peers_own_changes_have_a_place_also_where_they_are_asked_for() {
 #[test]
 fn a_counter_of_more_slots_than_a_frame_holds_is_told_in_parts() {
     const ORIGINS: u64 = 100_000;
-    let name = "x".repeat(255);
+    let name = "x".repeat(1024);
     let mut kept = Counters::new(config(A).origin, 0);
     for n in 1..=ORIGINS {
         let changes =

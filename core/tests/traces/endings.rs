@@ -1,7 +1,7 @@
 //! How counters end: resets, deletes, sets and lifetimes, on all nodes and with what they had not seen.
 
 use quipu_core::operation::{Refusal, Value};
-use quipu_core::query::{Changes, Origins, Scan, Scanned};
+use quipu_core::query::{Changes, Gone, Origins, Scan, Scanned};
 use quipu_core::update::{Expiry, OnlyExpire, Update};
 
 use crate::cluster::{
@@ -212,8 +212,31 @@ fn nothing_is_ended_while_a_peer_of_an_earlier_release_is_linked_and_none_is_let
     assert!(!cluster.are_linked(A, B), "B would not understand");
 }
 
+#[test]
+fn no_long_name_is_made_while_a_peer_of_an_earlier_release_is_linked_and_none_is_let_in_after() {
+    let mut cluster = Cluster::new();
+    cluster.start(crate::cluster::config(A));
+    cluster.start(crate::cluster::config(B));
+    cluster.speak_up_to(B, 3);
+    cluster.run_until("they are linked", secs(5), |cluster| cluster.are_linked(A, B));
+    let (known, longer) = ("n".repeat(255), "n".repeat(256));
+    let b = cluster.id_of(B);
+    let asked = vec![add(&known, 1), add(&longer, 1), raise(&longer, 1), get(&longer)];
+    let refused = Err(Refusal::OlderPeer(b));
+    assert_eq!(cluster.ask(A, asked), [Ok(Value(1)), refused, refused, Ok(Value(0))]);
+    cluster.run_until("B has the other", secs(2), |cluster| all_show(cluster, &known, Some(1)));
+
+    cluster.cut(A, B);
+    cluster.run_until("the link is gone", secs(60), |cluster| !cluster.are_linked(A, B));
+    cluster.run(secs(10));
+    assert_eq!(cluster.ask(A, vec![add(&longer, 1)]), [Ok(Value(1))]);
+    cluster.mend(A, B);
+    cluster.run(secs(30));
+    assert!(!cluster.are_linked(A, B), "B would not understand");
+}
+
 /// What a watcher on A is told, and how much is left of all shares of a counter there.
-fn told(cluster: &mut Cluster, counter: &str) -> (Vec<Option<i128>>, u64) {
+fn told(cluster: &mut Cluster, counter: &str) -> (Vec<Result<i128, Gone>>, u64) {
     let token = cluster.watch(A, false);
     cluster.run_until("the changes", secs(1), |cluster| cluster.changes(token).is_some());
     let Changes { rows, .. } = cluster.changes(token).expect("it was awaited").clone();
@@ -230,12 +253,12 @@ fn watchers_and_auditors_are_told_that_a_counter_has_ended() {
     cluster.run_until("B has it", secs(2), |cluster| all_show(cluster, "hits", Some(3)));
     cluster.ask(B, vec![delete("hits")]);
     cluster.run_until("it is gone", secs(2), |cluster| all_show(cluster, "hits", None));
-    assert_eq!(told(&mut cluster, "hits"), (vec![None], 0));
+    assert_eq!(told(&mut cluster, "hits"), (vec![Err(Gone::Deleted)], 0));
     cluster.ask(A, vec![add("hits", 2), expire("hits", 1_000)]);
-    assert_eq!(told(&mut cluster, "hits"), (vec![Some(2)], 2));
+    assert_eq!(told(&mut cluster, "hits"), (vec![Ok(2)], 2));
     cluster.run_until("it expires", secs(3), |cluster| all_show(cluster, "hits", None));
     cluster.run(ms(100));
-    assert_eq!(told(&mut cluster, "hits"), (vec![None], 0));
+    assert_eq!(told(&mut cluster, "hits"), (vec![Err(Gone::Expired)], 0));
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Right {
     Confirm,
     /// Register peers, remove them, and ask for settlements.
     Administer,
+    /// Change settings of a node that runs, and end or unblock other clients' connections.
+    Configure,
     /// Learn which peers there are.
     Peers,
     /// Read status, settings and metrics.
@@ -36,7 +38,7 @@ pub(crate) enum Right {
 impl Right {
     /// All, in the order of their numbers.
     #[cfg(test)]
-    pub(crate) const ALL: [Right; 11] = [
+    pub(crate) const ALL: [Right; 12] = [
         Right::Read,
         Right::Change,
         Right::End,
@@ -44,6 +46,7 @@ impl Right {
         Right::Watch,
         Right::Confirm,
         Right::Administer,
+        Right::Configure,
         Right::Peers,
         Right::Observe,
         Right::Health,
@@ -60,6 +63,7 @@ impl Right {
             Right::Watch => "watch counters",
             Right::Confirm => "wait for confirmations",
             Right::Administer => "register and remove peers, and settle",
+            Right::Configure => "change settings and end connections",
             Right::Peers => "list peers",
             Right::Observe => "read status and metrics",
             Right::Health => "ask whether this node is well",

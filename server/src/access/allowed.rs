@@ -138,6 +138,14 @@ impl NeedsRight for Administer {
     const RIGHT: Right = Right::Administer;
 }
 
+/// To change settings of a node that runs, and to end or unblock other clients' connections.
+#[derive(Debug)]
+pub(crate) struct Configure;
+
+impl NeedsRight for Configure {
+    const RIGHT: Right = Right::Configure;
+}
+
 /// To wait until peers have confirmed a change.
 #[derive(Debug)]
 pub(crate) struct Confirm;

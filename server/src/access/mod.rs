@@ -20,7 +20,7 @@ pub(crate) use action::Action;
 #[cfg(test)]
 pub(crate) use action::Right;
 pub(crate) use allowed::{
-    Administer, Allowed, Asks, Confirm, EveryChange, Health, Link, Names, Observe, Peers,
+    Administer, Allowed, Asks, Configure, Confirm, EveryChange, Health, Link, Names, Observe, Peers,
 };
 pub(crate) use caller::{Caller, Door};
 pub(crate) use judge::Denied;

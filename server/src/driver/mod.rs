@@ -479,8 +479,9 @@ impl<D: Disk> Driver<D> {
             // The client may be gone, and its answer is dropped.
             Effect::Reply { token, results, version } => {
                 if let Some(Waiter::Done(reply, since)) = self.waiter(token) {
-                    self.replied.note(time.since(since));
-                    let _ = reply.send(Done { results, version });
+                    let took = time.since(since);
+                    self.replied.note(took);
+                    let _ = reply.send(Done { results, version, took });
                 }
             }
             Effect::Answer { token, answer } => {

@@ -30,7 +30,7 @@ use super::extract::{self, BODY_BYTES_MAX, BODY_TIME_MAX};
 use super::problem_document::{Document, Documented};
 use crate::access::{Action, Caller, Denied, Ops};
 
-/// Longest operation, in bytes: a decrement of a name of 255 bytes, each escaped as in \u0061, by 19
+/// Longest operation, in bytes: a decrement of a name of 1,024 bytes, each escaped as in \u0061, by 19
 /// digits, within bounds of as many and with a lifetime, with the spaces and line ends that writers
 /// put in.
 const OPERATION_BYTES_MAX: usize = 6 * NAME_BYTES_MAX + 350;
@@ -39,7 +39,7 @@ const OPERATION_BYTES_MAX: usize = 6 * NAME_BYTES_MAX + 350;
 const BATCH_BYTES_MAX: usize = OPERATIONS_MAX * OPERATION_BYTES_MAX + BODY_BYTES_MAX;
 
 /// What bodies of batches that are longer than other calls' may take together, however many
-/// connections send one: that of thirty batches of the longest names unescaped. Others wait, as long
+/// connections send one: that of nine batches of the longest names unescaped. Others wait, as long
 /// as a body may take to arrive.
 const BATCHES_BYTES_MAX: usize = 100 << 20;
 

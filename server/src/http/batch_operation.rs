@@ -214,7 +214,7 @@ pub(super) fn schema() -> ObjectBuilder {
         .min_length(Some(1))
         .max_length(Some(NAME_BYTES_MAX))
         .description(Some(
-            "1 to 255 bytes of UTF-8 without control characters, and neither . nor ..",
+            "1 to 1,024 bytes of UTF-8 without control characters, and neither . nor ..",
         ));
     let saturate = ObjectBuilder::new().schema_type(Type::Boolean).description(Some(
         "For increment and decrement: whether to go as far as the bounds let it",

@@ -283,7 +283,7 @@ mod tests {
             ("[1,[2]]", "expected an object, found an array"),
             ("{}", "expected a string as name, found nothing"),
             (r#"{"op":"get","name":7}"#, "expected a string as name, found 7"),
-            (r#"{"op":"get","name":""}"#, "1 to 255 bytes, found none"),
+            (r#"{"op":"get","name":""}"#, "1 to 1024 bytes, found none"),
             (r#"{"op":"get","name":"a\n"}"#, "without control characters"),
             (r#"{"name":"a"}"#, "expected a string as op, found nothing"),
             (r#"{"op":"put","name":"a"}"#, "or get as op, found \"put\""),

@@ -21,11 +21,11 @@ use crate::access::{Action, Caller};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct InPath {
-    /// 1 to 255 bytes of UTF-8 without control characters, percent-encoded; neither . nor .., which
+    /// 1 to 1,024 bytes of UTF-8 without control characters, percent-encoded; neither . nor .., which
     /// clients take out of a path before they send it.
     #[param(
         min_length = 1,
-        max_length = 255,
+        max_length = 1024,
         pattern = "^(?!\\.{1,2}$)[^\\x00-\\x1f\\x7f-\\x9f]+$"
     )]
     name: String,

@@ -43,7 +43,7 @@ pub(super) struct Deleted<'a> {
 #[utoipa::path(
     delete, path = "/counters", tag = "counters", operation_id = "delete_counters",
     params(
-        ("prefix" = String, Query, description = "What the names begin with; not empty", min_length = 1, max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"),
+        ("prefix" = String, Query, description = "What the names begin with; not empty", min_length = 1, max_length = 1024, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"),
     ),
     responses((status = 200, description = "How many were deleted", body = inline(Deleted<'_>)))
 )]

@@ -359,6 +359,7 @@ mod tests {
         let row = |text: &str, value| Change::Counter {
             name: CounterName::new(text.as_bytes().to_vec()).unwrap(),
             value: Value(value),
+            gone: None,
             json: format!(r#"{{"name":"{text}","value":{value}}}"#).into(),
         };
         let mut text = Text::new(OriginId(0xab));

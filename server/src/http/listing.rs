@@ -60,9 +60,9 @@ impl<'a> From<&'a Row> for Listed<'a> {
 #[utoipa::path(
     get, path = "/counters", tag = "counters", operation_id = "list_counters",
     params(
-        ("prefix" = Option<String>, Query, description = "What the names begin with", max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"),
+        ("prefix" = Option<String>, Query, description = "What the names begin with", max_length = 1024, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"),
         ("limit" = Option<usize>, Query, description = "How many counters at most; 100 if it is not given", minimum = 1, maximum = 1000),
-        ("after" = Option<String>, Query, description = "What the last page gave as `next`", max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"),
+        ("after" = Option<String>, Query, description = "What the last page gave as `next`", max_length = 1024, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"),
     ),
     responses((status = 200, description = "A page", body = inline(Page<'_>)))
 )]
@@ -184,6 +184,6 @@ mod tests {
             let problem = Asked::parse(query).unwrap_err();
             assert!(problem.reason.contains(words), "{query}: {}", problem.reason);
         }
-        assert!(Asked::parse(&format!("prefix={}", "x".repeat(256))).is_err());
+        assert!(Asked::parse(&format!("prefix={}", "x".repeat(1025))).is_err());
     }
 }

@@ -157,6 +157,7 @@ pub(super) const fn refusals(route: Route) -> (&'static [Kind], bool) {
                 TooManyCounters,
                 OutOfMemory,
                 Behind,
+                OlderPeer,
                 Stopping,
             ],
             true,

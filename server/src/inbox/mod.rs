@@ -41,6 +41,8 @@ pub(crate) struct Done {
     /// The version of this node that holds what it changed, for [`quipu_core::query::Await`]; 0 if it
     /// changed nothing.
     pub(crate) version: Version,
+    /// How long it took, from when the driver took it until this was safe to tell.
+    pub(crate) took: Duration,
 }
 
 /// What the driver tells of itself and its node in one go.

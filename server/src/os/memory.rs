@@ -111,8 +111,8 @@ impl fmt::Display for Size {
 /// What may be used, and what is.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// `None` is no bound.
-    bytes_max: Option<u64>,
+    /// 0 is no bound. Operators may change it while the node runs.
+    bytes_max: AtomicU64,
     /// Beyond which the system kills, as far as it says.
     allowed: Option<Allowed>,
     counters: AtomicU64,
@@ -131,7 +131,7 @@ impl Memory {
     /// As the flag says, or a share of what the system lets this process have.
     pub(crate) fn new(asked: Option<Size>) -> Self {
         let memory = Memory::of(asked, memory_allowed());
-        if memory.bytes_max.is_some_and(|bytes| bytes < SMALL_BYTES) {
+        if memory.bytes_max().is_some_and(|bytes| bytes < SMALL_BYTES) {
             use_small_pages();
         }
         memory
@@ -139,17 +139,16 @@ impl Memory {
 
     fn of(asked: Option<Size>, allowed: Option<Allowed>) -> Self {
         let bytes_max = match asked {
-            Some(Size(0)) => None,
-            Some(Size(bytes)) => Some(bytes),
-            None => allowed.map(|Allowed { bytes, .. }| (bytes / 100).saturating_mul(SHARE)),
+            Some(Size(bytes)) => bytes,
+            None => allowed.map_or(0, |Allowed { bytes, .. }| (bytes / 100).saturating_mul(SHARE)),
         };
         let (counters, used_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Memory { bytes_max, allowed, counters, used_bytes, is_full: false.into() }
+        Memory { bytes_max: bytes_max.into(), allowed, counters, used_bytes, is_full: false.into() }
     }
 
     /// Says how much may be used, and warns of more than there is.
     pub(crate) fn tell(&self) {
-        match (self.bytes_max, self.allowed) {
+        match (self.bytes_max(), self.allowed) {
             (None, _) => tracing::info!("new names are taken whatever memory they use"),
             (Some(bytes_max), Some(allowed)) if bytes_max > allowed.bytes => tracing::warn!(
                 "--max-memory is {}, but {} has only {}: this process may be killed before it is \
@@ -170,7 +169,7 @@ impl Memory {
     /// say what is used.
     pub(crate) fn room(&self, counters: usize) -> Room {
         self.counters.store(counters as u64, Relaxed);
-        let (Some(really), Some(bytes_max)) = (self.measure(), self.bytes_max) else {
+        let (Some(really), Some(bytes_max)) = (self.measure(), self.bytes_max()) else {
             return Room::default();
         };
         let names = bytes_max.saturating_sub(self.used_bytes.load(Relaxed));
@@ -184,7 +183,7 @@ impl Memory {
         let really = used_bytes()?;
         let used = really.saturating_add(self.counters.load(Relaxed).saturating_mul(SPARE_BYTES));
         self.used_bytes.store(used, Relaxed);
-        let bytes_max = self.bytes_max.unwrap_or(u64::MAX);
+        let bytes_max = self.bytes_max().unwrap_or(u64::MAX);
         if used >= bytes_max && !self.is_full.swap(true, Relaxed) {
             tracing::warn!(
                 "out of memory: {} used of {} that may be; new names are refused, known ones \
@@ -206,12 +205,19 @@ impl Memory {
 
     /// How much may be used.
     pub(crate) fn bytes_max(&self) -> Option<u64> {
-        self.bytes_max
+        Some(self.bytes_max.load(Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
+    /// Has so much be used from now on; 0 is no bound.
+    pub(crate) fn limit(&self, Size(bytes): Size) {
+        self.bytes_max.store(bytes, Relaxed);
+        self.measure();
+        self.tell();
     }
 
     /// How full it is, if new names are refused.
     pub(crate) fn full(&self) -> Option<Level> {
-        let (used_bytes, bytes_max) = (self.used_bytes(), self.bytes_max?);
+        let (used_bytes, bytes_max) = (self.used_bytes(), self.bytes_max()?);
         self.is_full.load(Relaxed).then_some(Level { used_bytes, bytes_max })
     }
 
@@ -309,10 +315,10 @@ mod tests {
 
     #[test]
     fn without_a_word_four_fifths_of_what_there_is_may_be_used_and_0_is_no_bound() {
-        assert_eq!(Memory::of(None, allowed(1000)).bytes_max, Some(800));
-        assert_eq!(Memory::of(Some(Size(5)), allowed(1000)).bytes_max, Some(5));
-        assert_eq!(Memory::of(Some(Size(0)), allowed(1000)).bytes_max, None);
-        assert_eq!(Memory::of(None, None).bytes_max, None);
+        assert_eq!(Memory::of(None, allowed(1000)).bytes_max(), Some(800));
+        assert_eq!(Memory::of(Some(Size(5)), allowed(1000)).bytes_max(), Some(5));
+        assert_eq!(Memory::of(Some(Size(0)), allowed(1000)).bytes_max(), None);
+        assert_eq!(Memory::of(None, None).bytes_max(), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the process asks of the machine and is told by it, and what it tells its service manager.
 
 mod cgroup;
+pub(crate) mod coarse_clock;
 pub(crate) mod companion;
 pub(crate) mod descriptors;
 pub(crate) mod memory;

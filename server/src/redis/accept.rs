@@ -4,13 +4,16 @@
 //! that is gone without a word is found by TCP's own keep-alive.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::clients::{Client, Socket};
 use super::connection::{Connection, End};
 use super::context::Context;
+use super::settings::KEEPALIVE;
 use super::traffic::Traffic;
 use crate::access::{Caller, Door};
 use crate::handle::Handle;
@@ -18,10 +21,6 @@ use crate::transport::acceptor::Acceptor;
 use crate::transport::listener::Listener;
 use crate::transport::stream::{Options, Stream};
 use crate::watch::Watch;
-
-/// How long a connection is silent before the system asks the other side whether it is still
-/// there. As Redis has it.
-const KEEPALIVE: Duration = Duration::from_secs(300);
 
 /// How long the other side may leave our bytes unacknowledged before the system ends the
 /// connection.
@@ -56,26 +55,52 @@ pub(crate) async fn serve(
     };
     let take = |mut stream: Stream, slot| {
         let Some(slot) = slot else {
-            context.traffic.refused.add(1);
+            context.state.traffic.refused.add(1);
             // If not even this fits the socket's empty buffer, closing it says enough.
             let _ = stream.write_now(FULL);
             return;
         };
-        context.traffic.accepted.add(1);
-        tokio::spawn(run(Arc::clone(&context), stream, stopped.clone(), slot));
+        let open = Open::new(&context, &stream);
+        let client = Arc::clone(&open.client);
+        let task = tokio::spawn(run(open, stream, stopped.clone(), slot));
+        client.is_served_by(task.abort_handle());
     };
-    acceptor.run(&context.traffic.accept_errors, take, stop).await;
+    acceptor.run(&context.state.traffic.accept_errors, take, stop).await;
+}
+
+/// A connection that was taken, until it ends, also by `CLIENT KILL`.
+struct Open {
+    context: Arc<Context>,
+    client: Arc<Client>,
+}
+
+impl Open {
+    fn new(context: &Arc<Context>, stream: &Stream) -> Self {
+        context.state.traffic.accepted.add(1);
+        let (local, descriptor) = stream.own_side();
+        let local = local.unwrap_or_else(|_| SocketAddr::from(([0; 4], context.state.port)));
+        let client = context.state.clients.admit(Socket { peer: stream.peer(), local, descriptor });
+        Open { context: Arc::clone(context), client }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.context.state.clients.forget(self.client.id);
+        self.context.state.traffic.ended.add(1);
+    }
 }
 
 async fn run(
-    context: Arc<Context>,
+    open: Open,
     stream: Stream,
     stopped: watch::Receiver<()>,
     _slot: OwnedSemaphorePermit,
 ) {
     let caller = Caller::anyone(Door::Redis, stream.peer());
-    let end = Connection::new(Arc::clone(&context), caller).run(stream, stopped).await;
-    let traffic = &context.traffic;
+    let (context, client) = (Arc::clone(&open.context), Arc::clone(&open.client));
+    let end = Connection::new(context, client, caller).run(stream, stopped).await;
+    let traffic = &open.context.state.traffic;
     match &end {
         End::Over | End::Stopping => {}
         End::NotTheProtocol => traffic.protocol_errors.add(1),
@@ -83,5 +108,4 @@ async fn run(
         End::Broken(_) => traffic.broken.add(1),
     }
     tracing::debug!(%caller, %end, "a Redis connection ended");
-    traffic.ended.add(1);
 }

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use super::subscriptions::{Subscriptions, Topic};
 
 /// Most subscriptions of all connections together. Those to counters are some 50,000 at most by the
-/// bound of those who watch; silent ones take no more than these would: some 30 MB.
+/// bound of those who watch; silent ones take no more than these would: some 30 MB of usual channels,
+/// 110 MB where each is as long as the longest.
 const SUBSCRIPTIONS_MAX: usize = 50_000;
 
 /// See the file.

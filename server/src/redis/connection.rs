@@ -13,14 +13,14 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use quipu_core::query::{Await, Confirmed, Row};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch::Receiver;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use super::clients::Client;
 use super::command::Command;
 use super::commands::{
-    dbsize, exec, flush, info, keys, msetnx, pubsub, randomkey, role, scan, watch,
+    dbsize, exec, flush, info, keys, msetnx, pubsub, randomkey, role, scan, wait, watch,
 };
 use super::context::Context;
 use super::frames::Frames;
@@ -31,12 +31,13 @@ use super::question::{Question, Scripts};
 use super::script::run::{self, Job};
 use super::session::Session;
 use super::spec::Next;
-use super::subscriptions::{Subscriptions, Topic};
+use super::state::State;
+use super::subscriptions::{News, Subscriptions, Topic};
 use super::table::Last;
 use super::traffic::Tally;
 use super::walk::Walk;
 use super::{dispatch, errors, reply};
-use crate::access::{Allowed, Caller, Confirm, Door, Names};
+use crate::access::{Allowed, Caller, Door, Names};
 use crate::handle::Unavailable;
 use crate::transport::stream::Stream;
 use crate::watch::{Change, Filter, Read, Refused, Watch, Watcher};
@@ -45,13 +46,6 @@ use crate::watch::{Change, Filter, Read, Refused, Watch, Watcher};
 /// a lone command takes forty bytes; twice as much each time that it was not enough.
 const READ_BYTES_MIN: usize = 1 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
-
-/// How long the driver is asked to watch for a client that waits, before it is asked anew. A client
-/// that has gone leaves its question behind for so long, however long it meant to wait.
-const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Rest before the driver is asked anew when it answered early, as it does when too many wait.
-const REST_WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// Between two values of one counter for one who listens, as for who watches by HTTP and does not
 /// say otherwise.
@@ -108,20 +102,22 @@ pub(super) struct Connection {
     output: Output,
     tally: Tally,
     read_bytes: usize,
+    /// How long the node had the commands that are not looked at yet.
+    took: Duration,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.is_listed {
-            self.context.audience.forget(self.session.id);
+            self.context.audience.forget(self.session.client.id);
         }
     }
 }
 
 impl Connection {
-    pub(super) fn new(context: Arc<Context>, caller: Caller) -> Self {
+    pub(super) fn new(context: Arc<Context>, client: Arc<Client>, caller: Caller) -> Self {
         Connection {
-            session: Session::new(context.next_id(), caller),
+            session: Session::new(Arc::clone(&context.state), client, caller),
             last: Last::default(),
             watcher: None,
             is_listed: false,
@@ -133,6 +129,7 @@ impl Connection {
             plan: Plan::default(),
             tally: Tally::default(),
             read_bytes: READ_BYTES_MIN,
+            took: Duration::ZERO,
         }
     }
 
@@ -140,7 +137,7 @@ impl Connection {
     /// answered what it has asked.
     pub(super) async fn run(mut self, mut stream: Stream, mut stopped: Receiver<()>) -> End {
         let Err(end) = self.converse(&mut stream, &mut stopped).await;
-        self.context.traffic.add(&mut self.tally);
+        self.context.state.traffic.add(&mut self.tally);
         if !matches!(end, End::Broken(_) | End::Unread)
             && let Err(error) = self.write_out(&mut stream).await
         {
@@ -160,7 +157,7 @@ impl Connection {
         let mut stopping = pin!(stopped.changed());
         loop {
             self.input.reserve(self.read_bytes);
-            let mut changed = Vec::new();
+            let mut changed: Vec<News> = Vec::new();
             // Only once all has left that was told before: a client that reads slowly skips values.
             let may_tell = self.watcher.is_some() && self.output.is_empty();
             let read = tokio::select! {
@@ -179,7 +176,7 @@ impl Connection {
                 None => {}
             }
             while !self.serve(stream).await? {}
-            self.context.traffic.add(&mut self.tally);
+            self.context.state.traffic.add(&mut self.tally);
             self.forget_ended_subscriptions();
             self.output.send(stream)?;
             self.output.check()?;
@@ -208,6 +205,10 @@ impl Connection {
         let bytes = self.input.split_to(whole).freeze();
         self.parser.took(whole);
         self.plan.expect(self.frames.len());
+        if !is_idle {
+            self.session.client.hear();
+        }
+        let mut first = 0;
         for at in 0..self.frames.len() {
             let command = Command::new(&bytes, self.frames.command(at));
             if command.len() == 0 {
@@ -218,6 +219,7 @@ impl Connection {
             let held = self.session.transaction.as_ref().map_or(0, |held| held.ops_max());
             if self.plan.ops() + command.len() + held > OPS_MAX {
                 self.settle().await?;
+                self.note_if_slow(&bytes, &mut first, at);
             }
             let command = Command::new(&bytes, self.frames.command(at));
             let handle = &self.context.handle;
@@ -228,7 +230,14 @@ impl Connection {
                 Next::Go => {}
                 Next::Ask(question) => {
                     self.settle().await?;
-                    self.answer(question, stream).await?;
+                    self.note_if_slow(&bytes, &mut first, at);
+                    // Who waits for others is not slow.
+                    let is_wait = matches!(question, Question::Wait { .. });
+                    let began = Instant::now();
+                    // In memory of its own, which each idle connection would else keep for it.
+                    Box::pin(self.answer(question, stream)).await?;
+                    self.took = if is_wait { Duration::ZERO } else { began.elapsed() };
+                    self.note_if_slow(&bytes, &mut first, at + 1);
                 }
                 Next::Close => {
                     self.settle().await?;
@@ -241,8 +250,10 @@ impl Connection {
             }
             self.end_command();
         }
-        self.frames.forget(whole);
         self.settle().await?;
+        self.note_if_slow(&bytes, &mut first, self.frames.len());
+        self.tell_others();
+        self.frames.forget(whole);
         if let Err(error) = parsed {
             if !self.session.silence.holds() {
                 let text = [b"ERR Protocol error: ", &error.text()[..]].concat();
@@ -251,6 +262,30 @@ impl Connection {
             return Err(End::NotTheProtocol);
         }
         Ok(is_idle)
+    }
+
+    /// Notes commands of a read that were done as one and took long: those before `behind`, from where the
+    /// next part begins.
+    fn note_if_slow(&mut self, bytes: &Bytes, first: &mut usize, behind: usize) {
+        let State { settings, slow, .. } = &*self.context.state;
+        let took = std::mem::take(&mut self.took);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let commands = std::mem::replace(first, behind)..behind;
+        if took_us >= settings.slow_us() && !commands.is_empty() {
+            let command = Command::new(bytes, self.frames.command(commands.start));
+            let arguments = (0..command.len()).map(|at| command.argument(at));
+            slow.note(settings, &self.session.client, took, arguments, commands.len() - 1);
+        }
+    }
+
+    /// Lets others see what has become of this connection; where it only counted on, that is nothing.
+    fn tell_others(&mut self) {
+        if self.session.transaction.is_some() || self.tally.has_changed_the_connection() {
+            self.session.tell_others();
+        }
+        if let Some(name) = self.last.take_new() {
+            self.session.client.shown().command = name;
+        }
     }
 
     /// What was said of the present command's reply holds for the next one.
@@ -265,6 +300,7 @@ impl Connection {
         if self.plan.ops() > 0 {
             let done = self.context.handle.request(self.plan.take_ops()).await?;
             self.session.version = self.session.version.max(done.version);
+            self.took += done.took;
             results = done.results;
         }
         self.plan.render(results, &mut self.output.bytes);
@@ -335,14 +371,7 @@ impl Connection {
             Question::Wait { asked, peers, patience } => {
                 // A client that waits shall have its earlier answers.
                 self.output.send(stream)?;
-                let confirmed = tokio::select! {
-                    biased;
-                    confirmed = self.confirmed(&asked, peers, patience) => confirmed?,
-                    // It may have ended its own side only, and read on. One that has gone is found
-                    // when it is answered.
-                    () = stream.peer_has_ended() => self.confirmed(&asked, peers, Some(Duration::ZERO)).await?,
-                };
-                reply::integer(out, i64::try_from(confirmed).unwrap_or(i64::MAX));
+                wait::answer(handle, &self.session, stream, (asked, peers, patience), out).await?;
             }
         }
         if !self.session.silence.holds() {
@@ -372,18 +401,19 @@ impl Connection {
         names: Vec<Bytes>,
         out: &mut Vec<u8>,
     ) -> Result<(), Unavailable> {
-        let Session { id, caller, subscriptions, protocol, .. } = &mut self.session;
+        let Session { client, caller, subscriptions, protocol, state, .. } = &mut self.session;
         if let Err(text) = subscriptions.admit(topic, &names) {
             reply::error(out, text.as_bytes());
             return Ok(());
         }
         let (mut more, mut confirmations) = (subscriptions.clone(), Vec::new());
         more.add(topic, names, *protocol, &mut confirmations);
+        more.notify(state.settings.notified());
         let Ok(filter) = caller.ask(more.filter()) else {
             reply::error(out, errors::DENIED_CHANNEL.as_bytes());
             return Ok(());
         };
-        if let Err(too_many) = self.context.audience.note(*id, &more) {
+        if let Err(too_many) = self.context.audience.note(client.id, &more) {
             reply::error(out, format!("ERR {too_many}").as_bytes());
             return Ok(());
         }
@@ -391,7 +421,7 @@ impl Connection {
         if let Err(refused) = watch_for(&more, filter, &mut self.watcher, &self.context.watch).await
         {
             // As few as before always have room.
-            let _ = self.context.audience.note(*id, subscriptions);
+            let _ = self.context.audience.note(client.id, subscriptions);
             let text = match refused {
                 Refused::Unavailable(Unavailable::Starting) => errors::LOADING.to_owned(),
                 Refused::Unavailable(unavailable) => return Err(unavailable),
@@ -408,7 +438,7 @@ impl Connection {
 
     /// Ends subscriptions, and confirms that.
     fn unsubscribe(&mut self, topic: Topic, names: Vec<Bytes>) {
-        let Session { id, caller, subscriptions, protocol, .. } = &mut self.session;
+        let Session { client, caller, subscriptions, protocol, .. } = &mut self.session;
         subscriptions.remove(topic, names, *protocol, &mut self.output.bytes);
         // Where a right was taken away meanwhile, what is told is still what it listens to.
         if let Some(watcher) = &mut self.watcher
@@ -417,16 +447,16 @@ impl Connection {
             watcher.look_for(filter);
         }
         // Fewer than before always have room.
-        let _ = self.context.audience.note(*id, subscriptions);
+        let _ = self.context.audience.note(client.id, subscriptions);
         self.forget_ended_subscriptions();
     }
 
     /// Gives back what was taken for subscriptions that there are no more, also by `RESET`.
     fn forget_ended_subscriptions(&mut self) {
-        let Session { id, subscriptions, .. } = &self.session;
+        let Session { client, subscriptions, .. } = &self.session;
         if self.is_listed && subscriptions.is_empty() {
             self.is_listed = false;
-            self.context.audience.forget(*id);
+            self.context.audience.forget(client.id);
         }
         if self.watcher.is_some() && !subscriptions.are_of_counters() {
             self.watcher = None;
@@ -434,47 +464,23 @@ impl Connection {
     }
 
     /// Tells what has changed to one who listens.
-    async fn tell(&mut self, read: Read, changed: Vec<Row>) -> Result<(), End> {
+    async fn tell(&mut self, read: Read, changed: Vec<News>) -> Result<(), End> {
         let changed = match (read, &mut self.watcher) {
             (Read::Up, _) => changed,
             // What it missed is not known one by one any more, so it is told how all stands.
             (Read::Outrun, Some(watcher)) => {
                 let begin = self.context.watch.begin_anew(watcher).await?;
-                begin.snapshot.map_or_else(Vec::new, |(rows, _)| rows)
+                let rows = begin.snapshot.map_or_else(Vec::new, |(rows, _)| rows);
+                rows.into_iter().map(|(name, value)| News { name, value, gone: None }).collect()
             }
             (Read::Outrun | Read::Ended, _) => return Err(End::Stopping),
         };
-        let Session { subscriptions, protocol, .. } = &self.session;
-        for (name, value) in &changed {
-            subscriptions.tell(name, *value, *protocol, &mut self.output.bytes);
+        let Session { subscriptions, protocol, state, .. } = &self.session;
+        let classes = state.settings.notified();
+        for news in &changed {
+            subscriptions.tell(news, classes, *protocol, &mut self.output.bytes);
         }
         Ok(())
-    }
-
-    /// How many peers have confirmed this connection's last change, once they are enough or the
-    /// patience is over; no patience at all does not end.
-    async fn confirmed(
-        &self,
-        asked: &Allowed<Confirm>,
-        peers: usize,
-        patience: Option<Duration>,
-    ) -> Result<usize, Unavailable> {
-        let (handle, version) = (&self.context.handle, self.session.version);
-        // A patience beyond what a clock can tell has no end.
-        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
-        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
-        loop {
-            let watch = left().unwrap_or(WATCH_TIME_MAX).min(WATCH_TIME_MAX);
-            let question = Await { version, peers, patience: Some(watch) };
-            let answer = handle.ask(asked.covering(question)).await?;
-            let (Confirmed::Waited(confirmed) | Confirmed::TooManyWait(confirmed)) = answer;
-            if confirmed >= peers || left().is_some_and(|left| left.is_zero()) {
-                return Ok(confirmed);
-            }
-            if matches!(answer, Confirmed::TooManyWait(_)) {
-                sleep(left().unwrap_or(REST_WHEN_FULL).min(REST_WHEN_FULL)).await;
-            }
-        }
     }
 
     /// Writes all that is still to be read by a client that will be left.
@@ -523,11 +529,14 @@ async fn watch_for(
 }
 
 /// Waits until counters have changed, and it is time to tell it; never ends without a watcher.
-async fn watched(watcher: &mut Option<Box<Watcher>>, changed: &mut Vec<Row>) -> Read {
+async fn watched(watcher: &mut Option<Box<Watcher>>, changed: &mut Vec<News>) -> Read {
     let Some(watcher) = watcher else { return std::future::pending().await };
+    let known = watcher.position();
     let show = |_, change: &Change| {
-        if let Change::Counter { name, value, .. } = change {
-            changed.push((name.clone(), *value));
+        if let Change::Counter { name, value, gone, .. } = change {
+            // That it has ended is told once.
+            let gone = gone.filter(|(_, since)| *since > known).map(|(how, _)| how);
+            changed.push(News { name: name.clone(), value: *value, gone });
         }
     };
     watcher.read(TELL_EVERY, show).await
@@ -547,6 +556,7 @@ mod tests {
     use super::*;
     use crate::access::Right;
     use crate::handle::Handle;
+    use crate::redis::clients::Socket;
     use crate::redis::traffic::Traffic;
     use crate::watch::lines;
 
@@ -556,7 +566,11 @@ mod tests {
         let watch = Watch::start(handle.clone(), lines().1);
         let context = Context::new(handle, watch, Arc::new(Traffic::default()), 1, 1);
         let caller = Caller::anyone(Door::Redis, "127.0.0.1:1".parse().unwrap());
-        let mut connection = Connection::new(Arc::new(context), caller.without(Right::Watch));
+        let address = "127.0.0.1:1".parse().unwrap();
+        let socket = Socket { peer: address, local: address, descriptor: 1 };
+        let client = context.state.clients.admit(socket);
+        let caller = caller.without(Right::Watch);
+        let mut connection = Connection::new(Arc::new(context), client, caller);
         let mut out = Vec::new();
         let names = vec![Bytes::from_static(b"counter:a")];
         // There is no driver, so what reaches the node is never answered.

@@ -1,10 +1,11 @@
 //! The front end's context: what every connection has at hand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 
 use super::audience::Audience;
 use super::script::shelf::Shelf;
+use super::state::State;
 use super::traffic::Traffic;
 use crate::handle::Handle;
 use crate::watch::Watch;
@@ -15,14 +16,10 @@ pub(super) struct Context {
     pub(super) handle: Handle,
     pub(super) watch: Watch,
     pub(super) audience: Audience,
-    pub(super) traffic: Arc<Traffic>,
-    /// The port that is listened on.
-    pub(super) port: u16,
-    pub(super) connections_max: usize,
+    pub(super) state: Arc<State>,
     /// Bytes of replies that clients have not read, of all connections.
     pub(super) unread_bytes: AtomicUsize,
     pub(super) shelf: Arc<Shelf>,
-    ids: AtomicU64,
 }
 
 impl Context {
@@ -33,22 +30,13 @@ impl Context {
         port: u16,
         connections_max: usize,
     ) -> Self {
-        let (unread_bytes, ids) = (AtomicUsize::new(0), AtomicU64::new(1));
         Context {
             handle,
             watch,
             audience: Audience::default(),
-            traffic,
-            port,
-            connections_max,
-            unread_bytes,
+            state: Arc::new(State::new(traffic, port, connections_max)),
+            unread_bytes: AtomicUsize::new(0),
             shelf: Arc::default(),
-            ids,
         }
-    }
-
-    /// The number of a new connection.
-    pub(super) fn next_id(&self) -> u64 {
-        self.ids.fetch_add(1, Relaxed)
     }
 }

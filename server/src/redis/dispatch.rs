@@ -31,7 +31,11 @@ pub(super) fn plan(
                 refuse(session, plan, errors::listens(&String::from_utf8_lossy(&name)));
                 return (Next::Go, Class::Refused);
             }
-            refuse(session, plan, refused::text(command, reason));
+            let in_transaction = session.transaction.is_some();
+            match in_transaction && reason.is_never_in_a_transaction(command) {
+                true => refuse(session, plan, errors::NOT_IN_A_TRANSACTION),
+                false => refuse(session, plan, refused::text(command, reason)),
+            }
             return (Next::Go, Class::Refused);
         }
         None if is_of_http(command.argument(0)) => return (Next::Leave, Class::Refused),
@@ -72,8 +76,7 @@ pub(super) fn plan(
 fn hold(command: &Command<'_>, spec: &Spec, session: &mut Session, plan: &mut Plan) {
     // What is asked step by step cannot be part of a batch; nor can what begins or ends to listen.
     if spec.stands_alone {
-        let text = "ERR Command not allowed inside a transaction";
-        return refuse(session, plan, text);
+        return refuse(session, plan, errors::NOT_IN_A_TRANSACTION);
     }
     let Some(transaction) = &mut session.transaction else { return };
     // What names several counters is an operation on each; what names none counts as one.
@@ -121,20 +124,27 @@ pub(super) fn refuse(session: &mut Session, plan: &mut Plan, text: impl AsRef<[u
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::BytesMut;
     use quipu_core::operation::Results;
 
     use super::*;
     use crate::access::{Caller, Door, Right};
+    use crate::redis::clients::Socket;
     use crate::redis::frames::Frames;
     use crate::redis::parser::Parser;
     use crate::redis::spec::Class;
+    use crate::redis::state::State;
 
     /// What commands are answered, as far as they are answered without the driver, and how the last
     /// of them goes on.
     fn answered(caller: Caller, commands: &str) -> (String, Next) {
         let handle = Handle::without_driver().0;
-        let (mut session, mut plan) = (Session::new(1, caller), Plan::default());
+        let state = Arc::new(State::new(Arc::default(), 1, 1));
+        let address = "127.0.0.1:1".parse().expect("an address");
+        let client = state.clients.admit(Socket { peer: address, local: address, descriptor: 1 });
+        let (mut session, mut plan) = (Session::new(state, client, caller), Plan::default());
         let (mut parser, mut frames) = (Parser::default(), Frames::default());
         let mut input = BytesMut::from(commands);
         parser.parse(&mut input, &mut frames).expect("commands");
@@ -158,9 +168,9 @@ mod tests {
     #[test]
     fn a_caller_without_rights_is_denied_every_command_on_counters() {
         let arguments = |spec: &Spec| match spec.name {
-            "incrby" | "decrby" | "set" | "setnx" | "getset" | "mset" | "msetnx" | "expire"
-            | "pexpire" | "expireat" | "pexpireat" => " a 1",
-            "setex" | "psetex" => " a 1 1",
+            "incrby" | "incrbyfloat" | "decrby" | "getbit" | "set" | "setnx" | "getset"
+            | "mset" | "msetnx" | "expire" | "pexpire" | "expireat" | "pexpireat" => " a 1",
+            "setex" | "psetex" | "getrange" | "substr" => " a 1 1",
             "object" => " encoding a",
             "memory" => " usage a",
             "wait" => " 1 1",
@@ -185,7 +195,7 @@ mod tests {
             assert!(matches!(next, Next::Go), "{name}: {next:?}");
             denied += 1;
         }
-        assert_eq!(denied, 42, "commands on counters");
+        assert_eq!(denied, 46, "commands on counters");
         let (said, _) = answered(powerless(), "CONFIG GET maxmemory\r\n");
         assert!(said.starts_with("-NOPERM"), "{said}");
         assert!(said.ends_with("'config|get' command\r\n"), "{said}");

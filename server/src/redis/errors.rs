@@ -19,6 +19,11 @@ pub(super) const SYNTAX: &str = "ERR syntax error";
 pub(super) const WRONG_PASSWORD: &str =
     "WRONGPASS invalid username-password pair or user is disabled.";
 
+pub(super) const NO_DEBUGGING: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is \
+    set to \"local\", you can run it from a local connection, otherwise you need to set this option in \
+    the configuration file, and then restart the server.";
+pub(super) const NOT_IN_A_TRANSACTION: &str = "ERR Command not allowed inside a transaction";
+
 /// How much of an unknown command is repeated, and of its arguments.
 const ECHO_BYTES_MAX: usize = 128;
 

@@ -9,6 +9,7 @@ use quipu_core::name::NameError;
 use quipu_core::node::REQUEST_OPS_MAX;
 use quipu_core::operation::{Op, Outcome, Refusal, Results};
 
+use super::digits;
 use super::errors;
 use super::reply::{self, Protocol};
 use crate::access::{Caller, Ops};
@@ -27,6 +28,10 @@ pub(super) enum Slot {
     Read(Protocol, Write),
     /// This number, if the one result is of a counter that exists; else null.
     IfExists(Protocol, i64),
+    /// The value as text from one place to another, of one result.
+    Range(i8, i8),
+    /// A bit of the value as text, of one result.
+    Bit(u8),
     /// Of how many of so many results this is true.
     Count(usize, fn(&Outcome) -> bool),
     /// That all of so many results were done.
@@ -157,6 +162,14 @@ impl Plan {
                 Slot::IfExists(protocol, number) => match outcome(results.next()) {
                     Ok(outcome) if outcome.exists => reply::integer(out, number),
                     Ok(_) => reply::null(out, protocol),
+                    Err(text) => reply::error(out, text.as_bytes()),
+                },
+                Slot::Range(start, end) => match outcome(results.next()) {
+                    Ok(outcome) => digits::write_range(out, &outcome, start, end),
+                    Err(text) => reply::error(out, text.as_bytes()),
+                },
+                Slot::Bit(offset) => match outcome(results.next()) {
+                    Ok(outcome) => digits::write_bit(out, &outcome, offset),
                     Err(text) => reply::error(out, text.as_bytes()),
                 },
                 Slot::Count(ops, is_counted) => match count(ops, is_counted, &mut results) {

@@ -1,11 +1,15 @@
 //! What a connection has said of itself, and what follows from its earlier commands.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use quipu_core::identity::Version;
 
+use super::clients::{Client, Shown};
 use super::database::Database;
 use super::reply::Protocol;
 use super::silence::Silence;
+use super::state::State;
 use super::subscriptions::Subscriptions;
 use super::transaction::Transaction;
 use super::watched::Watched;
@@ -16,8 +20,10 @@ use crate::access::Caller;
 pub(super) struct Session {
     /// Who asks.
     pub(super) caller: Caller,
-    /// Never given to another connection.
-    pub(super) id: u64,
+    /// What this connection shares with all others.
+    pub(super) state: Arc<State>,
+    /// What others see of it.
+    pub(super) client: Arc<Client>,
     pub(super) protocol: Protocol,
     pub(super) name: Option<Bytes>,
     /// Which one was chosen.
@@ -33,10 +39,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: u64, caller: Caller) -> Self {
+    pub(super) fn new(state: Arc<State>, client: Arc<Client>, caller: Caller) -> Self {
         Session {
             caller,
-            id,
+            state,
+            client,
             protocol: Protocol::Two,
             name: None,
             database: Database::default(),
@@ -46,6 +53,22 @@ impl Session {
             silence: Silence::default(),
             version: 0,
         }
+    }
+
+    /// Writes down what others see of this connection.
+    pub(super) fn tell_others(&self) {
+        let mut shown = self.client.shown();
+        let Shown { command, stays, .. } = *shown;
+        *shown = Shown {
+            name: self.name.clone(),
+            database: self.database.number(),
+            channels: self.subscriptions.channels(),
+            patterns: self.subscriptions.patterns(),
+            held: self.transaction.as_ref().map(Transaction::commands),
+            protocol: self.protocol,
+            command,
+            stays,
+        };
     }
 
     /// Whether what arrives next may be a message, so that version 2 could not tell it from the

@@ -202,14 +202,21 @@ impl Call<'_> {
     /// Does what the command says.
     #[inline]
     pub(super) fn carry_out(&mut self) -> Next {
-        if !self.spec.words.is_empty() && self.command.is(1, "help") {
-            let lines = subcommands::help(self.spec.name, self.spec.words);
-            return self.say(|out| {
-                reply::array(out, lines.len());
-                lines.iter().for_each(|line| reply::simple(out, line));
-            });
+        if !self.spec.words.is_empty() {
+            self.session.client.shown().command = self.spec.full_name(&self.command);
+            if self.command.is(1, "help") {
+                return self.help();
+            }
         }
         (self.spec.run)(self)
+    }
+
+    fn help(&mut self) -> Next {
+        let lines = subcommands::help(self.spec.name, self.spec.words);
+        self.say(|out| {
+            reply::array(out, lines.len());
+            lines.iter().for_each(|line| reply::simple(out, line));
+        })
     }
 
     /// Answers with bytes that are known.

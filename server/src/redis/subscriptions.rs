@@ -4,6 +4,9 @@
 //! There is no queue of messages. The connection reads the record of changes when all that it told
 //! before has left, so a slow client skips values and never the last one.
 //!
+//! Beside them stand Redis's keyspace notifications, as far as `CONFIG SET notify-keyspace-events` asks
+//! for them: that a counter has expired or was deleted ([`notification`](super::notification)).
+//!
 //! Any other channel is silent: it is confirmed and counted, and nothing is ever told on it. Clients
 //! subscribe to channels of Redis's or their own as soon as they connect, and take a refusal for a
 //! server that does not work.
@@ -11,9 +14,12 @@
 use bytes::Bytes;
 use quipu_core::name::{CounterName, NAME_BYTES_MAX};
 use quipu_core::operation::Value;
+use quipu_core::query::Gone;
 
 use super::glob;
+use super::notification::{self, Told};
 use super::reply::{self, Protocol};
+use super::settings::Classes;
 use crate::watch::Filter;
 
 /// What every channel of a counter begins with.
@@ -25,11 +31,11 @@ const CHANNELS_MAX: usize = 200;
 /// Patterns of one connection: each is held against every counter that has changed.
 const PATTERNS_MAX: usize = 8;
 
-/// Longest channel: of a counter with the longest name. A silent one has no reason to be longer.
-const CHANNEL_BYTES_MAX: usize = CHANNEL.len() + NAME_BYTES_MAX;
+/// Longest channel: of the notifications of a counter with the longest name. A silent one has no reason to be longer.
+const CHANNEL_BYTES_MAX: usize = notification::PREFIX_BYTES_MAX + NAME_BYTES_MAX;
 
 /// Longest pattern: the channels' beginning, and the longest name with every byte escaped.
-const PATTERN_BYTES_MAX: usize = CHANNEL.len() + 2 * NAME_BYTES_MAX;
+const PATTERN_BYTES_MAX: usize = notification::PREFIX_BYTES_MAX + 2 * NAME_BYTES_MAX;
 
 /// What is subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +44,24 @@ pub(super) enum Topic {
     Pattern,
 }
 
+/// What has become of a counter.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    pub(super) name: CounterName,
+    /// 0 if it does not exist any more.
+    pub(super) value: Value,
+    /// How it ended, if that was not told before.
+    pub(super) gone: Option<Gone>,
+}
+
 /// The subscriptions of one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subscriptions {
     channels: Vec<Bytes>,
     patterns: Vec<Bytes>,
+    /// Whether notifications were asked for when it subscribed last. While they are not, their channels
+    /// are as silent as any other, and cost nothing.
+    is_notified: bool,
 }
 
 impl Topic {
@@ -71,10 +90,18 @@ impl Subscriptions {
         self.channels.len() + self.patterns.len()
     }
 
+    pub(super) fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub(super) fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
     /// Whether a counter may be among them, so that there is something to tell.
     pub(super) fn are_of_counters(&self) -> bool {
-        self.channels.iter().any(|channel| channel.starts_with(CHANNEL))
-            || self.patterns.iter().any(can_match)
+        self.channels.iter().any(|channel| self.told_by(channel).is_some())
+            || self.patterns.iter().any(|pattern| can_match(pattern) || self.may_notify(pattern))
     }
 
     /// What is subscribed to.
@@ -136,6 +163,37 @@ impl Subscriptions {
         }
     }
 
+    /// These classes of notifications are asked for.
+    pub(super) fn notify(&mut self, classes: Classes) {
+        self.is_notified |= classes.tell_of_ends();
+    }
+
+    /// Of whom a channel tells; `None` of a silent one.
+    fn told_by(&self, channel: &Bytes) -> Option<Told> {
+        if !channel.starts_with(CHANNEL) {
+            return notification::told_by(channel).filter(|_| self.is_notified);
+        }
+        CounterName::new(channel.slice(CHANNEL.len()..)).ok().map(Told::Counter)
+    }
+
+    /// The counter that a channel is of; none of a silent one, or of one that tells of all.
+    fn counter(&self, channel: &Bytes) -> Option<CounterName> {
+        match self.told_by(channel)? {
+            Told::Counter(name) => Some(name),
+            Told::All => None,
+        }
+    }
+
+    /// Whether a pattern matches any channel of notifications, as far as its beginning tells.
+    fn may_notify(&self, pattern: &Bytes) -> bool {
+        let literal = literal(pattern);
+        let is_whole = literal.len() == pattern.len();
+        let matches = |prefix: &&[u8]| {
+            literal.starts_with(prefix) || (!is_whole && prefix.starts_with(literal))
+        };
+        self.is_notified && notification::PREFIXES.iter().any(matches)
+    }
+
     /// Ends subscriptions, all of this kind if none is named, and confirms each.
     pub(super) fn remove(
         &mut self,
@@ -166,54 +224,69 @@ impl Subscriptions {
 
     /// The least that shows all counters that are subscribed to.
     pub(super) fn filter(&self) -> Filter {
+        let is_of_all = |channel: &Bytes| matches!(self.told_by(channel), Some(Told::All));
+        if self.channels.iter().any(is_of_all)
+            || self.patterns.iter().any(|pattern| self.may_notify(pattern))
+        {
+            return Filter::Prefix(None);
+        }
         let mut common = self
             .patterns
             .iter()
             .filter(|pattern| can_match(pattern))
             .map(|pattern| literal(pattern));
         let Some(first) = common.next() else {
-            return Filter::Counters(self.channels.iter().filter_map(counter).collect());
+            return Filter::Counters(
+                self.channels.iter().filter_map(|channel| self.counter(channel)).collect(),
+            );
         };
-        let channels = self.channels.iter().filter(|channel| channel.starts_with(CHANNEL));
-        let shared =
-            common.chain(channels.map(|channel| &channel[..])).fold(first, |shared, other| {
-                let same = shared.iter().zip(other).take_while(|(one, other)| one == other).count();
-                &shared[..same]
-            });
-        let prefix = shared.strip_prefix(CHANNEL).map(Bytes::copy_from_slice);
+        let first = first.strip_prefix(CHANNEL).unwrap_or_default();
+        let counters: Vec<CounterName> =
+            self.channels.iter().filter_map(|channel| self.counter(channel)).collect();
+        let named = counters.iter().map(|name| name.as_str().as_bytes());
+        let common = common.map(|literal| literal.strip_prefix(CHANNEL).unwrap_or_default());
+        let shared = common.chain(named).fold(first, |shared, other| {
+            let same = shared.iter().zip(other).take_while(|(one, other)| one == other).count();
+            &shared[..same]
+        });
+        let prefix = Some(Bytes::copy_from_slice(shared));
         // One that is cut within a character is no name, and then all are looked at.
         Filter::Prefix(prefix.and_then(|prefix| CounterName::bound(prefix).ok()))
     }
 
-    /// Tells a counter's value to all subscriptions that it matches.
+    /// Tells a counter's value to all subscriptions that it matches, and that it ended to those who want
+    /// to be notified.
     pub(super) fn tell(
         &self,
-        name: &CounterName,
-        value: Value,
+        News { name, value, gone }: &News,
+        classes: Classes,
         protocol: Protocol,
         out: &mut Vec<u8>,
     ) {
         let channel = [CHANNEL, name.as_str().as_bytes()].concat();
-        if self.channels.iter().any(|known| *known == channel) {
+        let mut digits = itoa::Buffer::new();
+        self.publish(&channel, digits.format(value.clamped()).as_bytes(), protocol, out);
+        let notifications = gone.iter().flat_map(|gone| notification::of(name, *gone, classes));
+        for (channel, message) in notifications {
+            self.publish(&channel, &message, protocol, out);
+        }
+    }
+
+    fn publish(&self, channel: &[u8], message: &[u8], protocol: Protocol, out: &mut Vec<u8>) {
+        if self.channels.iter().any(|known| known == channel) {
             reply::push(out, protocol, 3);
             reply::bulk(out, b"message");
-            reply::bulk(out, &channel);
-            reply::bulk_number(out, value.clamped());
+            reply::bulk(out, channel);
+            reply::bulk(out, message);
         }
-        for pattern in self.patterns.iter().filter(|pattern| glob::matches(pattern, &channel)) {
+        for pattern in self.patterns.iter().filter(|pattern| glob::matches(pattern, channel)) {
             reply::push(out, protocol, 4);
             reply::bulk(out, b"pmessage");
             reply::bulk(out, pattern);
-            reply::bulk(out, &channel);
-            reply::bulk_number(out, value.clamped());
+            reply::bulk(out, channel);
+            reply::bulk(out, message);
         }
     }
-}
-
-/// The counter that a channel is of; none of a silent one.
-fn counter(channel: &Bytes) -> Option<CounterName> {
-    let name = channel.starts_with(CHANNEL).then(|| channel.slice(CHANNEL.len()..))?;
-    CounterName::new(name).ok()
 }
 
 /// Whether a pattern matches any channel of a counter that there may be, as far as its beginning tells.
@@ -262,7 +335,7 @@ mod tests {
     }
 
     fn subscribed(channels: &[&str], patterns: &[&str]) -> Subscriptions {
-        Subscriptions { channels: names(channels), patterns: names(patterns) }
+        Subscriptions { channels: names(channels), patterns: names(patterns), is_notified: false }
     }
 
     #[test]
@@ -291,6 +364,26 @@ mod tests {
         let beside = subscribed(&["news", "counter:a"], &["news.*"]);
         assert!(beside.are_of_counters());
         assert!(matches!(beside.filter(), Filter::Counters(counters) if counters.len() == 1));
+        let not_yet = subscribed(&["__keyevent@0__:expired"], &["__key*"]);
+        assert!(!not_yet.are_of_counters(), "nobody has asked for notifications");
+        let notified = |channels: &[&str], patterns: &[&str]| {
+            let mut subscriptions = subscribed(channels, patterns);
+            subscriptions.notify(Classes::parse(b"Kg").unwrap());
+            subscriptions
+        };
+        let some = notified(&["__keyspace@2__:a", "counter:b", "__keyspace@x__:a"], &[]);
+        let Filter::Counters(counters) = some.filter() else { panic!("two are looked up") };
+        assert_eq!(counters.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["db2:a", "b"]);
+        for (channels, patterns) in [
+            (&["__keyevent@0__:expired"][..], &[][..]),
+            (&["counter:a"], &["__key*__:*"]),
+            (&[], &["__keyspace@0__:a*"]),
+        ] {
+            let of_all = notified(channels, patterns);
+            assert!(of_all.are_of_counters());
+            assert!(matches!(of_all.filter(), Filter::Prefix(None)), "{channels:?} {patterns:?}");
+        }
+        assert!(!notified(&["__keyevent@0__:lpush"], &[]).are_of_counters());
         let beside = subscribed(&["news"], &["news.*", "counter:page:*"]);
         assert!(beside.are_of_counters());
         let Filter::Prefix(Some(prefix)) = beside.filter() else { panic!("all are looked at") };
@@ -311,10 +404,10 @@ mod tests {
             assert_eq!(none.admit(Topic::Pattern, &names(&[text])), Ok(()), "{text}");
         }
         for (topic, text, words) in [
-            (Topic::Channel, "counter:", "expected a counter name of 1 to 255 bytes"),
+            (Topic::Channel, "counter:", "expected a counter name of 1 to 1024 bytes"),
             (Topic::Channel, "counter:a\n", "expected a counter name without control"),
-            (Topic::Channel, &format!("{long}x"), "expected a channel of at most 263 bytes"),
-            (Topic::Pattern, &format!("{longer}x"), "expected a pattern of at most 518 bytes"),
+            (Topic::Channel, &format!("{long}x"), "expected a channel of at most 1040 bytes"),
+            (Topic::Pattern, &format!("{longer}x"), "expected a pattern of at most 2064 bytes"),
         ] {
             let refused = none.admit(topic, &names(&[text])).unwrap_err();
             assert!(refused.contains(words), "{text}: {refused}");

@@ -6,16 +6,16 @@ use super::command::Command;
 use super::commands::refused::{REFUSED, Reason};
 use super::commands::{
     auth, client, command, config, dbsize, decr, decrby, del, discard, echo, eval, exec, exists,
-    expire, flush, get, getdel, getex, getset, hello, incr, incrby, increx, info, keys, kind,
-    memory, mget, mset, msetnx, multi, object, persist, ping, pubsub, quit, randomkey, reset, role,
-    scan, script, select, set, setex, setnx, strlen, subscribe, time, ttl, unsubscribe, unwatch,
-    wait, watch,
+    expire, flush, function, get, getdel, getex, getrange, getset, hello, incr, incrby,
+    incrbyfloat, increx, info, keys, kind, latency, memory, mget, mset, msetnx, multi, object,
+    persist, ping, pubsub, quit, randomkey, reset, role, scan, script, select, set, setex, setnx,
+    slowlog, strlen, subscribe, time, ttl, unsubscribe, unwatch, wait, watch,
 };
 use super::errors;
 use super::spec::{Served, Spec};
 
 /// The commands that are served, in alphabetical order.
-static SERVED: [Spec; 68] = [
+static SERVED: [Spec; 75] = [
     auth::SPEC,
     client::SPEC,
     command::SPEC,
@@ -37,16 +37,21 @@ static SERVED: [Spec; 68] = [
     ttl::EXPIRETIME,
     flush::FLUSHALL,
     flush::FLUSHDB,
+    function::SPEC,
     get::SPEC,
+    getrange::GETBIT,
     getdel::SPEC,
     getex::SPEC,
+    getrange::SPEC,
     getset::SPEC,
     hello::SPEC,
     incr::SPEC,
     incrby::SPEC,
+    incrbyfloat::SPEC,
     increx::SPEC,
     info::SPEC,
     keys::SPEC,
+    latency::SPEC,
     memory::SPEC,
     mget::SPEC,
     mset::SPEC,
@@ -73,8 +78,10 @@ static SERVED: [Spec; 68] = [
     set::SPEC,
     setex::SPEC,
     setnx::SPEC,
+    slowlog::SPEC,
     strlen::SPEC,
     subscribe::SPEC,
+    getrange::SUBSTR,
     time::SPEC,
     exists::TOUCH,
     ttl::SPEC,
@@ -147,14 +154,19 @@ pub(super) struct Last {
     known: [(Vec<u8>, Option<&'static Spec>); 2],
     /// Which of them came earlier.
     older: usize,
+    /// Which of them was the last, and whether that was told.
+    last: usize,
+    is_new: bool,
 }
 
 impl Last {
     /// As [`find`], and takes it down.
     #[inline]
     pub(super) fn find(&mut self, name: &[u8]) -> Option<Found> {
-        for (known, spec) in &self.known {
+        for (at, (known, spec)) in self.known.iter().enumerate() {
             if known == name {
+                self.is_new |= self.last != at;
+                self.last = at;
                 return spec.map(Found::Served);
             }
         }
@@ -169,9 +181,19 @@ impl Last {
             known.clear();
             known.extend_from_slice(name);
             *of = Some(spec);
+            self.last = self.older;
             self.older = 1 - self.older;
+            self.is_new = true;
         }
         found
+    }
+
+    /// The name of the last command, if it is another one than when this was asked before. What takes
+    /// second words is told where those are read.
+    pub(super) fn take_new(&mut self) -> Option<&'static str> {
+        let is_new = std::mem::take(&mut self.is_new);
+        let spec = self.known[self.last].1;
+        spec.filter(|spec| is_new && spec.words.is_empty()).map(|spec| spec.name)
     }
 }
 

@@ -25,6 +25,25 @@ pub(crate) struct Traffic {
     commands: [Count; Class::ALL.len()],
 }
 
+/// What `INFO` tells of the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+    pub(super) commands: u64,
+}
+
+impl Totals {
+    /// What came since there were so many.
+    pub(super) fn since(self, before: Totals) -> Totals {
+        Totals {
+            accepted: self.accepted.saturating_sub(before.accepted),
+            refused: self.refused.saturating_sub(before.refused),
+            commands: self.commands.saturating_sub(before.commands),
+        }
+    }
+}
+
 /// The commands of one read.
 #[derive(Debug, Default)]
 pub(super) struct Tally([u64; Class::ALL.len()]);
@@ -32,6 +51,14 @@ pub(super) struct Tally([u64; Class::ALL.len()]);
 impl Tally {
     pub(super) fn add(&mut self, class: Class) {
         self.0[class as usize] += 1;
+    }
+
+    /// Whether there was a command since the last sum that may have changed what others see of this
+    /// connection.
+    pub(super) fn has_changed_the_connection(&self) -> bool {
+        [Class::Connection, Class::Transaction, Class::Subscription]
+            .iter()
+            .any(|class| self.0[*class as usize] > 0)
     }
 }
 
@@ -43,6 +70,12 @@ impl Traffic {
                 total.add(std::mem::take(more));
             }
         }
+    }
+
+    /// What `INFO` tells.
+    pub(super) fn totals(&self) -> Totals {
+        let commands = self.commands().map(|(_, total)| total).sum();
+        Totals { accepted: self.accepted.get(), refused: self.refused.get(), commands }
     }
 
     /// Commands by class.

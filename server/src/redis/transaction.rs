@@ -61,6 +61,11 @@ impl Transaction {
         self.ops
     }
 
+    /// How many commands are held back.
+    pub(super) fn commands(&self) -> usize {
+        self.frames.len()
+    }
+
     /// What was held back.
     pub(super) fn into_commands(self) -> (Bytes, Frames) {
         (self.bytes.into(), self.frames)

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -51,6 +52,12 @@ impl Stream {
     /// The address of the other side: a client's own, or that of what stands before it.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// The address at which it was taken, and its number among the process's descriptors.
+    pub(crate) fn own_side(&self) -> (io::Result<SocketAddr>, i32) {
+        let Io::Tcp(socket) = &self.io;
+        (socket.local_addr(), socket.as_raw_fd())
     }
 
     /// Best effort: a socket that refuses an option is about to fail anyway, or works without it.

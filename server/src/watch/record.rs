@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use quipu_core::name::CounterName;
 use quipu_core::operation::Value;
-use quipu_core::query::ChangedRow;
+use quipu_core::query::{ChangedRow, Gone};
 use quipu_core::status::{PeerState, PeerStatus};
 use serde::Serialize;
 
@@ -20,6 +20,10 @@ use crate::access::{Action, Asks, Denied};
 /// Counters that the record holds at most: those that changed last. At some 300 bytes each, 40 MB,
 /// and only while there are watchers. One so slow that more have changed meanwhile begins anew.
 const COUNTERS_MAX: usize = 1 << 17;
+
+/// Bytes of names that it holds at most, so that those 40 MB hold for long ones, too: each is written
+/// three times.
+const NAMES_BYTES_MAX: usize = 12 << 20;
 
 /// Lines of the node's log that are kept, to be shown to who begins to watch.
 const LINES_MAX: usize = 100;
@@ -61,6 +65,8 @@ pub(crate) enum Change {
         name: CounterName,
         /// 0 if it does not exist any more.
         value: Value,
+        /// How it ended, if it does not exist any more, and the position since which it does not.
+        gone: Option<(Gone, Position)>,
         /// Its name and value as JSON, and whether it is deleted: written once, for all watchers.
         json: Box<str>,
     },
@@ -107,6 +113,7 @@ pub(crate) struct Record {
     /// By position.
     entries: VecDeque<Entry>,
     counters: HashMap<CounterName, Position, RandomState>,
+    names_bytes: usize,
     lines: VecDeque<Position>,
     peers: Option<(Position, Arc<[Peer]>)>,
     /// Of the last entry.
@@ -130,19 +137,29 @@ impl Record {
     pub(crate) fn changed(&mut self, rows: &[ChangedRow]) {
         for (name, seen) in rows {
             let value = seen.unwrap_or(Value(0));
-            let json = json(name, value, seen.is_none());
-            let change = Change::Counter { name: name.clone(), value, json };
+            let json = json(name, value, seen.is_err());
+            let gone = seen.err().map(|how| (how, self.gone_since(name).unwrap_or(self.last + 1)));
+            let change = Change::Counter { name: name.clone(), value, gone, json };
             let position = self.push(head(name.as_str()), change);
-            if let Some(older) = self.counters.insert(name.clone(), position) {
-                self.outdate(older);
+            match self.counters.insert(name.clone(), position) {
+                Some(older) => self.outdate(older),
+                None => self.names_bytes += name.as_str().len(),
             }
         }
-        while self.counters.len() > COUNTERS_MAX {
+        while self.counters.len() > COUNTERS_MAX || self.names_bytes > NAMES_BYTES_MAX {
             self.forget_oldest();
         }
         if self.outdated > self.entries.len() / 2 {
             self.entries.retain(|entry| entry.change.is_some());
             self.outdated = 0;
+        }
+    }
+
+    /// Since when a counter that was gone at its last change has been so.
+    fn gone_since(&self, name: &CounterName) -> Option<Position> {
+        match self.at(*self.counters.get(name)?)?.change.as_ref()? {
+            Change::Counter { gone, .. } => gone.map(|(_, since)| since),
+            _ => None,
         }
     }
 
@@ -175,6 +192,7 @@ impl Record {
         self.entries.retain(|entry| !matches!(entry.change, None | Some(Change::Counter { .. })));
         self.entries.shrink_to_fit();
         self.counters = HashMap::default();
+        self.names_bytes = 0;
         self.outdated = 0;
         // What changes from now on gets no number: a position of today would claim to know it.
         self.last += 1;
@@ -296,6 +314,7 @@ impl Record {
                 None => self.outdated -= 1,
                 Some(Change::Counter { name, .. }) => {
                     self.counters.remove(&name);
+                    self.names_bytes -= name.as_str().len();
                     self.floor = self.floor.max(entry.position);
                     break;
                 }
@@ -385,8 +404,42 @@ mod tests {
     }
 
     fn changed(record: &mut Record, rows: &[(&str, i128)]) {
-        let row = |(text, value): &(&str, i128)| (name(text), Some(Value(*value)));
+        let row = |(text, value): &(&str, i128)| (name(text), Ok(Value(*value)));
         record.changed(&rows.iter().map(row).collect::<Vec<ChangedRow>>());
+    }
+
+    #[test]
+    fn long_names_are_forgotten_before_they_take_more_than_their_bytes() {
+        let mut record = Record::default();
+        let kept = NAMES_BYTES_MAX / 1024;
+        let long = |n: usize| name(&format!("{n:0>1024}"));
+        let rows: Vec<ChangedRow> = (0..kept + 3).map(|n| (long(n), Ok(Value(1)))).collect();
+        record.changed(&rows);
+        assert_eq!((record.counters.len(), record.names_bytes), (kept, NAMES_BYTES_MAX));
+        assert!(!record.reaches(2) && record.reaches(3), "the oldest three are gone");
+        record.changed(&rows[3..5]);
+        assert_eq!(record.names_bytes, NAMES_BYTES_MAX, "a known name takes no more");
+        record.forget_counters();
+        assert_eq!(record.names_bytes, 0);
+    }
+
+    #[test]
+    fn a_counter_that_stays_gone_has_been_so_since_it_ended() {
+        let mut record = Record::default();
+        let gone = |record: &mut Record, seen| {
+            record.changed(&[(name("a"), seen)]);
+            let Some(Change::Counter { gone, .. }) =
+                record.at(record.last()).and_then(|entry| entry.change.as_ref())
+            else {
+                panic!("expected a counter");
+            };
+            *gone
+        };
+        assert_eq!(gone(&mut record, Ok(Value(1))), None);
+        assert_eq!(gone(&mut record, Err(Gone::Expired)), Some((Gone::Expired, 2)));
+        assert_eq!(gone(&mut record, Err(Gone::Deleted)), Some((Gone::Deleted, 2)));
+        assert_eq!(gone(&mut record, Ok(Value(1))), None);
+        assert_eq!(gone(&mut record, Err(Gone::Deleted)), Some((Gone::Deleted, 5)));
     }
 
     fn line(record: &mut Record, text: &str) {
@@ -436,7 +489,7 @@ mod tests {
     fn a_counter_that_has_ended_is_told_as_deleted_until_it_counts_again() {
         let mut record = Record::default();
         changed(&mut record, &[("a", 7)]);
-        record.changed(&[(name("a"), None)]);
+        record.changed(&[(name("a"), Err(Gone::Deleted))]);
         let told = read(&record, 0, &prefix(""), 9);
         assert_eq!(told, [r#"{"name":"a","value":0,"deleted":true}"#]);
         changed(&mut record, &[("a", 0)]);

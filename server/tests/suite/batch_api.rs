@@ -18,7 +18,7 @@ fn operations_are_answered_in_order_each_with_its_own_result_or_problem() {
     {"name":"b","value":7,"applied":7},
     {"name":"b","value":7,"applied":0},
     {"name":"c","problem":{"type":"urn:quipu:problem:body","title":"Not a body for this call","status":400,"detail":"expected increment, decrement, raise, set, reset, delete, expire or get as op, found \"put\""}},
-    {"problem":{"type":"urn:quipu:problem:name","title":"Not a counter's name","status":400,"detail":"expected a counter name of 1 to 255 bytes, found none"}},
+    {"problem":{"type":"urn:quipu:problem:name","title":"Not a counter's name","status":400,"detail":"expected a counter name of 1 to 1024 bytes, found none"}},
     {"problem":{"type":"urn:quipu:problem:body","title":"Not a body for this call","status":400,"detail":"expected an object, found 7"}},
     {"name":"d","value":9223372036854775807,"applied":9223372036854775807},
     {"name":"d","problem":{"type":"urn:quipu:problem:overflow","title":"Increment or decrement would overflow","status":409,"detail":"expected a value from -9223372036854775808 to 9223372036854775807 after adding 1, found 9223372036854775807 before it; nothing was changed"}},

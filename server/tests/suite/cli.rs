@@ -154,7 +154,7 @@ fn a_script_can_tell_a_refusal_from_a_wrong_command_line() {
         ),
         (&["add", "c", "9223372036854775808"], "found \"9223372036854775808\""),
         (&["add", "c", "1.5"], "expected a whole number from"),
-        (&["add", ""], "expected a counter name of 1 to 255 bytes, found none"),
+        (&["add", ""], "expected a counter name of 1 to 1024 bytes, found none"),
         (&["add", ".."], "expected a counter name"),
         (&["add", "c", "1", "2"], "unexpected argument '2' found; see quipu add --help"),
         (&["get"], "missing: <NAME>...; see quipu get --help"),

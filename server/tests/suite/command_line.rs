@@ -114,7 +114,7 @@ fn a_counter_without_a_name_is_not_watched_as_all_of_them() {
     let line = run(&["watch", "--counter", ""]);
     assert_eq!(line.status.code(), Some(2));
     let text = String::from_utf8(line.stderr).expect("text");
-    assert!(text.contains("expected a counter name of 1 to 255 bytes, found none"), "{text}");
+    assert!(text.contains("expected a counter name of 1 to 1024 bytes, found none"), "{text}");
 }
 
 #[test]

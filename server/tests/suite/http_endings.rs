@@ -354,7 +354,7 @@ fn what_cannot_be_done_at_the_command_line_is_said_in_one_line() {
         (&["set", "a", "1", "--ttl", "0s"], 2, "expected a time from 1ms"),
         (&["delete"], 2, "missing: <NAME>"),
         (&["delete", "a", "--prefix", "a"], 2, "cannot be used with"),
-        (&["delete", "--prefix", ""], 2, "1 to 255 bytes"),
+        (&["delete", "--prefix", ""], 2, "1 to 1024 bytes"),
         // Its input is no terminal.
         (&["delete", "--prefix", "a"], 1, "expected --yes"),
     ] {

@@ -40,6 +40,7 @@ mod redis_fuzz;
 mod redis_protocol;
 mod redis_scripts;
 mod redis_subscriptions;
+mod redis_tools;
 mod restart;
 mod rubbish;
 mod secrets;

@@ -93,10 +93,20 @@ fn what_an_error_says_to_try_is_there_and_names_every_second_word() {
             "CLIENT",
             &[
                 "GETNAME",
+                "GETREDIR",
                 "ID",
+                "INFO",
+                "KILL <ip:port> | [ID <id>] [ADDR <ip:port>] [LADDR <ip:port>] [TYPE <type>] \
+                 [USER <name>] [SKIPME yes|no]",
+                "LIST [TYPE normal|master|replica|pubsub] [ID <id> ...]",
+                "NO-EVICT ON|OFF",
+                "NO-TOUCH ON|OFF",
                 "REPLY ON|OFF|SKIP",
                 "SETINFO LIB-NAME|LIB-VER <text>",
                 "SETNAME <name>",
+                "TRACKING OFF",
+                "TRACKINGINFO",
+                "UNBLOCK <id> [TIMEOUT|ERROR]",
             ][..],
         ),
         (
@@ -108,7 +118,12 @@ fn what_an_error_says_to_try_is_there_and_names_every_second_word() {
                 "LIST [FILTERBY MODULE|ACLCAT|PATTERN <what>]",
             ],
         ),
-        ("CONFIG", &["GET <pattern> [<pattern> ...]", "SET <setting> <value> ..."]),
+        (
+            "CONFIG",
+            &["GET <pattern> [<pattern> ...]", "RESETSTAT", "REWRITE", "SET <setting> <value> ..."],
+        ),
+        ("SLOWLOG", &["GET [<count>]", "LEN", "RESET"]),
+        ("LATENCY", &["DOCTOR", "HISTORY <event>", "LATEST", "RESET [<event> ...]"]),
         ("PUBSUB", &["CHANNELS [<pattern>]", "NUMPAT", "NUMSUB [<channel> ...]"]),
     ] {
         let error = client.ask(&[command, "nonsense"]);

@@ -185,15 +185,18 @@ fn one_who_does_not_read_skips_values_and_is_told_the_last_of_each_counter() {
 fn what_cannot_be_listened_to_is_refused_with_the_reason() {
     let node = Node::start(&REDIS);
     let mut client = Client::open(node.redis());
-    let long = "x".repeat(264);
+    let long = "x".repeat(1041);
     let many: Vec<_> = (0..201).map(|n| format!("news:{n}")).collect();
     let many: Vec<_> = ["SUBSCRIBE"].into_iter().chain(many.iter().map(String::as_str)).collect();
     for (command, words) in [
-        (&["SUBSCRIBE", "counter:a", "counter:"][..], "-ERR expected a counter name of 1 to 255"),
+        (&["SUBSCRIBE", "counter:a", "counter:"][..], "-ERR expected a counter name of 1 to 1024"),
         (&["SUBSCRIBE", "counter:.."], "-ERR expected a counter name other than"),
         (&["SUBSCRIBE", "news", "counter:."], "-ERR expected a counter name other than"),
-        (&["SUBSCRIBE", "news", &long], "-ERR expected a channel of at most 263 bytes, found 264"),
-        (&["PSUBSCRIBE", &long.repeat(2)], "-ERR expected a pattern of at most 518 bytes, found"),
+        (
+            &["SUBSCRIBE", "news", &long],
+            "-ERR expected a channel of at most 1040 bytes, found 1041",
+        ),
+        (&["PSUBSCRIBE", &long.repeat(2)], "-ERR expected a pattern of at most 2064 bytes, found"),
         (&many, "-ERR expected at most 200 channels of a connection"),
         (&["PUBLISH", "counter:a", "1"], "-ERR PUBLISH is refused: nodes pass no messages on"),
         (&["PUBLISH", "news", "1"], "-ERR PUBLISH is refused: nodes pass no messages on"),

@@ -57,7 +57,7 @@ fn agree(command: &Command<'_>, session: &mut Session, plan: &mut Plan) {
         reply::bulk(out, b"proto");
         reply::integer(out, protocol.number());
         reply::bulk(out, b"id");
-        reply::integer(out, i64::try_from(session.id).unwrap_or(i64::MAX));
+        reply::integer(out, i64::try_from(session.client.id).unwrap_or(i64::MAX));
         // Clients look for a node that takes writes and is no part of a Redis cluster.
         for (key, text) in [("mode", "standalone"), ("role", "master")] {
             reply::bulk(out, key.as_bytes());

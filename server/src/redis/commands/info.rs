@@ -4,13 +4,15 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_core::query::Size;
+use quipu_core::name::DATABASES;
+use quipu_core::query::{DatabaseSize, Size, Sizes};
 use quipu_core::status::PeerState;
 
 use crate::access::{Allowed, Names, Observe};
 use crate::handle::Unavailable;
 use crate::inbox::Report;
 use crate::os::process::Usage;
+use crate::os::wall_clock::wall_clock_ms;
 use crate::redis::context::Context;
 use crate::redis::question::Question;
 use crate::redis::reply::Protocol;
@@ -42,7 +44,7 @@ fn run(call: &mut Call<'_>) -> Next {
 /// What is known once the node has read what it had kept.
 struct Known {
     report: Report,
-    counters: usize,
+    sizes: Sizes,
 }
 
 /// Answers `INFO`. A node that is starting answers it too: many clients ask it first and wait while
@@ -56,8 +58,8 @@ pub(in crate::redis) async fn answer(
 ) -> Result<(), Unavailable> {
     let known = match context.handle.report(observe).await {
         Ok(report) => {
-            let counters = context.handle.ask(names.covering(Size)).await?;
-            Some(Known { report, counters })
+            let sizes = context.handle.ask(names.covering(Size)).await?;
+            Some(Known { report, sizes })
         }
         Err(Unavailable::Starting) => None,
         Err(unavailable) => return Err(unavailable),
@@ -89,13 +91,20 @@ pub(in crate::redis) async fn answer(
 
 type Lines = Vec<(&'static str, String)>;
 
+/// Names of databases, as `INFO` has them.
+const NAMES: [&str; DATABASES] = [
+    "db0", "db1", "db2", "db3", "db4", "db5", "db6", "db7", "db8", "db9", "db10", "db11", "db12",
+    "db13", "db14", "db15",
+];
+
 fn lines(
     section: &str,
     context: &Context,
     known: Option<&Known>,
     (usage, memory_max): (Option<&Usage>, u64),
 ) -> (&'static str, Lines) {
-    let traffic = &context.traffic;
+    let traffic = &context.state.traffic;
+    let totals = context.state.totals();
     match section {
         "server" => {
             let mut lines = vec![
@@ -104,7 +113,7 @@ fn lines(
                 ("redis_mode", "standalone".to_owned()),
                 ("quipu_version", env!("CARGO_PKG_VERSION").to_owned()),
                 ("process_id", std::process::id().to_string()),
-                ("tcp_port", context.port.to_string()),
+                ("tcp_port", context.state.port.to_string()),
                 ("node_id", context.handle.address().as_str().to_owned()),
             ];
             if let Some(Known { report, .. }) = known {
@@ -119,7 +128,7 @@ fn lines(
                 "Clients",
                 vec![
                     ("connected_clients", open.to_string()),
-                    ("maxclients", context.connections_max.to_string()),
+                    ("maxclients", context.state.connections_max.to_string()),
                 ],
             )
         }
@@ -146,19 +155,16 @@ fn lines(
                 ],
             },
         ),
-        "stats" => {
-            let commands: u64 = traffic.commands().map(|(_, total)| total).sum();
-            (
-                "Stats",
-                vec![
-                    ("total_connections_received", traffic.accepted.get().to_string()),
-                    ("rejected_connections", traffic.refused.get().to_string()),
-                    ("total_commands_processed", commands.to_string()),
-                    ("pubsub_channels", context.audience.of(Topic::Channel).len().to_string()),
-                    ("pubsub_patterns", context.audience.of(Topic::Pattern).len().to_string()),
-                ],
-            )
-        }
+        "stats" => (
+            "Stats",
+            vec![
+                ("total_connections_received", totals.accepted.to_string()),
+                ("rejected_connections", totals.refused.to_string()),
+                ("total_commands_processed", totals.commands.to_string()),
+                ("pubsub_channels", context.audience.of(Topic::Channel).len().to_string()),
+                ("pubsub_patterns", context.audience.of(Topic::Pattern).len().to_string()),
+            ],
+        ),
         "replication" => {
             // Every node takes writes, and every other one follows them.
             let mut lines = vec![("role", "master".to_owned())];
@@ -183,11 +189,38 @@ fn lines(
         _ => (
             "Keyspace",
             match known {
-                Some(Known { counters: counters @ 1.., .. }) => {
-                    vec![("db0", format!("keys={counters},expires=0,avg_ttl=0"))]
-                }
-                _ => Vec::new(),
+                Some(Known { sizes, .. }) => keyspace(sizes, wall_clock_ms()),
+                None => Vec::new(),
             },
         ),
+    }
+}
+
+/// A line for each database that has counters: how many, how many of them are to expire, and how many
+/// milliseconds these have left on average.
+fn keyspace(Sizes(sizes): &Sizes, now_ms: u64) -> Lines {
+    let line = |(name, size): (&'static str, &DatabaseSize)| {
+        let DatabaseSize { counters, expiring, deadlines_ms } = *size;
+        let deadline = deadlines_ms.checked_div(expiring as u128).unwrap_or_default();
+        let left = deadline.saturating_sub(now_ms.into());
+        (counters > 0).then(|| (name, format!("keys={counters},expires={expiring},avg_ttl={left}")))
+    };
+    NAMES.into_iter().zip(sizes.iter()).filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_database_that_has_counters_has_a_line() {
+        let mut sizes = Sizes::default();
+        sizes.0[0] = DatabaseSize { counters: 2, ..DatabaseSize::default() };
+        sizes.0[15] = DatabaseSize { counters: 3, expiring: 2, deadlines_ms: 1_500 + 2_500 };
+        let expected = [
+            ("db0", "keys=2,expires=0,avg_ttl=0".to_owned()),
+            ("db15", "keys=3,expires=2,avg_ttl=1000".to_owned()),
+        ];
+        assert_eq!(keyspace(&sizes, 1_000), expected);
     }
 }

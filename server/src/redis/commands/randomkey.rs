@@ -28,7 +28,7 @@ pub(in crate::redis) async fn answer(
 ) -> Result<(), Unavailable> {
     // Without chance it is the first.
     let chance = getrandom::u64().unwrap_or_default();
-    let names = walk.handle.ask(walk.names.covering(Size)).await?;
+    let names = walk.handle.ask(walk.names.covering(Size)).await?.counters();
     let start = chance % u64::try_from(names.max(1)).unwrap_or(u64::MAX);
     let (mut from, mut has_turned) = (start, false);
     loop {

@@ -8,20 +8,24 @@ use crate::redis::errors;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::redis) enum Reason {
     Clusters,
+    Debugs,
     Edits,
+    Keeps,
     Moves,
     NotACounter,
     NotAnInteger,
     Publishes,
     Functions,
+    Replicates,
+    Stops,
     Subscribes,
 }
 
 /// Commands of Redis that are refused with a reason, by reason.
-pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 8] = [
+pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 12] = [
     (Reason::Edits, &["setrange", "append", "restore"]),
     (Reason::Moves, &["rename", "renamenx", "move", "copy", "swapdb"]),
-    (Reason::NotAnInteger, &["incrbyfloat", "hincrbyfloat"]),
+    (Reason::NotAnInteger, &["hincrbyfloat"]),
     (
         Reason::NotACounter,
         &[
@@ -30,9 +34,13 @@ pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 8] = [
             "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange",
         ],
     ),
-    (Reason::Functions, &["function", "fcall", "fcall_ro"]),
+    (Reason::Functions, &["fcall", "fcall_ro"]),
     (Reason::Publishes, &["publish", "spublish"]),
     (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
+    (Reason::Debugs, &["debug"]),
+    (Reason::Keeps, &["save", "bgsave", "bgrewriteaof"]),
+    (Reason::Stops, &["shutdown"]),
+    (Reason::Replicates, &["replicaof", "slaveof", "sync", "psync", "failover"]),
     (Reason::Clusters, &["cluster", "readonly", "readwrite", "asking"]),
 ];
 
@@ -41,6 +49,13 @@ pub(in crate::redis) fn reason(name: &[u8]) -> Option<Reason> {
     let is_it = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
     let of = REFUSED.iter().find(|(_, names)| names.iter().any(is_it));
     of.map(|(reason, _)| *reason)
+}
+
+impl Reason {
+    /// Whether Redis refuses it within a transaction before it looks at anything else.
+    pub(in crate::redis) fn is_never_in_a_transaction(self, command: &Command<'_>) -> bool {
+        matches!(self, Reason::Stops) || command.is(0, "save")
+    }
 }
 
 /// The error.
@@ -65,6 +80,17 @@ pub(in crate::redis) fn text(command: &Command<'_>, reason: Reason) -> String {
         Reason::Subscribes => {
             "what can be listened to are counters; use SUBSCRIBE counter:<name>, or PSUBSCRIBE \
              counter:<pattern>"
+        }
+        // In Redis's words: so it answers unless its operator lets clients debug it.
+        Reason::Debugs => return errors::NO_DEBUGGING.to_owned(),
+        Reason::Keeps => {
+            "what a node keeps is written down before it is acknowledged, or as --fsync says; \
+             snapshots are made when they are due"
+        }
+        Reason::Stops => "a node is stopped where it runs, by SIGTERM",
+        Reason::Replicates => {
+            "every node takes writes and tells all others; they find each other by --join, by POST \
+             /register or by themselves"
         }
         // In Redis's words, by which clients of its clusters know what they talk to.
         Reason::Clusters => return errors::NO_CLUSTER.to_owned(),

@@ -69,7 +69,7 @@ impl Job {
     fn keys(&self, session: &Session) -> Vec<CounterName> {
         match self {
             Job::Scripts(Scripts::Eval(eval)) => {
-                eval.keys.iter().filter_map(|key| session.database.named(key).ok()).collect()
+                eval.keys.iter().filter_map(|key| session.database.counter(key).ok()).collect()
             }
             Job::Scripts(_) => Vec::new(),
             Job::Transaction { watched, .. } => {
