@@ -1,6 +1,6 @@
 //! What is said of settlements: which origins are closed, what is to be folded, and who grants it.
 //!
-//! A *settlement* folds closed origins into one (rule `fold`). Everything here is a record: once said,
+//! A *settlement* folds closed origins into one (rule `fold-what-was-granted`). Everything here is a record: once said,
 //! it stays true, and records merge in any order.
 
 use crate::identity::{NodeId, OriginId, Version};
@@ -54,7 +54,7 @@ pub struct Proposal {
 pub enum Ballot {
     /// Yes; and what it wrote until then, which is closed with it (rule `grant-closes`).
     Grant(Prefix),
-    /// It folds only if a member has (rule `abandon`).
+    /// It folds only if a member has (rule `abandon-then-follow`).
     Abandon(Prefix),
     /// It has folded.
     Fold(Prefix),
@@ -126,7 +126,7 @@ pub enum Entry {
     /// The journal alone: a start writes under this origin, and all that it will tell others is on its
     /// disk first.
     Opened(OriginId),
-    /// The journal alone: a settlement was given up (rule `yield`).
+    /// The journal alone: a settlement was given up (rule `yield-to-the-voters`).
     GivenUp(OriginId),
 }
 

@@ -17,6 +17,7 @@ use crate::config::{Config, Keeping};
 use crate::disk::counts::Counts;
 use crate::disk::directory::{Directory, Lock, LockError};
 use crate::disk::fsync::Fsync;
+use crate::disk::original::{self, Original};
 use crate::disk::{Begin, Durable, Either, InMemory};
 use crate::os::memory::Memory;
 use crate::os::wall_clock::wall_clock_ms;
@@ -105,13 +106,29 @@ fn open(
 ) -> Result<(Recovered, Start, Either), StartError> {
     let began = Instant::now();
     let mut directory = Directory::minding(&path, memory);
-    let next = |found: &Recovered| found.next_start(fresh, wall_clock_ms());
+    let failed = |error| StartError::Io(path.clone(), error);
+    let original = original::look(&path).map_err(failed)?;
+    let next = |found: &Recovered| match original {
+        Original::Copy => found.start_of_copy(fresh, wall_clock_ms()),
+        Original::Same | Original::Unmarked => found.next_start(fresh, wall_clock_ms()),
+    };
     let (journal, start, reading) =
         storage::open(&mut directory, &mut recovered, next).map_err(|error| match error {
             ReadError::Io(error) => StartError::Io(path.clone(), error),
             damaged @ ReadError::Damaged { .. } => StartError::Damaged(path.clone(), damaged),
         })?;
     directory.mind_no_longer();
+    if original == Original::Copy {
+        tracing::warn!(
+            "data directory {} is a copy of another one, or was put back from one: this node is a new \
+             one, {}, with all that is in it; remove the former node if it is gone for good",
+            path.display(),
+            start.node
+        );
+    }
+    if original != Original::Same {
+        original::claim(&path).map_err(failed)?;
+    }
     tell(&path, &reading, &recovered, began);
     let disk =
         Durable::start(Begin { path: &path, lock, directory, journal, fsync, counts, reading })

@@ -398,7 +398,7 @@ pub(crate) fn cover_on<'a>(
     all.cover_on(of)
 }
 
-/// What one counter is folded to (rule `fold`), of its members and of those that granted it.
+/// What one counter is folded to (rule `fold-what-was-granted`), of its members and of those that granted it.
 fn folded(
     settlement: OriginId,
     members: Vec<(OriginId, Slot, Said)>,

@@ -196,7 +196,7 @@ impl Counters {
     }
 
     /// Whether nothing that others tell of an origin is taken: it has gone into a settlement, or is one
-    /// that this node folds itself (rules `gone`, `take-or-fold`).
+    /// that this node folds itself (rules `gone-for-good` and `take-or-fold`).
     pub(crate) fn is_untaken(&self, origin: OriginId) -> bool {
         !self.families.is_empty()
             && (matches!(self.families.standing(origin), Some(Standing::Folds | Standing::Folded))
@@ -254,7 +254,7 @@ impl Counters {
         going
     }
 
-    /// Begins to fold (rule `fold`): `counted` are the origins whose covers count beside the family's
+    /// Begins to fold (rule `fold-what-was-granted`): `counted` are the origins whose covers count beside the family's
     /// own. Nothing may walk over the table.
     pub(crate) fn begin_fold(&mut self, settlement: OriginId, counted: &[OriginId]) {
         let Some(index) = self.index_of(settlement).or_else(|| self.add_origin(settlement)) else {
@@ -271,7 +271,7 @@ impl Counters {
         self.folding.chores.push_back(Chore { kind, going, at: 0, end });
     }
 
-    /// Gives up a settlement, to take what it was made of again (rule `yield`).
+    /// Gives up a settlement, to take what it was made of again (rule `yield-to-the-voters`).
     pub(crate) fn give_up(&mut self, settlement: OriginId) {
         self.end_chores();
         self.families.stand(settlement, Standing::Takes);
@@ -396,7 +396,7 @@ impl Counters {
         known.fingerprint = known.fingerprint.wrapping_add(hash);
     }
 
-    /// What a row is folded to (rule `fold`).
+    /// What a row is folded to (rule `fold-what-was-granted`).
     fn folded(
         &self,
         place: u32,

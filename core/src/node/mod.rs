@@ -133,12 +133,18 @@ impl Node {
             origin: config.origin,
         };
         let journal = Journal::new(config.is_kept, &me);
+        let last_start = recovered.last_start();
         let mut peers =
             Peers::new(me, envelope.clone(), &config.seeds, chance::split(&mut chance), now);
         peers.recover(recovered.registry, recovered.peers.into_values(), now);
         let links_chance = chance::next_stream(&chance);
         let settling_chance = chance::next_stream(&links_chance);
-        let settlements = Settlements::new(recovered.ledger, config.settles, settling_chance, now);
+        let mut ledger = recovered.ledger;
+        if last_start.is_some_and(|last| last.node != config.node) {
+            // What another node has opened is not this one's to close (rule `copies-close-nothing`).
+            ledger.forget_all_opened();
+        }
+        let settlements = Settlements::new(ledger, config.settles, settling_chance, now);
         let secret = envelope.secret().cloned();
         let mut counters = recovered.counters;
         counters.rest_rows();

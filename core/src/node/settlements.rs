@@ -301,7 +301,7 @@ impl Node {
     }
 
     /// Whether the peer has settled some of the same origins otherwise: only two halves of a cluster that
-    /// removed each other can come to that, and they can never be joined (rule `yield`).
+    /// removed each other can come to that, and they can never be joined (rule `yield-to-the-voters`).
     fn are_apart(
         &mut self,
         now: Time,
@@ -337,7 +337,7 @@ impl Node {
     fn hear(&mut self, now: Time, link: LinkId, entry: &Entry, effects: &mut Effects) {
         let me = self.peers.me().node;
         match entry {
-            // Nobody is believed about one's own votes (rule `remembered`).
+            // Nobody is believed about one's own votes (rule `gone-for-good`).
             Entry::Vote(vote)
                 if vote.voter.node == me && self.view().epoch_of(me) == Some(vote.voter.epoch) =>
             {

@@ -72,7 +72,7 @@ impl Scan {
     }
 
     /// Settlements fold rows while the walk goes on: a row that has lost slots is told anew, and what
-    /// has gone is not claimed (rule `gone`).
+    /// has gone is not claimed (rule `gone-for-good`).
     fn follow(&mut self, counters: &Counters) {
         if std::mem::replace(&mut self.losses, counters.losses()) != counters.losses() {
             (self.slots_told, self.endings_told) = (0, 0);

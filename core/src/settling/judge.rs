@@ -75,7 +75,7 @@ impl View<'_> {
         self.ballots(proposal).any(|(_, ballot)| matches!(ballot, Some(Ballot::Fold(_))))
     }
 
-    /// Whether it can never come to pass any more (rule `dead`).
+    /// Whether it can never come to pass any more (rule `abandon-then-follow`).
     pub(crate) fn is_dead(&self, proposal: &Proposal) -> bool {
         if self.is_refused(proposal) {
             return true;
@@ -205,7 +205,7 @@ impl View<'_> {
             && !self.counters.is_folding()
     }
 
-    /// What was closed with the grants, if all are known and all of that is here (rule `fold`).
+    /// What was closed with the grants, if all are known and all of that is here (rule `fold-what-was-granted`).
     fn all_granted(&self, proposal: &Proposal) -> Option<Vec<OriginId>> {
         let mut closed = Vec::new();
         for (_, ballot) in self.ballots(proposal) {
@@ -219,7 +219,7 @@ impl View<'_> {
     }
 
     /// Settlements that this node holds without having folded them, and gives up because it meets a
-    /// voter that has not folded them either (rule `yield`).
+    /// voter that has not folded them either (rule `yield-to-the-voters`).
     pub(crate) fn given_up_before(&self, peer: NodeId) -> Vec<OriginId> {
         let yields = |proposal: &&Proposal| {
             let Some(epoch) = self.epoch_of(peer) else { return false };

@@ -110,7 +110,7 @@ impl Ledger {
     }
 
     /// Forgets what serves no more: all that is about origins which have gone into a settlement that is
-    /// here (rule `remembered`).
+    /// here (rule `gone-for-good`).
     pub(crate) fn forget(&mut self, counters: &mut Counters) {
         self.closes.retain(|origin, _| !counters.families().is_gone(*origin));
         let over: Vec<OriginId> = self

@@ -1,4 +1,4 @@
-//! Rules `close` to `remembered`: closed origins are folded into one, on every node the same.
+//! Settlements: closed origins are folded into one, on every node the same.
 
 use quipu_core::operation::Value;
 use quipu_core::query::Settle;

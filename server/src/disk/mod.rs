@@ -17,6 +17,7 @@ pub(crate) mod directory;
 pub(crate) mod fsync;
 mod journal;
 pub(crate) mod metrics;
+pub(crate) mod original;
 mod snapshot;
 
 use std::future::{Future, pending};

@@ -73,7 +73,7 @@ fn said(origins: Vec<OriginId>) -> impl Strategy<Value = Vec<Said>> {
 }
 
 proptest! {
-    /// Rule `fold`.
+    /// Rule `fold-what-was-granted`.
     #[test]
     fn a_row_is_folded_to_the_same_whatever_order_its_slots_came_in_and_whatever_else_is_there(
         said in said([&MEMBERS[..], &[GRANTED]].concat()),
@@ -90,7 +90,7 @@ proptest! {
         prop_assert_eq!(one.known(Z), other.known(Z));
     }
 
-    /// Rule `fold`: what readers see does not change where only closed origins have covered anything.
+    /// Rule `fold-what-was-granted`: what readers see does not change where only closed origins have covered anything.
     #[test]
     fn a_fold_changes_no_value_and_leaves_no_slot_of_what_it_folds(
         said in said([&MEMBERS[..], &[GRANTED]].concat()),
@@ -106,7 +106,7 @@ proptest! {
     }
 }
 
-/// Rule `fold`: `R, removed, deletes, and is registered again at A after the grants; A folds 0, B 3.`
+/// Rule `fold-what-was-granted`: `R, removed, deletes, and is registered again at A after the grants; A folds 0, B 3.`
 #[test]
 fn covers_of_others_than_those_who_were_closed_do_not_count() {
     let had = (MEMBERS[0], (3, 0, 0), Vec::new());
@@ -119,7 +119,7 @@ fn covers_of_others_than_those_who_were_closed_do_not_count() {
     assert_eq!(folded(&a).0, slot((3, 0, 0)));
 }
 
-/// Rule `gone`: `A has folded a row to nothing; B, not yet, sends what it was made of.`
+/// Rule `gone-for-good`: `A has folded a row to nothing; B, not yet, sends what it was made of.`
 #[test]
 fn what_has_gone_is_taken_from_nobody_any_more() {
     let had = (MEMBERS[0], (3, 0, 0), Vec::new());
@@ -177,7 +177,7 @@ fn a_cover_on_a_settlement_covers_all_that_it_folds_before_and_after() {
     assert_eq!((folded(&counters).0, counters.value("x").0), (slot((3, 0, 0)), 2));
 }
 
-/// Rule `yield`.
+/// Rule `yield-to-the-voters`.
 #[test]
 fn a_settlement_that_is_given_up_goes_and_its_members_may_come_again() {
     let had = (MEMBERS[0], (3, 0, 0), Vec::new());

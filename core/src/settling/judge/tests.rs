@@ -136,7 +136,7 @@ fn what_can_never_be_granted_is_refused() {
     }));
 }
 
-/// Rule `dead`.
+/// Rule `abandon-then-follow`.
 #[test]
 fn a_refusal_frees_who_has_granted_for_another() {
     let mut site = Site::new(1);
@@ -149,7 +149,7 @@ fn a_refusal_frees_who_has_granted_for_another() {
     assert!(site.grants());
 }
 
-/// Rule `fold`: nobody folds before all that was granted is here.
+/// Rule `fold-what-was-granted`: nobody folds before all that was granted is here.
 #[test]
 fn who_has_all_grants_folds_when_all_that_was_closed_with_them_is_here() {
     let mut site = Site::new(1);
@@ -167,7 +167,7 @@ fn who_has_all_grants_folds_when_all_that_was_closed_with_them_is_here() {
     assert!(matches!(site.next(), Some(Act::Fold(_, closed)) if closed.len() == 3));
 }
 
-/// Rule `abandon`: `A, B and C abandon, since D was removed; D's grant is heard of.` A folded alone.
+/// Rule `abandon-then-follow`: `A, B and C abandon, since D was removed; D's grant is heard of.` A folded alone.
 #[test]
 fn who_has_abandoned_folds_only_behind_a_member_that_has_folded() {
     let mut site = Site::new(1);
@@ -185,7 +185,7 @@ fn who_has_abandoned_folds_only_behind_a_member_that_has_folded() {
     assert!(matches!(site.next(), Some(Act::Fold(..))));
 }
 
-/// Rule `dead`: `A has granted and removes B.` It waited for ever.
+/// Rule `abandon-then-follow`: `A has granted and removes B.` It waited for ever.
 #[test]
 fn a_settlement_is_over_when_all_that_are_left_have_abandoned_it() {
     let mut site = Site::new(1);
