@@ -138,6 +138,13 @@ impl Counters {
         Tracked { is_counted: counter.is_counted(), until: counter.until(), has_lapsed }
     }
 
+    /// A counter exists that did not, since one of its slots has grown.
+    pub(super) fn note_appeared(&mut self, place: u32) {
+        let tracked = self.tracked(place);
+        tracked.add_to(&mut self.expiry.sizes[in_database(self.list.name(place)).0]);
+        self.expiry.existing += 1;
+    }
+
     /// The same of a counter of which all that was said is written anew, as when it is folded: if its time
     /// was over, it is still.
     pub(super) fn track_rewritten(&mut self, place: u32, before: Tracked) {

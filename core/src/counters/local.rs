@@ -351,9 +351,12 @@ impl Counters {
         let counter = &mut self.list[place];
         let merged = counter.merge(writer, slot, origin.known.version + 1);
         origin.count(&merged);
-        self.expiry.existing += usize::from(merged.appears);
+        let value = counter.value();
+        if merged.appears {
+            self.note_appeared(place);
+        }
         self.changes.note(place);
-        counter.value()
+        value
     }
 
     /// Has a counter be one of those that the open batch changes.

@@ -139,7 +139,9 @@ impl Counters {
             self.room.take_slot();
         }
         self.origins[origin as usize].slots += u32::from(is_new);
-        self.expiry.existing += usize::from(appears);
+        if appears {
+            self.note_appeared(place);
+        }
         self.changes.note(place);
         self.note_row(origin);
         let counter = &self.list[place];
