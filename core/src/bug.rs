@@ -73,4 +73,18 @@ pub enum Bug {
     ExpiryJudgedEarly,
     /// The journal forgets what batches behind the first of those written together say about ends.
     JournalForgetsEndings,
+    /// A settlement is folded before all is here that was closed with its grants.
+    FoldsEarly,
+    /// A voter adopts no covers of others before it grants.
+    AdoptsNothing,
+    /// A voter goes on under the origin that it has closed with its grant.
+    GrantClosesNothing,
+    /// A fold counts no covers on whole settlements.
+    FoldSparesWholes,
+    /// What has gone into a settlement is taken from others again.
+    TakesWhatIsGone,
+    /// A reset covers each slot, and names no settlement.
+    ResetNamesNothing,
+    /// The journal keeps no votes.
+    VotesForgotten,
 }

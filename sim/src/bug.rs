@@ -3,7 +3,7 @@
 pub use quipu_core::bug::Bug;
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 35] = [
+pub const BUGS: [(&str, Bug); 42] = [
     ("add-on-merge", Bug::AddOnMerge),
     ("digest-over-gap", Bug::DigestOverGap),
     ("fingerprints-ignored", Bug::FingerprintsIgnored),
@@ -39,4 +39,11 @@ pub const BUGS: [(&str, Bug); 35] = [
     ("endings-not-hashed", Bug::EndingsNotHashed),
     ("expiry-judged-early", Bug::ExpiryJudgedEarly),
     ("journal-forgets-endings", Bug::JournalForgetsEndings),
+    ("folds-early", Bug::FoldsEarly),
+    ("adopts-nothing", Bug::AdoptsNothing),
+    ("grant-closes-nothing", Bug::GrantClosesNothing),
+    ("fold-spares-wholes", Bug::FoldSparesWholes),
+    ("takes-what-is-gone", Bug::TakesWhatIsGone),
+    ("reset-names-nothing", Bug::ResetNamesNothing),
+    ("votes-forgotten", Bug::VotesForgotten),
 ];

@@ -119,8 +119,6 @@ enum Snapshot {
     /// None is under way.
     #[default]
     None,
-    /// The journal has grown so much that one is worth its while.
-    Due,
     /// It waits for its file, or for the last part to be written.
     Busy,
     /// The next part may come.
@@ -143,6 +141,8 @@ pub struct Disk {
     step_ends_at: Option<Time>,
     task: SnapshotTask,
     snapshot: Snapshot,
+    /// Whether the journal has grown so much that another one is worth its while.
+    is_snapshot_due: bool,
     slow: bool,
     hung: bool,
     work: DiskWork,
@@ -161,6 +161,7 @@ impl Disk {
             step_ends_at: None,
             task: SnapshotTask::default(),
             snapshot: Snapshot::None,
+            is_snapshot_due: false,
             slow: false,
             hung: false,
             work: DiskWork::default(),
@@ -186,7 +187,7 @@ impl Disk {
         self.steps.clear();
         self.step_ends_at = None;
         self.task = SnapshotTask::default();
-        self.snapshot = Snapshot::None;
+        (self.snapshot, self.is_snapshot_due) = (Snapshot::None, false);
         self.directory.restart();
     }
 
@@ -197,12 +198,13 @@ impl Disk {
 
     /// Whether it is time for another snapshot.
     pub fn wants_snapshot(&self) -> bool {
-        self.snapshot == Snapshot::Due
+        // One that has failed when it was published has no process that makes its parts.
+        self.is_snapshot_due && matches!(self.snapshot, Snapshot::None | Snapshot::Failed)
     }
 
     /// Begins a snapshot behind the batch that was handed over last.
     pub fn cut(&mut self) {
-        self.snapshot = Snapshot::Busy;
+        (self.snapshot, self.is_snapshot_due) = (Snapshot::Busy, false);
         self.put(Job::Cut);
     }
 
@@ -318,7 +320,7 @@ impl Disk {
         for news in self.writer.iter_mut().flat_map(Writer::take_news) {
             match news {
                 News::Safe(batch) => turn.safe = Some(batch),
-                News::SnapshotDue => self.snapshot = Snapshot::Due,
+                News::SnapshotDue => self.is_snapshot_due = true,
                 News::Snapshot(step) => self.steps.push_back(step),
             }
         }

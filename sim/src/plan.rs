@@ -14,7 +14,7 @@ use crate::bug::Bug;
 use crate::chance::{Chance, Purpose};
 use crate::disk::{Fsync, Usage};
 use crate::endings::workload as endings;
-use crate::faults::{Fault, HOSTS_MAX};
+use crate::faults::{Fault, FaultKind, HOSTS_MAX};
 use crate::host::HostId;
 use crate::inquiries::ClientQuestion;
 use crate::workload::{ClientRequest, Load};
@@ -174,7 +174,7 @@ impl Plan {
             .collect();
         let mut faults_chance = Chance::new(seed, Purpose::Faults);
         let mut workload_chance = Chance::new(seed, Purpose::Workload);
-        let faults = faults::draw(hosts, Time::ZERO, calm_at, &mut faults_chance);
+        let mut faults = faults::draw(hosts, Time::ZERO, calm_at, &mut faults_chance);
         let mut requests = workload::draw(hosts, Time::ZERO, calm_at, &load, &mut workload_chance);
         let mended = faults.iter().filter_map(|fault| Some((fault.until?, fault.kind.strikes())));
         let mended = mended.flat_map(|(at, hosts)| hosts.hosts().map(move |host| (at, host)));
@@ -186,6 +186,14 @@ impl Plan {
         requests.extend(endings::draw(hosts, calm_at, EPOCH_MILLIS, &mut endings_chance));
         requests.extend(endings::draw_behind(&struck, &mut endings_chance));
         requests.sort_by_key(|request| request.at);
+        let mut usage = draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks));
+        if bounds.settles {
+            // What a repaired directory has lost of votes is told nobody.
+            faults.retain(|fault| !matches!(fault.kind, FaultKind::BitRot(_)));
+            // A fold waits for the snapshot that is being made.
+            let is_wide = load.wide_counters > 0;
+            usage.step_bytes = if is_wide { 64 << 10 } else { usage.step_bytes };
+        }
         let mut questions = inquiries::draw(hosts, calm_at, &mut workload_chance);
         if bounds.settles {
             let mut chance = Chance::new(seed, Purpose::Settlements);
@@ -198,7 +206,7 @@ impl Plan {
             joining,
             has_secret: chance.permille(300),
             by_name: chance.permille(300),
-            usage: draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks)),
+            usage,
             limits: draw_limits(&load, &mut chance),
             table: draw_table(hosts, &mut chance),
             wall_skew_millis,

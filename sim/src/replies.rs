@@ -90,6 +90,8 @@ impl Checker {
             for (name, replied) in last {
                 let (sum, value) = (sum_of_slots(counters, name, families), counters.value(name).0);
                 let is_beyond = only_grows(name) && replied > sum;
+                // What is over may be added to and not be taken away, where nothing may be covered.
+                let is_exact = is_exact && !(may_end(name) && counters.covers_nothing());
                 if value != sum || is_beyond || (is_exact && replied != sum) {
                     let name = name.to_owned();
                     return Err(Box::new(Violation::NotTheSum { host, name, sum, value, replied }));

@@ -214,6 +214,20 @@ impl Checker {
         fold.into_iter().flat_map(|fold| fold.keys().map(String::as_str)).chain(names).collect()
     }
 
+    /// What a node that has granted a settlement lacks of what was closed for it, in words.
+    pub(crate) fn lacks(&self, settlement: OriginId, counters: &Counters) -> Vec<String> {
+        let members = self.settlements.proposals.get(&settlement).map(|all| &all.members);
+        let grants = self.settlements.grants.get(&settlement).map(BTreeMap::values);
+        let all = members.into_iter().flatten().chain(grants.into_iter().flatten());
+        let differs = |prefix: &&Prefix| {
+            let known = counters.known(prefix.origin);
+            (known.version, known.fingerprint) != (prefix.version, prefix.fingerprint)
+        };
+        all.filter(differs)
+            .map(|prefix| format!("{prefix:?} is {:?}", counters.known(prefix.origin)))
+            .collect()
+    }
+
     /// What a settlement folds to, reckoned from what its members and those who granted it had said.
     fn reckon(&self, settlement: OriginId) -> Result<Option<Fold>, Fault> {
         let all = &self.settlements;

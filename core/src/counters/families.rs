@@ -77,6 +77,8 @@ pub(crate) struct Families {
     pending: Vec<(OriginId, Arc<Family>)>,
     /// Whether nothing may be covered (rule `no-cover-while-behind`).
     is_behind: bool,
+    /// See [`Families::take_has_taken`].
+    has_taken: bool,
 }
 
 impl Families {
@@ -118,6 +120,7 @@ impl Families {
 
     pub(crate) fn stand(&mut self, settlement: OriginId, standing: Standing) {
         if let Some(known) = self.known.get_mut(&settlement) {
+            self.has_taken |= standing == Standing::Holds;
             known.1 = standing;
             if standing.is_here() {
                 known.0 = Arc::new(known.0.flat());
@@ -152,6 +155,18 @@ impl Families {
     pub(crate) fn held(&self) -> impl Iterator<Item = OriginId> + '_ {
         let held = self.known.iter().filter(|(_, known)| known.1.is_here());
         held.map(|(settlement, _)| *settlement)
+    }
+
+    /// Whether a settlement was taken whole since this was asked last: what is in its family serves no
+    /// more.
+    pub(crate) fn take_has_taken(&mut self) -> bool {
+        std::mem::take(&mut self.has_taken)
+    }
+
+    /// Forgets settlements that have gone into others that are here.
+    pub(crate) fn forget_gone(&mut self) {
+        let gone: Vec<OriginId> = self.held().filter(|id| self.is_gone(*id)).collect();
+        gone.into_iter().for_each(|id| self.forget(id));
     }
 
     /// All that are known, whether each is here, and who is in it.

@@ -198,6 +198,13 @@ impl Counters {
     /// Whether nothing that others tell of an origin is taken: it has gone into a settlement, or is one
     /// that this node folds itself (rules `gone-for-good` and `take-or-fold`).
     pub(crate) fn is_untaken(&self, origin: OriginId) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::bug::Bug::TakesWhatIsGone) {
+            return matches!(
+                self.families.standing(origin),
+                Some(Standing::Folds | Standing::Folded)
+            );
+        }
         !self.families.is_empty()
             && (matches!(self.families.standing(origin), Some(Standing::Folds | Standing::Folded))
                 || self.families.is_gone(origin))
@@ -422,6 +429,10 @@ impl Counters {
                     wholes.push((by, whole));
                 }
             }
+        }
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::bug::Bug::FoldSparesWholes) {
+            wholes.clear();
         }
         let cover_on = |origin: OriginId| {
             let is_whole = wholes.iter().any(|(_, whole)| whole.covers(origin));

@@ -235,7 +235,11 @@ impl Counters {
         let mut wholes = BTreeSet::new();
         let mut of_slot = |held: &HeldSlot| {
             let of = self.origins[held.origin as usize].id;
-            if !self.families.is_empty() {
+            #[cfg(feature = "planted-bugs")]
+            let names_none = self.bug == Some(crate::bug::Bug::ResetNamesNothing);
+            #[cfg(not(feature = "planted-bugs"))]
+            let names_none = false;
+            if !self.families.is_empty() && !names_none {
                 let named = self.families.named_for(of);
                 if !named.is_empty() {
                     wholes.extend(named);

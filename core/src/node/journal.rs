@@ -74,6 +74,10 @@ impl Journal {
     }
 
     pub(super) fn add_settlement(&self, entry: &Entry, effects: &mut Effects) {
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::bug::Bug::VotesForgotten) && matches!(entry, Entry::Vote(_)) {
+            return;
+        }
         if self.is_kept {
             effects.journal.add_settlement(entry);
         }

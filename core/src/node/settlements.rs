@@ -423,6 +423,13 @@ impl Node {
     /// on under a fresh origin before anything of it flows.
     fn tell_fresh_origin(&mut self, now: Time, fresh: OriginId, effects: &mut Effects) {
         self.settlements.has_gone_on = true;
+        // Their peers were greeted under the former one: they would take it for another process.
+        let established = self.links.established();
+        let mut greeted = self.links.all();
+        greeted.retain(|link| !established.contains(link));
+        for link in greeted {
+            self.leave_link(now, link, Goodbye::Duplicate, effects);
+        }
         let open = self.batches.open();
         let mut links = Vec::new();
         for (link, telling) in &mut self.settlements.tellings {
@@ -479,6 +486,9 @@ impl Node {
             return;
         }
         self.settlements.looked = now;
+        if self.counters.families_mut().take_has_taken() {
+            self.settlements.ledger.forget(&mut self.counters);
+        }
         self.judge_settlements(now);
         if self.settlements.takes_part && !self.peers.am_removed() {
             self.act(now, effects);
@@ -605,6 +615,10 @@ impl Node {
 
     /// Adopts what others have covered; tells whether all of it is adopted (rule `adoption`).
     fn adopt(&mut self, settlement: OriginId, effects: &mut Effects) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        if self.has(crate::bug::Bug::AdoptsNothing) {
+            return true;
+        }
         if self.counters.adopts() != Some(settlement) {
             self.counters.begin_adoption(settlement);
         }
@@ -626,6 +640,10 @@ impl Node {
         let granted = Prefix { origin, version, fingerprint };
         let vote = Vote { settlement, voter, ballot: Ballot::Grant(granted) };
         self.note(now, None, &Entry::Vote(vote), effects);
+        #[cfg(feature = "planted-bugs")]
+        if self.has(crate::bug::Bug::GrantClosesNothing) {
+            return;
+        }
         self.settlements.ledger.forget_opened(origin);
         let fresh = self.settlements.id();
         self.counters.take_fresh_origin(fresh);
@@ -655,7 +673,11 @@ impl Node {
     fn propose_if_due(&mut self, now: Time, effects: &mut Effects) {
         let is_asked = self.settlements.asked > 0;
         let is_own_idea = self.settlements.is_worth_it && self.is_first();
-        if !is_asked && !is_own_idea || now < self.settlements.propose_from {
+        if !is_asked && !is_own_idea {
+            (self.settlements.waits_for, self.settlements.waits_since) = (Vec::new(), None);
+            return;
+        }
+        if now < self.settlements.propose_from {
             return;
         }
         if self.view().undecided().is_some() || self.counters.has_chores() {

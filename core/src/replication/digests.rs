@@ -87,6 +87,10 @@ impl Replication {
         let mut due_before_3 = Vec::new();
         for (link, session) in &mut self.sessions {
             if is_time || !session.has_told {
+                // A push may have come before this node took any on the link, or what one lacked by
+                // another link.
+                session.owes_confirm |=
+                    counters.known(session.peer_origin).version > session.told_confirmed;
                 if session.compares() { &mut due } else { &mut due_before_3 }.push(*link);
                 session.is_first_told |= session.has_told;
                 session.has_told = true;
@@ -338,8 +342,9 @@ impl Replication {
         let writers = &self.writers;
         session.exchange.judge(rows, counters, |origin| writers.get(&origin).copied());
         let ours = row_of(rows, counters.our_origin()).map_or(0, |row| row.version);
-        // What is beyond our own changes is somebody's invention, and confirms nothing.
-        if ours <= counters.our_version() {
+        // What is beyond our own changes is somebody's invention, and confirms nothing. Nor does this tell
+        // whether the peer has all that we wrote under other origins before: it confirms that itself.
+        if ours <= counters.our_version() && counters.versions_before() == 0 {
             session.window.confirm(turn.now, ours, &mut turn.totals.confirmation);
             self.knowledge.confirm(session.peer, session.peer_origin, ours);
         }

@@ -85,6 +85,8 @@ pub(crate) struct Session {
     pub(crate) window: Window,
     /// Whether the peer has pushed something that we have not confirmed.
     owes_confirm: bool,
+    /// Up to which version we have confirmed what it writes under its present origin.
+    told_confirmed: Version,
     /// What the peer wrote before under other origins, as far as it is not here yet: nothing is
     /// confirmed of what it wrote later before that is (rule `confirm-after-sync`).
     owed: Vec<Prefix>,
@@ -204,6 +206,7 @@ impl Replication {
                 waits_for_others: false,
                 window: Window::after(confirmed, self.window),
                 owes_confirm: false,
+                told_confirmed: 0,
                 owed: Vec::new(),
                 is_origin_untaken: false,
                 confirmed: None,
@@ -369,7 +372,9 @@ impl Replication {
                     continue;
                 }
                 session.owes_confirm = false;
-                let confirm = Message::Confirm(counters.known(session.peer_origin).version);
+                let version = counters.known(session.peer_origin).version;
+                session.told_confirmed = version;
+                let confirm = Message::Confirm(version);
                 turn.frame_after_sync(vec![link], &confirm);
             }
             let answer = session.exchange.next_deadline();
@@ -425,6 +430,7 @@ impl Replication {
         let Some(session) = self.sessions.get_mut(&link) else { return };
         let former = std::mem::replace(&mut session.peer_origin, origin);
         (session.claimed, session.owes_confirm, session.owed) = (0, true, owed);
+        session.told_confirmed = 0;
         self.knowledge.peer_takes_origin(session.peer, origin);
         self.writers.entry(origin).or_default();
         if !self.sessions.values().any(|other| other.peer_origin == former) {

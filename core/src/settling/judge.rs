@@ -210,6 +210,11 @@ impl View<'_> {
         let mut closed = Vec::new();
         for (_, ballot) in self.ballots(proposal) {
             let granted = ballot?.granted()?;
+            #[cfg(feature = "planted-bugs")]
+            if self.counters.bug == Some(crate::bug::Bug::FoldsEarly) {
+                closed.push(granted.origin);
+                continue;
+            }
             if !self.is_whole(&granted) {
                 return None;
             }

@@ -130,6 +130,7 @@ impl Ledger {
             self.votes.retain(|(settlement, _), _| *settlement != id);
             counters.families_mut().forget(id);
         }
+        counters.families_mut().forget_gone();
     }
 
     /// An origin of this node's own is closed.

@@ -152,7 +152,11 @@ impl Seen {
             }
             Op::Update { update, .. } => turn.update(update),
         };
-        let after = self.shown(wall_ms);
+        let mut after = self.shown(wall_ms);
+        if self.is_behind && after.is_none() && matches!(op, Op::Add { .. }) {
+            // Nothing may take away what is over. Who only adds is told what it all adds up to.
+            after = Some(self.value());
+        }
         let until = self.until().filter(|_| after.is_some());
         Expected { before, after, until, applied }
     }

@@ -39,7 +39,19 @@ pub(super) fn divergence(
         let found = Checker::difference(one.node.counters(), other.node.counters());
         if let Some(what) = found {
             let (one, other) = (one.id.host, other.id.host);
-            return Some(Divergence::Counts(format!("n{one} and n{other}: {what}")));
+            let settling = |host: HostId| {
+                let status = machines.status(host, stage.now());
+                let status = status.map(|status| status.settlement);
+                let pending = status.as_ref().and_then(|status| status.settlement);
+                let process = machines[host].process.as_ref();
+                let lacks = pending.zip(process).map(|(pending, process)| {
+                    stage.judge.checker.lacks(pending, process.node.counters())
+                });
+                (status, lacks.unwrap_or_default())
+            };
+            let (ours, theirs) = (settling(one), settling(other));
+            let what = format!("n{one} and n{other}: {what}; settling {ours:?} and {theirs:?}");
+            return Some(Divergence::Counts(what));
         }
     }
     for process in machines.processes() {
