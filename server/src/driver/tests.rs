@@ -68,7 +68,7 @@ impl Stage {
             seeds: Vec::new(),
             discovery: false,
             is_kept: true,
-            settles: true,
+            settles: false,
             chance: [0; 32],
         };
         let node = Node::new(config, Time::ZERO);
