@@ -137,7 +137,9 @@ impl Entry {
             Entry::Family { members, .. } => members.len() <= FAMILY_PIECE_MAX,
             Entry::Proposal(Proposal { members, voters, .. }) => {
                 let is_sorted = members.is_sorted_by(|a, b| a.origin < b.origin);
-                let bounded = members.len() <= PROPOSED_MAX && voters.len() <= VOTERS_MAX;
+                // Without voters nobody could ever decide it.
+                let bounded =
+                    members.len() <= PROPOSED_MAX && (1..=VOTERS_MAX).contains(&voters.len());
                 is_sorted && bounded && voters.is_sorted_by(|a, b| a < b)
             }
             _ => true,

@@ -206,7 +206,17 @@ impl Checker {
         if let Some(disk) = self.disks.get_mut(&host) {
             disk.writes_on(fresh);
         }
-        Ok(())
+        self.check_adoption(host, former, counters)
+    }
+
+    /// Whether an origin's process has ended, or its node was removed.
+    pub(crate) fn is_no_voice(&self, origin: OriginId) -> bool {
+        let history = self.histories.get(&origin);
+        history.is_some_and(|history| {
+            let went_on =
+                self.histories.values().any(|other| other.life == history.life && other.runs);
+            !went_on || self.operators.has_removed(history.host)
+        })
     }
 
     /// A reply is made, and is to leave.

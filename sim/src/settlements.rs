@@ -76,6 +76,16 @@ pub enum Fault {
         /// What was counted.
         expected: i128,
     },
+    /// A voter granted a settlement, and had not adopted what was covered of its family (rule `adoption`).
+    #[error("{name}: granted {settlement}, and had not adopted what {by} has covered")]
+    NotAdopted {
+        /// Which.
+        settlement: OriginId,
+        /// The counter.
+        name: String,
+        /// Who had covered it.
+        by: OriginId,
+    },
     /// A settlement that was asked for in a calm cluster did not come to pass.
     #[error("a settlement that was asked for has not come to pass within {seconds} s: {state}")]
     Stuck {
@@ -212,6 +222,40 @@ impl Checker {
             history.slots.keys().chain(history.endings.names()).map(String::as_str)
         });
         fold.into_iter().flat_map(|fold| fold.keys().map(String::as_str)).chain(names).collect()
+    }
+
+    /// A voter has granted a settlement with what it had written until then: among that is all that
+    /// processes which are gone, or were removed, have covered of its family.
+    pub(crate) fn check_adoption(
+        &self,
+        host: HostId,
+        former: OriginId,
+        counters: &Counters,
+    ) -> Result<(), Box<Violation>> {
+        let all = &self.settlements;
+        let granted = all
+            .grants
+            .iter()
+            .find(|(_, grants)| grants.values().any(|prefix| prefix.origin == former));
+        let Some((&settlement, _)) = granted else { return Ok(()) };
+        let Some(family) = all.families.get(&settlement) else { return Ok(()) };
+        // Where it is folded at once its rows may be gone.
+        if counters.known(settlement).version > 0 || counters.has_chores() {
+            return Ok(());
+        }
+        let said = AllSaid::read(counters);
+        for (by, name, others) in said.iter().filter(|(by, ..)| *by != former) {
+            if family.contains(&by) || !self.is_no_voice(by) {
+                continue;
+            }
+            let own = said.of(former, name);
+            let mut met = others.covers.iter().filter(|(of, _)| family.contains(of));
+            if !met.all(|(of, covered)| covered.is_within(&own.cover_on(*of))) {
+                let name = name.to_owned();
+                return Err(Fault::NotAdopted { settlement, name, by }.at(host));
+            }
+        }
+        Ok(())
     }
 
     /// What a node that has granted a settlement lacks of what was closed for it, in words.

@@ -286,8 +286,11 @@ impl View<'_> {
     pub(crate) fn propose(&self, settlement: OriginId) -> Proposal {
         let members = self.foldable();
         let voter = |node: NodeId| Some(Voter { node, epoch: self.epoch_of(node)? });
-        let mut voters: Vec<Voter> = self.ledger.members().filter_map(voter).collect();
+        // A node that has met nobody is in no record, and asks itself.
+        let asked = self.ledger.members().chain([self.me]);
+        let mut voters: Vec<Voter> = asked.filter_map(voter).collect();
         voters.sort_unstable();
+        voters.dedup();
         Proposal { settlement, members, voters, cutoff_ms: 0 }
     }
 }

@@ -88,3 +88,48 @@ fn a_counter_that_has_expired_is_taken_away_by_one_node_and_folded_to_nothing() 
     }
     assert!(cluster.agree());
 }
+
+/// `A settles alone, before it has met anyone: it asks itself. B joins and takes what came of it.`
+#[test]
+fn a_node_that_has_met_nobody_settles_with_itself() {
+    let mut cluster = Cluster::of(1);
+    cluster.add(A, "x", 10);
+    settle(&mut cluster, A);
+    let status = cluster.node(A).status(cluster.now()).settlement;
+    assert_eq!((status.phase, status.settled), (SettlementPhase::Idle, 2), "{status:?}");
+    cluster.start(config(B));
+    cluster.run(secs(4));
+    assert_eq!((cluster.value(B, "x"), slots(&cluster, B, "x")), (10, 1));
+    settle(&mut cluster, B);
+    let status = cluster.node(B).status(cluster.now()).settlement;
+    assert_eq!((status.phase, status.settled), (SettlementPhase::Idle, 2), "{status:?}");
+}
+
+/// `C takes a settlement with another one among its members. It holds the first alone, and grants what
+/// is proposed behind it.`
+#[test]
+fn a_node_that_took_a_settlement_grants_the_one_behind_it() {
+    let mut cluster = settled(2);
+    cluster.start(config(C));
+    cluster.run(secs(4));
+    settle(&mut cluster, A);
+    for place in [A, B, C] {
+        let status = cluster.node(place).status(cluster.now()).settlement;
+        assert_eq!(status.phase, SettlementPhase::Idle, "{status:?}");
+    }
+    let settled = cluster.node(C).status(cluster.now()).settlement.settled;
+    assert_eq!((settled, slots(&cluster, C, "x")), (2, 1));
+}
+
+/// `A counter expires, and that is noticed. It is folded with its lifetime.`
+#[test]
+fn a_counter_that_has_expired_is_counted_no_more_when_it_is_folded() {
+    let mut cluster = settled(2);
+    cluster.ask(A, vec![add("z", 5), expire("z", 500)]);
+    cluster.run(secs(1));
+    assert_eq!(cluster.node(A).counters().len(), 2);
+    settle(&mut cluster, B);
+    for place in [A, B] {
+        assert_eq!(cluster.node(place).counters().len(), 2);
+    }
+}

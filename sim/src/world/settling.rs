@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quipu_core::identity::NodeId;
+use quipu_core::identity::{NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::membership::Key;
 use quipu_core::query::Settle;
-use quipu_core::settlement::Entry;
+use quipu_core::settlement::{Entry, Prefix};
 use quipu_core::status::SettlementPhase;
 
 use super::World;
@@ -69,10 +69,23 @@ impl World<'_> {
         let settlements = &self.stage.judge.checker.settlements;
         for host in self.members() {
             let Some(process) = &self.machines[host].process else { continue };
+            // What a removed node has closed its members need not know, or not have all of.
+            let counters = process.node.counters();
+            let is_whole = |prefix: &Prefix| {
+                let known = counters.known(prefix.origin);
+                (known.version, known.fingerprint) == (prefix.version, prefix.fingerprint)
+            };
+            let closes: BTreeSet<OriginId> = process
+                .node
+                .settlement_entries()
+                .filter_map(|entry| match entry {
+                    Entry::Close(prefix) if is_whole(&prefix) => Some(prefix.origin),
+                    _ => None,
+                })
+                .collect();
             let mut closed: BTreeMap<&str, usize> = BTreeMap::new();
             for view in process.node.counters().iter().filter(|view| !may_end(view.name)) {
-                let is_closed =
-                    settlements.is_one(view.origin) || settlements.closed(view.origin).is_some();
+                let is_closed = settlements.is_one(view.origin) || closes.contains(&view.origin);
                 *closed.entry(view.name).or_default() += usize::from(is_closed);
             }
             if let Some((name, found)) = closed.into_iter().find(|(_, slots)| *slots > 1) {
