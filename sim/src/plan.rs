@@ -237,6 +237,9 @@ fn draw_limits(load: &Load, chance: &mut Chance) -> NodeLimits {
         window_pushes: chance.pick(&[1, 4, usual.window_pushes]),
         part_bytes: chance.pick(&[part_bytes_min, 10 * part_bytes_min, usual.part_bytes]),
         record_bytes: chance.pick(&[60, 500, usual.record_bytes]),
+        // What ends counters here are operations, each carried out anew by the simulator itself: it does not
+        // know what a node takes away of its own accord.
+        reaped_after: Duration::MAX,
     }
 }
 

@@ -3,8 +3,10 @@
 //! The defaults are the constants beside what they bound, each with its reason. Tests set smaller
 //! ones: what happens beyond a bound must happen in them as well.
 
+use std::time::Duration;
+
 use crate::counters::order::WAITING_MAX;
-use crate::node::{PARKED_MAX, WAITERS_MAX};
+use crate::node::{PARKED_MAX, REAPED_AFTER, WAITERS_MAX};
 use crate::peers::registry::REMOVALS_MAX;
 use crate::replication::pull::PART_BYTES;
 use crate::replication::window::{WINDOW_BYTES_MAX, WINDOW_PUSHES_MAX};
@@ -29,6 +31,8 @@ pub struct Limits {
     pub part_bytes: usize,
     /// Bytes of a record of what another node sent; one entry is never cut.
     pub record_bytes: usize,
+    /// How long after its deadline an expired counter that nobody has asked for is taken away.
+    pub reaped_after: Duration,
 }
 
 impl Default for Limits {
@@ -42,6 +46,7 @@ impl Default for Limits {
             window_pushes: WINDOW_PUSHES_MAX,
             part_bytes: PART_BYTES,
             record_bytes: RECORD_BYTES_MAX,
+            reaped_after: REAPED_AFTER,
         }
     }
 }

@@ -72,6 +72,7 @@ use self::journal::Journal;
 pub(crate) use self::parked::PARKED_MAX;
 use self::parked::Parked;
 pub use self::questions::SCAN_NAMES_MAX;
+pub(crate) use self::reaper::REAPED_AFTER;
 pub use self::requests::REQUEST_OPS_MAX;
 use self::settlements::Settlements;
 pub(crate) use self::waiters::WAITERS_MAX;

@@ -12,7 +12,7 @@ use crate::outbox::Effects;
 use crate::time::Time;
 
 /// How long after its deadline a counter is taken away.
-const GRACE: Duration = Duration::from_secs(60);
+pub(crate) const REAPED_AFTER: Duration = Duration::from_secs(60);
 
 /// The time between steps.
 const STEP_EVERY: Duration = Duration::from_millis(100);
@@ -32,7 +32,8 @@ impl Node {
         if !self.is_first() || self.may_end().is_err() || self.behind(now).is_some() {
             return;
         }
-        self.counters.reap(u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX));
+        let grace_ms = self.limits.reaped_after.as_millis();
+        self.counters.reap(u64::try_from(grace_ms).unwrap_or(u64::MAX));
         for batch in self.counters.take_closed() {
             self.keep_version(batch, effects);
         }

@@ -19,7 +19,7 @@ use super::problem_document::{self, Document, Documented, words};
 use super::routes::Route;
 use super::{
     batch, counters, deletion, endings, events, link, listing, original, origins, page, scrape,
-    status,
+    settle, status,
 };
 
 /// A distributed counter: every node counts, every node agrees. Every node of a cluster answers
@@ -33,7 +33,7 @@ use super::{
         origins::origins, listing::list, batch::batch,
         original::health, original::count, original::increment, original::sync, original::peers,
         original::register, original::remove_peer, original::discovery,
-        status::status, scrape::metrics, events::events, link::upgrade, document,
+        settle::settle, status::status, scrape::metrics, events::events, link::upgrade, document,
         page::page, page::file,
     ),
     components(schemas(Document<'_>, errors::Error)),

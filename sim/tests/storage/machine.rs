@@ -51,7 +51,7 @@ impl Machine {
             seeds: Vec::new(),
             discovery: false,
             is_kept: true,
-            settles: true,
+            settles: false,
             chance: [9; 32],
         };
         let node = Node::recovered(config, state, Time::ZERO);
