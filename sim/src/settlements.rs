@@ -385,6 +385,14 @@ impl Checker {
             return Ok(());
         }
         let said = AllSaid::read(counters);
+        // Where a settlement is taken row by row, a row of it stands for all that it was made of.
+        let taken = known.iter().filter(|(_, is_here, _)| !is_here);
+        let done: BTreeSet<(OriginId, &str)> = taken
+            .flat_map(|(taken, _, family)| {
+                let rows = counters.iter().filter(|view| view.origin == *taken);
+                rows.flat_map(|view| family.iter().map(move |member| (*member, view.name)))
+            })
+            .collect();
         for (id, is_here, family) in &known {
             let Some(Some(fold)) = self.settlements.folds.get(id) else { continue };
             let mut here: BTreeMap<&str, Slot> = BTreeMap::new();
@@ -394,6 +402,9 @@ impl Checker {
             let is_whole = counters.known(*id).version > 0;
             let names = fold.keys().map(String::as_str).filter(|_| is_whole);
             for name in names.chain(here.keys().copied()) {
+                if done.contains(&(*id, name)) {
+                    continue;
+                }
                 let (numbers, truth) = fold.get(name).cloned().unwrap_or_default();
                 let found = here.get(name).copied().unwrap_or_default();
                 let found_said = said.of(*id, name);

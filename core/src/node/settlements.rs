@@ -40,7 +40,7 @@ const WEIGH_EVERY: Duration = Duration::from_secs(10);
 
 /// The time between settlements that nobody asked for. Each closes the origins that count at the moment,
 /// and what those have done since is told once more.
-const PROPOSE_EVERY: Duration = Duration::from_secs(600);
+const PROPOSE_EVERY: Duration = Duration::from_secs(30);
 
 /// After a proposal that came to nothing the next one waits so long, and up to twice as long.
 const BACK_OFF: Duration = Duration::from_secs(2);
@@ -51,12 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Fewer slots than these are not worth a settlement: some 100 kB.
 const SLOTS_WORTH: u64 = 1_000;
 
-/// A settlement is worth it where one in so many slots could go.
-const SHARE_WORTH: u64 = 10;
-
-/// The same while memory is short: then a hundredth of the slots is worth one, every half minute.
-const SHARE_WORTH_SHORT: u64 = 100;
-const PROPOSE_EVERY_SHORT: Duration = Duration::from_secs(30);
+/// While memory is short a settlement is worth it where one in so many slots could go.
+const SHARE_WORTH: u64 = 100;
 
 /// Memory is short when no more bytes than this may be taken by new names: some 20,000 of them.
 const ROOM_SHORT: u64 = 8 << 20;
@@ -248,12 +244,10 @@ impl Node {
                 self.end_tellings(now, effects);
             }
             Message::FreshOrigin(origin) => self.peer_takes_origin(now, link, origin, effects),
-            Message::OriginTaken(origin) => {
-                if origin == self.counters.our_origin() {
-                    self.replication.origin_taken(link);
-                    if let Some(telling) = self.settlements.tellings.get_mut(&link) {
-                        telling.is_origin_taken = true;
-                    }
+            Message::OriginTaken(origin) if origin == self.counters.our_origin() => {
+                self.replication.origin_taken(link);
+                if let Some(telling) = self.settlements.tellings.get_mut(&link) {
+                    telling.is_origin_taken = true;
                 }
             }
             _ => {}
@@ -693,12 +687,7 @@ impl Node {
         }
         let back_off =
             BACK_OFF.mul_f64(1.0 + (self.settlements.chance.next_u32() % 1000) as f64 / 1000.0);
-        self.settlements.propose_from = now
-            + match (is_asked, self.is_memory_short()) {
-                (true, _) => back_off,
-                (false, true) => PROPOSE_EVERY_SHORT,
-                (false, false) => PROPOSE_EVERY,
-            };
+        self.settlements.propose_from = now + if is_asked { back_off } else { PROPOSE_EVERY };
         let id = self.settlements.id();
         let proposal = self.view().propose(id);
         self.settlements.asked = self.settlements.asked.saturating_sub(1);
@@ -729,9 +718,9 @@ impl Node {
         let slots = |prefix: &Prefix| u64::from(self.counters.slots_by(prefix.origin));
         let is_closed = |prefix: &&Prefix| !self.counters.families().holds(prefix.origin);
         let foldable: u64 = closed.iter().filter(is_closed).map(slots).sum();
-        let is_large = foldable >= SLOTS_WORTH;
-        let share = if self.is_memory_short() { SHARE_WORTH_SHORT } else { SHARE_WORTH };
-        is_large && foldable.saturating_mul(share) >= self.counters.all_slots()
+        self.is_memory_short()
+            && foldable >= SLOTS_WORTH
+            && foldable.saturating_mul(SHARE_WORTH) >= self.counters.all_slots()
     }
 
     /// Whether new names are about to be refused for want of memory.
