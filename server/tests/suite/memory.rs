@@ -183,6 +183,9 @@ fn names_written_to_one_node_do_not_kill_its_peer() {
     assert!(peer.terminate().success(), "{}", peer.log());
 }
 
+/// Starts of which one at least says what it needs.
+const STARTS_MAX: usize = 5;
+
 #[test]
 fn a_start_that_would_not_fit_says_what_it_needs() {
     let small = match SmallMemory::of_bytes(TINY) {
@@ -195,10 +198,16 @@ fn a_start_that_would_not_fit_says_what_it_needs() {
     assert_eq!(add_all(&node).taken.len(), NAMES);
     assert!(node.terminate().success());
 
-    let mut node = Node::begin_free(&small.enter(PROGRAM), &flags);
-    assert!(!node.answers_or_ended(), "it started");
-    assert_eq!(node.wait_for_end().code(), Some(1), "{}", node.log());
-    let said = complaint(&node.log());
+    // So little memory is that the pages of the program itself count, where they are charged to this
+    // cgroup: then the system may be quicker than the node. They stay for the next one.
+    let said = (0..STARTS_MAX).find_map(|_| {
+        let mut node = Node::begin_free(&small.enter(PROGRAM), &flags);
+        assert!(!node.answers_or_ended(), "it started");
+        let code = node.wait_for_end().code();
+        assert!(matches!(code, None | Some(1)), "{code:?}: {}", node.log());
+        code.map(|_| complaint(&node.log()))
+    });
+    let said = said.expect("a start that the system let say what it needs");
     assert_eq!(said.lines().count(), 1, "{said}");
     for words in ["not enough memory: about ", "MiB are needed", "the cgroup has 24.0 MiB"] {
         assert!(said.contains(words), "expected {words:?} in {said:?}");
