@@ -222,7 +222,8 @@ mod tests {
                 let update = match step {
                     Step::Update(update) => update,
                     Step::Add(by) => Update::Add {
-                        by: by.saturating_mul(i64::MAX / 3),
+                        // Far enough to leave 64 bits as a value, and never as a sum of our own.
+                        by: by.clamp(-1, 1) * (i64::MAX / 8),
                         within: (i64::MIN, i64::MAX),
                         saturate: by % 2 == 0,
                         expiry: Expiry::Keep,
