@@ -52,6 +52,19 @@ impl<'a> Held<'a> {
         }
     }
 
+    /// The same of an origin that was written on the disk from which this was read: all that it ever said
+    /// was there. Where a settlement that is being taken has some of its rows nothing of it is claimed, and
+    /// those rows and its others are what it had said when it was closed.
+    pub(crate) fn written(&self, origin: OriginId) -> Version {
+        let has_rows =
+            |settlement: &OriginId| self.counters.iter().any(|view| view.origin == *settlement);
+        let mut over = self.taken.iter().filter(|(_, family)| family.contains(&origin));
+        match over.any(|(settlement, _)| has_rows(settlement)) {
+            true => self.closed(origin),
+            false => self.known(origin),
+        }
+    }
+
     /// The same for each origin.
     pub(crate) fn digest(&self) -> Vec<(OriginId, Version)> {
         let here = self.counters.digest().filter(|(origin, _)| !self.gone.contains(origin));

@@ -212,7 +212,7 @@ impl Checker {
             |origin: OriginId, name: &str| held.get(&(origin, name)).copied().unwrap_or_default();
         for origin in &disk.written {
             let Some(history) = self.histories.get(origin) else { continue };
-            let version = table.known(*origin);
+            let version = table.written(*origin);
             let names = history.slots.keys().map(String::as_str);
             let names = names.chain(held.keys().filter(|(o, _)| o == origin).map(|(_, n)| *n));
             for name in names {

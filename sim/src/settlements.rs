@@ -474,8 +474,8 @@ fn folded(
     granted: Vec<(OriginId, Slot, Said)>,
     families: &Families,
 ) -> (Numbers, Said) {
-    let nobody = BTreeSet::new();
-    let family = families.get(&settlement).unwrap_or(&nobody);
+    let none = BTreeSet::new();
+    let family = families.get(&settlement).unwrap_or(&none);
     let mut counted: Vec<Said> =
         members.iter().chain(&granted).map(|(.., said)| said.clone()).collect();
     counted.iter_mut().for_each(|said| {
@@ -505,6 +505,6 @@ fn folded(
     let excess = plus.max(minus).saturating_sub(u128::from(u64::MAX));
     let number = |sum: u128| u64::try_from(sum.saturating_sub(excess)).unwrap_or(u64::MAX);
     let numbers = Numbers { plus: number(plus), minus: number(minus), raise };
-    left.lifetime = lifetime.filter(|_| numbers != Numbers::default()).map(|(said, _)| said);
+    left.lifetime = lifetime.map(|(said, _)| said);
     (numbers, left)
 }

@@ -52,7 +52,7 @@ impl Family {
 /// What a node has to do with a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It folds it itself, and takes it from nobody (rule `take-or-fold`).
+    /// It folds it itself, and takes it from no peer (rule `take-or-fold`).
     Folds,
     /// It takes it from others, and has none or some of it.
     Takes,

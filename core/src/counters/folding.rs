@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::Counters;
-use crate::counters::NOBODY;
+use crate::counters::VACATED;
 use crate::counters::counter::Counter;
 use crate::counters::families::{Families, Family, Standing};
 use crate::counters::ranges::Ranges;
@@ -81,7 +81,7 @@ pub(super) struct Folding {
     adoption: Option<Adoption>,
     /// Places of origins that are gone, for others.
     vacant: Vec<OriginIndex>,
-    /// Whether somebody walks over the table who names origins by their places.
+    /// Whether a snapshot walks over the table, which names origins by their places.
     is_walked: bool,
     /// How often rows have lost slots.
     losses: u64,
@@ -150,7 +150,7 @@ impl Counters {
         self.origins.iter().map(|origin| u64::from(origin.slots)).sum()
     }
 
-    /// Somebody walks over the table, or does not any more.
+    /// A snapshot walks over the table, or does not any more.
     pub(crate) fn walk(&mut self, is_walked: bool) {
         self.folding.is_walked = is_walked;
     }
@@ -249,7 +249,7 @@ impl Counters {
         let mut going = Mask::default();
         for index in 0..self.origins.len() {
             let origin = &mut self.origins[index];
-            if origin.id != NOBODY && family.contains(origin.id) {
+            if origin.id != VACATED && family.contains(origin.id) {
                 origin.known = DigestEntry::default();
                 origin.beyond = Ranges::default();
                 origin.is_gone = true;
@@ -289,6 +289,7 @@ impl Counters {
         if let Some(index) = self.index_of(settlement) {
             let origin = &mut self.origins[index as usize];
             (origin.known, origin.beyond) = (DigestEntry::default(), Ranges::default());
+            origin.slots = 0;
             going.add(index);
             self.note_row(index);
         }
@@ -331,7 +332,7 @@ impl Counters {
     /// An origin has no slot any more, and gives up its place.
     fn vacate(&mut self, index: OriginIndex) {
         let origin = &mut self.origins[index as usize];
-        let id = std::mem::replace(&mut origin.id, NOBODY);
+        let id = std::mem::replace(&mut origin.id, VACATED);
         origin.slots = 0;
         self.rows.remove(id, index);
         self.origin_places.remove(&id);
@@ -357,15 +358,30 @@ impl Counters {
 
     /// The same of a settlement's family.
     pub(super) fn drop_family(&mut self, place: u32, family: &Family) {
-        let mut going = Mask::default();
-        for held in self.list[place].slots() {
+        let (mut going, counter) = (Mask::default(), &self.list[place]);
+        let mut lost: Vec<(OriginIndex, u64)> = Vec::new();
+        for held in counter.slots() {
             let origin = &self.origins[held.origin as usize];
             if family.contains(origin.id) {
                 going.add(held.origin);
+                let endings = counter.ended().into_iter();
+                let endings = endings.flat_map(|ended| ended.endings_of(held.origin, 0));
+                let hashes = endings.map(|ending| ending.hash(counter.name_hash));
+                let slot = held.slot().hash(counter.name_hash);
+                lost.push((held.origin, hashes.fold(slot, u64::wrapping_add)));
             }
         }
-        if !going.0.is_empty() {
-            self.drop_slots(place, &going);
+        if lost.is_empty() {
+            return;
+        }
+        self.drop_slots(place, &going);
+        // Should the settlement be given up before it is whole here, all of its family is to be had again.
+        for (index, hash) in lost {
+            let origin = &mut self.origins[index as usize];
+            let fingerprint = origin.known.fingerprint.wrapping_sub(hash);
+            (origin.known, origin.beyond) =
+                (DigestEntry { version: 0, fingerprint }, Ranges::default());
+            self.note_row(index);
         }
     }
 
@@ -458,8 +474,6 @@ impl Counters {
         let number = |sum: u128| u64::try_from(sum.saturating_sub(excess)).unwrap_or(u64::MAX);
         let numbers = Numbers { plus: number(plus), minus: number(minus), raise };
         let slot = Slot::from(numbers);
-        // Of a counter that does not exist no lifetime is left.
-        let lifetime = lifetime.filter(|_| slot != Slot::default());
         let mut endings: Vec<Ending> = Vec::new();
         endings.extend(lifetime.map(|(lifetime, _)| Ending::Lifetime(lifetime)));
         endings.extend(beyond.into_iter().map(|(of, covered)| Ending::Cover { of, covered }));

@@ -52,7 +52,7 @@ impl Counters {
         let origin = self.origin_index(delta.origin).ok_or(MergeError::Full { news: false })?;
         let settling = self.settling(delta.origin);
         let mut news = false;
-        let mut full = false;
+        let (mut full, mut is_passed_over) = (false, false);
         // Once for all covers of a counter, and before anyone reads it.
         let mut ended = Vec::new();
         let mut lookups = Vec::new();
@@ -66,6 +66,7 @@ impl Counters {
                 // Looked up only where it matters: this is done for every entry.
                 let counter = &self.list[place];
                 if settling.is_row_done(counter) {
+                    is_passed_over = true;
                     continue;
                 }
                 if !self.room.has_for_slot()
@@ -92,6 +93,10 @@ impl Counters {
         let full = full && self.bug != Some(crate::bug::Bug::FullClaims);
         if full {
             return Err(MergeError::Full { news });
+        }
+        if is_passed_over {
+            // A settlement stands for it in some rows, and may be given up: nothing is claimed.
+            return Ok(Merged { gap: false, news });
         }
         let row = &mut self.origins[origin as usize];
         let before = row.known.version;

@@ -103,7 +103,7 @@ struct Origin {
 }
 
 /// Where an origin stood that is gone, until another one takes its place.
-const NOBODY: OriginId = OriginId(0);
+const VACATED: OriginId = OriginId(0);
 
 impl Origin {
     fn count(&mut self, merged: &MergedSlot) {
@@ -248,7 +248,7 @@ impl Counters {
 
     /// How many origins are known, ours included.
     pub fn origins(&self) -> usize {
-        self.origin_places.len() - usize::from(self.origin_places.contains_key(&NOBODY))
+        self.origin_places.len() - usize::from(self.origin_places.contains_key(&VACATED))
     }
 
     /// How many places origins have, those included that are free for others.
@@ -303,12 +303,12 @@ impl Counters {
     /// where it stands. Once it was let in or was our own, so no more than [`ORIGINS_MAX`] is no
     /// matter here; `None` if its place could not be told in 32 bits.
     pub(crate) fn restore_origin(&mut self, id: OriginId, version: Version) -> Option<OriginIndex> {
-        let id = if self.families.is_gone(id) { NOBODY } else { id };
+        let id = if self.families.is_gone(id) { VACATED } else { id };
         let index = match self.index_of(id) {
             Some(index) => index,
             None => self.add_origin(id)?,
         };
-        if id != NOBODY {
+        if id != VACATED {
             let known = &mut self.origins[index as usize].known;
             known.version = known.version.max(version);
             self.note_row(index);
@@ -346,7 +346,7 @@ impl Counters {
 
     fn is_gone_at(&self, origin: OriginIndex) -> bool {
         let origin = &self.origins[origin as usize];
-        origin.is_gone || origin.id == NOBODY
+        origin.is_gone || origin.id == VACATED
     }
 
     /// All that was to be restored of a counter's end has been.

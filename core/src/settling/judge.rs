@@ -141,7 +141,8 @@ impl View<'_> {
     fn act_on(&self, proposal: &Proposal) -> Option<Act> {
         let settlement = proposal.settlement;
         let Some(voter) = self.my_voice(proposal) else {
-            let is_lost = self.holds(settlement) && self.is_dead(proposal);
+            let is_here = self.holds(settlement) || self.counters.slots_by(settlement) > 0;
+            let is_lost = is_here && self.is_dead(proposal);
             return is_lost.then_some(Act::GiveUp(settlement));
         };
         if self.is_done(settlement) {
@@ -240,7 +241,7 @@ impl View<'_> {
         given_up.map(|proposal| proposal.settlement).collect()
     }
 
-    /// Whether somebody's proposal is still to be decided.
+    /// Whether a proposal is still to be decided.
     pub(crate) fn undecided(&self) -> Option<&Proposal> {
         self.ledger
             .proposals()
@@ -286,7 +287,7 @@ impl View<'_> {
     pub(crate) fn propose(&self, settlement: OriginId) -> Proposal {
         let members = self.foldable();
         let voter = |node: NodeId| Some(Voter { node, epoch: self.epoch_of(node)? });
-        // A node that has met nobody is in no record, and asks itself.
+        // A node that has met no other is in no record, and asks itself.
         let asked = self.ledger.members().chain([self.me]);
         let mut voters: Vec<Voter> = asked.filter_map(voter).collect();
         voters.sort_unstable();

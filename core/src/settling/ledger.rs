@@ -233,12 +233,7 @@ impl Ledger {
         let held = counters.families().held();
         held.filter(move |id| is_told(*id)).flat_map(move |settlement| {
             let family = counters.families().of(settlement).unwrap_or_default();
-            let all: Vec<OriginId> = family.iter().collect();
-            let pieces: Vec<Entry> = all
-                .chunks(FAMILY_PIECE_MAX)
-                .map(|members| Entry::Family { settlement, members: members.to_vec() })
-                .collect();
-            pieces
+            in_pieces(settlement, &family.iter().collect::<Vec<OriginId>>())
         })
     }
 
@@ -246,7 +241,12 @@ impl Ledger {
     /// removals.
     pub(crate) fn kept<'a>(&'a self, counters: &'a Counters) -> impl Iterator<Item = Entry> + 'a {
         let own = self.opened.iter().copied().map(Entry::Opened);
-        self.entries(counters, |_| (0, 0), |_| true).chain(own)
+        // A settlement that is still being taken has a family as well, which was told once: what is in it of
+        // earlier settlements stands in no proposal that this node knows.
+        let families = counters.families();
+        let others = families.all().filter(|(id, is_here, _)| !is_here && !families.is_gone(*id));
+        let others = others.flat_map(|(id, _, members)| in_pieces(id, &members));
+        others.chain(self.entries(counters, |_| (0, 0), |_| true)).chain(own)
     }
 
     /// A hash of all records but families, in no order.
@@ -273,9 +273,45 @@ impl Ledger {
     }
 }
 
+fn in_pieces(settlement: OriginId, members: &[OriginId]) -> Vec<Entry> {
+    let piece = |members: &[OriginId]| Entry::Family { settlement, members: members.to_vec() };
+    members.chunks(FAMILY_PIECE_MAX).map(piece).collect()
+}
+
 /// Whether all that a proposal would fold has gone into another settlement.
 fn is_over(proposal: &Proposal, counters: &Counters) -> bool {
     let families = counters.families();
     !proposal.members.is_empty()
         && proposal.members.iter().all(|member| families.is_gone(member.origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `A node takes a settlement of which it has the family, which holds an earlier one's, and makes a
+    /// snapshot.` Its next start knew the proposal's members alone: what the earlier settlement had folded
+    /// would have counted beside it.
+    #[test]
+    fn a_snapshot_keeps_the_family_of_a_settlement_that_is_still_taken() {
+        let (taken, earlier, old) = (OriginId(1_000), OriginId(900), OriginId(11));
+        let mut counters = Counters::new(OriginId(1), 0);
+        let mut ledger = Ledger::default();
+        let member = Prefix { origin: earlier, version: 1, fingerprint: 7 };
+        let proposal =
+            Proposal { settlement: taken, members: vec![member], voters: Vec::new(), cutoff_ms: 0 };
+        let family = Entry::Family { settlement: taken, members: vec![old, earlier] };
+        for entry in [family, Entry::Proposal(proposal)] {
+            assert!(ledger.merge(&entry, &mut counters));
+        }
+        let kept: Vec<Entry> = ledger.kept(&counters).collect();
+        let mut found = Counters::new(OriginId(2), 0);
+        let mut again = Ledger::default();
+        for entry in &kept {
+            again.merge(entry, &mut found);
+        }
+        let family = found.families().of(taken).expect("it was kept");
+        assert!(family.contains(old) && family.contains(earlier));
+        assert!(again.proposal(taken).is_some());
+    }
 }

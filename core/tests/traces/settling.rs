@@ -28,7 +28,7 @@ fn slots(cluster: &Cluster, place: usize, name: &str) -> usize {
 }
 
 #[test]
-fn a_counter_that_nobody_changed_since_is_one_number_on_every_node() {
+fn a_counter_that_no_client_changed_since_is_one_number_on_every_node() {
     let cluster = settled(3);
     for place in [A, B, C] {
         let status = cluster.node(place).status(cluster.now());
@@ -91,7 +91,7 @@ fn a_counter_that_has_expired_is_taken_away_by_one_node_and_folded_to_nothing() 
 
 /// `A settles alone, before it has met anyone: it asks itself. B joins and takes what came of it.`
 #[test]
-fn a_node_that_has_met_nobody_settles_with_itself() {
+fn a_node_that_has_met_no_peer_settles_with_itself() {
     let mut cluster = Cluster::of(1);
     cluster.add(A, "x", 10);
     settle(&mut cluster, A);

@@ -121,7 +121,7 @@ fn covers_of_others_than_those_who_were_closed_do_not_count() {
 
 /// Rule `gone-for-good`: `A has folded a row to nothing; B, not yet, sends what it was made of.`
 #[test]
-fn what_has_gone_is_taken_from_nobody_any_more() {
+fn what_has_gone_is_taken_from_no_peer_any_more() {
     let had = (MEMBERS[0], (3, 0, 0), Vec::new());
     let deleted = (GRANTED, (0, 0, 0), vec![cover(MEMBERS[0], (3, 0, 0), 0)]);
     let mut counters = table(1, &[had.clone(), deleted]);
@@ -159,7 +159,7 @@ fn what_a_settlement_that_is_whole_says_nothing_of_goes_as_well() {
 
 /// Rule `take-or-fold`.
 #[test]
-fn who_folds_a_settlement_itself_takes_it_from_nobody() {
+fn who_folds_a_settlement_itself_takes_it_from_no_peer() {
     let mut voter = table(1, &[(MEMBERS[0], (3, 0, 0), Vec::new())]);
     voter.families_mut().stand(Z, Standing::Folds);
     bring(&mut voter, &(Z, (7, 0, 0), Vec::new()));
@@ -231,4 +231,34 @@ fn a_fresh_origin_counts_on_where_the_one_before_was_closed() {
     assert_eq!((second.version, counters.versions_before()), (1, 1));
     let slots: Vec<u64> = counters.slots_of("x").map(|view| view.slot.numbers().plus).collect();
     assert_eq!(slots, [4, 3], "ours comes first");
+}
+
+/// Rules `take-or-fold` and `yield-to-the-voters`: `J has taken some rows of a settlement from R, which alone
+/// has folded it and is removed; it is dead.` What those rows were made of was claimed, and gone.
+#[test]
+fn what_was_taken_in_part_and_given_up_is_had_again_whole() {
+    let had = (MEMBERS[0], (3, 0, 0), vec![cover(OTHER, (1, 0, 0), 0), lifetime(1)]);
+    let mut joiner = table(1, std::slice::from_ref(&had));
+    let whole = joiner.known(MEMBERS[0]);
+    let changes = vec![Change::slot("x", slot((3, 0, 0)))];
+    joiner.merge(&Delta { origin: Z, after: 1, upto: 1, changes }).unwrap();
+    assert_eq!(joiner.known(MEMBERS[0]), DigestEntry::default(), "nothing of it is claimed");
+    bring(&mut joiner, &had);
+    assert_eq!(joiner.known(MEMBERS[0]).version, 0, "a row of it is not here");
+    joiner.give_up(Z);
+    assert_eq!(joiner.slots_by(Z), 0);
+    joiner.end_chores();
+    bring(&mut joiner, &had);
+    assert_eq!((joiner.known(MEMBERS[0]), joiner.value("x").0), (whole, 3));
+}
+
+/// Rule `fold-what-was-granted`: `A gives a lifetime to a counter that B counts on, and A's origin is folded.`
+/// The counter never ended: A's slot had nothing else in it.
+#[test]
+fn a_lifetime_outlasts_the_fold_of_an_origin_that_has_given_no_more() {
+    let gave = (MEMBERS[0], (0, 0, 0), vec![lifetime(2)]);
+    let counts = (OTHER, (5, 0, 0), Vec::new());
+    let mut counters = table(1, &[gave, counts]);
+    fold(&mut counters);
+    assert_eq!((counters.value("x").0, until(&counters)), (5, Some(1 << 40)));
 }

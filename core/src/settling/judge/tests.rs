@@ -149,7 +149,7 @@ fn a_refusal_frees_who_has_granted_for_another() {
     assert!(site.grants());
 }
 
-/// Rule `fold-what-was-granted`: nobody folds before all that was granted is here.
+/// Rule `fold-what-was-granted`: no voter folds before all that was granted is here.
 #[test]
 fn who_has_all_grants_folds_when_all_that_was_closed_with_them_is_here() {
     let mut site = Site::new(1);
@@ -216,7 +216,7 @@ fn who_is_no_voter_ends_nothing_before_all_that_is_to_be_folded_is_here() {
 
 /// Rule `reset`: a voter names what it has granted, until it is refused.
 #[test]
-fn a_voter_names_what_it_has_granted_until_somebody_refuses_it() {
+fn a_voter_names_what_it_has_granted_until_another_refuses_it() {
     let mut site = Site::new(1);
     site.is_proposed(Z);
     assert_eq!(site.view().pending(), Vec::new());
