@@ -188,7 +188,7 @@ impl Plan {
         requests.sort_by_key(|request| request.at);
         let mut usage = draw_usage(bounds, &mut Chance::new(seed, Purpose::Disks));
         if bounds.settles {
-            // What a repaired directory has lost of votes is told nobody.
+            // What a repaired directory has lost of votes is told to no peer.
             faults.retain(|fault| !matches!(fault.kind, FaultKind::BitRot(_)));
             // A fold waits for the snapshot that is being made.
             let is_wide = load.wide_counters > 0;

@@ -25,7 +25,7 @@ impl Checker {
         let table = Held::new(self, counters);
         for origin in written {
             let Some(history) = self.histories.get(origin) else { continue };
-            let version = table.known(*origin);
+            let version = table.written(*origin);
             for name in history.endings.names() {
                 let truth = history.endings.said_at(name, version);
                 let found = held.of(*origin, name);

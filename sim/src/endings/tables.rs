@@ -116,7 +116,7 @@ impl Checker {
     }
 
     /// Whether a node that was removed has ended this counter, and some of it was folded: what it had
-    /// told nobody who granted that is void.
+    /// told no peer that granted that is void.
     fn is_half_covered(&self, name: &str) -> bool {
         let has_ended = |history: &OriginHistory| {
             let was_removed = self.operators.has_removed(history.host);

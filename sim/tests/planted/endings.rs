@@ -1,9 +1,5 @@
 //! Bugs in how counters end, each in a plan of its own kind.
 
-#[allow(dead_code, reason = "each file of tests needs a part of it")]
-mod catching;
-
-use catching::{SEEDS_MAX, caught_within, half_told, kills, plan, share, slow_disks};
 use quipu_core::name::CounterName;
 use quipu_core::operation::Op;
 use quipu_core::time::Time;
@@ -18,6 +14,8 @@ use quipu_sim::plan::Plan;
 use quipu_sim::violation::Violation;
 use quipu_sim::workload::ClientRequest;
 use quipu_sim::world::EPOCH_MILLIS;
+
+use crate::catching::{SEEDS_MAX, caught_within, half_told, kills, plan, share, slow_disks};
 
 fn counter(name: &str) -> CounterName {
     CounterName::new(name.as_bytes().to_vec()).expect("a counter's name")

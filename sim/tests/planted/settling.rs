@@ -1,23 +1,18 @@
 //! Bugs in how origins are settled: each leaves out a rule, and is caught while operators settle.
 
-#[allow(dead_code, reason = "each file of tests needs a part of it")]
-mod catching;
-
-use catching::{SEEDS_MAX, caught_within};
 use quipu_sim::bug::Bug;
 use quipu_sim::plan::{Bounds, Plan};
 use quipu_sim::settlements::Fault;
 use quipu_sim::violation::Violation;
 
-/// Before it a start is judged to have lost something, without any bug: see `settlements.rs`.
-const FIRST: u64 = 8;
+use crate::catching::{SEEDS_MAX, caught_within};
 
 fn settling(seed: u64, bug: Option<Bug>) -> Plan {
     Plan::draw(seed, &Bounds { settles: true, bug, ..Bounds::default() })
 }
 
 fn caught(bug: Bug) -> Violation {
-    let (seed, violation) = caught_within(bug, FIRST..FIRST + SEEDS_MAX, settling);
+    let (seed, violation) = caught_within(bug, 0..SEEDS_MAX, settling);
     println!("{bug:?}: seed {seed}, as: {violation}");
     violation
 }

@@ -1,8 +1,5 @@
-//! A simulator that finds nothing proves nothing: bugs are planted, and it must find each.
+//! Bugs in how counters are counted, kept and told to peers.
 
-mod catching;
-
-use catching::{SEEDS_MAX, caught_within, kills, plan, share, slow_disks};
 use quipu_core::name::CounterName;
 use quipu_core::operation::Op;
 use quipu_core::time::Time;
@@ -15,6 +12,8 @@ use quipu_sim::shrink::shrink;
 use quipu_sim::trace::Trace;
 use quipu_sim::violation::Violation;
 use quipu_sim::workload::ClientRequest;
+
+use crate::catching::{self, SEEDS_MAX, caught_within, kills, plan, share, slow_disks};
 
 /// The first seed that finds the bug, and what it finds. Without the bug the same seed passes.
 fn caught(bug: Bug) -> (u64, Violation) {
