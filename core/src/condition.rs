@@ -2,7 +2,7 @@
 //!
 //! A client that reads, thinks and writes must not write what it thought of something else. So a
 //! request may name counters with what was seen of them ([`Stamp`]); it is done as a whole while all of
-//! them are still so, and not at all once one is not. Nobody waits for anybody (Kung and Robinson, "On
+//! them are still so, and not at all once one is not. No client waits for another (Kung and Robinson, "On
 //! Optimistic Methods for Concurrency Control", ACM TODS 6(2), 1981).
 //!
 //! Whether a counter has changed is exact. All that a node holds of it only grows: the numbers of its
@@ -26,7 +26,7 @@ pub struct Condition {
 /// What must hold of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// Nobody has changed it, and its time is not over, since this was seen.
+    /// No client has changed it, and its time is not over, since this was seen.
     Unchanged(Stamp),
     /// It does not exist.
     Missing,

@@ -136,7 +136,6 @@ impl Ending {
     }
 
     /// Its summand in its origin's fingerprint.
-    #[cfg(test)]
     pub(crate) fn hash(&self, name_hash: u64) -> u64 {
         match self {
             Ending::Cover { of, covered } => covered.hash(name_hash, *of),

@@ -121,7 +121,7 @@ pub enum Entry {
     },
     /// Something is to be folded.
     Proposal(Proposal),
-    /// Somebody has voted.
+    /// A voter has voted.
     Vote(Vote),
     /// The journal alone: a start writes under this origin, and all that it will tell others is on its
     /// disk first.
@@ -137,7 +137,7 @@ impl Entry {
             Entry::Family { members, .. } => members.len() <= FAMILY_PIECE_MAX,
             Entry::Proposal(Proposal { members, voters, .. }) => {
                 let is_sorted = members.is_sorted_by(|a, b| a.origin < b.origin);
-                // Without voters nobody could ever decide it.
+                // Without voters no node could ever decide it.
                 let bounded =
                     members.len() <= PROPOSED_MAX && (1..=VOTERS_MAX).contains(&voters.len());
                 is_sorted && bounded && voters.is_sorted_by(|a, b| a < b)

@@ -114,7 +114,7 @@ impl Counters {
         !self.expiry.lapsed.is_empty()
     }
 
-    /// Takes away counters whose time has been over for a while, some at a time: nobody may ever ask for
+    /// Takes away counters whose time has been over for a while, some at a time: a client may never ask for
     /// them again, and a settlement gives back only what is taken away.
     pub(crate) fn reap(&mut self, grace_ms: u64) {
         let latest = self.expiry.wall_ms.saturating_sub(grace_ms);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_as_it_was_until_somebody_counts() {
+    fn what_does_not_exist_is_as_it_was_until_a_client_counts() {
         let mut counters = counters();
         let before = stamp(&counters);
         assert_eq!(before, Stamp::default());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     proptest! {
-        /// Of any two moments, whoever did what in between.
+        /// Of any two moments, whichever clients did what in between.
         #[test]
         fn a_stamp_is_the_same_exactly_while_nothing_changes(
             steps in prop::collection::vec(steps(), 1..20),

@@ -13,7 +13,7 @@ use crate::slot::{Contribution, Slot};
 /// What is left of all slots adds up to.
 #[derive(Debug)]
 pub(super) enum Sums {
-    /// Σ plus − Σ minus, where it fits and nobody has raised or ended the counter.
+    /// Σ plus − Σ minus, where it fits and no client has raised or ended the counter.
     Narrow(i64),
     /// Any other; once it is here, it stays.
     Wide(Box<Wide>),

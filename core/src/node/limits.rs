@@ -31,7 +31,7 @@ pub struct Limits {
     pub part_bytes: usize,
     /// Bytes of a record of what another node sent; one entry is never cut.
     pub record_bytes: usize,
-    /// How long after its deadline an expired counter that nobody has asked for is taken away.
+    /// How long after its deadline an expired counter that no client has asked for is taken away.
     pub reaped_after: Duration,
 }
 

@@ -1,7 +1,7 @@
-//! Taking away counters that have expired and that nobody has asked for since.
+//! Taking away counters that have expired and that no client has asked for since.
 //!
 //! From its deadline on a counter is absent for every reader, and who changes it takes away first what
-//! expired. One that nobody changes again is taken away here, so that a settlement can give its memory
+//! expired. One that no client changes again is taken away here, so that a settlement can give its memory
 //! back: by one node, the first of those that are up, since each that did it would leave covers of its
 //! own. Another clock may be some seconds behind, so it waits a minute.
 

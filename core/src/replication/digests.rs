@@ -342,7 +342,7 @@ impl Replication {
         let writers = &self.writers;
         session.exchange.judge(rows, counters, |origin| writers.get(&origin).copied());
         let ours = row_of(rows, counters.our_origin()).map_or(0, |row| row.version);
-        // What is beyond our own changes is somebody's invention, and confirms nothing. Nor does this tell
+        // What is beyond our own changes is a peer's invention, and confirms nothing. Nor does this tell
         // whether the peer has all that we wrote under other origins before: it confirms that itself.
         if ours <= counters.our_version() && counters.versions_before() == 0 {
             session.window.confirm(turn.now, ours, &mut turn.totals.confirmation);

@@ -365,7 +365,7 @@ mod tests {
         assert!(beside.are_of_counters());
         assert!(matches!(beside.filter(), Filter::Counters(counters) if counters.len() == 1));
         let not_yet = subscribed(&["__keyevent@0__:expired"], &["__key*"]);
-        assert!(!not_yet.are_of_counters(), "nobody has asked for notifications");
+        assert!(!not_yet.are_of_counters(), "no client has asked for notifications");
         let notified = |channels: &[&str], patterns: &[&str]| {
             let mut subscriptions = subscribed(channels, patterns);
             subscriptions.notify(Classes::parse(b"Kg").unwrap());

@@ -1,7 +1,7 @@
 -- What stands between a script and Lua: the globals that Redis gives scripts, and nothing else.
 --
 -- It is called with what Rust provides, and answers with what readies a script, and with what runs
--- it. Errors out of Rust are no Lua values: whoever catches one has it made into what Redis would have
+-- it. Errors out of Rust are no Lua values: a script that catches one has it made into what Redis would have
 -- raised (`unwrap`), and passes one on that ends the script, whatever the script would do with it.
 
 local native = ...

@@ -1,7 +1,7 @@
 //! Lua, and what a script finds there: what Redis gives scripts, and nothing that reaches further.
 //!
 //! Each run has a Lua of its own, made in some hundred microseconds: nothing that a script leaves
-//! behind can be found by another, whatever it does. (Redis has one for all, which nobody can write
+//! behind can be found by another, whatever it does. (Redis has one for all, which no script can write
 //! to.) What is Lua's own stands in `prelude.lua`; here is what it has of us.
 
 use std::cell::RefCell;

@@ -159,7 +159,7 @@ impl Shelf {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelved> {
-        // Nobody who holds it fails half way.
+        // No thread that holds it fails half way.
         self.shelved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
