@@ -196,10 +196,11 @@ impl Disk {
         self.put(Job::Append { batch, records });
     }
 
-    /// Whether it is time for another snapshot.
-    pub fn wants_snapshot(&self) -> bool {
+    /// Whether it is time for another snapshot, of a table that has shrunk or not.
+    pub fn wants_snapshot(&self, has_shrunk: bool) -> bool {
         // One that has failed when it was published has no process that makes its parts.
-        self.is_snapshot_due && matches!(self.snapshot, Snapshot::None | Snapshot::Failed)
+        (self.is_snapshot_due || has_shrunk)
+            && matches!(self.snapshot, Snapshot::None | Snapshot::Failed)
     }
 
     /// Begins a snapshot behind the batch that was handed over last.

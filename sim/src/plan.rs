@@ -194,20 +194,25 @@ impl Plan {
             let is_wide = load.wide_counters > 0;
             usage.step_bytes = if is_wide { 64 << 10 } else { usage.step_bytes };
         }
+        let (has_secret, by_name) = (chance.permille(300), chance.permille(300));
+        let mut limits = draw_limits(&load, &mut chance);
         let mut questions = inquiries::draw(hosts, calm_at, &mut workload_chance);
         if bounds.settles {
             let mut chance = Chance::new(seed, Purpose::Settlements);
             questions.extend(inquiries::draw_settlements(hosts, calm_at, &mut chance));
             questions.sort_by_key(|question| question.at);
+            // In some plans nodes settle of their own accord as well.
+            limits.settle_slots = chance.pick(&[1, 5, limits.settle_slots]);
+            limits.settle_every = Duration::from_millis(chance.pick(&[500, 5_000, 600_000]));
         }
         Plan {
             seed,
             hosts,
             joining,
-            has_secret: chance.permille(300),
-            by_name: chance.permille(300),
+            has_secret,
+            by_name,
             usage,
-            limits: draw_limits(&load, &mut chance),
+            limits,
             table: draw_table(hosts, &mut chance),
             wall_skew_millis,
             starts,
@@ -240,6 +245,7 @@ fn draw_limits(load: &Load, chance: &mut Chance) -> NodeLimits {
         // What ends counters here are operations, each carried out anew by the simulator itself: it does not
         // know what a node takes away of its own accord.
         reaped_after: Duration::MAX,
+        ..usual
     }
 }
 

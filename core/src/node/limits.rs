@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::counters::order::WAITING_MAX;
-use crate::node::{PARKED_MAX, REAPED_AFTER, WAITERS_MAX};
+use crate::node::{PARKED_MAX, REAPED_AFTER, SETTLE_EVERY, SLOTS_WORTH, WAITERS_MAX};
 use crate::peers::registry::REMOVALS_MAX;
 use crate::replication::pull::PART_BYTES;
 use crate::replication::window::{WINDOW_BYTES_MAX, WINDOW_PUSHES_MAX};
@@ -33,6 +33,10 @@ pub struct Limits {
     pub record_bytes: usize,
     /// How long after its deadline an expired counter that no client has asked for is taken away.
     pub reaped_after: Duration,
+    /// Slots that a settlement must be able to fold to begin without an operator.
+    pub settle_slots: u64,
+    /// The time between settlements that no operator asked for.
+    pub settle_every: Duration,
 }
 
 impl Default for Limits {
@@ -47,6 +51,8 @@ impl Default for Limits {
             part_bytes: PART_BYTES,
             record_bytes: RECORD_BYTES_MAX,
             reaped_after: REAPED_AFTER,
+            settle_slots: SLOTS_WORTH,
+            settle_every: SETTLE_EVERY,
         }
     }
 }

@@ -75,6 +75,7 @@ pub use self::questions::SCAN_NAMES_MAX;
 pub(crate) use self::reaper::REAPED_AFTER;
 pub use self::requests::REQUEST_OPS_MAX;
 use self::settlements::Settlements;
+pub(crate) use self::settlements::{SETTLE_EVERY, SLOTS_WORTH};
 pub(crate) use self::waiters::WAITERS_MAX;
 use self::waiters::Waiters;
 use self::wall_clock::WallClock;
@@ -255,6 +256,7 @@ impl Node {
     /// Not while [`Node::is_folding`]; [`Node::end_snapshot`] must follow.
     pub fn begin_snapshot(&mut self) -> Walk {
         self.counters.walk(true);
+        self.settlements.begin_snapshot();
         let memberships = self.peers.registry().records();
         let settlements = self.settlements.ledger().kept(&self.counters);
         let start = Some(self.journal.start());

@@ -44,22 +44,22 @@ fn config(is_kept: bool) -> Config {
 }
 
 /// A node on a disk that is safe at once, and what it had to let out of the last batch.
-struct One {
-    node: Node,
-    now: Time,
+pub(in crate::node) struct One {
+    pub(in crate::node) node: Node,
+    pub(in crate::node) now: Time,
     outbox: Outbox,
     effects: Effects,
 }
 
 impl One {
-    fn new(is_kept: bool) -> Self {
+    pub(in crate::node) fn new(is_kept: bool) -> Self {
         let now = Time::ZERO + Duration::from_secs(10);
         let (outbox, effects) = (Outbox::default(), Effects::default());
         One { node: Node::new(config(is_kept), now), now, outbox, effects }
     }
 
     /// Takes an input, closes the batch, and what follows from its sync.
-    fn is_told(&mut self, input: Input) {
+    pub(in crate::node) fn is_told(&mut self, input: Input) {
         self.effects = Effects::default();
         let mut effects = Effects::default();
         self.node.handle(self.now, input, &mut effects);
@@ -92,7 +92,7 @@ impl One {
         }
     }
 
-    fn asks(&mut self, ops: Vec<Op>) -> (Results, u64) {
+    pub(in crate::node) fn asks(&mut self, ops: Vec<Op>) -> (Results, u64) {
         self.is_told(Input::Request { token: 7, request: Request::from(ops) });
         let replies = std::mem::take(&mut self.effects.after_sync);
         let reply = replies.into_iter().find_map(|effect| match effect {
@@ -145,7 +145,7 @@ impl One {
     }
 }
 
-fn name(text: &str) -> CounterName {
+pub(in crate::node) fn name(text: &str) -> CounterName {
     CounterName::new(text.to_owned()).unwrap()
 }
 

@@ -442,7 +442,7 @@ impl<D: Disk> Driver<D> {
                 self.snapshot.under_way = None;
                 self.node.end_snapshot();
             }
-        } else if self.snapshot.is_due && !self.node.is_folding() {
+        } else if (self.snapshot.is_due || self.node.has_shrunk()) && !self.node.is_folding() {
             self.snapshot.is_due = false;
             self.snapshot.under_way = Some(self.node.begin_snapshot());
             self.snapshot.is_ready = false;

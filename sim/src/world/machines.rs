@@ -380,11 +380,11 @@ impl Machines {
     /// open: where the cut goes, and where the walk begins.
     pub(super) fn begin_snapshot(&mut self, id: ProcessId) -> bool {
         let machine = &mut self.hosts[id.host];
-        if !machine.disk.wants_snapshot() {
-            return false;
-        }
         // Rows that are being folded are in no snapshot (rule `row-done`).
-        let may_begin = |p: &&mut Process| p.walk.is_none() && !p.node.is_folding();
+        let disk = &machine.disk;
+        let may_begin = |p: &&mut Process| {
+            disk.wants_snapshot(p.node.has_shrunk()) && p.walk.is_none() && !p.node.is_folding()
+        };
         let Some(process) = machine.process.as_mut().filter(may_begin) else {
             return false;
         };

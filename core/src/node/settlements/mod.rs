@@ -1,8 +1,7 @@
 //! What a node does about settlements, and when: `telling` is what it says to peers, `proposing` when it
 //! proposes one.
 //!
-//! What
-//! is to be done about each proposal `settling::judge` says; it is looked at whenever a record is new,
+//! What is to be done about each proposal `settling::judge` says; it is looked at whenever a record is new,
 //! and every now and then while something is undecided, since what is here of others' changes counts
 //! too.
 
@@ -12,7 +11,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-use self::proposing::WEIGH_EVERY;
+use self::proposing::SHARE_WORTH;
 use self::telling::Telling;
 use super::Node;
 use crate::counters::families::Standing;
@@ -28,6 +27,10 @@ use crate::time::Time;
 
 mod proposing;
 mod telling;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::proposing::{SETTLE_EVERY, SLOTS_WORTH};
 
 /// The time between looks at what is undecided.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -50,6 +53,8 @@ pub(in crate::node) struct Settlements {
     looked: Time,
     weighed: Time,
     propose_from: Time,
+    /// When a proposal was heard of last, whoever made it.
+    proposed: Option<Time>,
     /// Whether one that no operator asked for was found worth it when it was looked at last.
     is_worth_it: bool,
     /// Why nothing could be proposed when it was tried last.
@@ -57,6 +62,10 @@ pub(in crate::node) struct Settlements {
     /// Since when this node waits for others to settle.
     waits_since: Option<Time>,
     settled: u64,
+    /// How many slots the table held when the last fold began, until it ends.
+    slots_before: Option<u64>,
+    /// Whether a fold has let go of so much that a snapshot is worth it.
+    has_shrunk: bool,
     has_begun: bool,
     /// Whether this process has gone on under a fresh origin: handshakes may have told of the one before.
     has_gone_on: bool,
@@ -80,13 +89,21 @@ impl Settlements {
             looked: now,
             weighed: now,
             propose_from: now,
+            proposed: None,
             is_worth_it: false,
             waits_for: Vec::new(),
             waits_since: None,
             settled: 0,
+            slots_before: None,
+            has_shrunk: false,
             has_begun: false,
             has_gone_on: false,
         }
+    }
+
+    /// What the table has let go of is in no snapshot from this one on.
+    pub(in crate::node) fn begin_snapshot(&mut self) {
+        self.has_shrunk = false;
     }
 
     pub(in crate::node) fn ledger(&self) -> &Ledger {
@@ -104,7 +121,7 @@ impl Settlements {
         tellings.find(|telling| now < telling.since + most).map(|telling| telling.peer.node)
     }
 
-    pub(in crate::node) fn next_deadline(&self, is_idle: bool, has_chores: bool) -> Option<Time> {
+    fn next_deadline(&self, is_idle: bool, has_chores: bool, weigh: Duration) -> Option<Time> {
         if self.has_news || has_chores {
             return Some(Time::ZERO);
         }
@@ -112,7 +129,7 @@ impl Settlements {
             return None;
         }
         let look = (!is_idle || self.asked > 0).then(|| self.looked + LOOK_EVERY);
-        let weigh = self.takes_part.then(|| self.weighed + WEIGH_EVERY);
+        let weigh = self.takes_part.then(|| self.weighed + weigh);
         look.into_iter().chain(weigh).min()
     }
 
@@ -142,6 +159,12 @@ impl Node {
         self.counters.is_folding()
     }
 
+    /// Whether a snapshot should be made though the journal has not grown: so much has been folded that the
+    /// last one holds a tenth too much.
+    pub fn has_shrunk(&self) -> bool {
+        self.settlements.has_shrunk && self.journal.is_kept()
+    }
+
     /// A snapshot's walk over the table has ended, or was given up.
     pub fn end_snapshot(&mut self) {
         self.counters.walk(false);
@@ -151,7 +174,7 @@ impl Node {
     /// When something is to be done about settlements.
     pub(in crate::node) fn settlements_due(&self) -> Option<Time> {
         let is_idle = self.settlements.heard.is_empty();
-        self.settlements.next_deadline(is_idle, self.counters.has_chores())
+        self.settlements.next_deadline(is_idle, self.counters.has_chores(), self.weigh_every())
     }
 
     /// Does what is due about settlements.
@@ -162,6 +185,12 @@ impl Node {
         if self.counters.has_chores() {
             self.counters.chore_step(ROWS_A_STEP);
             self.settlements.has_news |= !self.counters.has_chores();
+        }
+        if !self.counters.has_chores()
+            && let Some(before) = self.settlements.slots_before.take()
+        {
+            let gone = before.saturating_sub(self.counters.all_slots());
+            self.settlements.has_shrunk |= gone.saturating_mul(SHARE_WORTH) >= before;
         }
         self.begin_settling(now, effects);
         self.weigh(now);
@@ -259,6 +288,7 @@ impl Node {
                         return;
                     }
                     self.note(now, None, &Entry::Vote(vote), effects);
+                    self.settlements.slots_before = Some(self.counters.all_slots());
                     self.counters.begin_fold(vote.settlement, &granted);
                     self.settlements.ledger.forget(&mut self.counters);
                     self.settlements.settled += 1;

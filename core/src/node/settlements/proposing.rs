@@ -7,6 +7,7 @@ use rand_core::Rng;
 use crate::identity::NodeId;
 use crate::membership::Key;
 use crate::node::Node;
+use crate::node::limits::Limits;
 use crate::outbox::Effects;
 use crate::settlement::{Entry, Prefix, Proposal};
 use crate::status::{SettlementPhase, SettlementStatus};
@@ -15,20 +16,26 @@ use crate::wire::versions::SETTLEMENTS_SINCE;
 
 /// The time between looks at whether a settlement is worth it: reading of how many slots each origin
 /// has takes a millisecond with 100,000 of them.
-pub(super) const WEIGH_EVERY: Duration = Duration::from_secs(10);
+const WEIGH_EVERY: Duration = Duration::from_secs(10);
 
-/// The time between settlements that no operator asked for. Each closes the origins that count at the moment,
-/// and what those have done since is told once more.
-const PROPOSE_EVERY: Duration = Duration::from_secs(30);
+/// The time between settlements that no operator asked for, and from a start to the first of them. Each closes
+/// the origins that count at the moment, and whoever counts on after it tells each counter once more.
+pub(crate) const SETTLE_EVERY: Duration = Duration::from_secs(600);
+
+/// The same while memory is short: names are refused if nothing is given back.
+const PRESSED_EVERY: Duration = Duration::from_secs(30);
 
 /// After a proposal that came to nothing the next one waits so long, and up to twice as long.
 const BACK_OFF: Duration = Duration::from_secs(2);
 
 /// Fewer slots than these are not worth a settlement: some 100 kB.
-const SLOTS_WORTH: u64 = 1_000;
+pub(crate) const SLOTS_WORTH: u64 = 1_000;
 
-/// While memory is short a settlement is worth it where one in so many slots could go.
-const SHARE_WORTH: u64 = 100;
+/// A settlement is worth it where one in so many slots could go.
+pub(super) const SHARE_WORTH: u64 = 10;
+
+/// The same while memory is short.
+const SHARE_PRESSED: u64 = 100;
 
 /// Memory is short when no more bytes than this may be taken by new names: some 20,000 of them.
 const ROOM_SHORT: u64 = 8 << 20;
@@ -50,7 +57,7 @@ impl Node {
     /// Proposes a settlement, if one was asked for or is worth it and all members can be asked.
     pub(super) fn propose_if_due(&mut self, now: Time, effects: &mut Effects) {
         let is_asked = self.settlements.asked > 0;
-        let is_own_idea = self.settlements.is_worth_it && self.is_first();
+        let is_own_idea = self.settlements.is_worth_it && self.is_first() && self.has_rested(now);
         if !is_asked && !is_own_idea {
             (self.settlements.waits_for, self.settlements.waits_since) = (Vec::new(), None);
             return;
@@ -71,7 +78,7 @@ impl Node {
         }
         let back_off =
             BACK_OFF.mul_f64(1.0 + (self.settlements.chance.next_u32() % 1000) as f64 / 1000.0);
-        self.settlements.propose_from = now + if is_asked { back_off } else { PROPOSE_EVERY };
+        self.settlements.propose_from = now + back_off;
         let id = self.settlements.id();
         let proposal = self.view().propose(id);
         self.settlements.asked = self.settlements.asked.saturating_sub(1);
@@ -81,11 +88,15 @@ impl Node {
 
     /// Looks whether a settlement is worth it, every now and then.
     pub(super) fn weigh(&mut self, now: Time) {
-        if self.settlements.weighed + WEIGH_EVERY <= now {
+        if self.settlements.weighed + self.weigh_every() <= now {
             self.settlements.weighed = now;
             self.settlements.is_worth_it = self.is_worth_it();
             self.forget_removed_members();
         }
+    }
+
+    pub(super) fn weigh_every(&self) -> Duration {
+        WEIGH_EVERY.min(self.limits.settle_every)
     }
 
     /// Whether this node is the one that proposes where no operator asked: the first of the members that are
@@ -95,6 +106,16 @@ impl Node {
         self.peers.up().all(|peer| me < peer.node)
     }
 
+    /// Whether the last settlement is long enough ago for one that no operator asked for.
+    fn has_rested(&self, now: Time) -> bool {
+        let Limits { settle_every, .. } = self.limits;
+        match self.settlements.proposed {
+            Some(at) if self.is_memory_short() => at + PRESSED_EVERY.min(settle_every) <= now,
+            None if self.is_memory_short() => true,
+            at => at.unwrap_or(self.started) + settle_every <= now,
+        }
+    }
+
     /// Whether enough could go.
     fn is_worth_it(&self) -> bool {
         let view = self.view();
@@ -102,9 +123,9 @@ impl Node {
         let slots = |prefix: &Prefix| u64::from(self.counters.slots_by(prefix.origin));
         let is_closed = |prefix: &&Prefix| !self.counters.families().holds(prefix.origin);
         let foldable: u64 = closed.iter().filter(is_closed).map(slots).sum();
-        self.is_memory_short()
-            && foldable >= SLOTS_WORTH
-            && foldable.saturating_mul(SHARE_WORTH) >= self.counters.all_slots()
+        let share = if self.is_memory_short() { SHARE_PRESSED } else { SHARE_WORTH };
+        foldable >= self.limits.settle_slots
+            && foldable.saturating_mul(share) >= self.counters.all_slots()
     }
 
     /// Whether new names are about to be refused for want of memory.

@@ -221,6 +221,7 @@ impl Node {
         }
         if let Entry::Proposal(proposal) = entry {
             self.settlements.heard.insert(proposal.settlement, now);
+            self.settlements.proposed = Some(now);
             for link in self.links.speak_from(SETTLEMENTS_SINCE) {
                 let goodbye = Goodbye::Versions(SETTLEMENTS_SINCE, PROTOCOL_VERSIONS.1);
                 self.leave_link(now, link, goodbye, effects);
