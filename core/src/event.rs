@@ -82,6 +82,13 @@ pub enum Event {
         /// Which.
         peer: NodeId,
     },
+    /// This node's wall clock and those of most peers are more than a second apart.
+    ClockOff {
+        /// By how many milliseconds theirs are ahead.
+        behind_ms: i64,
+    },
+    /// They agree again.
+    ClockRight,
     /// The membership protocol's own state may not be what it should be: a bug.
     MembershipFault {
         /// What was being done.
@@ -177,6 +184,15 @@ impl fmt::Display for Event {
             Event::Settled { settlement } => {
                 write!(f, "closed origins are folded into one, {settlement}")
             }
+            Event::ClockOff { behind_ms } => write!(
+                f,
+                "the wall clock is {}.{:03} s {} its peers': counters expire here so much {}; set it right",
+                behind_ms.unsigned_abs() / 1000,
+                behind_ms.unsigned_abs() % 1000,
+                if *behind_ms > 0 { "behind" } else { "ahead of" },
+                if *behind_ms > 0 { "later" } else { "earlier" },
+            ),
+            Event::ClockRight => f.write_str("the wall clock agrees with its peers' again"),
             Event::SettledApart { peer } => write!(
                 f,
                 "node {peer} has settled without this one what this one has settled without it, as \
@@ -204,6 +220,8 @@ impl Event {
                 | Event::RepairStarted { .. }
                 | Event::ForeignWriter { .. }
                 | Event::NodeIdTaken { .. }
+                | Event::SettledApart { .. }
+                | Event::ClockOff { .. }
                 | Event::MembershipFault { .. }
                 | Event::Stranger { .. }
         )

@@ -129,6 +129,9 @@ pub struct SettlementStatus {
 pub struct Status {
     /// Who it is.
     pub identity: Identity,
+    /// By how many milliseconds the wall clocks of most nodes are ahead of this one's; none while no peer
+    /// has told what its clock shows.
+    pub clock_behind_ms: Option<i64>,
     /// How many batches of its own it has closed.
     pub version: Version,
     /// How many counters exist.

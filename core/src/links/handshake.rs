@@ -45,7 +45,9 @@ impl Links {
             (Message::Hello(hello), Phase::Hello, _) => self.hello(link, raw, hello, peers, turn),
             (Message::Proof(proof), Phase::Proof, _) => self.proof(link, proof, peers, turn),
             (Message::Welcome, Phase::Welcome, Role::Dialer) => self.establish(link, peers, turn),
-            (Message::Ping | Message::Pong, Phase::Held { .. }, _) => Outcome::None,
+            (Message::Ping | Message::Pong | Message::TimedPong(_), Phase::Held { .. }, _) => {
+                Outcome::None
+            }
             _ => {
                 let reason = "a message out of its turn".to_owned();
                 self.protocol_error(link, reason, peers, turn)

@@ -21,6 +21,7 @@ use crate::effect::Effect;
 use crate::event::{Event, LinkEnd};
 use crate::identity::{Identity, NodeId, OriginId};
 use crate::input::LinkId;
+pub(crate) use crate::links::round_trip::ClockOffset;
 use crate::links::round_trip::RoundTrips;
 use crate::membership::MembershipRecord;
 use crate::peers::Peers;
@@ -346,11 +347,17 @@ impl Links {
         self.links.get(&link).map_or(0, |state| state.round_trips.pings())
     }
 
-    /// The other side answers a ping.
-    pub(crate) fn pong(&mut self, link: LinkId, now: Time) {
+    /// The other side answers a ping. `ahead_ms`: by how much its wall clock is ahead of ours, if it tells.
+    pub(crate) fn pong(&mut self, link: LinkId, now: Time, ahead_ms: Option<i64>) {
         if let Some(state) = self.links.get_mut(&link) {
-            state.round_trips.pong(now);
+            state.round_trips.pong(now, ahead_ms);
         }
+    }
+
+    /// How far each peer's wall clock is from ours, as far as it is known.
+    pub(crate) fn clock_offsets(&self) -> impl Iterator<Item = ClockOffset> + '_ {
+        let links = self.by_peer.values().filter_map(|link| self.links.get(link));
+        links.filter_map(|state| state.round_trips.clock_offset())
     }
 
     /// How long a frame takes on a link, as far as it is known; else nothing.

@@ -20,7 +20,7 @@ use crate::time::Time;
 use crate::wire::datagram::{Beacon, Datagram};
 use crate::wire::error::{CodecError, Foreign};
 use crate::wire::frame::{self, FRAME_LENGTH_BYTES, Goodbye, Message, Row};
-use crate::wire::versions::ENDINGS_SINCE;
+use crate::wire::versions::{CLOCKS_SINCE, ENDINGS_SINCE};
 
 impl Node {
     pub(super) fn datagram(
@@ -199,9 +199,20 @@ impl Node {
             | Message::FreshOrigin(_)
             | Message::OriginTaken(_) => self.settlement_message(now, link, message, effects),
             Message::Ping => {
-                links::send(link, &Message::Pong, &mut effects.turn(now, &mut self.totals));
+                let tells_time = self.links.version(link) >= CLOCKS_SINCE;
+                let pong = match tells_time {
+                    true => Message::TimedPong(self.wall_clock.read(now)),
+                    false => Message::Pong,
+                };
+                links::send(link, &pong, &mut effects.turn(now, &mut self.totals));
             }
-            Message::Pong => self.links.pong(link, now),
+            Message::Pong => self.links.pong(link, now, None),
+            Message::TimedPong(theirs) => {
+                let ahead = self.wall_clock.how_far_ahead(theirs, now);
+                self.links.pong(link, now, Some(ahead));
+                let offsets = self.links.clock_offsets();
+                self.clock_check.look(offsets, &mut effects.turn(now, &mut self.totals));
+            }
             Message::Hello(_) | Message::Proof(_) | Message::Welcome | Message::Goodbye(_) => {
                 self.handshake(now, link, frame, &message, effects);
             }

@@ -18,6 +18,7 @@
 
 mod batches;
 mod behind;
+mod clock_check;
 mod config;
 mod journal;
 pub mod limits;
@@ -67,6 +68,7 @@ use crate::wire::versions::{ENDINGS_SINCE, PROTOCOL_VERSIONS, SETTLEMENTS_SINCE}
 
 use self::batches::OpenBatches;
 use self::behind::SETTLING;
+use self::clock_check::ClockCheck;
 pub use self::config::Config;
 use self::journal::Journal;
 pub(crate) use self::parked::PARKED_MAX;
@@ -88,6 +90,7 @@ pub struct Node {
     envelope: Envelope,
     started: Time,
     wall_clock: WallClock,
+    clock_check: ClockCheck,
     counters: Counters,
     journal: Journal,
     batches: OpenBatches,
@@ -162,6 +165,7 @@ impl Node {
             envelope,
             started: now,
             wall_clock: WallClock::set(now, config.boot),
+            clock_check: ClockCheck::default(),
             counters,
             journal,
             batches: OpenBatches::default(),

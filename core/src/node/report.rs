@@ -36,6 +36,7 @@ impl Node {
             .collect();
         Status {
             identity: self.peers.me().clone(),
+            clock_behind_ms: self.clock_check.behind_ms(),
             version: ours,
             counters: self.counters.len(),
             names: self.counters.names(),

@@ -26,6 +26,12 @@ impl WallClock {
         self.ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
+    /// By how many milliseconds another clock that shows this is ahead.
+    pub(super) fn how_far_ahead(&self, theirs_ms: u64, now: Time) -> i64 {
+        let far = i128::from(theirs_ms.min(MILLIS_MAX)) - i128::from(self.read(now));
+        i64::try_from(far).unwrap_or(i64::MAX)
+    }
+
     /// When it will show this.
     pub(super) fn when(&self, ms: u64) -> Time {
         self.set + Duration::from_millis(ms.saturating_sub(self.ms))

@@ -246,9 +246,11 @@ pub enum Message<'a> {
     /// The receiver's pushes are taken for those of this origin from now on; what was confirmed before
     /// was of another.
     OriginTaken(OriginId),
+    /// [`Message::Pong`], and what the sender's wall clock shows: milliseconds since 1970. (Version 6.)
+    TimedPong(u64),
 }
 
-const KINDS: u8 = 29;
+const KINDS: u8 = 30;
 
 impl<'a> Message<'a> {
     /// Itself in the form in which it travels, if that is another kind.

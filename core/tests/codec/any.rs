@@ -142,6 +142,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message<'static>> {
         any::<(u32, u32)>().prop_map(|(request, index)| Message::ChunkTaken { request, index }),
         Just(Message::Ping),
         Just(Message::Pong),
+        any::<u64>().prop_map(Message::TimedPong),
         prop_oneof![Just(0), Just(PARTS)]
             .prop_flat_map(|hashes| prop::collection::vec(any::<u64>(), hashes))
             .prop_map(Message::MembershipHashes),

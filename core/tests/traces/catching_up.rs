@@ -129,7 +129,7 @@ fn a_calm_link_carries_a_hash_a_second_and_signs_of_life() {
         for sent in cluster.frames(began, from, to) {
             match sent.message() {
                 Message::Digest { ref recent, .. } if recent.is_empty() => hashes += 1,
-                Message::Pong | Message::Ping => {}
+                Message::TimedPong(_) | Message::Ping => {}
                 other => panic!("{other:?} on a calm link"),
             }
         }

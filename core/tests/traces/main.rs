@@ -12,6 +12,7 @@ mod age;
 mod asking;
 mod bounds;
 mod catching_up;
+mod clocks;
 mod cluster;
 mod copies;
 mod deltas;

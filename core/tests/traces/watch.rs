@@ -34,7 +34,8 @@ pub(crate) fn frame(left: Left, bytes: &Bytes, synced: Version, is_established: 
             | Message::Welcome
             | Message::Goodbye(_)
             | Message::Ping
-            | Message::Pong,
+            | Message::Pong
+            | Message::TimedPong(_),
             _,
         )
         | (_, Left::Synced) => {}

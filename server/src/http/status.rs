@@ -39,6 +39,9 @@ pub(super) struct Status<'a> {
     counted: u64,
     peers: Vec<Peer<'a>>,
     settlement: Settlement,
+    /// How far the wall clocks of most nodes are ahead of this one's, negative if it is ahead; null while
+    /// no peer has told what its own shows. Counters expire by it.
+    clock_behind_ms: Option<i64>,
 }
 
 /// Another node, as this one sees it.
@@ -98,6 +101,7 @@ impl<'a> Status<'a> {
             counted: status.counted,
             peers: status.peers.iter().map(Peer::from).collect(),
             settlement: Settlement::from(&status.settlement),
+            clock_behind_ms: status.clock_behind_ms,
         }
     }
 }

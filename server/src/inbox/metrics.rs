@@ -138,6 +138,14 @@ pub(crate) fn levels(registry: &mut Registry, report: &Report) {
     ] {
         registry.register(name, help, ConstGauge::new(level));
     }
+    if let Some(ms) = status.clock_behind_ms {
+        registry.register_with_unit(
+            "clock_behind",
+            "How far the wall clocks of most nodes are ahead of this one's; negative if it is ahead",
+            Unit::Seconds,
+            ConstGauge::new(ms as f64 / 1e3),
+        );
+    }
     settlements(registry, &status.settlement);
     let peers = Family::<[(&str, &str); 1], Gauge>::default();
     for state in [

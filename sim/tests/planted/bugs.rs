@@ -75,7 +75,7 @@ fn fingerprints_that_are_ignored_are_caught_as_counts_that_stay_apart() {
     assert!(matches!(violation, Violation::Apart { .. }), "seed {seed}: {violation}");
     // A plan that provokes the trace by luck alone would stop doing so unnoticed.
     let caught = share(bug, half_told);
-    assert!(caught >= 10, "only {caught} of {SEEDS_MAX} seeds tell half");
+    assert!(caught >= 6, "only {caught} of {SEEDS_MAX} seeds tell half");
 }
 
 #[test]
