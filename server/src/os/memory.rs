@@ -34,6 +34,11 @@ const SLOTS: u64 = 86;
 /// The same for a start: beyond it the system is about to end the process.
 const START: u64 = 95;
 
+/// What a start leaves at least, in bytes: it looks each time that it has read 128 KiB, of which the table
+/// makes 1 MiB at most, and the system keeps some hundred KiB for a process. A twentieth of 24 MiB is less
+/// than that: the system ended such starts at 23.5 to 23.8 MiB.
+const START_SPARE: u64 = 2 << 20;
+
 /// How long a start at its bound waits for the allocator to give back what was freed: mimalloc keeps
 /// it for 1 s, in case it is needed again. Twice that, for a machine that has other work.
 const RETURN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -226,7 +231,7 @@ impl Memory {
     /// within a second the allocator gives none of it back: that is waited for before a start fails.
     pub(crate) fn fits(&self, before: u64, read: u64, whole: u64) -> Result<(), TooLittle> {
         let Some(allowed) = self.allowed else { return Ok(()) };
-        let used_max = allowed.bytes / 100 * START;
+        let used_max = start_max(allowed.bytes);
         let Some(used) = used_bytes_once_below(used_max) else { return Ok(()) };
         if used < used_max {
             return Ok(());
@@ -236,6 +241,13 @@ impl Memory {
         let needed = u64::try_from(needed).unwrap_or(u64::MAX).saturating_add(before);
         Err(TooLittle { needed: Size(needed / SHARE * 100), allowed })
     }
+}
+
+/// How much a start may use of so much.
+fn start_max(bytes: u64) -> u64 {
+    let most = (bytes / 100 * START).min(bytes.saturating_sub(START_SPARE));
+    // What a node took while it ran it must be able to read again.
+    most.max(bytes / 100 * SLOTS)
 }
 
 /// Why a start gave up before the system ended it.
@@ -307,6 +319,13 @@ mod tests {
             assert!(error.starts_with("expected a size like 512MiB or 2GiB"), "{error}");
             assert!(error.ends_with(&format!("found {text:?}")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_start_leaves_what_it_takes_between_two_looks_and_takes_again_what_it_once_took() {
+        assert_eq!(start_max(100 << 20), (100 << 20) / 100 * 95);
+        assert_eq!(start_max(24 << 20), 22 << 20);
+        assert_eq!(start_max(8 << 20), (8 << 20) / 100 * SLOTS);
     }
 
     fn allowed(bytes: u64) -> Option<Allowed> {
