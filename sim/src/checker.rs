@@ -20,6 +20,7 @@ use crate::endings::EndedHistory;
 use crate::endings::said::AllSaid;
 use crate::endings::workload::{ends, may_end, waits_while_behind};
 use crate::held::Held;
+use crate::history::{OriginHistory, Sums};
 use crate::host::HostId;
 use crate::memberships::{NodeMemberships, Operators};
 use crate::recovery::Lineage;
@@ -29,62 +30,6 @@ use crate::workload::{may_overflow, only_grows};
 
 /// A table of more slots than this is looked at by sweeps only, not at every step.
 pub const SLOTS_AT_EVERY_STEP_MAX: usize = 256;
-
-/// Sums of what was added and of what was subtracted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sums {
-    // Wider than a slot's numbers: what was asked for may be more than a slot can hold.
-    plus: u128,
-    minus: u128,
-}
-
-impl Sums {
-    fn add(&mut self, by: i64) {
-        let number = if by < 0 { &mut self.minus } else { &mut self.plus };
-        *number += u128::from(by.unsigned_abs());
-    }
-
-    fn remove(&mut self, by: i64) {
-        let number = if by < 0 { &mut self.minus } else { &mut self.plus };
-        *number -= u128::from(by.unsigned_abs());
-    }
-}
-
-/// What is known of one origin.
-#[derive(Debug)]
-pub(crate) struct OriginHistory {
-    pub(crate) host: HostId,
-    runs: bool,
-    /// Which process counts under it: a process may do so under several, one after the other.
-    life: u64,
-    /// How many versions its process had closed under others before.
-    pub(crate) before: Version,
-    /// Settlements that this process was last seen to hold.
-    here: BTreeSet<OriginId>,
-    /// By counter, its own slot after each version that changed it.
-    pub(crate) slots: BTreeMap<String, Vec<(Version, Slot)>>,
-    pub(crate) version: Version,
-    /// Up to which version others may hold its changes.
-    pub(crate) synced: Version,
-    pub(crate) acknowledged: BTreeMap<String, Sums>,
-    asked: BTreeMap<String, Sums>,
-    /// What it has done to counters that may end.
-    pub(crate) endings: EndedHistory,
-    /// Removals and registrations that it holds.
-    pub(crate) memberships: NodeMemberships,
-    /// Others' slots as this process was last seen to hold them.
-    held: BTreeMap<(OriginId, String), Slot>,
-    /// Changes whenever what it holds of others does.
-    looked_at: u64,
-}
-
-impl OriginHistory {
-    pub(crate) fn slot_at(&self, name: &str, version: Version) -> Slot {
-        let Some(states) = self.slots.get(name) else { return Slot::default() };
-        let later = states.partition_point(|(changed, _)| *changed <= version);
-        later.checked_sub(1).map_or(Slot::default(), |at| states[at].1)
-    }
-}
 
 #[derive(Debug)]
 struct Asked {

@@ -19,6 +19,7 @@ pub mod endings;
 pub mod faults;
 pub mod frames;
 mod held;
+mod history;
 pub mod host;
 pub mod identities;
 pub mod inquiries;

@@ -15,10 +15,11 @@ use quipu_core::identity::{OriginId, Version};
 use quipu_core::slot::Slot;
 use quipu_core::storage::state::Recovered;
 
-use crate::checker::{Checker, OriginHistory, check_own};
+use crate::checker::{Checker, check_own};
 use crate::disk::Fsync;
 use crate::endings::said::AllSaid;
 use crate::held::Held;
+use crate::history::OriginHistory;
 use crate::host::{HostId, InFlight};
 use crate::identities::Identities;
 use crate::memberships::{NodeMemberships, of_nodes, shrunk};

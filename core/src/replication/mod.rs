@@ -13,6 +13,7 @@ mod pauses;
 pub(crate) mod pull;
 mod push;
 pub mod scan;
+mod session;
 pub(crate) mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use crate::replication::knowledge::Knowledge;
 use crate::replication::pauses::Pauses;
 use crate::replication::pull::{PullRequest, PullResponse};
 use crate::replication::push::PushCoalescer;
+pub(crate) use crate::replication::session::Session;
 use crate::replication::window::Window;
 use crate::settlement::Prefix;
 use crate::status::LinkStatus;
@@ -55,50 +57,6 @@ const UNTOLD_MAX: Duration = Duration::from_secs(3);
 /// an hour, which operators can see coming.
 const NEWCOMERS_AT_ONCE: u32 = 1 << 17;
 const NEWCOMERS_PER_SECOND: u32 = 1000;
-
-/// What replication knows of one link.
-#[derive(Debug)]
-pub(crate) struct Session {
-    peer: NodeId,
-    pub(crate) peer_origin: OriginId,
-    /// The version of the protocol that is spoken.
-    pub(crate) version: u16,
-    pub(crate) exchange: Exchange,
-    /// When the peer last told what it holds.
-    pub(crate) told: Time,
-    /// The hash that it told, if it speaks an earlier version.
-    pub(crate) peer_hash: Option<u64>,
-    /// Whether we have told what we hold, and whether that was not for the first time.
-    pub(crate) has_told: bool,
-    pub(crate) is_first_told: bool,
-    /// The batches in which we last asked about its digest, and answered about ours.
-    pub(crate) asked_in: u64,
-    pub(crate) answered_in: u64,
-    /// What it has asked about ours.
-    pub(crate) owes_answer: Option<About>,
-    /// What we claimed of its own changes when we last asked about its digest.
-    pub(crate) claimed: Version,
-    /// Parts of its digest that are not to be asked for on other links.
-    pub(crate) parts: Vec<u8>,
-    /// Whether it is to be compared again when others let go of theirs.
-    pub(crate) waits_for_others: bool,
-    pub(crate) window: Window,
-    /// Whether the peer has pushed something that we have not confirmed.
-    owes_confirm: bool,
-    /// Up to which version we have confirmed what it writes under its present origin.
-    told_confirmed: Version,
-    /// What the peer wrote before under other origins, as far as it is not here yet: nothing is
-    /// confirmed of what it wrote later before that is (rule `confirm-after-sync`).
-    owed: Vec<Prefix>,
-    /// Whether it has been told of a fresh origin of ours, and its confirmations are not of that yet.
-    is_origin_untaken: bool,
-    confirmed: Option<Time>,
-    pub(crate) asking: Option<PullRequest>,
-    /// Origins that are not repaired from this peer again yet. Another peer may hold what this one
-    /// lacks as well.
-    repairs: Pauses,
-    serving: Option<PullResponse>,
-}
 
 /// The replication of one node with all its links.
 #[derive(Debug)]
@@ -187,34 +145,9 @@ impl Replication {
         self.link_down(link);
         self.writers.entry(origin).or_default();
         let confirmed = self.knowledge.link_up(peer, origin);
-        self.sessions.insert(
-            link,
-            Session {
-                peer,
-                peer_origin: origin,
-                version,
-                exchange: Exchange::new(),
-                told: now,
-                peer_hash: None,
-                has_told: false,
-                is_first_told: false,
-                asked_in: self.left_in,
-                answered_in: self.left_in,
-                owes_answer: None,
-                claimed: 0,
-                parts: Vec::new(),
-                waits_for_others: false,
-                window: Window::after(confirmed, self.window),
-                owes_confirm: false,
-                told_confirmed: 0,
-                owed: Vec::new(),
-                is_origin_untaken: false,
-                confirmed: None,
-                asking: None,
-                repairs: Pauses::default(),
-                serving: None,
-            },
-        );
+        let window = Window::after(confirmed, self.window);
+        let session = Session::new((peer, origin), version, window, self.left_in, now);
+        self.sessions.insert(link, session);
     }
 
     /// A link is gone, and all that was half said on it.
@@ -420,6 +353,8 @@ impl Replication {
         self.gather = PushCoalescer::default();
         let links = self.links();
         self.sessions.values_mut().for_each(|session| session.is_origin_untaken = true);
+        // At once: its peers confirm nothing of what follows before they have it.
+        self.exchange_at = turn.now;
         if !links.is_empty() {
             turn.frame_after_sync(links, &Message::FreshOrigin(origin));
         }
@@ -428,9 +363,7 @@ impl Replication {
     /// The peer goes on under another origin, and has closed these before.
     pub(crate) fn peer_takes_origin(&mut self, link: LinkId, origin: OriginId, owed: Vec<Prefix>) {
         let Some(session) = self.sessions.get_mut(&link) else { return };
-        let former = std::mem::replace(&mut session.peer_origin, origin);
-        (session.claimed, session.owes_confirm, session.owed) = (0, true, owed);
-        session.told_confirmed = 0;
+        let former = session.peer_takes_origin(origin, owed);
         self.knowledge.peer_takes_origin(session.peer, origin);
         self.writers.entry(origin).or_default();
         if !self.sessions.values().any(|other| other.peer_origin == former) {

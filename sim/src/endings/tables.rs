@@ -8,8 +8,9 @@ use quipu_core::identity::OriginId;
 use super::said::{AllSaid, Said};
 use super::workload::ENDING;
 use super::{Checked, Fault};
-use crate::checker::{Checker, OriginHistory};
+use crate::checker::Checker;
 use crate::held::Held;
+use crate::history::OriginHistory;
 use crate::host::HostId;
 
 /// Tables of more names than this are counted through at the end only.
