@@ -45,6 +45,7 @@ mod restart;
 mod rubbish;
 mod secrets;
 mod service_manager;
+mod settling;
 mod slow_peer;
 mod top;
 mod upgrade;
