@@ -41,7 +41,7 @@ test: ## Style, lints, and every test that brings its own nodes
 test-api: ## Every call keeps to what /openapi.json says of it, whatever is sent (schemathesis, PyPI)
 	@scripts/test-api
 
-test-clients: ## Redis clients of C, Go, Node, Ruby, PHP and Perl, unchanged, also when a reply is lost (installs them)
+test-clients: ## Redis clients of six languages, and libraries that count on three nodes, unchanged; lost replies (installs them)
 	@scripts/test-clients
 
 test-redis-suite: ## Redis's own test suite against a node, for what counters serve (SUITE=FOLDER: its source)
