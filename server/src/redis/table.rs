@@ -134,7 +134,7 @@ pub(super) fn find(name: &[u8]) -> Option<Found> {
         Ok(at) => Some(Found::Served(&SERVED[SERVED_KEYS[at].1])),
         Err(_) => REFUSED
             .iter()
-            .find(|(_, names)| names.iter().any(|name| key(name.as_bytes()) == Some(sought)))
+            .find(|(_, names)| names.split(' ').any(|name| key(name.as_bytes()) == Some(sought)))
             .map(|(reason, _)| Found::Refused(*reason)),
     }
 }

@@ -199,6 +199,13 @@ fn what_differs_by_design_differs_as_said() {
         ("RENAME a b", "-ERR RENAME is refused: other nodes count on a name", "others count on"),
         ("INCRBYFLOAT a 1.5", "-ERR INCRBYFLOAT is refused: counters are integers", "integers"),
         ("HINCRBY a b 1", "-ERR HINCRBY is refused: there are counters only", "counters only"),
+        ("ZCARD a", "-ERR ZCARD is refused: there are counters only", "counters only"),
+        ("LLEN a", "-ERR LLEN is refused: there are counters only", "counters only"),
+        (
+            "EVAL 'return redis.call(\"lindex\",KEYS[1],0)' 1 a",
+            "-ERR LINDEX is refused: there are counters only",
+            "counters only",
+        ),
         ("FCALL f 0", "-ERR FCALL is refused: nodes keep no functions", "no functions"),
         ("PUBLISH counter:a 1", "-ERR PUBLISH is refused: nodes pass no messages on", "counters"),
         ("PUBLISH a 1", "-ERR PUBLISH is refused: nodes pass no messages on", "the same"),

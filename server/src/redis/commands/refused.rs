@@ -21,33 +21,44 @@ pub(in crate::redis) enum Reason {
     Subscribes,
 }
 
-/// Commands of Redis that are refused with a reason, by reason.
-pub(in crate::redis) const REFUSED: [(Reason, &[&str]); 12] = [
-    (Reason::Edits, &["setrange", "append", "restore"]),
-    (Reason::Moves, &["rename", "renamenx", "move", "copy", "swapdb"]),
-    (Reason::NotAnInteger, &["hincrbyfloat"]),
+/// Commands of Redis that are refused with a reason, by reason: words, in lower case.
+pub(in crate::redis) const REFUSED: [(Reason, &str); 12] = [
+    (Reason::Edits, "setrange append restore"),
+    (Reason::Moves, "rename renamenx move copy swapdb"),
+    (Reason::NotAnInteger, "hincrbyfloat"),
+    // Of hashes, lists, sets, sorted sets, streams, and the rest.
     (
         Reason::NotACounter,
-        &[
-            "hset", "hsetnx", "hmset", "hincrby", "hdel", "lpush", "rpush", "lpop", "rpop", "lset",
-            "sadd", "srem", "spop", "zadd", "zincrby", "zrem", "xadd", "pfadd", "setbit",
-            "bitfield", "geoadd", "hget", "hgetall", "lrange", "smembers", "zrange",
-        ],
+        "hset hsetnx hmset hincrby hdel hget hgetall hmget hexists hkeys hvals hlen hstrlen \
+         hscan hrandfield \
+         lpush rpush lpushx rpushx lpop rpop lset lrange llen lindex linsert lrem ltrim lpos \
+         lmove lmpop rpoplpush blpop brpop brpoplpush blmove blmpop \
+         sadd srem spop smembers scard sismember smismember srandmember smove sscan sunion \
+         sinter sdiff sunionstore sinterstore sdiffstore sintercard \
+         zadd zincrby zrem zrange zcard zscore zmscore zrank zrevrank zcount zrevrange \
+         zrangebyscore zrevrangebyscore zrangebylex zrevrangebylex zlexcount zrangestore \
+         zremrangebyrank zremrangebyscore zremrangebylex zpopmin zpopmax bzpopmin bzpopmax \
+         zmpop bzmpop zscan zunion zinter zdiff zunionstore zinterstore zdiffstore zintercard \
+         zrandmember \
+         xadd xlen xrange xrevrange xread xreadgroup xdel xtrim xack xgroup xinfo xpending \
+         xclaim xautoclaim xsetid \
+         pfadd pfcount pfmerge setbit bitfield geoadd geopos geodist geohash geosearch \
+         geosearchstore georadius sort sort_ro",
     ),
-    (Reason::Functions, &["fcall", "fcall_ro"]),
-    (Reason::Publishes, &["publish", "spublish"]),
-    (Reason::Subscribes, &["ssubscribe", "sunsubscribe", "monitor"]),
-    (Reason::Debugs, &["debug"]),
-    (Reason::Keeps, &["save", "bgsave", "bgrewriteaof"]),
-    (Reason::Stops, &["shutdown"]),
-    (Reason::Replicates, &["replicaof", "slaveof", "sync", "psync", "failover"]),
-    (Reason::Clusters, &["cluster", "readonly", "readwrite", "asking"]),
+    (Reason::Functions, "fcall fcall_ro"),
+    (Reason::Publishes, "publish spublish"),
+    (Reason::Subscribes, "ssubscribe sunsubscribe monitor"),
+    (Reason::Debugs, "debug"),
+    (Reason::Keeps, "save bgsave bgrewriteaof"),
+    (Reason::Stops, "shutdown"),
+    (Reason::Replicates, "replicaof slaveof sync psync failover"),
+    (Reason::Clusters, "cluster readonly readwrite asking"),
 ];
 
 /// Why a command is refused, by its name in either case; nothing of one that is not known.
 pub(in crate::redis) fn reason(name: &[u8]) -> Option<Reason> {
-    let is_it = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
-    let of = REFUSED.iter().find(|(_, names)| names.iter().any(is_it));
+    let is_it = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    let of = REFUSED.iter().find(|(_, names)| names.split(' ').any(is_it));
     of.map(|(reason, _)| *reason)
 }
 

@@ -1,5 +1,7 @@
 # limits, unchanged: a limiter at each node.
 
+import concurrent.futures
+
 from limits import parse, storage, strategies
 
 from cluster import *
@@ -30,6 +32,16 @@ def counts_what_each_hit_costs():
     expect(True, hit(SECOND, item, "cost", cost=7))
     expect([3] * 3, remaining(item, "cost"))
     expect(False, hit(THIRD, item, "cost", cost=4))
+
+
+def counts_hits_that_come_at_once():
+    item = parse("100/day")
+    with concurrent.futures.ThreadPoolExecutor(6) as threads:
+        allowed = list(threads.map(lambda turn: LIMITERS[turn % 3].hit(item, "at once"), range(300)))
+    agree()
+    # Nodes that judge at the same moment may let more through, never fewer, and every hit counts.
+    assert allowed.count(True) >= 100, allowed.count(True)
+    expect([300] * 3, [store.get(item.key_for("at once")) for store in STORES])
 
 
 def clears_on_all_nodes():
@@ -72,12 +84,13 @@ def slides_within_its_first_window():
 
 def is_refused():
     moving = strategies.MovingWindowRateLimiter(STORES[SECOND])
-    expect_error("Unknown Redis command", lambda: moving.hit(parse("3/day"), "moving"))
+    expect_error("LINDEX is refused", lambda: moving.hit(parse("3/day"), "moving"))
     expect_error("not allowed from script", STORES[THIRD].reset)
 
 
 lets_exactly_its_limit_through()
 counts_what_each_hit_costs()
+counts_hits_that_come_at_once()
 clears_on_all_nodes()
 lets_through_again_when_the_window_ends()
 slides_within_its_first_window()
