@@ -5,13 +5,15 @@
 //! cargo run --release -p quipu-core --example table -- merge 10000000
 //! cargo run --release -p quipu-core --example table -- grow 10000000
 //! cargo run --release -p quipu-core --example table -- add 1000000
+//! cargo run --release -p quipu-core --example table -- increment 10000 1000000
 //! cargo run --release -p quipu-core --example table -- slots 100000
 //! cargo run --release -p quipu-core --example table -- recover 1000000
 //! ```
 //!
 //! Names have 20 bytes and the allocator is the server's, so that memory is what a node needs.
 //! Steps are timed by the clock on the wall: on a machine that others share, run it more than once
-//! and believe the smaller numbers.
+//! and believe the smaller numbers. `increment` is for `valgrind --tool=callgrind`, which counts
+//! instructions: of two runs with different numbers of steps, what differs is the steps.
 
 // An example stands outside of the wall around the protocol: it measures.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -52,9 +54,14 @@ fn main() {
         Some("merge") => merge(count),
         Some("grow") => grow(count),
         Some("add") => add(count),
+        Some("increment") => {
+            increment(count, args.get(2).and_then(|steps| steps.parse().ok()).unwrap_or(1_000_000));
+        }
         Some("slots") => slots(count),
         Some("recover") => recover(count),
-        _ => eprintln!("expected memory, merge, grow, add, slots or recover, and how many"),
+        _ => eprintln!(
+            "expected memory, merge, grow, add, increment, slots or recover, and how many"
+        ),
     }
 }
 
@@ -105,11 +112,11 @@ fn memory(count: usize) {
     let mut counters = Counters::new(OriginId(1), 42);
     fill(&mut Counters::new(OriginId(1), 7), 2, ENTRIES);
     let before = resident_bytes();
-    for origin in 2..5 {
+    for (origin, origins) in [(2, "one origin"), (3, "two origins"), (4, "three origins")] {
         fill(&mut counters, origin, count);
+        let bytes = resident_bytes() - before;
+        println!("{count} counters of {origins}: {} bytes each", bytes / count);
     }
-    let bytes = resident_bytes() - before;
-    println!("{count} counters of three origins: {} bytes each", bytes / count);
 }
 
 fn merge(count: usize) {
@@ -182,6 +189,25 @@ fn add(count: usize) {
     }
 }
 
+/// A node in memory that adds to so many counters in turn, sixteen additions a message, as one client
+/// sends them in a pipeline.
+fn increment(count: usize, steps: usize) {
+    const PIPELINE: usize = 16;
+    let mut node = Node::new(config(1, false), Time::ZERO);
+    let names: Vec<CounterName> =
+        (0..count).map(|n| CounterName::new(name(n)).expect("it is one")).collect();
+    let mut effects = Effects::default();
+    for step in 0..steps / PIPELINE {
+        let name = |n| names[scattered(step * PIPELINE + n) % count].clone();
+        let ops: Vec<Op> = (0..PIPELINE).map(|n| Op::Add { name: name(n), by: 1 }).collect();
+        let input = Input::Request { token: 0, request: Request::from(ops) };
+        node.handle(Time::ZERO, input, &mut effects);
+        let batch = node.close_batch(Time::ZERO, &mut effects);
+        node.handle(Time::ZERO, Input::Synced { batch }, &mut effects);
+        std::hint::black_box(std::mem::take(&mut effects));
+    }
+}
+
 /// One counter on which so many starts of nodes have counted, of which nobody had heard before and
 /// of which everybody had, in another order.
 fn slots(count: usize) {
@@ -224,20 +250,7 @@ fn recover(count: usize) {
         if origin > 1 {
             report(count, origin - 1, start);
         }
-        let config = Config {
-            node: NodeId(1),
-            origin: OriginId(origin),
-            address: Address::parse("localhost", 8088).expect("it is one"),
-            boot: origin,
-            cluster: String::new(),
-            secret: None,
-            seeds: Vec::new(),
-            discovery: false,
-            is_kept: true,
-            settles: true,
-            chance: [7; 32],
-        };
-        let mut node = Node::recovered(config, state, Time::ZERO);
+        let mut node = Node::recovered(config(origin, true), state, Time::ZERO);
         for n in 0..count {
             let name = CounterName::new(name(n)).expect("it is one");
             let input =
@@ -264,6 +277,22 @@ fn recover(count: usize) {
     let start = Instant::now();
     storage::check(&files, &mut state).expect("it is sound");
     report(count, 3, start);
+}
+
+fn config(origin: u64, is_kept: bool) -> Config {
+    Config {
+        node: NodeId(1),
+        origin: OriginId(origin),
+        address: Address::parse("localhost", 8088).expect("it is one"),
+        boot: origin,
+        cluster: String::new(),
+        secret: None,
+        seeds: Vec::new(),
+        discovery: false,
+        is_kept,
+        settles: true,
+        chance: [7; 32],
+    }
 }
 
 fn report(count: usize, origins: u64, start: Instant) {
