@@ -360,7 +360,7 @@ impl Counters {
     pub(super) fn drop_family(&mut self, place: u32, family: &Family) {
         let (mut going, counter) = (Mask::default(), &self.list[place]);
         let mut lost: Vec<(OriginIndex, u64)> = Vec::new();
-        for held in counter.slots() {
+        for held in counter.slots().iter() {
             let origin = &self.origins[held.origin as usize];
             if family.contains(origin.id) {
                 going.add(held.origin);

@@ -110,7 +110,7 @@ impl List {
         let chunk = &self.chunks[chunk];
         let named = &chunk.counters[at];
         let name = chunk.names.as_bytes().get(named.name_start as usize);
-        let slot = named.counter.slots().first();
+        let slot = named.counter.slots().get(0);
         name.map_or(0, |byte| u64::from(*byte)) ^ slot.map_or(0, |slot| slot.version)
     }
 

@@ -233,7 +233,7 @@ impl Counters {
         let counter = &self.list[place];
         let ended = counter.ended();
         let mut wholes = BTreeSet::new();
-        let mut of_slot = |held: &HeldSlot| {
+        let mut of_slot = |held: HeldSlot| {
             let of = self.origins[held.origin as usize].id;
             #[cfg(feature = "planted-bugs")]
             let names_none = self.bug == Some(crate::bug::Bug::ResetNamesNothing);
@@ -375,7 +375,7 @@ impl Counters {
             self.origins[self.ours as usize].slots += 1;
         }
         if held.is_none_or(|held| held.version < open_version) {
-            let before = held.map_or(Slot::default(), HeldSlot::slot);
+            let before = held.map_or(Slot::default(), |held| held.slot());
             self.make_dirty(place, &before);
         }
     }

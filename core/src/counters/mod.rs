@@ -42,7 +42,7 @@ use crate::counters::folding::Folding;
 use crate::counters::list::List;
 use crate::counters::places::Places;
 use crate::counters::ranges::Ranges;
-use crate::counters::slots::HeldSlot;
+use crate::counters::slots::HeldSlots;
 use crate::counters::writer::{OriginIndex, Writer};
 use crate::delta::{Change, Delta};
 use crate::digest::DigestEntry;
@@ -503,7 +503,7 @@ impl Counters {
     }
 
     /// The name and the slots of the counter at a place; `None` beyond the list's end.
-    pub(crate) fn slots_at(&self, place: usize) -> Option<(&str, &[HeldSlot])> {
+    pub(crate) fn slots_at(&self, place: usize) -> Option<(&str, HeldSlots<'_>)> {
         self.list.get(place).map(|(name, counter)| (name, counter.slots()))
     }
 

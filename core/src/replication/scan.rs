@@ -109,13 +109,12 @@ impl Scan {
             passed += usize::from(slots.is_empty());
             // Slots that come meanwhile stand behind those that are told, but for our own, which
             // sends the first one there; it is of a later version than any that is claimed.
-            let rest = &slots[self.slots_told.min(slots.len())..];
-            for held in rest {
+            for held in slots.from(self.slots_told).iter() {
                 if gathered >= bytes || passed >= passed_max {
                     break;
                 }
                 passed += 1;
-                if let Some(want) = self.want(held) {
+                if let Some(want) = self.want(&held) {
                     let from = std::mem::take(&mut self.endings_told);
                     if from == 0 {
                         changes[want].push(Change::slot(name, held.slot()));

@@ -140,8 +140,8 @@ impl Walk {
         {
             // Slots that come meanwhile stand behind those that are told, but for our own, which
             // sends the first one there. It is in the journal behind the cut.
-            let rest = &slots[self.slots_told.min(slots.len())..];
-            let some = &rest[..rest.len().min(SLOT_ROWS_MAX)];
+            let rest = slots.from(self.slots_told);
+            let some = rest.upto(SLOT_ROWS_MAX);
             if !some.is_empty() || self.endings_told == 0 {
                 record::append_counter(records, name, some.iter().map(row));
             }
@@ -189,7 +189,7 @@ fn append_rows(rows: &[OriginRow], from: &mut usize, records: &mut Vec<u8>, byte
     }
 }
 
-fn row(held: &HeldSlot) -> SlotRow {
+fn row(held: HeldSlot) -> SlotRow {
     SlotRow::new(held.origin, held.version, held.slot())
 }
 
