@@ -6,8 +6,8 @@
 //! counts on one leaves a slot. Where the system would end the process for one slot more, slots
 //! that are not there yet are refused as well, and what has its slot counts on.
 
-/// What a new counter is held to take beside its name, in bytes: twice what one takes with a slot
-/// or two, for its record on the way to the disk, its push, and the hash table's next growth. It
+/// What a new counter is held to take beside its name, in bytes: some
+/// four times what one takes with a slot, for its record on the way to the disk, its push, and the hash table's next growth. It
 /// only has to serve until the caller measures anew.
 const NEW_COUNTER_BYTES: u64 = 384;
 

@@ -322,6 +322,11 @@ impl Counter {
         found
     }
 
+    /// Whether it is as if its name had never been heard.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.slots().is_empty() && self.ended().is_none()
+    }
+
     /// Slots that anything was ever done in.
     fn written(&self) -> impl Iterator<Item = HeldSlot> {
         self.slots().iter().filter(|held| held.slot() != Slot::default())

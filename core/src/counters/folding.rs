@@ -4,7 +4,7 @@
 //! and reset in either form meanwhile. What a fold makes of a row depends on closed origins only, so
 //! it is the same whenever the row's turn comes, here and on every other node.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Counters;
@@ -80,7 +80,7 @@ pub(super) struct Folding {
     chores: VecDeque<Chore>,
     adoption: Option<Adoption>,
     /// Places of origins that are gone, for others.
-    vacant: Vec<OriginIndex>,
+    pub(super) vacant: BTreeSet<OriginIndex>,
     /// Whether a snapshot walks over the table, which names origins by their places.
     is_walked: bool,
     /// How often rows have lost slots.
@@ -91,7 +91,7 @@ pub(super) struct Folding {
 
 impl Folding {
     pub(super) fn take_vacant(&mut self) -> Option<OriginIndex> {
-        let vacant = if self.is_walked { None } else { self.vacant.pop() };
+        let vacant = if self.is_walked { None } else { self.vacant.pop_first() };
         self.moves += u64::from(vacant.is_some());
         vacant
     }
@@ -239,7 +239,7 @@ impl Counters {
         self.end_chores();
         self.families.stand(settlement, Standing::Holds);
         let going = self.let_go_of_family(settlement);
-        let end = self.list.len();
+        let end = self.list.end();
         self.folding.chores.push_back(Chore { kind: Kind::Sweep, going, at: 0, end });
     }
 
@@ -274,7 +274,7 @@ impl Counters {
         counted.chain(going.iter()).for_each(|index| mask.add(index));
         let family = self.families.of(settlement).unwrap_or_default();
         let kind = Kind::Fold { settlement, index, family, counted: mask };
-        let end = self.list.len();
+        let end = self.list.end();
         self.folding.chores.push_back(Chore { kind, going, at: 0, end });
     }
 
@@ -293,7 +293,7 @@ impl Counters {
             going.add(index);
             self.note_row(index);
         }
-        let end = self.list.len();
+        let end = self.list.end();
         self.folding.chores.push_back(Chore { kind: Kind::Sweep, going, at: 0, end });
     }
 
@@ -309,11 +309,15 @@ impl Counters {
         let Some(mut chore) = self.folding.chores.pop_front() else { return };
         let stop = chore.end.min(chore.at.saturating_add(rows));
         for at in chore.at..stop {
+            if !self.has_at(at) {
+                continue;
+            }
             let place = u32::try_from(at).expect("places have 32 bits");
             match &chore.kind {
                 Kind::Fold { .. } => self.fold_row(place, &chore),
                 Kind::Sweep => self.drop_slots(place, &chore.going),
             }
+            self.note_passed(place);
         }
         chore.at = stop;
         if chore.at < chore.end {
@@ -327,6 +331,7 @@ impl Counters {
         for index in chore.going.iter() {
             self.vacate(index);
         }
+        self.trim_origins();
     }
 
     /// An origin has no slot any more, and gives up its place.
@@ -336,7 +341,7 @@ impl Counters {
         origin.slots = 0;
         self.rows.remove(id, index);
         self.origin_places.remove(&id);
-        self.folding.vacant.push(index);
+        self.folding.vacant.insert(index);
         self.folding.moves += 1;
     }
 
@@ -504,7 +509,7 @@ impl Counters {
     /// Adopts on, some rows; tells whether all is adopted that is here now.
     pub(crate) fn adopt_step(&mut self, rows: usize) -> bool {
         let Some(mut adoption) = self.folding.adoption.take() else { return true };
-        let end = if self.has_endings { self.list.len() } else { adoption.at };
+        let end = if self.has_endings { self.list.end() } else { adoption.at };
         let stop = end.min(adoption.at.saturating_add(rows));
         for at in adoption.at..stop {
             self.adopt_row(u32::try_from(at).expect("places have 32 bits"), &mut adoption);
@@ -519,7 +524,7 @@ impl Counters {
     }
 
     fn adopt_row(&mut self, place: u32, adoption: &mut Adoption) {
-        let Some(ended) = self.list[place].ended() else { return };
+        let Some(ended) = self.ended_at(place as usize) else { return };
         let family = &adoption.family;
         let is_others =
             |by: &OriginIndex| *by != self.ours && !family.contains(self.origins[*by as usize].id);

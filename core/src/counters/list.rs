@@ -1,131 +1,127 @@
-//! The list of all counters, in the order in which they came; it only grows.
+//! The list of all counters, by their places.
 //!
-//! It stands in chunks of a fixed size, so that growing never moves a counter. One block for all,
-//! grown by doubling, leaves up to half of it empty and stalls the node while it copies: measured,
-//! 2 s at 8 million counters. The names of a chunk stand end to end in one text, since a block of
-//! its own for each would take as much again as the name and one more allocation per counter.
+//! A counter keeps its place for as long as it is held, and a new one comes behind all others, or takes
+//! a place that another has left. The list stands in chunks of a fixed size, so that growing never moves
+//! a counter. One block for all, grown by doubling, leaves up to half of it empty and stalls the node
+//! while it copies: measured, 2 s at 8 million counters. Shrinking rewrites one chunk at a time.
+//!
+//! Rejected: moving the last counter into a place that has become vacant, which leaves none. Whoever
+//! walks over the list would miss what moves, and whoever knows a place would have to be told.
 
-use std::ops::{Index, IndexMut, Range};
+use std::collections::BTreeSet;
+use std::ops::{Index, IndexMut};
 
+pub(super) use crate::counters::chunk::CHUNK;
+use crate::counters::chunk::Chunk;
 use crate::counters::counter::Counter;
-
-/// Counters in one chunk: large enough that the table of chunks stays small (100 million counters
-/// have 2.4 MB of it, which is all that is copied when it grows), small enough that an almost
-/// empty node does not notice its first chunk of 48 KiB.
-const CHUNK: usize = 1024;
 
 /// Every counter and its name, by place.
 #[derive(Debug, Default)]
 pub(crate) struct List {
     chunks: Vec<Chunk>,
     len: usize,
-}
-
-#[derive(Debug)]
-struct Chunk {
-    counters: Vec<Named>,
-    names: String,
-}
-
-#[derive(Debug)]
-struct Named {
-    /// Where in the chunk's names this one's begins.
-    name_start: u32,
-    name_bytes: u32,
-    counter: Counter,
-}
-
-impl Named {
-    fn span(&self) -> Range<usize> {
-        let start = self.name_start as usize;
-        start..start + self.name_bytes as usize
-    }
-}
-
-impl Chunk {
-    fn new() -> Self {
-        Chunk { counters: Vec::with_capacity(CHUNK), names: String::new() }
-    }
-
-    fn name(&self, named: &Named) -> &str {
-        &self.names[named.span()]
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&str, &Counter)> {
-        self.counters.iter().map(|named| (self.name(named), &named.counter))
-    }
+    /// Chunks of which half was vacant, and that are not full again: new counters come into these.
+    /// One of which fewer places are vacant would move more counters for each.
+    roomy: BTreeSet<usize>,
 }
 
 impl List {
+    /// How many counters there are.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Appends a counter.
-    pub(crate) fn push(&mut self, name: &str, counter: Counter) {
-        if self.len.is_multiple_of(CHUNK) {
+    /// How far it is to behind the last place that is taken.
+    pub(crate) fn end(&self) -> usize {
+        self.chunks.last().map_or(0, |last| CHUNK * (self.chunks.len() - 1) + last.end())
+    }
+
+    /// The place that the next new counter takes.
+    pub(crate) fn next_place(&self) -> usize {
+        let roomy = self
+            .roomy
+            .first()
+            .and_then(|chunk| self.chunks[*chunk].first_vacant().map(|at| CHUNK * chunk + at));
+        roomy.unwrap_or_else(|| self.end())
+    }
+
+    /// Takes in a counter; it takes [`List::next_place`].
+    pub(crate) fn insert(&mut self, name: &str, counter: Counter) {
+        let (chunk, at) = split(self.next_place());
+        if chunk == self.chunks.len() {
             self.chunks.push(Chunk::new());
         }
-        let Some(chunk) = self.chunks.last_mut() else { return };
-        let bytes = |text: &str| u32::try_from(text.len()).expect("1024 names have a MiB at most");
-        let (name_start, name_bytes) = (bytes(&chunk.names), bytes(name));
-        chunk.names.push_str(name);
-        chunk.counters.push(Named { name_start, name_bytes, counter });
+        self.chunks[chunk].insert(at, name, counter);
+        if self.chunks[chunk].len() == CHUNK {
+            self.roomy.remove(&chunk);
+        }
         self.len += 1;
-        if self.len.is_multiple_of(CHUNK) {
-            chunk.names.shrink_to_fit();
+    }
+
+    /// Lets go of the counters at some places of one chunk.
+    pub(crate) fn vacate(&mut self, places: &[u32]) {
+        let Some(first) = places.first() else { return };
+        let (number, _) = split(*first as usize);
+        let chunk = &mut self.chunks[number];
+        let before = chunk.len();
+        chunk.vacate(places.iter().map(|place| split(*place as usize).1));
+        self.len -= before - chunk.len();
+        if chunk.len() <= CHUNK / 2 {
+            self.roomy.insert(number);
+        }
+        while self.chunks.last().is_some_and(|last| last.len() == 0) {
+            self.chunks.pop();
+            self.roomy.remove(&self.chunks.len());
+        }
+        if self.chunks.capacity() > 4 * self.chunks.len() {
+            self.chunks.shrink_to(2 * self.chunks.len());
         }
     }
 
     /// The name of the counter at a place.
     pub(crate) fn name(&self, place: u32) -> &str {
         let (chunk, at) = split(place as usize);
-        let chunk = &self.chunks[chunk];
-        chunk.name(&chunk.counters[at])
+        self.chunks[chunk].name(at)
     }
 
     /// How long the name of the counter at a place is.
     pub(crate) fn name_bytes(&self, place: u32) -> usize {
         let (chunk, at) = split(place as usize);
-        self.chunks[chunk].counters[at].name_bytes as usize
+        self.chunks[chunk].name_bytes(at)
     }
 
     /// Whether the counter at a place has this name.
     pub(crate) fn is_named(&self, place: u32, name: &[u8]) -> bool {
         let (chunk, at) = split(place as usize);
-        let chunk = &self.chunks[chunk];
-        // As bytes: a text is cut only after a look at whether a character begins there.
-        chunk.names.as_bytes()[chunk.counters[at].span()] == *name
+        self.chunks[chunk].is_named(at, name)
     }
 
     /// Where the name of the counter at a place begins, read for having been read.
     pub(crate) fn prefetch(&self, place: u32) -> u64 {
         let (chunk, at) = split(place as usize);
-        u64::from(self.chunks[chunk].counters[at].name_start)
+        self.chunks[chunk].prefetch(at)
     }
 
     /// The same for the first bytes of what lies beside it: its name, and its slots.
     pub(crate) fn prefetch_beside(&self, place: u32) -> u64 {
         let (chunk, at) = split(place as usize);
-        let chunk = &self.chunks[chunk];
-        let named = &chunk.counters[at];
-        let name = chunk.names.as_bytes().get(named.name_start as usize);
-        let slot = named.counter.slots().get(0);
-        name.map_or(0, |byte| u64::from(*byte)) ^ slot.map_or(0, |slot| slot.version)
+        self.chunks[chunk].prefetch_beside(at)
     }
 
-    /// The counters from a place on, with their names; none beyond the list's end.
-    pub(crate) fn iter_from(&self, place: usize) -> impl Iterator<Item = (&str, &Counter)> {
-        let (chunk, at) = split(place);
-        self.chunks.iter().skip(chunk).flat_map(Chunk::iter).skip(at)
+    /// The counters from a place on, with their places and names; none beyond the list's end.
+    pub(crate) fn iter_from(&self, place: usize) -> impl Iterator<Item = (usize, &str, &Counter)> {
+        let (first, from) = split(place);
+        let chunks = self.chunks.iter().enumerate().skip(first);
+        chunks.flat_map(move |(number, chunk)| {
+            let rows = chunk.iter_from(if number == first { from } else { 0 });
+            rows.map(move |(at, name, counter)| (CHUNK * number + at, name, counter))
+        })
     }
 
-    /// The counter at a place and its name; `None` beyond the list's end.
+    /// The counter at a place and its name; `None` if there is none.
     pub(crate) fn get(&self, place: usize) -> Option<(&str, &Counter)> {
         let (chunk, at) = split(place);
-        let chunk = self.chunks.get(chunk)?;
-        let named = chunk.counters.get(at)?;
-        Some((chunk.name(named), &named.counter))
+        self.chunks.get(chunk)?.get(at)
     }
 }
 
@@ -138,14 +134,14 @@ impl Index<u32> for List {
 
     fn index(&self, place: u32) -> &Counter {
         let (chunk, at) = split(place as usize);
-        &self.chunks[chunk].counters[at].counter
+        self.chunks[chunk].counter(at)
     }
 }
 
 impl IndexMut<u32> for List {
     fn index_mut(&mut self, place: u32) -> &mut Counter {
         let (chunk, at) = split(place as usize);
-        &mut self.chunks[chunk].counters[at].counter
+        self.chunks[chunk].counter_mut(at)
     }
 }
 
@@ -156,7 +152,7 @@ mod tests {
     fn list(len: usize) -> List {
         let mut list = List::default();
         for n in 0..len {
-            list.push(&name(n), Counter::new(n as u64));
+            list.insert(&name(n), Counter::new(n as u64));
         }
         list
     }
@@ -189,7 +185,7 @@ mod tests {
         let len = 2 * CHUNK + 7;
         let list = list(len);
         for from in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, len - 1, len, len + CHUNK] {
-            let met: Vec<&str> = list.iter_from(from).map(|(name, _)| name).collect();
+            let met: Vec<&str> = list.iter_from(from).map(|(_, name, _)| name).collect();
             let expected: Vec<String> = (from..len).map(name).collect();
             assert_eq!(met, expected, "from {from}");
         }
@@ -209,8 +205,61 @@ mod tests {
         let mut list = List::default();
         let name = "x".repeat(crate::name::NAME_BYTES_MAX);
         for _ in 0..=CHUNK {
-            list.push(&name, Counter::new(0));
+            list.insert(&name, Counter::new(0));
         }
-        assert_eq!(list.iter_from(0).filter(|(found, _)| *found == name).count(), CHUNK + 1);
+        assert_eq!(list.iter_from(0).filter(|(_, found, _)| *found == name).count(), CHUNK + 1);
+    }
+
+    /// What is at each place, however it came to be there.
+    #[track_caller]
+    fn assert_held(list: &List, expected: &std::collections::BTreeMap<usize, String>) {
+        assert_eq!(
+            (list.len(), list.end()),
+            (expected.len(), expected.last_key_value().map_or(0, |(last, _)| last + 1),)
+        );
+        let found = list.iter_from(0).map(|(place, name, _)| (place, name.to_owned()));
+        assert!(found.eq(expected.clone()), "in the order of their places");
+        for place in (0..list.end() + 2).step_by(7) {
+            let found = list.get(place).map(|(name, _)| name.to_owned());
+            assert_eq!(found.as_ref(), expected.get(&place), "{place}");
+            let rest = list.iter_from(place).map(|(place, ..)| place).next();
+            assert_eq!(rest, expected.range(place..).next().map(|(place, _)| *place));
+        }
+    }
+
+    #[test]
+    fn counters_that_stay_keep_their_places_and_new_ones_take_those_that_are_vacant() {
+        let len = 4 * CHUNK + 9;
+        let mut list = list(len);
+        let mut expected: std::collections::BTreeMap<usize, String> =
+            (0..len).map(|n| (n, name(n))).collect();
+        let vacate = |list: &mut List,
+                      expected: &mut std::collections::BTreeMap<_, _>,
+                      is_gone: &dyn Fn(usize) -> bool| {
+            for chunk in (0..=list.end() / CHUNK).rev() {
+                let places = CHUNK * chunk..CHUNK * (chunk + 1);
+                let gone: Vec<usize> = places
+                    .filter(|place| expected.contains_key(place) && is_gone(*place))
+                    .collect();
+                gone.iter().for_each(|place| drop(expected.remove(place)));
+                let gone: Vec<u32> =
+                    gone.iter().map(|place| u32::try_from(*place).unwrap()).collect();
+                list.vacate(&gone);
+            }
+            assert_held(list, expected);
+        };
+        vacate(&mut list, &mut expected, &|place| place % 3 != 0 && place < 2 * CHUNK);
+        vacate(&mut list, &mut expected, &|place| place >= 3 * CHUNK && place % 64 > 1);
+        for n in 0..5 * CHUNK {
+            let place = list.next_place();
+            assert!(expected.insert(place, name(n)).is_none(), "it was vacant");
+            list.insert(&name(n), Counter::new(n as u64));
+        }
+        assert_held(&list, &expected);
+        assert!(list.end() <= len + 3 * CHUNK, "places serve again");
+        vacate(&mut list, &mut expected, &|place| place >= CHUNK);
+        assert!(list.chunks.capacity() <= 4 * list.chunks.len().max(1));
+        vacate(&mut list, &mut expected, &|_| true);
+        assert_eq!((list.chunks.len(), list.next_place()), (0, 0));
     }
 }

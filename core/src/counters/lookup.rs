@@ -89,23 +89,26 @@ impl Counters {
     #[inline(never)]
     fn insert(&mut self, lookup: &Lookup<'_>) -> Result<u32, Refusal> {
         let Lookup { name, hash, .. } = *lookup;
-        let end = self.list.len();
+        let next = self.list.next_place();
         let bytes = Room::of_name(name);
         let has_room = self.room.has_for_name(bytes);
-        let next =
-            u32::try_from(end).ok().filter(|place| *place < self.bounds.counters && has_room);
+        let is_within = self.list.len() < self.bounds.counters as usize;
+        let free = u32::try_from(next).ok().filter(|_| is_within && has_room);
         let place =
-            self.places.find_or_insert(name, hash, &self.list, next).ok_or(if has_room {
+            self.places.find_or_insert(name, hash, &self.list, free).ok_or(if has_room {
                 Refusal::TooManyCounters(self.bounds.counters)
             } else {
                 Refusal::OutOfMemory
             })?;
-        if place as usize == end {
+        if free == Some(place) {
             self.room.take_name(bytes);
             self.has_long_names |= name.len() > EARLIER_NAME_BYTES_MAX;
             // Nothing is lost: who looked it up had a name, and names are text.
             let name = String::from_utf8_lossy(name);
-            self.list.push(&name, Counter::new(fingerprint::of_name(&name)));
+            if next < self.list.end() {
+                self.vacating.reused.push(place);
+            }
+            self.list.insert(&name, Counter::new(fingerprint::of_name(&name)));
         }
         Ok(place)
     }

@@ -1,6 +1,6 @@
 //! The Counter Service: every counter by name, and what is known of every origin.
 //!
-//! Counters stand in a list that only grows, and a hash table maps names to places in it. A scan
+//! Counters stand in a list, each at one place for as long as it is held, and a hash table maps names to places. A scan
 //! walks the list in steps while the node serves; walking the table would skip slots at a rehash
 //! (rule `batch-fits-a-frame`). Origins stand in a list of their own, ours first, so that a slot
 //! names its writer in four bytes.
@@ -9,6 +9,7 @@
 //! `room` how much memory all of it may take.
 
 pub(crate) mod changes;
+mod chunk;
 pub(crate) mod coalesced;
 pub mod counter;
 pub(crate) mod ended;
@@ -26,6 +27,7 @@ pub(crate) mod rows;
 pub(crate) mod slots;
 mod stamp;
 mod sums;
+mod vacating;
 pub(crate) mod writer;
 
 use std::num::NonZeroU64;
@@ -43,6 +45,7 @@ use crate::counters::list::List;
 use crate::counters::places::Places;
 use crate::counters::ranges::Ranges;
 use crate::counters::slots::HeldSlots;
+use crate::counters::vacating::Vacating;
 use crate::counters::writer::{OriginIndex, Writer};
 use crate::delta::{Change, Delta};
 use crate::digest::DigestEntry;
@@ -50,7 +53,7 @@ use crate::ending::Ending;
 use crate::identity::{NodeId, OriginId, Version};
 use crate::name::CounterName;
 use crate::operation::{Outcome, Value};
-use crate::query::{CHANGES_ROWS_MAX, ChangedRow, Gone, Sizes};
+use crate::query::Sizes;
 use crate::slot::Slot;
 
 use crate::room::Room;
@@ -60,7 +63,7 @@ pub(crate) use lookup::{LOOKUPS_MAX, Lookup};
 pub use merge::{MergeError, Merged};
 use rows::{Hashed, Rows};
 
-/// How many counters one node holds at most: at some 200 bytes each, 20 GB.
+/// How many counters one node holds at most: at some 100 bytes each, 10 GB.
 pub const COUNTERS_MAX: u32 = 100_000_000;
 
 /// How many origins one node knows at most: one for each start of each node, ever. A hundred
@@ -151,6 +154,7 @@ pub struct Counters {
     versions_before: Version,
     families: Families,
     folding: Folding,
+    vacating: Vacating,
     open: Open,
     /// See [`Counters::take_closed`].
     closed: Vec<LocalBatch>,
@@ -183,6 +187,7 @@ impl Counters {
             versions_before: 0,
             families: Families::default(),
             folding: Folding::default(),
+            vacating: Vacating::default(),
             open: Open::default(),
             closed: Vec::new(),
             changes: Changes::default(),
@@ -244,6 +249,11 @@ impl Counters {
     /// How many names are held: of counters that exist, and of those that did.
     pub fn names(&self) -> usize {
         self.list.len()
+    }
+
+    /// How far it is to behind the last place at which a counter stands.
+    pub(crate) fn places_end(&self) -> usize {
+        self.list.end()
     }
 
     /// How many origins are known, ours included.
@@ -375,39 +385,6 @@ impl Counters {
         self.index_of(origin).map_or(0, |index| self.origins[index as usize].counted)
     }
 
-    /// Keeps what changes from now on, until [`Counters::ignore_changes`].
-    pub(crate) fn watch_changes(&mut self) {
-        self.changes.watch();
-    }
-
-    /// Keeps it no longer, and forgets what was not taken.
-    pub(crate) fn ignore_changes(&mut self) {
-        self.changes.ignore();
-    }
-
-    /// Whether [`Counters::take_changes`] has something to tell.
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
-    }
-
-    /// Counters that have changed since they were taken last, with the values that they have now,
-    /// and whether there are more.
-    pub(crate) fn take_changes(&mut self) -> (Vec<ChangedRow>, bool) {
-        let mut rows = Vec::new();
-        while rows.len() < CHANGES_ROWS_MAX
-            && let Some(place) = self.changes.take()
-        {
-            rows.push((CounterName::known(self.list.name(place)), self.seen_at(place)));
-        }
-        (rows, self.has_changes())
-    }
-
-    /// A counter's value, or how it ended.
-    fn seen_at(&self, place: u32) -> Result<Value, Gone> {
-        let ended = if self.list[place].is_live() { Gone::Expired } else { Gone::Deleted };
-        self.existing_at(place).ok_or(ended)
-    }
-
     /// The digest: what is known of each origin that has ever changed anything, in no order.
     pub fn digest(&self) -> impl Iterator<Item = (OriginId, DigestEntry)> + '_ {
         self.origins
@@ -418,7 +395,7 @@ impl Counters {
 
     /// Every slot of every counter.
     pub fn iter(&self) -> impl Iterator<Item = SlotView<'_>> + '_ {
-        self.list.iter_from(0).flat_map(|(name, counter)| self.views(name, counter))
+        self.list.iter_from(0).flat_map(|(_, name, counter)| self.views(name, counter))
     }
 
     fn views<'a>(
@@ -444,7 +421,7 @@ impl Counters {
     /// What was said about the ends of counters.
     pub fn endings(&self) -> impl Iterator<Item = EndingView<'_>> + '_ {
         let any = self.has_endings.then(|| self.list.iter_from(0));
-        any.into_iter().flatten().flat_map(|(name, counter)| self.ending_views(name, counter))
+        any.into_iter().flatten().flat_map(|(_, name, counter)| self.ending_views(name, counter))
     }
 
     /// What was said about the end of one counter.
@@ -478,11 +455,14 @@ impl Counters {
         place: usize,
         count: usize,
     ) -> (Vec<CounterName>, Option<usize>) {
-        let some = self.list.iter_from(place).take(count);
-        let existing = some.filter(|(_, counter)| self.is_existing(counter));
-        let names = existing.map(|(name, _)| CounterName::known(name)).collect();
-        let next = place.saturating_add(count);
-        (names, (next < self.names()).then_some(next))
+        let (mut names, mut next) = (Vec::new(), place);
+        for (at, name, counter) in self.list.iter_from(place).take(count) {
+            if self.is_existing(counter) {
+                names.push(CounterName::known(name));
+            }
+            next = at + 1;
+        }
+        (names, Some(next).filter(|next| *next > place && *next < self.places_end()))
     }
 
     /// Whether peers of earlier releases would not understand all that is held here: something was said
@@ -502,9 +482,16 @@ impl Counters {
         self.list.get(place)?.1.ended()
     }
 
-    /// The name and the slots of the counter at a place; `None` beyond the list's end.
-    pub(crate) fn slots_at(&self, place: usize) -> Option<(&str, HeldSlots<'_>)> {
-        self.list.get(place).map(|(name, counter)| (name, counter.slots()))
+    /// The first counter that stands at a place or behind it: its place, name and slots.
+    pub(crate) fn slots_from(&self, place: usize) -> Option<(usize, &str, HeldSlots<'_>)> {
+        let here = || self.list.get(place).map(|(name, counter)| (place, name, counter));
+        let (place, name, counter) = here().or_else(|| self.list.iter_from(place).next())?;
+        Some((place, name, counter.slots()))
+    }
+
+    /// Whether a counter stands at a place.
+    pub(crate) fn has_at(&self, place: usize) -> bool {
+        self.list.get(place).is_some()
     }
 
     fn writer(&self, index: OriginIndex) -> Writer {

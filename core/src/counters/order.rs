@@ -1,6 +1,6 @@
 //! The counters in the order of their names, for who lists them.
 //!
-//! The table is a hash table over a list that only grows, which is what an increment wants and a
+//! The table is a hash table over a list in no order, which is what an increment wants and a
 //! listing does not. So the order is built beside it, and only once somebody lists: the places of
 //! the list in *runs*, each sorted by name, by the logarithmic method (Bentley, Saxe: "Decomposable
 //! searching problems I", J. Algorithms 1, 1980). Places that no run holds yet are absorbed, sorted,
@@ -11,6 +11,10 @@
 //! The node serves others meanwhile: all work is done in steps of a bounded size, one each time that
 //! the node is asked to do what is due, and a listing waits until the counters that were there when
 //! it came are absorbed. So is the answering of a page a step.
+//!
+//! When counters are let go of after a settlement, the order of all is forgotten, and its memory with it;
+//! the next listing builds it anew. So a place that comes to another counter is in no run for the one
+//! before, and names that went in the meantime are compared with none.
 //!
 //! Rejected: a B-tree or skip list that every new name enters, since everybody would pay with time
 //! and some 60 bytes a name for what few ask; sorting in one go, which stops a node of a million
@@ -57,8 +61,27 @@ type Run = Vec<u32>;
 struct Waiting {
     token: Token,
     window: Window,
-    /// The places below must be in runs first.
-    until: usize,
+    /// How much must be in runs first.
+    until: Absorbed,
+}
+
+/// How much is in runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Absorbed {
+    /// Every place below at which a counter stood when it was absorbed.
+    end: usize,
+    /// So many of [`Counters::reused_places`].
+    reused: usize,
+}
+
+impl Absorbed {
+    fn all_of(counters: &Counters) -> Self {
+        Absorbed { end: counters.places_end(), reused: counters.reused_places().len() }
+    }
+
+    fn holds(self, other: Absorbed) -> bool {
+        other.end <= self.end && other.reused <= self.reused
+    }
 }
 
 /// Some runs on their way to becoming one.
@@ -72,8 +95,7 @@ struct Merge {
 /// The order of the names, as far as anybody has asked for it.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// Every place below is in exactly one run.
-    absorbed: usize,
+    absorbed: Absorbed,
     runs: Vec<Run>,
     merge: Option<Merge>,
     waiting: VecDeque<Waiting>,
@@ -83,7 +105,7 @@ pub(crate) struct Order {
 impl Default for Order {
     fn default() -> Self {
         Order {
-            absorbed: 0,
+            absorbed: Absorbed::default(),
             runs: Vec::new(),
             merge: None,
             waiting: VecDeque::new(),
@@ -106,7 +128,7 @@ impl Order {
     pub(crate) fn ask(&mut self, token: Token, window: Window, counters: &Counters) -> bool {
         let fits = self.waiting.len() < self.waiting_max;
         if fits {
-            self.waiting.push_back(Waiting { token, window, until: counters.names() });
+            self.waiting.push_back(Waiting { token, window, until: Absorbed::all_of(counters) });
         }
         fits
     }
@@ -118,9 +140,9 @@ impl Order {
 
     /// Does one step towards the pages that are waited for, and tells the page if it made one.
     pub(crate) fn step(&mut self, counters: &Counters) -> Option<(Token, Rows)> {
-        // The list only grows, so nobody further back can be answered before the first.
+        // None further back waits for less than the first.
         let first = self.waiting.front()?;
-        if first.until <= self.absorbed {
+        if self.absorbed.holds(first.until) {
             let Waiting { token, window, .. } = self.waiting.pop_front()?;
             return Some((token, self.page(&window, counters)));
         }
@@ -140,12 +162,31 @@ impl Order {
     }
 
     fn absorb(&mut self, counters: &Counters) {
-        let upto = counters.names().min(self.absorbed + ABSORBED_A_STEP);
-        let place = |at: usize| u32::try_from(at).ok();
-        let mut run: Run = (self.absorbed..upto).filter_map(place).collect();
-        run.sort_unstable_by_key(|&place| counters.name_at(place));
-        self.runs.push(run);
-        self.absorbed = upto;
+        if self.absorbed == Absorbed::default() {
+            // What has come to vacant places so far is met on the way through all of them.
+            self.absorbed.reused = counters.reused_places().len();
+        }
+        let Absorbed { end, reused } = &mut self.absorbed;
+        let upto = counters.places_end().min(*end + ABSORBED_A_STEP);
+        let places = (*end..upto).filter(|at| counters.has_at(*at));
+        let mut run: Run = places.filter_map(|at| u32::try_from(at).ok()).collect();
+        *end = upto;
+        if run.is_empty() {
+            let rest = &counters.reused_places()[*reused..];
+            run.extend(rest.iter().take(ABSORBED_A_STEP));
+            *reused += run.len();
+        }
+        if !run.is_empty() {
+            run.sort_unstable_by_key(|&place| counters.name_at(place));
+            self.runs.push(run);
+        }
+    }
+
+    /// Counters have been let go of: their places are in no run any more.
+    pub(crate) fn forget(&mut self, counters: &Counters) {
+        (self.absorbed, self.runs, self.merge) = (Absorbed::default(), Vec::new(), None);
+        let until = Absorbed::all_of(counters);
+        self.waiting.iter_mut().for_each(|waiting| waiting.until = until);
     }
 
     fn begin_merge(&mut self) -> Option<Merge> {
@@ -176,13 +217,15 @@ impl Order {
             next.extend(head(&run[begin..], counters));
         }
         let limit = window.limit.clamp(1, PAGE_ROWS_MAX);
-        let mut rows = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
         while let Some(Reverse((name, rest))) = next.pop() {
             if !name.starts_with(prefix) {
                 break;
             }
+            // A counter that came to a vacant place while all were absorbed is in two runs.
+            let is_told = rows.last().is_some_and(|(last, _)| last.as_str() == name);
             // A counter that has ended leaves its name behind, and so does a refused operation.
-            if let Some(value) = counters.existing(name) {
+            if !is_told && let Some(value) = counters.existing(name) {
                 if rows.len() == limit {
                     return (rows, true);
                 }
@@ -305,7 +348,8 @@ mod tests {
         assert!(order.merge.is_some(), "a merge comes before the next name is absorbed");
         order.waiting.clear();
         // Asked while the merge stands half done, of what was there before.
-        order.waiting.push_back(Waiting { token: 2, window: everything(), until: order.absorbed });
+        let until = order.absorbed;
+        order.waiting.push_back(Waiting { token: 2, window: everything(), until });
         let (token, (rows, more)) = order.step(&counters).unwrap();
         assert_eq!((token, rows.len(), more), (2, PAGE_ROWS_MAX, true));
     }

@@ -22,6 +22,9 @@ use crate::counters::list::List;
 /// an empty table takes 8 KiB.
 const SHARDS: usize = 256;
 
+/// Shards of no more places stay as they are.
+const SHRINK_MIN: usize = 28;
+
 /// The place of each name.
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -70,6 +73,19 @@ impl Places {
         self.shards[shard].find(spread(hash), is_it).map(|held| held.place)
     }
 
+    /// The name with this hash has a place no more. A shard that has become far too large becomes
+    /// smaller.
+    pub(crate) fn remove(&mut self, hash: u64, place: u32) {
+        let (shard, hash) = cut(hash);
+        let shard = &mut self.shards[shard];
+        if let Ok(held) = shard.find_entry(spread(hash), |held| held.place == place) {
+            held.remove();
+        }
+        if shard.capacity() > SHRINK_MIN && shard.len() < shard.capacity() / 4 {
+            shard.shrink_to(2 * shard.len(), |held| spread(held.hash));
+        }
+    }
+
     /// The place of a name with its hash, which is `next` from now on if it has none yet; `None` if
     /// it has none and there is no next.
     pub(crate) fn find_or_insert(
@@ -106,7 +122,7 @@ mod tests {
                 places.find_or_insert(name.as_bytes(), hash, &list, Some(place)),
                 Some(place)
             );
-            list.push(&name, Counter::new(0));
+            list.insert(&name, Counter::new(0));
         }
         (places, list)
     }
@@ -125,6 +141,23 @@ mod tests {
     }
 
     #[test]
+    fn names_that_go_give_their_memory_back_and_the_others_are_found() {
+        let (mut places, list) = filled(20_000);
+        let capacity =
+            |places: &Places| -> usize { places.shards.iter().map(HashTable::capacity).sum() };
+        let before = capacity(&places);
+        let hash = |places: &Places, place: u32| places.hash(place.to_string().as_bytes());
+        for place in (0..20_000).filter(|place| place % 20 != 0) {
+            places.remove(hash(&places, place), place);
+        }
+        for place in 0..20_000 {
+            let found = places.find(place.to_string().as_bytes(), hash(&places, place), &list);
+            assert_eq!(found, (place % 20 == 0).then_some(place));
+        }
+        assert!(capacity(&places) < before / 3, "{before}, {}", capacity(&places));
+    }
+
+    #[test]
     fn names_spread_over_all_shards() {
         let (places, _) = filled(20_000);
         let share = 20_000 / SHARDS;
@@ -139,13 +172,13 @@ mod tests {
         let (mut places, mut list) = (Places::new(FixedState::with_seed(7)), List::default());
         let whole = places.hash(b"a");
         let (shard, hash) = cut(whole);
-        list.push("b", Counter::new(0));
+        list.insert("b", Counter::new(0));
         places.shards[shard]
             .insert_unique(spread(hash), Place { hash, place: 0 }, |held| spread(held.hash));
         assert_eq!(places.guess(whole), Some(0));
         assert_eq!(places.find(b"a", whole, &list), None);
         assert_eq!(places.find_or_insert(b"a", whole, &list, Some(1)), Some(1));
-        list.push("a", Counter::new(0));
+        list.insert("a", Counter::new(0));
         assert_eq!(places.find(b"a", whole, &list), Some(1));
     }
 }

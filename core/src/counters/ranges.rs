@@ -46,6 +46,10 @@ impl Ranges {
             }
             known = known.max(first.remove());
         }
+        if self.0.is_empty() {
+            // A map that was emptied keeps a block for what may come.
+            self.0 = BTreeMap::new();
+        }
         known
     }
 }

@@ -71,7 +71,11 @@ impl Rows {
 
     /// An origin of which nothing is known any more gives up its place.
     pub(super) fn remove(&mut self, origin: OriginId, index: OriginIndex) {
-        self.parts[part_of(origin)].origins.retain(|other| *other != index);
+        let origins = &mut self.parts[part_of(origin)].origins;
+        origins.retain(|other| *other != index);
+        if origins.capacity() > 4 * origins.len() {
+            origins.shrink_to(2 * origins.len());
+        }
         self.recent.iter_mut().for_each(|recent| recent.retain(|other| *other != index));
     }
 }

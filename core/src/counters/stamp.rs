@@ -39,9 +39,10 @@ impl Counters {
     }
 
     fn stamp(&self, lookup: &Lookup<'_>) -> Stamp {
-        let Some(place) = self.find(lookup) else { return Stamp::default() };
-        let counter = &self.list[place];
         let folded = self.losses();
+        // What a settlement left nothing of may have been counted and deleted since it was looked at.
+        let Some(place) = self.find(lookup) else { return Stamp { folded, ..Stamp::default() } };
+        let counter = &self.list[place];
         Stamp { grown: grown(counter), exists: self.is_existing(counter), folded }
     }
 }

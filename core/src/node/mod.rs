@@ -282,6 +282,7 @@ impl Node {
             self.comparison.next_deadline(),
             self.parked.next_deadline(),
             self.order.has_work().then_some(Time::ZERO),
+            self.counters.has_vacant_rows().then_some(Time::ZERO),
             self.counters.next_expiry().map(|ms| self.wall_clock.when(ms)),
             self.waiters.next_deadline(),
             self.settlements_due(),
@@ -379,7 +380,10 @@ impl Node {
         }
         self.apply_parked(now, effects);
         self.answer_waiters(now, effects);
-        if let Some((token, (rows, more))) = self.order.step(&self.counters) {
+        if self.counters.has_vacant_rows() {
+            self.counters.vacate_step();
+            self.order.forget(&self.counters);
+        } else if let Some((token, (rows, more))) = self.order.step(&self.counters) {
             #[cfg(feature = "planted-bugs")]
             let rows = match self.has(crate::bug::Bug::PageIsShort) {
                 true => rows[..rows.len().saturating_sub(1)].to_vec(),

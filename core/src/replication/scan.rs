@@ -54,7 +54,7 @@ impl Scan {
             })
             .collect();
         let (losses, moves) = (counters.losses(), counters.moves());
-        let (at, slots_told, endings_told, end) = (0, 0, 0, counters.names());
+        let (at, slots_told, endings_told, end) = (0, 0, 0, counters.places_end());
         let wanted = Vec::new();
         let mut scan = Scan { wants, wanted, at, slots_told, endings_told, end, losses, moves };
         scan.find_places(counters);
@@ -104,8 +104,13 @@ impl Scan {
         while self.at < self.end
             && gathered < bytes
             && passed < passed_max
-            && let Some((name, slots)) = counters.slots_at(self.at)
+            && let Some((at, name, slots)) = counters.slots_from(self.at)
         {
+            // Places between are vacant, and none of them was told half.
+            self.at = at;
+            if at >= self.end {
+                break;
+            }
             passed += usize::from(slots.is_empty());
             // Slots that come meanwhile stand behind those that are told, but for our own, which
             // sends the first one there; it is of a later version than any that is claimed.
@@ -147,6 +152,9 @@ impl Scan {
             } else if self.endings_told > 0 {
                 break;
             }
+        }
+        if counters.slots_from(self.at).is_none() {
+            self.at = self.end;
         }
         let last = self.at >= self.end;
         #[cfg(feature = "planted-bugs")]

@@ -85,7 +85,7 @@ impl Walk {
             at: 0,
             slots_told: 0,
             endings_told: 0,
-            end: counters.names(),
+            end: counters.places_end(),
             losses: counters.losses(),
             are_counters_told: false,
             is_over: false,
@@ -136,13 +136,19 @@ impl Walk {
         while self.at < stop
             // One at least, however little was asked for: a walk must end.
             && records.len() - payload + endings.len() < bytes.clamp(1, COUNTERS_BYTES_MAX)
-            && let Some((name, slots)) = counters.slots_at(self.at)
+            && let Some((at, name, slots)) = counters.slots_from(self.at)
         {
+            // Places between are vacant, and none of them was told half.
+            self.at = at;
+            if at >= self.end {
+                break;
+            }
             // Slots that come meanwhile stand behind those that are told, but for our own, which
             // sends the first one there. It is in the journal behind the cut.
             let rest = slots.from(self.slots_told);
             let some = rest.upto(SLOT_ROWS_MAX);
-            if !some.is_empty() || self.endings_told == 0 {
+            // Of a counter of which nothing is held, nothing is told.
+            if !some.is_empty() {
                 record::append_counter(records, name, some.iter().map(row));
             }
             self.slots_told += some.len();
@@ -157,7 +163,7 @@ impl Walk {
             records.append(&mut endings);
             frame::close(records, start);
         }
-        self.are_counters_told = self.at >= self.end;
+        self.are_counters_told = self.at >= self.end || counters.slots_from(self.at).is_none();
     }
 
     /// Tells what was said about the end of the counter that is next, some of it at a time; whether
