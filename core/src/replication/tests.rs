@@ -5,6 +5,7 @@ use crate::delta::Change;
 use crate::digest::DIGEST_PARTS;
 use crate::effect::Effect;
 use crate::outbox::Effects;
+use crate::replication::digests::About;
 use crate::slot::{Numbers, Slot};
 use crate::status::Totals;
 use crate::wire::frame::Row;
