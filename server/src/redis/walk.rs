@@ -56,7 +56,12 @@ impl Walk<'_> {
 
     /// What clients of the database call a counter.
     pub(super) fn shown<'n>(&self, name: &'n CounterName) -> &'n str {
-        let name = name.as_str();
-        self.database.and_then(|database| database.shown(name)).unwrap_or(name)
+        shown(self.database, name)
     }
+}
+
+/// What clients of a database call a counter; without one, its whole name.
+pub(super) fn shown(database: Option<Database>, name: &CounterName) -> &str {
+    let name = name.as_str();
+    database.and_then(|database| database.shown(name)).unwrap_or(name)
 }

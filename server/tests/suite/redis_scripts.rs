@@ -195,6 +195,14 @@ const SCRIPTS: &[Eval<'_>] = &[
     ("#!js\nreturn 1", &[], &[]),
     ("#!lua", &[], &[]),
     ("#!lua\n\nreturn nosuch", &[], &[]),
+    // What is listed is what there is, and what the script has made or ended itself.
+    ("for n = 1, 5 do redis.call('set', 'listed:' .. n, n) end return #redis.call('keys', 'listed:*')", &[], &[]),
+    ("redis.call('del', 'listed:1') redis.call('set', 'listed:6', 6) local all = redis.call('keys', 'listed:*') table.sort(all) return all", &[], &[]),
+    ("local all = redis.call('keys', KEYS[1]) return redis.call('del', unpack(all))", &["listed:[2-4]"], &[]),
+    ("local all = redis.call('keys', KEYS[1]) table.sort(all) return all", &["listed:*"], &[]),
+    ("return redis.call('keys')", &[], &[]),
+    ("redis.call('select', 3) redis.call('set', 'there', 1) local all = redis.call('keys', '*') redis.call('select', 0) table.sort(all) return all", &[], &[]),
+    ("return #redis.call('keys', 'there')", &[], &[]),
 ];
 
 fn answers(server: SocketAddr, resp3: bool) -> Vec<(String, String)> {

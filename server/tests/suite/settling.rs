@@ -31,7 +31,7 @@ const STEPS_MAX: usize = 100;
 
 /// In the short form the first steps, and then every so many.
 const FIRST: usize = 2;
-const STRIDE: usize = 7;
+const STRIDE: usize = 11;
 
 /// Three nodes, each with a directory that it finds again, and what clients know of the counts.
 struct Cluster {

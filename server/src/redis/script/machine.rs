@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use quipu_core::condition::Condition;
+use quipu_core::name::CounterName;
 use quipu_core::operation::{Op, Results};
 
 use super::budget::Bounds;
@@ -15,16 +16,18 @@ use super::shelf::{Script, Shelf};
 use crate::access::Ops;
 use crate::handle::Handle;
 use crate::redis::command::Command;
-use crate::redis::commands::{msetnx, refused};
+use crate::redis::commands::{keys, msetnx, refused};
 use crate::redis::frames::{Frames, Span};
+use crate::redis::glob;
 use crate::redis::plan::Plan;
 use crate::redis::question::{Named, Question, Scripts};
 use crate::redis::reply::{self, Protocol};
 use crate::redis::session::Session;
 use crate::redis::spec::{Call, Class, Next, Served, Spec};
 
-/// Commands that Redis refuses to scripts: they are about a connection, which a script has none of.
-const NOT_IN_SCRIPTS: [&str; 28] = [
+/// Commands that Redis refuses to scripts, since they are about a connection, which a script has none of; and some
+/// that are answered by more than the counters that a script has seen.
+const NOT_IN_SCRIPTS: [&str; 27] = [
     "auth",
     "client",
     "config",
@@ -52,7 +55,6 @@ const NOT_IN_SCRIPTS: [&str; 28] = [
     "dbsize",
     "flushall",
     "flushdb",
-    "keys",
     "randomkey",
     "scan",
 ];
@@ -94,6 +96,16 @@ impl Machine<'_> {
                 }
                 let results = if none { Some(self.apply(sets)?) } else { None };
                 msetnx::write(results, out);
+            }
+            Next::Ask(Question::Keys { names, pattern }) => {
+                let database = Some(self.session.database);
+                let is_wanted = |name: &CounterName| {
+                    let shown = self.session.database.shown(name.as_str());
+                    shown.is_some_and(|shown| glob::matches(&pattern, shown.as_bytes()))
+                };
+                let mut found = self.scratch.names(&names, keys::KEYS_MAX, is_wanted)?;
+                found.sort_unstable();
+                keys::write(database, &found, out);
             }
             Next::Ask(Question::Scripts(asked, _)) => self.scripts(asked, out)?,
             Next::Ask(_) | Next::Close | Next::Leave => {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use quipu_core::condition::Condition;
 use quipu_core::name::CounterName;
 use quipu_core::operation::Refusal;
-use quipu_core::query::{Look, Looked};
+use quipu_core::query::{Look, Looked, Scan, Scanned};
 use tokio::runtime;
 use tokio::task::spawn_blocking;
 
@@ -105,7 +105,7 @@ impl Try {
     fn run(
         self,
         seen: Option<(Vec<CounterName>, Looked)>,
-        eyes: &Eyes<'_>,
+        eyes: &dyn Eyes,
     ) -> Result<Tried, Unavailable> {
         let mut scratch = Scratch::new(self.session.caller, eyes);
         if let Some((names, looked)) = seen {
@@ -130,6 +130,10 @@ impl Try {
             Ok(request) => (request, None, false),
             Err(Ended::Over(text)) => (Default::default(), Some(text), true),
             Err(Ended::Stop(Stop::Unavailable(unavailable))) => return Err(unavailable),
+            // It is tried again, and then the client is told.
+            Err(Ended::Stop(stop @ Stop::NoWalk)) => {
+                (Default::default(), Some(stop.to_string()), true)
+            }
             Err(Ended::Stop(stop)) => (Default::default(), Some(stop.to_string()), false),
         };
         if let Some(text) = text {
@@ -244,11 +248,39 @@ async fn beside(
     seen: Option<(Vec<CounterName>, Looked)>,
 ) -> Result<Tried, Unavailable> {
     let _permit = shelf.threads.acquire().await.map_err(|_| Unavailable::Stopping)?;
-    let (here, handle) = (runtime::Handle::current(), a_try.handle.clone());
-    let eyes = move |look: Allowed<Look>| here.block_on(handle.ask(look));
+    let eyes = Beside { here: runtime::Handle::current(), handle: a_try.handle.clone() };
     let tried = spawn_blocking(move || a_try.run(seen, &eyes)).await;
     // It ends early with the runtime alone: a fault in it ends the process.
     tried.unwrap_or(Err(Unavailable::Stopping))
+}
+
+/// Sees by asking the driver.
+struct Beside {
+    here: runtime::Handle,
+    handle: Handle,
+}
+
+impl Eyes for Beside {
+    fn look(&self, look: Allowed<Look>) -> Result<Looked, Unavailable> {
+        self.here.block_on(self.handle.ask(look))
+    }
+
+    fn scan(&self, scan: Allowed<Scan>) -> Result<Scanned, Stop> {
+        Ok(self.here.block_on(self.handle.ask(scan))?)
+    }
+}
+
+/// Sees from the driver's place.
+struct There<'a>(&'a dyn Fn(Allowed<Look>) -> Looked);
+
+impl Eyes for There<'_> {
+    fn look(&self, look: Allowed<Look>) -> Result<Looked, Unavailable> {
+        Ok((self.0)(look))
+    }
+
+    fn scan(&self, _: Allowed<Scan>) -> Result<Scanned, Stop> {
+        Err(Stop::NoWalk)
+    }
 }
 
 /// A try in the driver's place.
@@ -261,7 +293,7 @@ struct Alone {
 impl Work for Alone {
     fn request(self: Box<Self>, look: &dyn Fn(Allowed<Look>) -> Looked) -> (Ops, OnlyIf) {
         let Alone { a_try, tried } = *self;
-        let Ok(mut done) = a_try.run(None, &|names| Ok(look(names))) else {
+        let Ok(mut done) = a_try.run(None, &There(look)) else {
             return Default::default();
         };
         let request = std::mem::take(&mut done.request);

@@ -13,11 +13,12 @@ use std::num::NonZeroU64;
 
 use quipu_core::condition::{Condition, Holds, Stamp};
 use quipu_core::name::CounterName;
+use quipu_core::node::SCAN_NAMES_MAX;
 use quipu_core::operation::{Op, Outcome, Refusal, Value};
-use quipu_core::query::{Look, Looked, Sight};
+use quipu_core::query::{Look, Looked, Scan, Scanned, Sight};
 use quipu_core::update::{Expiry, Seen, Steps, Update, judge};
 
-use crate::access::{Allowed, Caller, Denied, OnlyIf, Ops};
+use crate::access::{Allowed, Caller, Denied, Names, OnlyIf, Ops};
 use crate::handle::Unavailable;
 
 /// Most counters that a script may touch. For each there are four operations at most, and a request
@@ -31,6 +32,8 @@ const _: () = assert!(4 * COUNTERS_MAX <= quipu_core::node::REQUEST_OPS_MAX);
 pub(super) enum Stop {
     #[error("ERR expected a script of at most {COUNTERS_MAX} counters, found more")]
     TooMany,
+    #[error("TRYAGAIN a script that lists names has nothing done while others change its counters")]
+    NoWalk,
     #[error("NOPERM this user has no permissions to access one of the keys used as arguments")]
     Denied,
     #[error(transparent)]
@@ -43,8 +46,17 @@ impl From<Denied> for Stop {
     }
 }
 
-/// How a script looks at counters.
-pub(super) type Eyes<'a> = dyn Fn(Allowed<Look>) -> Result<Looked, Unavailable> + 'a;
+/// How a script looks at what is on the node.
+pub(super) trait Eyes {
+    /// Looks at counters.
+    fn look(&self, look: Allowed<Look>) -> Result<Looked, Unavailable>;
+
+    /// The next names of a walk over all.
+    ///
+    /// # Errors
+    /// [`Stop::NoWalk`] in the driver's place, where others wait.
+    fn scan(&self, scan: Allowed<Scan>) -> Result<Scanned, Stop>;
+}
 
 /// What all that was done to a counter comes to, in the order in which it is to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,14 +78,14 @@ struct Entry {
 /// See the file.
 pub(super) struct Scratch<'a> {
     caller: Caller,
-    eyes: &'a Eyes<'a>,
+    eyes: &'a dyn Eyes,
     /// When the first look was, in milliseconds since 1970.
     now_ms: Option<u64>,
     counters: BTreeMap<CounterName, Entry>,
 }
 
 impl<'a> Scratch<'a> {
-    pub(super) fn new(caller: Caller, eyes: &'a Eyes<'a>) -> Self {
+    pub(super) fn new(caller: Caller, eyes: &'a dyn Eyes) -> Self {
         Scratch { caller, eyes, now_ms: None, counters: BTreeMap::new() }
     }
 
@@ -88,9 +100,44 @@ impl<'a> Scratch<'a> {
         if self.counters.len() + names.len() > COUNTERS_MAX {
             return Err(Stop::TooMany);
         }
-        let looked = (self.eyes)(self.caller.ask(Look { names: names.clone() })?)?;
+        let looked = self.eyes.look(self.caller.ask(Look { names: names.clone() })?)?;
         self.has_seen(names, looked);
         Ok(())
+    }
+
+    /// Names of counters that exist and are wanted, some more than `most` at most. Those that the script has
+    /// looked at exist if they do so for the script; of the others each is told as it was when the walk
+    /// came by, and what becomes of it afterwards is no matter to the script.
+    pub(super) fn names(
+        &self,
+        asked: &Allowed<Names>,
+        most: usize,
+        is_wanted: impl Fn(&CounterName) -> bool,
+    ) -> Result<Vec<CounterName>, Stop> {
+        let own = self.counters.iter().filter(|(_, entry)| entry.now.value.is_some());
+        let mut found: Vec<CounterName> =
+            own.map(|(name, _)| name.clone()).filter(&is_wanted).collect();
+        let mut from = 0;
+        loop {
+            let scan = asked.covering(Scan { from, count: SCAN_NAMES_MAX });
+            let Scanned { mut names, next } = self.eyes.scan(scan)?;
+            let mut ops = Ops::default();
+            names.retain(|name| {
+                !self.counters.contains_key(name)
+                    && is_wanted(name)
+                    && ops.add(&self.caller, Op::Get { name: name.clone() }).is_ok()
+            });
+            if !names.is_empty() {
+                let look = self.caller.ask(Look { names: names.clone() })?;
+                let mut sights = self.eyes.look(look)?.sights.into_iter();
+                names.retain(|_| sights.next().is_some_and(|sight| sight.value.is_some()));
+            }
+            found.append(&mut names);
+            if next == 0 || found.len() > most {
+                return Ok(found);
+            }
+            from = next;
+        }
     }
 
     /// Counters were looked at before, and nothing was done to them.
@@ -310,20 +357,31 @@ mod tests {
         (look.existed.then(|| look.before().0), None)
     }
 
-    /// Does operations on a scratch and in a table: each must come to the same, and what the scratch
-    /// asks for in the end must lead to where the table is.
-    fn check(begun: &[Op], ops: &[Op]) {
-        let (direct, told) = (table(begun), table(begun));
-        let eyes = |look: Allowed<Look>| {
+    /// Sees the one counter of a table.
+    struct Told<'a>(&'a RefCell<Counters>);
+
+    impl Eyes for Told<'_> {
+        fn look(&self, look: Allowed<Look>) -> Result<Looked, Unavailable> {
             let names = look.into_inner().names;
             let sights = names.iter().map(|_| {
                 let none = Update::Expire { expiry: Expiry::Keep, only: None };
-                let outcome = told.borrow_mut().apply("a", &none).unwrap();
+                let outcome = self.0.borrow_mut().apply("a", &none).unwrap();
                 let value = outcome.exists.then_some(outcome.value);
                 Sight { value, until: outcome.until, stamp: Stamp::default() }
             });
             Ok(Looked { now_ms: NOW, sights: sights.collect() })
-        };
+        }
+
+        fn scan(&self, _: Allowed<Scan>) -> Result<Scanned, Stop> {
+            Err(Stop::NoWalk)
+        }
+    }
+
+    /// Does operations on a scratch and in a table: each must come to the same, and what the scratch
+    /// asks for in the end must lead to where the table is.
+    fn check(begun: &[Op], ops: &[Op]) {
+        let (direct, told) = (table(begun), table(begun));
+        let eyes = Told(&told);
         let mut scratch = Scratch::new(caller(), &eyes);
         for op in ops {
             let (here, there) = (scratch.apply(op).unwrap(), apply(&direct, op));

@@ -82,10 +82,18 @@ def slides_within_its_first_window():
     within(is_renamed, lambda: "it still slides")
 
 
+def ends_all_limits_at_once():
+    item = parse("2/day")
+    expect([True, True, False], [hit(node, item, "ended") for node in around(3)])
+    ended = STORES[THIRD].reset()
+    agree()
+    assert ended >= 1, ended
+    expect([2] * 3, remaining(item, "ended"))
+
+
 def is_refused():
     moving = strategies.MovingWindowRateLimiter(STORES[SECOND])
     expect_error("LINDEX is refused", lambda: moving.hit(parse("3/day"), "moving"))
-    expect_error("not allowed from script", STORES[THIRD].reset)
 
 
 lets_exactly_its_limit_through()
@@ -94,5 +102,6 @@ counts_hits_that_come_at_once()
 clears_on_all_nodes()
 lets_through_again_when_the_window_ends()
 slides_within_its_first_window()
+ends_all_limits_at_once()
 is_refused()
 done()

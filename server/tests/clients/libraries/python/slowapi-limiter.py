@@ -47,11 +47,15 @@ def lets_through_again_when_the_window_ends():
     expect([429, 429], [visit(node, "/window") for node in (FIRST, SECOND)])
 
 
-def is_refused():
-    expect_error("not allowed from script", APPLICATIONS[FIRST].state.limiter.reset)
+def ends_all_limits_at_once():
+    visitor = "192.0.2.9"
+    expect([200] * 5 + [429], [visit(node, "/five", visitor) for node in around(6)])
+    APPLICATIONS[FIRST].state.limiter.reset()
+    agree()
+    expect([200] * 5 + [429], [visit(node, "/five", visitor) for node in around(6)])
 
 
 lets_exactly_its_limit_through()
 lets_through_again_when_the_window_ends()
-is_refused()
+ends_all_limits_at_once()
 done()
