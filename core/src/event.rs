@@ -77,6 +77,12 @@ pub enum Event {
         /// It.
         settlement: OriginId,
     },
+    /// What closed origins have left of a counter is more than one slot holds: nothing settles before it is
+    /// less.
+    TooLargeToSettle {
+        /// Its name.
+        counter: String,
+    },
     /// A peer has settled without this node what this node has settled without it.
     SettledApart {
         /// Which.
@@ -193,6 +199,11 @@ impl fmt::Display for Event {
                 if *behind_ms > 0 { "later" } else { "earlier" },
             ),
             Event::ClockRight => f.write_str("the wall clock agrees with its peers' again"),
+            Event::TooLargeToSettle { counter } => write!(
+                f,
+                "nothing settles: what starts that are over have added to {counter:?}, or subtracted from it, \
+                 is more than 2^64; delete it, or leave it as it is"
+            ),
             Event::SettledApart { peer } => write!(
                 f,
                 "node {peer} has settled without this one what this one has settled without it, as \
@@ -221,6 +232,7 @@ impl Event {
                 | Event::ForeignWriter { .. }
                 | Event::NodeIdTaken { .. }
                 | Event::SettledApart { .. }
+                | Event::TooLargeToSettle { .. }
                 | Event::ClockOff { .. }
                 | Event::MembershipFault { .. }
                 | Event::Stranger { .. }

@@ -72,6 +72,8 @@ struct Adoption {
     again: Vec<u32>,
     /// Whether another settlement has members in common with this one.
     meets: BTreeMap<OriginId, bool>,
+    /// A row of which more is left than one slot holds.
+    too_large: Option<u32>,
 }
 
 /// What is under way.
@@ -474,9 +476,8 @@ impl Counters {
                 lifetime = lifetime.max(Some((said, origin)));
             }
         }
-        // Of sums that leave 64 bits as much is taken on both sides as brings them back.
-        let excess = plus.max(minus).saturating_sub(u128::from(u64::MAX));
-        let number = |sum: u128| u64::try_from(sum.saturating_sub(excess)).unwrap_or(u64::MAX);
+        // No voter has granted what does not fit (rule `final-votes`).
+        let number = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
         let numbers = Numbers { plus: number(plus), minus: number(minus), raise };
         let slot = Slot::from(numbers);
         let mut endings: Vec<Ending> = Vec::new();
@@ -493,7 +494,8 @@ impl Counters {
     pub(crate) fn begin_adoption(&mut self, settlement: OriginId) {
         let family = self.families.of(settlement).unwrap_or_default();
         let (again, meets) = (Vec::new(), BTreeMap::new());
-        self.folding.adoption = Some(Adoption { settlement, family, at: 0, again, meets });
+        let adoption = Adoption { settlement, family, at: 0, again, meets, too_large: None };
+        self.folding.adoption = Some(adoption);
     }
 
     /// Which settlement's covers are adopted.
@@ -509,10 +511,14 @@ impl Counters {
     /// Adopts on, some rows; tells whether all is adopted that is here now.
     pub(crate) fn adopt_step(&mut self, rows: usize) -> bool {
         let Some(mut adoption) = self.folding.adoption.take() else { return true };
-        let end = if self.has_endings { self.list.end() } else { adoption.at };
+        let end = self.list.end();
         let stop = end.min(adoption.at.saturating_add(rows));
         for at in adoption.at..stop {
-            self.adopt_row(u32::try_from(at).expect("places have 32 bits"), &mut adoption);
+            let place = u32::try_from(at).expect("places have 32 bits");
+            if self.has_at(at) && self.is_too_large(place, &adoption.family) {
+                adoption.too_large = Some(place);
+            }
+            self.adopt_row(place, &mut adoption);
         }
         adoption.at = stop;
         for place in std::mem::take(&mut adoption.again) {
@@ -521,6 +527,33 @@ impl Counters {
         let is_over = adoption.at >= end;
         self.folding.adoption = Some(adoption);
         is_over
+    }
+
+    /// A counter of which more is left, of what is to be folded, than one slot holds. What a fold takes into
+    /// account beside what is seen here only makes it less, so a sum that fits here fits there.
+    pub(crate) fn too_large_to_fold(&self) -> Option<&str> {
+        let place = self.folding.adoption.as_ref()?.too_large?;
+        Some(self.list.name(place))
+    }
+
+    fn is_too_large(&self, place: u32, family: &Family) -> bool {
+        let counter = &self.list[place];
+        let sum_up = |left: &dyn Fn(&Slot, OriginId) -> Numbers| {
+            let mut sums = (Some(0_u64), Some(0_u64));
+            for held in counter.slots().iter() {
+                let origin = self.origins[held.origin as usize].id;
+                let left = left(&held.slot(), origin);
+                sums.0 = sums.0.and_then(|sum| sum.checked_add(left.plus));
+                sums.1 = sums.1.and_then(|sum| sum.checked_add(left.minus));
+            }
+            sums.0.and(sums.1).is_none()
+        };
+        // Nearly no row holds so much, whatever of it is covered or is of others.
+        sum_up(&|slot, _| slot.numbers())
+            && sum_up(&|slot, origin| match family.contains(origin) {
+                true => counter.cover_on(origin).rest_of(slot).numbers(),
+                false => Numbers::default(),
+            })
     }
 
     fn adopt_row(&mut self, place: u32, adoption: &mut Adoption) {

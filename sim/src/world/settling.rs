@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quipu_core::counters::Counters;
 use quipu_core::identity::{NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::membership::Key;
 use quipu_core::query::Settle;
 use quipu_core::settlement::{Entry, Prefix};
+use quipu_core::slot::Numbers;
 use quipu_core::status::SettlementPhase;
 
 use super::World;
@@ -24,6 +26,18 @@ fn members_known_to(process: &Process) -> BTreeSet<NodeId> {
         _ => None,
     });
     known.filter(|node| !registry.of(&Key::Node(*node)).is_removed()).collect()
+}
+
+/// Whether what was added to each counter, and what was subtracted, fits into one slot: else no voter may grant
+/// that it is folded.
+fn fits(counters: &Counters) -> bool {
+    let mut sums: BTreeMap<&str, [u128; 2]> = BTreeMap::new();
+    for view in counters.iter() {
+        let Numbers { plus, minus, .. } = view.slot.numbers();
+        let [added, subtracted] = sums.entry(view.name).or_default();
+        (*added, *subtracted) = (*added + u128::from(plus), *subtracted + u128::from(minus));
+    }
+    sums.values().flatten().all(|sum| *sum <= u128::from(u64::MAX))
 }
 
 impl World<'_> {
@@ -45,6 +59,7 @@ impl World<'_> {
         let ids: BTreeSet<NodeId> =
             joined.iter().map(|process| process.node.identity().node).collect();
         (usage.in_memory || usage.fsync == Fsync::Always)
+            && joined.iter().all(|process| fits(process.node.counters()))
             && joined.iter().all(|process| members_known_to(process).is_subset(&ids))
     }
 

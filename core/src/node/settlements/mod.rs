@@ -277,6 +277,14 @@ impl Node {
                         self.settlements.has_news = true;
                         return;
                     }
+                    if let Some(counter) = self.counters.too_large_to_fold() {
+                        let event = Event::TooLargeToSettle { counter: counter.to_owned() };
+                        effects.turn(now, &mut self.totals).event(event);
+                        self.counters.end_adoption();
+                        let vote = Vote { settlement, voter, ballot: Ballot::Refuse };
+                        self.note(now, None, &Entry::Vote(vote), effects);
+                        continue;
+                    }
                     self.grant(now, settlement, voter, effects);
                     // One a batch: what it has closed leaves before another one begins.
                     self.settlements.has_news = true;

@@ -5,6 +5,7 @@ use crate::input::Input;
 use crate::node::tests::{One, name};
 use crate::node::{SETTLE_EVERY, SLOTS_WORTH};
 use crate::operation::Op;
+use crate::update::Update;
 
 fn adds(names: std::ops::Range<u64>) -> Vec<Op> {
     let add = |n: u64| Op::Add { name: name(&format!("c{n}")), by: 1 };
@@ -95,4 +96,38 @@ fn a_fold_that_lets_go_of_a_tenth_of_the_slots_is_worth_a_snapshot_and_no_other(
     assert!(one.node.has_shrunk());
     let _walk = one.node.begin_snapshot();
     assert!(!one.node.has_shrunk());
+}
+
+impl One {
+    /// It settles, so many times, if it may.
+    fn settles(&mut self, rounds: u32) {
+        self.node.settlements.asked = rounds;
+        self.node.settlements.has_news = true;
+        self.lives_until(self.now + Duration::from_secs(6) * rounds);
+    }
+}
+
+/// `One start after the other adds 2^63 to a counter and takes it away.` No settled slot holds what all three
+/// have added. Where some of it is on one side only, it was cut off.
+#[test]
+fn a_counter_that_no_slot_holds_is_folded_by_no_settlement() {
+    let mut one = One::new(true);
+    for _ in 0..3 {
+        for by in [i64::MAX, -i64::MAX] {
+            one.asks(vec![Op::Add { name: name("large"), by }]);
+        }
+        one.settles(1);
+    }
+    let folded = one.folds();
+    one.asks(vec![Op::Add { name: name("large"), by: 5 }]);
+    one.settles(2);
+    assert_eq!(one.folds(), folded, "2^64 - 2 are settled, and 2^63 - 1 closed");
+    let value = |one: &mut One| one.asks(vec![Op::Get { name: name("large") }]).0;
+    assert_eq!(value(&mut one)[0].as_ref().map(|outcome| outcome.value.0), Ok(5));
+
+    let gone = Box::new(Update::Delete);
+    one.asks(vec![Op::Update { name: name("large"), update: gone }]);
+    one.settles(2);
+    assert_eq!(one.folds(), folded + 2);
+    assert_eq!(value(&mut one)[0].as_ref().map(|outcome| outcome.value.0), Ok(0));
 }
