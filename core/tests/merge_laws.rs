@@ -188,7 +188,7 @@ fn shown_anew(table: &Counters, name: &str) -> Option<i128> {
         Ending::Cover { .. } | Ending::Whole(_) => None,
     });
     let uncovered = lifetimes.filter(|(stamp, origin, _)| *stamp > cover_on(*origin).stamp);
-    let until = uncovered.max_by_key(|(stamp, origin, _)| (*stamp, *origin));
+    let until = uncovered.max_by_key(|(stamp, _, until)| (*stamp, *until));
     let is_over = until.and_then(|(.., until)| until).is_some_and(|until| until <= NOW_MS);
     let is_live = left.iter().any(|slot| *slot != Slot::default());
     (is_live && !is_over).then(|| Contribution::of(&left).value())

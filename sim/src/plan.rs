@@ -203,7 +203,7 @@ impl Plan {
             questions.sort_by_key(|question| question.at);
             // In some plans nodes settle of their own accord as well.
             limits.settle_slots = chance.pick(&[1, 5, limits.settle_slots]);
-            limits.settle_every = Duration::from_millis(chance.pick(&[500, 5_000, 600_000]));
+            limits.settle_every = Duration::from_millis(chance.pick(&[2_000, 10_000, 600_000]));
         }
         Plan {
             seed,

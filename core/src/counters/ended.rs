@@ -204,7 +204,8 @@ impl Ended {
         let written = self.written.iter().filter_map(|written| Some((written.lifetime?, written)));
         written
             .filter(|(lifetime, written)| self.cover_on(written.id).stamp < lifetime.stamp)
-            .max_by_key(|(lifetime, written)| (lifetime.stamp, written.id))
+            // Not by whose it is: a settlement takes the place of who wrote it.
+            .max_by_key(|(lifetime, _)| *lifetime)
             .map(|(lifetime, written)| (lifetime, written.by))
     }
 }
@@ -333,11 +334,11 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_of_one_stamp_are_told_apart_by_their_origins() {
+    fn of_lifetimes_of_one_stamp_the_later_deadline_counts_whoever_gave_it() {
         let mut ended = Ended::default();
-        ended.merge(0, A, 7, &lifetime(1, Some(100)), None);
-        ended.merge(1, B, 7, &lifetime(1, Some(50)), None);
-        assert_eq!(ended.until(), Some(100), "A's id is the larger one");
+        ended.merge(0, A, 7, &lifetime(1, Some(50)), None);
+        ended.merge(1, B, 7, &lifetime(1, Some(100)), None);
+        assert_eq!(ended.until(), Some(100), "though A's id is the larger one");
     }
 
     #[test]

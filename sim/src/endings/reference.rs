@@ -123,7 +123,7 @@ impl Seen {
     fn until(&self) -> Option<u64> {
         let said = self.said.iter().filter_map(|(origin, said)| Some((said.lifetime?, *origin)));
         let uncovered = said.filter(|(life, origin)| life.stamp > self.cover_on(*origin).stamp);
-        uncovered.max_by_key(|(life, origin)| (life.stamp, *origin))?.0.until
+        uncovered.map(|(life, _)| life).max()?.until
     }
 
     fn is_over(&self, wall_ms: u64) -> bool {
