@@ -157,6 +157,12 @@ impl Families {
         held.map(|(settlement, _)| *settlement)
     }
 
+    /// Those of them that are in the family of another one.
+    pub(crate) fn held_within(&self, settlement: OriginId) -> Vec<OriginId> {
+        let family = self.of(settlement).unwrap_or_default();
+        self.held().filter(|id| family.contains(*id)).collect()
+    }
+
     /// Whether a settlement was taken whole since this was asked last: what is in its family serves no
     /// more.
     pub(crate) fn take_has_taken(&mut self) -> bool {

@@ -284,6 +284,16 @@ impl Counters {
     pub(crate) fn give_up(&mut self, settlement: OriginId) {
         self.end_chores();
         self.families.stand(settlement, Standing::Takes);
+        // Rows of it have taken the place of what earlier settlements in its family left: those are had
+        // again as well, also where this node has folded them itself.
+        for nested in self.families.held_within(settlement) {
+            self.families.stand(nested, Standing::Takes);
+            if let Some(index) = self.index_of(nested) {
+                let origin = &mut self.origins[index as usize];
+                (origin.known.version, origin.beyond) = (0, Ranges::default());
+                self.note_row(index);
+            }
+        }
         for origin in &mut self.origins {
             origin.is_gone = origin.is_gone && self.families.is_gone(origin.id);
         }
@@ -385,9 +395,14 @@ impl Counters {
         // Should the settlement be given up before it is whole here, all of its family is to be had again.
         for (index, hash) in lost {
             let origin = &mut self.origins[index as usize];
-            let fingerprint = origin.known.fingerprint.wrapping_sub(hash);
-            (origin.known, origin.beyond) =
-                (DigestEntry { version: 0, fingerprint }, Ranges::default());
+            let known = &mut origin.known;
+            known.fingerprint = known.fingerprint.wrapping_sub(hash);
+            // A settlement that is here stays here until then, and a start must find it so: of what has
+            // gone into it nothing may come back in rows of which it left nothing (rule `gone-for-good`).
+            if !self.families.holds(origin.id) {
+                known.version = 0;
+                origin.beyond = Ranges::default();
+            }
             self.note_row(index);
         }
     }

@@ -266,10 +266,12 @@ impl View<'_> {
             .collect()
     }
 
-    /// What could be folded: closed origins that are whole here, and every settlement.
+    /// What could be folded: closed origins that are whole here, and every settlement. Not one of which
+    /// another that is being taken has rows already: its fingerprint is that of the rest.
     pub(crate) fn foldable(&self) -> Vec<Prefix> {
         let families = self.counters.families();
-        let held = families.held().filter_map(|origin| {
+        let is_whole = |origin: &OriginId| !self.counters.is_unserved(*origin);
+        let held = families.held().filter(is_whole).filter_map(|origin| {
             let known = self.counters.known(origin);
             let (version, fingerprint) = (known.version, known.fingerprint);
             (version > 0).then_some(Prefix { origin, version, fingerprint })

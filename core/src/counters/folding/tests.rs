@@ -7,6 +7,8 @@ use crate::delta::{Change, Delta};
 const Z: OriginId = OriginId(1_000);
 const MEMBERS: [OriginId; 3] = [OriginId(11), OriginId(12), OriginId(13)];
 const GRANTED: OriginId = OriginId(21);
+/// A settlement that holds that one and what was closed with its grants.
+const LATER: OriginId = OriginId(2_000);
 /// One that has nothing to do with it.
 const OTHER: OriginId = OriginId(31);
 
@@ -261,4 +263,53 @@ fn a_lifetime_outlasts_the_fold_of_an_origin_that_has_given_no_more() {
     let mut counters = table(1, &[gave, counts]);
     fold(&mut counters);
     assert_eq!((counters.value("x").0, until(&counters)), (5, Some(1 << 40)));
+}
+
+/// J has folded a settlement that leaves `y` and nothing of `x`, and takes of a later one the row of `y`.
+fn told_of_a_later_one(joiner: &mut Counters, deleted: &Said) {
+    bring(joiner, &(MEMBERS[0], (3, 0, 0), Vec::new()));
+    let changes = vec![Change::slot("y", slot((4, 0, 0)))];
+    joiner.merge(&Delta { origin: MEMBERS[0], after: 1, upto: 2, changes }).unwrap();
+    bring(joiner, deleted);
+    fold(joiner);
+    assert_eq!((joiner.value("x").0, joiner.value("y").0), (0, 4));
+    joiner.families_mut().define(LATER, vec![Z, GRANTED]);
+    let changes = vec![Change::slot("y", slot((4, 0, 0)))];
+    joiner.merge(&Delta { origin: LATER, after: 1, upto: 1, changes }).unwrap();
+}
+
+/// Rule `gone-for-good`: `J has folded a counter to nothing, and takes some rows of the settlement after it.`
+/// A snapshot told that J had nothing of the first one, and the deleted counter came back to J's next
+/// start (seed 190).
+#[test]
+fn what_has_gone_stays_gone_while_a_later_settlement_is_taken() {
+    let deleted = (MEMBERS[1], (0, 0, 0), vec![cover(MEMBERS[0], (3, 0, 0), 0)]);
+    let mut joiner = table(1, &[]);
+    told_of_a_later_one(&mut joiner, &deleted);
+    let told: Vec<(OriginId, u64)> = joiner.versions_from(0).collect();
+    assert!(joiner.is_unserved(Z), "some of it is not here any more");
+
+    let mut start = table(2, &[]);
+    start.families_mut().define(LATER, vec![Z, GRANTED]);
+    for (origin, version) in told {
+        start.restore_origin(origin, version);
+    }
+    bring(&mut start, &(MEMBERS[0], (3, 0, 0), Vec::new()));
+    assert_eq!((start.value("x").0, start.known(MEMBERS[0])), (0, DigestEntry::default()));
+}
+
+/// Rule `yield-to-the-voters`: the same J had folded the first one itself, and gives up the one after it.
+/// J took the first one from no peer any more.
+#[test]
+fn what_was_folded_before_what_is_given_up_is_had_again_whole() {
+    let deleted = (MEMBERS[1], (0, 0, 0), vec![cover(MEMBERS[0], (3, 0, 0), 0)]);
+    let mut joiner = table(1, &[]);
+    told_of_a_later_one(&mut joiner, &deleted);
+    joiner.give_up(LATER);
+    joiner.end_chores();
+    assert_eq!(joiner.known(Z).version, 0, "a row of it is not here");
+    let changes = vec![Change::slot("y", slot((4, 0, 0)))];
+    joiner.merge(&Delta { origin: Z, after: 0, upto: 1, changes }).unwrap();
+    assert_eq!((joiner.value("x").0, joiner.value("y").0), (0, 4));
+    assert!(joiner.families().holds(Z) && joiner.is_untaken(MEMBERS[0]));
 }
