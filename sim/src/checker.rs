@@ -104,6 +104,7 @@ impl Checker {
         if let Some(history) = self.histories.get_mut(&origin) {
             history.runs = false;
             history.held.clear();
+            self.settlements.closings.ended(history.host);
         }
         let life = self.histories.get(&origin).map(|history| history.life);
         let is_of_it: BTreeSet<OriginId> = self

@@ -51,6 +51,8 @@ pub struct InFlight {
     pub has_records: bool,
     /// The node's own version once it is synced, of each origin that it counted under in it.
     pub own: Vec<(OriginId, Version)>,
+    /// The origins that were closed in it.
+    pub closed: Vec<OriginId>,
     /// Up to which version everything of each origin was there when it closed.
     pub known: Vec<(OriginId, Version)>,
     /// What was held of others when it closed, claimed or not; noted only where tables may be full.

@@ -12,6 +12,7 @@ pub mod bug;
 pub mod chance;
 pub mod checker;
 pub mod clock;
+mod closings;
 pub mod describe;
 pub mod directory;
 pub mod disk;

@@ -76,6 +76,7 @@ impl Lineage {
 impl Checker {
     /// A batch of a process is safe, at whose closing all changes up to these versions were there.
     pub fn safe(&mut self, host: HostId, batch: &InFlight) {
+        self.settlements.closings.safe(&batch.closed);
         let disk = self.disks.entry(host).or_default();
         let (node, boot) = batch.lives_as;
         disk.identities.safe(node, boot);

@@ -13,6 +13,7 @@ use quipu_core::settlement::{Entry, Prefix, Proposal, Voter};
 use quipu_core::slot::{Numbers, Slot};
 
 use crate::checker::Checker;
+use crate::closings::Closings;
 use crate::endings::said::{AllSaid, Said};
 use crate::endings::workload::may_end;
 use crate::held::Held;
@@ -122,7 +123,7 @@ pub(crate) type Fold = BTreeMap<String, (Numbers, Said)>;
 /// All that any node has written down of settlements.
 #[derive(Debug, Default)]
 pub(crate) struct Settlements {
-    closed: BTreeMap<OriginId, Version>,
+    pub(crate) closings: Closings,
     proposals: BTreeMap<OriginId, Proposal>,
     grants: BTreeMap<OriginId, BTreeMap<Voter, Prefix>>,
     families: Families,
@@ -141,20 +142,28 @@ impl Settlements {
 
     /// At which version an origin is closed.
     pub(crate) fn closed(&self, origin: OriginId) -> Option<Version> {
-        self.closed.get(&origin).copied()
+        self.closings.version(origin)
     }
 
     fn close(&mut self, prefix: &Prefix) -> Result<(), Fault> {
-        let Prefix { origin, version, .. } = *prefix;
-        // What has changed nothing is closed without a word.
-        if version == 0 {
-            return Ok(());
+        if self.closings.close(prefix)? {
+            // The grant that had closed it otherwise is lost as well, and what was reckoned with it.
+            let mut lost: Vec<OriginId> = Vec::new();
+            for (settlement, grants) in &mut self.grants {
+                let before = grants.len();
+                grants.retain(|_, granted| granted.origin != prefix.origin || granted == prefix);
+                lost.extend((grants.len() < before).then_some(*settlement));
+            }
+            lost.into_iter().for_each(|settlement| self.forget_fold(settlement));
         }
-        let one = *self.closed.entry(origin).or_insert(version);
-        if one == version {
-            return Ok(());
-        }
-        Err(Fault::ClosedTwice { origin, one, other: version })
+        Ok(())
+    }
+
+    /// What a settlement folds to is to be reckoned anew.
+    fn forget_fold(&mut self, settlement: OriginId) {
+        let families = &self.families;
+        let holds = |id: &OriginId| families.get(id).is_some_and(|all| all.contains(&settlement));
+        self.folds.retain(|id, _| *id != settlement && !holds(id));
     }
 
     fn hear(&mut self, entry: &Entry) -> Result<(), Fault> {
@@ -176,7 +185,11 @@ impl Settlements {
             }
             Entry::Vote(vote) => {
                 let Some(prefix) = vote.ballot.granted() else { return Ok(()) };
-                self.grants.entry(vote.settlement).or_default().insert(vote.voter, prefix);
+                let grants = self.grants.entry(vote.settlement).or_default();
+                // A grant that was lost before it was synced may be followed by another one.
+                if grants.insert(vote.voter, prefix).is_some_and(|before| before != prefix) {
+                    self.forget_fold(vote.settlement);
+                }
                 self.close(&prefix)
             }
             Entry::Member { .. } | Entry::Family { .. } | Entry::Opened(_) | Entry::GivenUp(_) => {
@@ -187,7 +200,7 @@ impl Settlements {
 }
 
 impl Checker {
-    /// Takes down what a node knows of settlements.
+    /// Takes down what a node knows of settlements; tells what is closed now and was not before.
     ///
     /// # Errors
     /// If it contradicts what another one has.
@@ -195,11 +208,11 @@ impl Checker {
         &mut self,
         host: HostId,
         entries: impl Iterator<Item = Entry>,
-    ) -> Result<(), Box<Violation>> {
+    ) -> Result<Vec<OriginId>, Box<Violation>> {
         for entry in entries {
             self.settlements.hear(&entry).map_err(|fault| fault.at(host))?;
         }
-        Ok(())
+        Ok(self.settlements.closings.take_news(host))
     }
 
     /// What an origin has said of a counter up to a version, be it a process's or a settlement.

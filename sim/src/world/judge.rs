@@ -144,15 +144,19 @@ impl<'a> Judge<'a> {
     }
 
     /// A process has closed a batch: what it knows of settlements is taken down, and whether it goes on
-    /// under another origin.
-    pub(super) fn follow_settlements(&mut self, process: &Process) {
+    /// under another origin. Tells what it has closed.
+    pub(super) fn follow_settlements(&mut self, process: &Process) -> Vec<OriginId> {
         let (host, counters) = (process.id.host, process.node.counters());
         let heard = self.checker.hear(host, process.node.settlement_entries());
-        self.check(heard);
+        let closed = heard.unwrap_or_else(|violation| {
+            self.check(Err(violation));
+            Vec::new()
+        });
         if counters.our_origin() != process.origin {
             let went_on = self.checker.goes_on(process.origin, counters);
             self.check(went_on);
         }
+        closed
     }
 
     /// Looks at a batch that a process has closed, before anything of it leaves.

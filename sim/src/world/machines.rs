@@ -266,7 +266,7 @@ impl Machines {
         let number = process.node.close_batch(local, &mut effects);
         process.looked_ms = process.wall_ms(local);
         let former = process.origin;
-        stage.judge.follow_settlements(process);
+        let closed = stage.judge.follow_settlements(process);
         process.origin = process.node.counters().our_origin();
         stage.judge.look_at_endings(process, local, &effects.after_sync[done..]);
         let batch = Batch { inputs, came_by_link, table };
@@ -283,6 +283,7 @@ impl Machines {
             batch: number,
             has_records,
             own,
+            closed,
             known: table.digest(),
             held: if keeps_held { held_of_others(&table, counters) } else { Vec::new() },
             held_endings: if keeps_held { table.said() } else { AllSaid::default() },
