@@ -28,7 +28,7 @@ use quipu_core::delta::{Change, Delta};
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::name::CounterName;
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::Effects;
 use quipu_core::slot::{Numbers, Slot};
@@ -291,6 +291,7 @@ fn config(origin: u64, is_kept: bool) -> Config {
         discovery: false,
         is_kept,
         settles: true,
+        removes_after: RemovesAfter::default(),
         chance: [7; 32],
     }
 }

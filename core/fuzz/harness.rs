@@ -17,7 +17,7 @@ use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::{Input, LinkId};
 use quipu_core::name::CounterName;
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::time::Time;
@@ -257,6 +257,7 @@ fn config(n: u8, secret: Option<&[u8]>) -> Config {
         discovery: true,
         is_kept: true,
         settles: true,
+        removes_after: RemovesAfter::default(),
         chance: [n; 32],
     }
 }

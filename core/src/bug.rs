@@ -87,4 +87,10 @@ pub enum Bug {
     ResetNamesNothing,
     /// The journal keeps no votes.
     VotesForgotten,
+    /// A majority is counted over the members that are up, not over all.
+    MajorityOfThoseUp,
+    /// The journal keeps no stances on removals for absence.
+    StancesForgotten,
+    /// Who was removed for absence is registered by nobody when it is met.
+    AbsenteesStayOut,
 }

@@ -26,6 +26,18 @@ pub enum Event {
     PeerRemoved(MembershipRecord),
     /// A removed member may come back.
     PeerRegistered(MembershipRecord),
+    /// A member was removed because it was away, by a majority of all.
+    AbsentRemoved {
+        /// Who.
+        node: NodeId,
+        /// Where it answered last, if this node has met it.
+        address: Option<Address>,
+    },
+    /// A node that was removed because it was away has spoken, and is registered again.
+    AbsentBack {
+        /// Who.
+        node: NodeId,
+    },
     /// The cluster has removed this node.
     RemovedOurselves(MembershipRecord),
     /// A link to a peer stands.
@@ -155,6 +167,19 @@ impl fmt::Display for Event {
             }
             Event::PeerRemoved(s) => write!(f, "{} was removed from the cluster", s.key),
             Event::PeerRegistered(s) => write!(f, "{} may join the cluster again", s.key),
+            Event::AbsentRemoved { node, address: Some(address) } => write!(
+                f,
+                "node {node} at {address} was away for so long that a majority has removed it: it is \
+                 taken back when it answers"
+            ),
+            Event::AbsentRemoved { node, address: None } => write!(
+                f,
+                "node {node} was away for so long that a majority has removed it: it is taken back \
+                 when it answers"
+            ),
+            Event::AbsentBack { node } => {
+                write!(f, "node {node}, removed while it was away, answers: it is registered again")
+            }
             Event::RemovedOurselves(_) => write!(
                 f,
                 "the cluster has removed this node: it serves its own clients only, until a \

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod absence;
+mod absentees;
 #[cfg(feature = "planted-bugs")]
 pub mod bug;
 mod chance;

@@ -124,6 +124,65 @@ pub struct SettlementStatus {
     pub slots: u64,
 }
 
+/// What becomes of a member that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbsentPhase {
+    /// It has a disk, and this node removes none of those: an operator may.
+    Kept,
+    /// Its time is not over.
+    Watched,
+    /// There is no list of members yet that all of them have known: one has not met all others, or is
+    /// of an earlier release, or does not sync what it says.
+    NoCommonList,
+    /// Those that answer are no majority of all members.
+    NoMajority,
+    /// A majority answers, and is about to agree.
+    Deciding,
+}
+
+impl AbsentPhase {
+    /// All.
+    pub const ALL: [AbsentPhase; 5] = [
+        AbsentPhase::Kept,
+        AbsentPhase::Watched,
+        AbsentPhase::NoCommonList,
+        AbsentPhase::NoMajority,
+        AbsentPhase::Deciding,
+    ];
+
+    /// The word for it in answers and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AbsentPhase::Kept => "kept",
+            AbsentPhase::Watched => "watched",
+            AbsentPhase::NoCommonList => "no_common_list",
+            AbsentPhase::NoMajority => "no_majority",
+            AbsentPhase::Deciding => "deciding",
+        }
+    }
+}
+
+/// A member that does not answer and is not removed.
+#[derive(Clone, Debug)]
+pub struct AbsentStatus {
+    /// Who.
+    pub node: NodeId,
+    /// Where it answered last, if this node has met it.
+    pub address: Option<Address>,
+    /// Whether it keeps nothing.
+    pub in_memory: bool,
+    /// For how long this node has seen it away.
+    pub away: Duration,
+    /// After which time the others remove it, if ever.
+    pub removed_after: Option<Duration>,
+    /// What becomes of it.
+    pub phase: AbsentPhase,
+    /// How many members could agree now.
+    pub agreed: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
 /// What a node tells of itself.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -151,6 +210,8 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// How far settling has come.
     pub settlement: SettlementStatus,
+    /// Members that are away.
+    pub absent: Vec<AbsentStatus>,
 }
 
 impl Status {
@@ -266,6 +327,10 @@ pub struct Totals {
     pub beacons_heard: u64,
     /// Times that somebody was not taken for a member because there are as many as may be.
     pub members_refused: u64,
+    /// Members that were removed because they were away.
+    pub absent_removed: u64,
+    /// Nodes that were removed so, and registered again by this node when they spoke.
+    pub absent_back: u64,
     /// Messages of the membership protocol that were not taken: for a life that is over, or such.
     pub swim_refused: u64,
     /// Faults in the membership protocol's own state.

@@ -13,7 +13,7 @@ use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::name::CounterName;
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::query::{Answer, List, PAGE_ROWS_MAX, Page, Question};
@@ -56,6 +56,7 @@ fn node() -> Node {
         discovery: false,
         is_kept: true,
         settles: true,
+        removes_after: RemovesAfter::default(),
         chance: [1; 32],
     };
     Node::new(config, Time::ZERO)

@@ -83,6 +83,7 @@ pub(crate) async fn start(
         seeds: config.seeds.clone(),
         discovery: config.discovery.is_some(),
         is_kept: config.keeping.is_some(),
+        removes_after: node::RemovesAfter::default(),
         settles: config.keeping.as_ref().is_none_or(|keeping| keeping.fsync == Fsync::Always),
         chance,
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use quipu_core::effect::Effect;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::{Input, LinkId};
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::storage::state::Recovered;
 use quipu_core::time::Time;
@@ -41,6 +41,7 @@ pub(crate) fn config(number: u8, origin: OriginId) -> Config {
         discovery: true,
         is_kept: true,
         settles: true,
+        removes_after: RemovesAfter::default(),
         chance: [number; 32],
     }
 }

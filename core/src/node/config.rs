@@ -1,5 +1,7 @@
 //! What a start of a node is made of.
 
+use std::time::Duration;
+
 use crate::identity::{Address, NodeId, OriginId};
 use crate::wire::auth::Secret;
 
@@ -28,7 +30,29 @@ pub struct Config {
     /// Whether it takes part in settlements: what it tells others is on its disk first, or it keeps
     /// nothing at all. Else nothing settles while it is a member.
     pub settles: bool,
+    /// When members that are away are removed.
+    pub removes_after: RemovesAfter,
     /// All the chance that the node will ever use. Must come from the operating system where
     /// there is a secret: nonces are made of it.
     pub chance: [u8; 32],
+}
+
+/// After which time a member that is away is removed by the others (rule `away-by-ones-own-clock`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemovesAfter {
+    /// One that keeps nothing.
+    pub in_memory: Duration,
+    /// One that has a disk; `None`: never.
+    pub on_disk: Option<Duration>,
+}
+
+/// A process that keeps nothing never comes back once it has ended, so this is only for networks:
+/// longer than a switch or a virtual machine takes to come back, as short as a settlement may have to
+/// wait for a pod that was replaced.
+pub const IN_MEMORY_REMOVED_AFTER: Duration = Duration::from_secs(600);
+
+impl Default for RemovesAfter {
+    fn default() -> Self {
+        RemovesAfter { in_memory: IN_MEMORY_REMOVED_AFTER, on_disk: None }
+    }
 }

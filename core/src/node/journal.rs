@@ -1,5 +1,6 @@
 //! What a node writes down, where anything is kept.
 
+use crate::absence::AbsenceEntry;
 use crate::counters::{Counters, LocalBatch};
 use crate::delta::Delta;
 use crate::identity::Identity;
@@ -80,6 +81,18 @@ impl Journal {
         }
         if self.is_kept {
             effects.journal.add_settlement(entry);
+        }
+    }
+
+    pub(super) fn add_absence(&self, entry: &AbsenceEntry, effects: &mut Effects) {
+        #[cfg(feature = "planted-bugs")]
+        if self.bug == Some(crate::bug::Bug::StancesForgotten)
+            && matches!(entry, AbsenceEntry::Stance(_))
+        {
+            return;
+        }
+        if self.is_kept {
+            effects.journal.add_absence(entry);
         }
     }
 

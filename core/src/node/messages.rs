@@ -198,6 +198,9 @@ impl Node {
             | Message::SettlementTold
             | Message::FreshOrigin(_)
             | Message::OriginTaken(_) => self.settlement_message(now, link, message, effects),
+            Message::AbsenceHash(_) | Message::Absences(_) | Message::Roll(_) => {
+                self.absence_message(now, link, message, effects);
+            }
             Message::Ping => {
                 let tells_time = self.links.version(link) >= CLOCKS_SINCE;
                 let pong = match tells_time {
@@ -358,6 +361,11 @@ impl Node {
                 self.leave_link(now, link, goodbye, effects);
             }
         }
+        for change in &changes {
+            if let Change::MetAgain(node) = change {
+                self.take_back(now, *node, effects);
+            }
+        }
         if changes.contains(&Change::NewerIncarnation) || changes.contains(&Change::IdInUse) {
             self.take_fresh_id(now, effects);
         }
@@ -384,6 +392,7 @@ impl Node {
                 } else {
                     self.replication.link_up(link, version, peer.node, peer.origin, now);
                 }
+                self.begin_absences(now, link, effects);
                 self.begin_comparison(now, link, effects);
             }
             Outcome::Ended(link) => self.link_down(link),
@@ -411,6 +420,7 @@ impl Node {
         self.replication.link_down(link);
         self.comparison.link_down(link);
         self.end_telling(link);
+        self.absentees.link_down(link);
     }
 
     /// Another process answers under our NodeId.

@@ -16,6 +16,7 @@
 //! handle(now, Input::Synced{batch}, …)
 //! ```
 
+mod absences;
 mod batches;
 mod behind;
 mod clock_check;
@@ -66,10 +67,11 @@ use crate::wire::datagram::{Datagram, Envelope};
 use crate::wire::frame::Goodbye;
 use crate::wire::versions::{ENDINGS_SINCE, PROTOCOL_VERSIONS, SETTLEMENTS_SINCE};
 
+use self::absences::Absentees;
 use self::batches::OpenBatches;
 use self::behind::SETTLING;
 use self::clock_check::ClockCheck;
-pub use self::config::Config;
+pub use self::config::{Config, IN_MEMORY_REMOVED_AFTER, RemovesAfter};
 use self::journal::Journal;
 pub(crate) use self::parked::PARKED_MAX;
 use self::parked::Parked;
@@ -100,6 +102,7 @@ pub struct Node {
     links: Links,
     replication: Replication,
     settlements: Settlements,
+    absentees: Absentees,
     /// When expired counters were last taken away.
     reaped: Time,
     comparison: Comparison,
@@ -142,6 +145,7 @@ impl Node {
         let mut peers =
             Peers::new(me, envelope.clone(), &config.seeds, chance::split(&mut chance), now);
         peers.recover(recovered.registry, recovered.peers.into_values(), now);
+        peers.recover_absent(recovered.absences.removed());
         let links_chance = chance::next_stream(&chance);
         let settling_chance = chance::next_stream(&links_chance);
         let mut ledger = recovered.ledger;
@@ -149,6 +153,9 @@ impl Node {
             // What another node has opened is not this one's to close (rule `copies-close-nothing`).
             ledger.forget_all_opened();
         }
+        let absentees_chance = chance::next_stream(&settling_chance);
+        let absentees =
+            Absentees::new(recovered.absences, config.removes_after, absentees_chance, now);
         let settlements = Settlements::new(ledger, config.settles, settling_chance, now);
         let secret = envelope.secret().cloned();
         let mut counters = recovered.counters;
@@ -175,6 +182,7 @@ impl Node {
             links,
             replication: Replication::default(),
             settlements,
+            absentees,
             reaped: now,
             comparison: Comparison::default(),
             totals: Totals::default(),
@@ -264,7 +272,9 @@ impl Node {
         let memberships = self.peers.registry().records();
         let settlements = self.settlements.ledger().kept(&self.counters);
         let start = Some(self.journal.start());
+        let absences = self.absentees.records().entries();
         Walk::new(&self.counters, start, memberships, self.peers.met(), settlements)
+            .with_absences(absences)
     }
 
     /// The next records of a snapshot, of some `bytes` together. What they say is in the journal
@@ -286,6 +296,7 @@ impl Node {
             self.counters.next_expiry().map(|ms| self.wall_clock.when(ms)),
             self.waiters.next_deadline(),
             self.settlements_due(),
+            Some(self.absentees.next_deadline()),
             self.next_reaping(),
         ]
         .into_iter()
@@ -363,6 +374,7 @@ impl Node {
         }
         let has_news = self.settle_changes(now, effects);
         self.settle_on(now, effects);
+        self.watch_absent(now, effects);
         self.reap(now, effects);
         if has_news || self.links.next_deadline().is_some_and(|at| at <= now) {
             let turn = &mut effects.turn(now, &mut self.totals);

@@ -46,6 +46,7 @@ impl Node {
             removed: self.peers.am_removed(),
             peers,
             settlement: self.settlement_status(now),
+            absent: self.absent_status(),
         }
     }
 

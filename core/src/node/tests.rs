@@ -39,6 +39,7 @@ fn config(is_kept: bool) -> Config {
         discovery: true,
         is_kept,
         settles: true,
+        removes_after: RemovesAfter::default(),
         chance: [1; 32],
     }
 }

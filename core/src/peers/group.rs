@@ -21,11 +21,12 @@ use super::removals::Removals;
 use super::rumours::{RUMOURS_MAX, Rumours};
 use super::swim::{Finding, Swim};
 use super::swim_packet::{self, IsDown, SwimPacket};
+use crate::absence::Absentee;
 use crate::chance;
 use crate::effect::Destination;
 use crate::event::Event;
-use crate::identity::{Address, Identity, OriginId};
-use crate::membership::MembershipRecord;
+use crate::identity::{Address, Identity, NodeId, OriginId};
+use crate::membership::{Key, MembershipRecord};
 use crate::status::PeerState;
 use crate::time::Time;
 use crate::turn::Turn;
@@ -152,7 +153,11 @@ impl Group {
         let rumours = self.rumours.due(turn.now);
         self.announce(rumours, turn);
         let (removals, me) = (&self.removals, self.own.me());
-        let down = self.members.due_announcements(|peer| removals.bars(me, peer), turn.now);
+        // Who was away is looked for on: it may have heard that it was removed, and keep away.
+        let is_barred = |peer: &Identity| {
+            removals.is_removed(me) || removals.is_removed(peer) && !removals.is_absent(peer)
+        };
+        let down = self.members.due_announcements(is_barred, turn.now);
         self.announce(down, turn);
     }
 
@@ -180,7 +185,9 @@ impl Group {
             return self.own.is_in_doubt(&identity, turn.now).then_some(identity.address);
         }
         if self.removals.is_removed(&identity) {
-            self.removals.notify(&identity, to, turn);
+            if !self.meets_again(&identity) {
+                self.removals.notify(&identity, to, turn);
+            }
             return None;
         }
         self.removals.remind(self.own.me(), &identity, to, turn);
@@ -193,6 +200,42 @@ impl Group {
             self.announce(due, turn);
         }
         None
+    }
+
+    /// Whether a node that speaks to us was removed because it was away: then it is to be taken back.
+    fn meets_again(&mut self, identity: &Identity) -> bool {
+        let is_back = self.removals.is_absent(identity) && !self.am_removed();
+        let change = Change::MetAgain(identity.node);
+        if is_back && !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
+        is_back
+    }
+
+    /// Takes a node back that was away and has spoken: the records that say so.
+    pub(super) fn take_back(&mut self, node: NodeId, turn: &mut Turn<'_>) -> Vec<MembershipRecord> {
+        let seen = self.members.identity(node).map_or(0, |identity| identity.epoch);
+        let lifted = self.removals.lift(&[Key::Node(node)], seen, turn.now);
+        if let Some(identity) = self.members.identity(node) {
+            let to = Destination::Address(identity.address.clone());
+            self.removals.report_lifted(&lifted, to, turn);
+        }
+        lifted
+    }
+
+    /// Removes a member that was away: the record that says so, if that is new here.
+    pub(super) fn remove_absent(
+        &mut self,
+        absentee: &Absentee,
+        turn: &mut Turn<'_>,
+    ) -> Option<MembershipRecord> {
+        let was_removed = self.am_removed();
+        let record = self.removals.remove_absent(absentee)?;
+        self.drop_removed(turn);
+        if self.am_removed() && !was_removed {
+            turn.event(Event::RemovedOurselves(record.clone()));
+        }
+        Some(record)
     }
 
     /// Merges records that others hold; those that were new here must be journaled and passed on.
@@ -243,7 +286,9 @@ impl Group {
         let packet = swim_packet::parse(packet).ok_or(SwimError::Malformed)?;
         let (sender, from) = (packet.sender(), Destination::Socket(from));
         if self.removals.is_removed(sender) {
-            self.removals.notify(sender, from, turn);
+            if !self.meets_again(sender) {
+                self.removals.notify(sender, from, turn);
+            }
             return Err(SwimError::Removed);
         }
         if !self.members.may_speak(sender, turn.now) {

@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::absence::Absentee;
 use crate::effect::Destination;
 use crate::identity::{Address, Identity, NodeId, OriginId};
 use crate::membership::{Key, MembershipRecord, PeersRefusal};
@@ -269,7 +270,11 @@ impl Peers {
         self.asks.unregister(&name.address);
         let named = self.group.members().named(name, self.aliases.node(&name.given));
         let found: Vec<Identity> = named
-            .filter(|(identity, _)| !self.group.removals().is_removed(identity))
+            .filter(|(identity, _)| {
+                // Who was away only would come back by itself.
+                let removals = self.group.removals();
+                !removals.is_removed(identity) || removals.is_absent(identity)
+            })
             .map(|(identity, _)| identity.clone())
             .collect();
         let records = self.group.removals_mut().remove(&found, turn.now)?;
@@ -287,6 +292,40 @@ impl Peers {
         let news = self.group.merge_memberships(records, turn);
         self.hasten_asks(turn.now);
         news
+    }
+
+    /// The epoch of a removal that comes after all that is known of a node.
+    pub(crate) fn next_epoch(&self, node: NodeId, now: Time) -> u64 {
+        self.group.removals().next_epoch(node, self.group.members().identity(node), now)
+    }
+
+    /// Removes a member that was away: the record that says so, if that is new here.
+    pub(crate) fn remove_absent(
+        &mut self,
+        absentee: &Absentee,
+        turn: &mut Turn<'_>,
+    ) -> Option<MembershipRecord> {
+        let record = self.group.remove_absent(absentee, turn);
+        self.hasten_asks(turn.now);
+        record
+    }
+
+    /// Who was removed because it was away, as an earlier start knew.
+    pub(crate) fn recover_absent<'a>(&mut self, absent: impl Iterator<Item = &'a Absentee>) {
+        for absentee in absent {
+            self.group.removals_mut().remove_absent(absentee);
+        }
+    }
+
+    /// Takes a node back that was away and has spoken: the records that say so, to be journaled and
+    /// passed on.
+    pub(crate) fn take_back(&mut self, node: NodeId, turn: &mut Turn<'_>) -> Vec<MembershipRecord> {
+        self.group.take_back(node, turn)
+    }
+
+    /// The address of a node that was met.
+    pub(crate) fn address_of(&self, node: NodeId) -> Option<&Address> {
+        self.group.members().identity(node).map(|identity| &identity.address)
     }
 
     /// A message of the membership protocol has arrived.

@@ -9,6 +9,8 @@ pub(crate) enum Change {
     Up(NodeId),
     /// A node was removed, perhaps this one: see `Peers::bars`.
     Removal,
+    /// A node has spoken that was removed because it was away.
+    MetAgain(NodeId),
     /// Other nodes know a life of this node's id that none of ours can follow.
     NewerIncarnation,
     /// Another process answers under this node's id.

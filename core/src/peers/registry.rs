@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::fingerprint;
 use crate::identity::{Address, EPOCH_MAX, Identity, NodeId};
 use crate::membership::{Key, MembershipRecord, PARTS, PeersRefusal, RECORD_EPOCH_MAX};
+use crate::settlement::Voter;
 
 /// How many nodes operators can remove: nine every day for ten years. A node's record takes some 50
 /// bytes of memory, and 17 on the wire and on the disk.
@@ -182,6 +183,17 @@ impl Registry {
     pub fn is_removed(&self, identity: &Identity) -> bool {
         let epochs = self.epochs(identity.node, &identity.address);
         epochs.removed > epochs.registered.max(identity.epoch)
+    }
+
+    /// The epoch under which a node is a member; `None` if it was removed.
+    pub(crate) fn epoch_of_member(&self, node: NodeId) -> Option<u64> {
+        let epochs = self.epochs_of(&Key::Node(node));
+        (epochs.removed <= epochs.registered).then_some(epochs.registered)
+    }
+
+    /// Whether a member's registration holds.
+    pub(crate) fn is_member(&self, voter: &Voter) -> bool {
+        self.epoch_of_member(voter.node) == Some(voter.epoch)
     }
 
     /// The epoch of the identity of a node whose removal was lifted; 0 if it never was.

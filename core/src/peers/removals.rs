@@ -4,10 +4,13 @@
 //! It is sent its records when it speaks, since it cannot know: from then on it keeps away by
 //! itself.
 
+use std::collections::BTreeMap;
+
 use super::registry::Registry;
+use crate::absence::Absentee;
 use crate::effect::Destination;
 use crate::event::Event;
-use crate::identity::Identity;
+use crate::identity::{EPOCH_MAX, Identity, NodeId};
 use crate::limit::RateLimit;
 use crate::membership::{Key, MembershipRecord, PeersRefusal};
 use crate::time::Time;
@@ -21,6 +24,8 @@ const NOTICES_PER_SECOND: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Removals {
     registry: Registry,
+    /// The removals that no operator asked for: of nodes that were away, by their epochs.
+    absences: BTreeMap<NodeId, u64>,
     envelope: Envelope,
     /// A time, and what a wall clock showed then, in milliseconds.
     clock: (Time, u64),
@@ -30,7 +35,8 @@ pub(super) struct Removals {
 impl Removals {
     pub(super) fn new(envelope: Envelope, clock_ms: u64, now: Time) -> Self {
         let notices = RateLimit::new(NOTICES_PER_SECOND, NOTICES_PER_SECOND, now);
-        Removals { registry: Registry::default(), envelope, clock: (now, clock_ms), notices }
+        let (registry, absences) = (Registry::default(), BTreeMap::new());
+        Removals { registry, absences, envelope, clock: (now, clock_ms), notices }
     }
 
     /// Takes over the records of an earlier start.
@@ -49,6 +55,35 @@ impl Removals {
 
     pub(super) fn is_removed(&self, identity: &Identity) -> bool {
         self.registry.is_removed(identity)
+    }
+
+    /// A node was removed because it was away: the record of it, if that is new here.
+    pub(super) fn remove_absent(&mut self, absentee: &Absentee) -> Option<MembershipRecord> {
+        let Absentee { member, removed } = *absentee;
+        self.absences.insert(member.node, removed);
+        let known = self.registry.of(&Key::Node(member.node));
+        let record = MembershipRecord { removed: removed.max(known.removed), ..known };
+        self.registry.merge(&record).then_some(record)
+    }
+
+    /// The epoch of a removal that comes after all that is known of a node.
+    pub(super) fn next_epoch(&self, node: NodeId, identity: Option<&Identity>, now: Time) -> u64 {
+        let known = self.registry.of(&Key::Node(node));
+        let of_identity =
+            identity.map_or(0, |identity| self.epoch_of(identity).max(identity.epoch));
+        let last = known.removed.max(known.registered).max(of_identity);
+        self.clock_ms(now).min(EPOCH_MAX).max(last.saturating_add(1))
+    }
+
+    /// Whether a node is out because it was away, and no operator wants it out (rule
+    /// `met-again-is-back`).
+    pub(super) fn is_absent(&self, identity: &Identity) -> bool {
+        let of_node = self.registry.of(&Key::Node(identity.node));
+        let of_address = self.registry.of(&Key::Address(identity.address.clone()));
+        self.is_removed(identity)
+            && of_node.is_removed()
+            && self.absences.get(&identity.node) == Some(&of_node.removed)
+            && of_address.removed <= of_address.registered.max(identity.epoch)
     }
 
     /// Whether this node, which is `me`, and another one must not meet: either is removed.
@@ -164,7 +199,6 @@ impl Removals {
 mod tests {
     use super::super::tests::{BOOT, Driver, MS, address, identity, removal, sent};
     use super::*;
-    use crate::identity::NodeId;
     use crate::membership::RECORD_EPOCH_MAX;
 
     fn removals() -> Removals {

@@ -6,6 +6,7 @@
 //! works on a directory that is handed in (`files`): the server's is real, the simulator's lies. The
 //! byte-by-byte drawing is in `docs/storage.md`.
 
+mod absence_rows;
 pub mod files;
 pub mod frame;
 pub mod journal;

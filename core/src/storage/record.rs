@@ -21,14 +21,17 @@
 //! 9 ends       origin, after, upto, [(name, plus, minus, raise)],    journal
 //!              [what it said about the end of a counter]: a delta that says such things
 //! 11 settling  what is said of settlements, one thing a record         both
+//! 12 absence   what is said of members that are away, one thing a record   both
 //! 10 endings   (name, n, n × (origin's number, what it said)), again and again, behind the       snapshot
 //!              record that holds the counter's slots
 //! ```
 
 use serde::{Deserialize, Serialize};
 
+use super::absence_rows::AbsenceRow;
 use super::frame::{self, FRAME_BYTES, RECORD_BYTES_MAX};
 use super::settlement_rows::EntryRow;
+use crate::absence::AbsenceEntry;
 use crate::delta::{Change, Delta, ENDING_BYTES_MAX};
 use crate::ending::{Covered, Ending, Lifetime};
 use crate::identity::{Address, Identity, NodeId, OriginId, Version};
@@ -49,6 +52,7 @@ pub(crate) const END: u8 = 8;
 pub(crate) const ENDING_DELTA: u8 = 9;
 pub(crate) const ENDINGS: u8 = 10;
 pub(crate) const SETTLEMENT: u8 = 11;
+pub(crate) const ABSENCE: u8 = 12;
 
 /// Rows of one origins record at most.
 pub(crate) const ORIGIN_ROWS_MAX: usize = 16_384;
@@ -245,6 +249,7 @@ pub(crate) enum Record<'a> {
     Counters(CounterRows<'a>),
     Endings(CounterRows<'a>),
     Settlement(Entry),
+    Absence(AbsenceEntry),
     End(u64),
 }
 
@@ -329,6 +334,12 @@ pub(crate) fn append_settlement(records: &mut Vec<u8>, entry: &Entry) {
     frame::append(records, SETTLEMENT, &EntryRow::from(entry));
 }
 
+pub(crate) fn append_absence(records: &mut Vec<u8>, entry: &AbsenceEntry) {
+    if let Some(row) = AbsenceRow::of(entry) {
+        frame::append(records, ABSENCE, &row);
+    }
+}
+
 pub(crate) fn append_mark(records: &mut Vec<u8>) {
     frame::append(records, MARK, &());
 }
@@ -411,6 +422,13 @@ pub(crate) fn read(kind: u8, payload: &[u8]) -> Result<Record<'_>, BadPayload> {
                 return Err(BadPayload::Malformed("settlement"));
             }
             Record::Settlement(entry)
+        }
+        ABSENCE => {
+            let entry = AbsenceEntry::from(all::<AbsenceRow>("absence", payload)?);
+            if !entry.is_sane() {
+                return Err(BadPayload::Malformed("absence"));
+            }
+            Record::Absence(entry)
         }
         END => Record::End(all("end", payload)?),
         other => return Err(BadPayload::Kind(other)),

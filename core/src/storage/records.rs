@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::absence::AbsenceEntry;
 use crate::counters::coalesced::{CoalescedEndings, CoalescedSlots};
 use crate::counters::{Counters, LocalBatch};
 use crate::delta::{CHANGE_BYTES_MAX, Change, Delta, ENDING_BYTES_MAX};
@@ -195,6 +196,11 @@ impl Records {
         self.end_own();
         self.is_ordered = true;
         record::append_settlement(&mut self.whole, entry);
+    }
+
+    /// Adds what is said of members that are away.
+    pub(crate) fn add_absence(&mut self, entry: &AbsenceEntry) {
+        record::append_absence(&mut self.whole, entry);
     }
 
     pub(crate) fn add_start(&mut self, start: &Start) {

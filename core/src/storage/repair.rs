@@ -446,7 +446,8 @@ fn write(files: &mut impl Files, salvage: Salvage, number: u64) -> io::Result<Re
         state.registry.records(),
         state.peers.values(),
         state.ledger.kept(state.counters()),
-    );
+    )
+    .with_absences(state.absences.entries());
     while !walk.is_over() {
         let records = walk.step(state.counters(), PART_BYTES);
         writer.append(files, records)?;

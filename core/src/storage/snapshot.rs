@@ -21,6 +21,7 @@ use super::record::{
     self, COUNTERS, COUNTERS_BYTES_MAX, ENDING_ROWS_MAX, ENDINGS, ORIGIN_ROWS_MAX, OriginRow,
     SLOT_ROWS_MAX, SlotRow, Start,
 };
+use crate::absence::AbsenceEntry;
 use crate::counters::Counters;
 use crate::counters::slots::HeldSlot;
 use crate::identity::{Identity, NodeId};
@@ -90,6 +91,12 @@ impl Walk {
             are_counters_told: false,
             is_over: false,
         }
+    }
+
+    /// The same with what was said of members that are away.
+    pub(crate) fn with_absences(mut self, entries: impl Iterator<Item = AbsenceEntry>) -> Self {
+        entries.for_each(|entry| record::append_absence(&mut self.members, &entry));
+        self
     }
 
     /// Whether the last step was the last.

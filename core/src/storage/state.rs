@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{BadPayload, Record, Start};
+use crate::absentees::Absences;
 use crate::counters::writer::OriginIndex;
 use crate::counters::{Counters, MergeError};
 use crate::identity::{BOOT_MAX, Identity, NodeId, OriginId};
@@ -20,6 +21,7 @@ pub struct Recovered {
     pub(crate) registry: Registry,
     pub(crate) peers: BTreeMap<NodeId, Identity>,
     pub(crate) ledger: Ledger,
+    pub(crate) absences: Absences,
     start: Option<Start>,
     /// The origins of the snapshot that is being read, by their numbers in it.
     origins: Vec<OriginIndex>,
@@ -36,6 +38,7 @@ impl Recovered {
             registry: Registry::default(),
             peers: BTreeMap::new(),
             ledger: Ledger::default(),
+            absences: Absences::default(),
             start: None,
             origins: Vec::new(),
             is_numbered: false,
@@ -175,6 +178,10 @@ impl Recovered {
             }
             Record::Start(start) => self.starts(start),
             Record::Settlement(entry) => self.settle(&entry),
+            Record::Absence(entry) => {
+                let registry = &self.registry;
+                self.absences.merge(&entry, |voter| registry.is_member(voter));
+            }
             Record::Peer(identity) => {
                 // Beyond the bound the node has forgotten somebody as well.
                 if self.peers.len() < DOWN_MAX || self.peers.contains_key(&identity.node) {

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::write;
+use crate::absence::AbsenceEntry;
 use crate::delta::{Change, Delta};
 use crate::digest::{DIGEST_PARTS, DigestEntry, Want};
 use crate::identity::{Identity, NodeId, OriginId, Version};
 use crate::membership::{MembershipRecord, PARTS, PARTS_ASKED_MAX};
 use crate::name;
 use crate::settlement::Entry;
+use crate::wire::absences::absences;
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::CLUSTER_BYTES_MAX;
 use crate::wire::error::{CodecError, malformed};
@@ -248,9 +250,15 @@ pub enum Message<'a> {
     OriginTaken(OriginId),
     /// [`Message::Pong`], and what the sender's wall clock shows: milliseconds since 1970. (Version 6.)
     TimedPong(u64),
+    /// What the sender's records of removals for absence hash to. (Version 7, as all that follow.)
+    AbsenceHash(u64),
+    /// Records of removals for absence, and calls for one.
+    Absences(#[serde(with = "absences")] Vec<AbsenceEntry>),
+    /// What the list hashes to of all members that the sender knows (rule `common-list`).
+    Roll(u64),
 }
 
-const KINDS: u8 = 30;
+const KINDS: u8 = 33;
 
 impl<'a> Message<'a> {
     /// Itself in the form in which it travels, if that is another kind.
@@ -353,6 +361,9 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, CodecError> {
         }
         Message::Settlement(entries) if !entries.iter().all(Entry::is_sane) => {
             return Err(malformed("settlement", "more of something than there may be"));
+        }
+        Message::Absences(entries) if !entries.iter().all(AbsenceEntry::is_sane) => {
+            return Err(malformed("absence", "more of something than there may be"));
         }
         Message::Confirm(version) if *version >= VERSION_MAX => {
             return Err(malformed("confirm", "a version beyond 2^63"));

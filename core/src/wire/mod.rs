@@ -14,6 +14,7 @@
 //! kind. Every length is bounded before it is trusted: a frame by the link before it is read, a
 //! sequence by the bytes that are really there, and what is decoded is checked before it is used.
 
+mod absences;
 pub mod auth;
 pub mod datagram;
 pub mod error;

@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+use quipu_core::absence::{ABSENCES_MAX, AbsenceEntry, Absentee, Attempt, Call, Removal, Stance};
+use quipu_core::settlement::Voter;
+
 use super::*;
 
 pub(crate) fn number() -> impl Strategy<Value = u64> {
@@ -154,6 +157,51 @@ pub(crate) fn message() -> impl Strategy<Value = Message<'static>> {
             .prop_map(|(recent, parts)| Message::DigestHashes { recent, parts }),
         prop::collection::vec(any::<u8>(), 0..=256).prop_map(Message::DigestPartsAsk),
         Just(Message::DigestTold),
+        any::<u64>().prop_map(Message::AbsenceHash),
+        any::<u64>().prop_map(Message::Roll),
+        prop::collection::vec(absence(), 0..5).prop_map(Message::Absences),
+    ]
+}
+
+fn voter() -> impl Strategy<Value = Voter> {
+    (number(), life()).prop_map(|(node, epoch)| Voter { node: NodeId(node), epoch })
+}
+
+fn voters() -> impl Strategy<Value = Vec<Voter>> {
+    prop::collection::vec(voter(), 0..5).prop_map(|mut list| {
+        list.sort_unstable();
+        list.dedup_by_key(|voter| voter.node);
+        list
+    })
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    (life(), number()).prop_map(|(round, caller)| Attempt { round, caller: NodeId(caller) })
+}
+
+fn absentee() -> impl Strategy<Value = Absentee> {
+    (voter(), life())
+        .prop_map(|(member, more)| Absentee { member, removed: member.epoch + 1 + more })
+}
+
+/// Something that is said of members that are away.
+pub(crate) fn absence() -> impl Strategy<Value = AbsenceEntry> {
+    let term = || 0..ABSENCES_MAX;
+    prop_oneof![
+        number().prop_map(|node| AbsenceEntry::InMemory(NodeId(node))),
+        voters().prop_map(AbsenceEntry::Common),
+        (voter(), term(), attempt(), prop::option::of((attempt(), absentee()))).prop_map(
+            |(voter, term, promised, accepted)| {
+                AbsenceEntry::Stance(Stance { voter, term, promised, accepted })
+            }
+        ),
+        (term(), absentee())
+            .prop_map(|(term, absentee)| AbsenceEntry::Removal(Removal { term, absentee })),
+        (term(), attempt(), voters(), absentee(), any::<bool>()).prop_map(
+            |(term, attempt, list, absentee, is_chosen)| {
+                AbsenceEntry::Call(Call { term, attempt, list, absentee, is_chosen })
+            }
+        ),
     ]
 }
 

@@ -22,7 +22,7 @@ use quipu_core::identity::{Address, NodeId, OriginId, Version};
 use quipu_core::input::{Input, LinkId, Token};
 use quipu_core::membership::PeersRefusal;
 use quipu_core::name::CounterName;
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::operation::{Op, Refusal, Request, Results, Value};
 use quipu_core::outbox::{Effects, Outbox, Released};
 use quipu_core::query::{Answer, Changes, PeerName};
@@ -76,6 +76,7 @@ pub(crate) fn config(place: Place) -> Config {
         discovery: true,
         is_kept: true,
         settles: true,
+        removes_after: RemovesAfter::default(),
         chance: [n; 32],
     }
 }

@@ -8,6 +8,7 @@
 //! Random faults over random schedules are the simulator's part; a trace that it finds and that
 //! teaches something new belongs here.
 
+mod absences;
 mod age;
 mod asking;
 mod bounds;

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::name::CounterName;
-use quipu_core::node::Config;
+use quipu_core::node::{Config, RemovesAfter};
 use quipu_core::operation::Op;
 use quipu_core::storage::records::Records;
 use quipu_core::wire::auth::Secret;
@@ -69,6 +69,7 @@ impl Stage {
             discovery: false,
             is_kept: true,
             settles: false,
+            removes_after: RemovesAfter::default(),
             chance: [0; 32],
         };
         let node = Node::new(config, Time::ZERO);

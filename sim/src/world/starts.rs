@@ -3,7 +3,7 @@
 use std::io;
 
 use quipu_core::identity::{Address, NodeId, OriginId};
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::storage;
 use quipu_core::storage::journal::Journal;
 use quipu_core::storage::read::ReadError;
@@ -181,6 +181,7 @@ impl Starts {
             discovery: plan.joining != Joining::Seeds,
             is_kept: !plan.usage.in_memory,
             settles: settles(plan),
+            removes_after: RemovesAfter::default(),
             chance: self.chance.bytes(),
         }
     }

@@ -6,7 +6,7 @@ use quipu_core::counters::Counters;
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::Input;
 use quipu_core::name::CounterName;
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::operation::{Op, Request};
 use quipu_core::outbox::Effects;
 use quipu_core::slot::Slot;
@@ -52,6 +52,7 @@ impl Machine {
             discovery: false,
             is_kept: true,
             settles: false,
+            removes_after: RemovesAfter::default(),
             chance: [9; 32],
         };
         let node = Node::recovered(config, state, Time::ZERO);

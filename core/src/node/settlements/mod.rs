@@ -106,6 +106,11 @@ impl Settlements {
         self.has_shrunk = false;
     }
 
+    /// Whether what it tells others is never lost while it is the same node.
+    pub(in crate::node) fn takes_part(&self) -> bool {
+        self.takes_part
+    }
+
     pub(in crate::node) fn ledger(&self) -> &Ledger {
         &self.ledger
     }

@@ -427,7 +427,7 @@ fn a_record_that_cannot_be_read_is_left_out_and_what_stands_behind_it_is_kept() 
 fn what_a_later_release_wrote_is_not_repaired_wherever_it_stands() {
     let later = |files: &mut Memory, journal: &mut Journal| {
         let mut records = Vec::new();
-        let start = frame::open(&mut records, record::SETTLEMENT + 1);
+        let start = frame::open(&mut records, record::ABSENCE + 1);
         frame::close(&mut records, start);
         journal.append(files, &mut records).unwrap();
     };

@@ -19,7 +19,7 @@ use crate::identity::{Address, Identity};
 use crate::input::Input;
 use crate::membership::{Key, MembershipRecord};
 use crate::name::CounterName;
-use crate::node::{Config, Node};
+use crate::node::{Config, Node, RemovesAfter};
 use crate::operation::{Op, Request};
 use crate::outbox::{Effects, Outbox};
 use crate::status::PeerState;
@@ -351,6 +351,7 @@ fn config() -> Config {
         discovery: false,
         is_kept: true,
         settles: true,
+        removes_after: RemovesAfter::default(),
         chance: [1; 32],
     }
 }

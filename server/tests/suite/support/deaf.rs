@@ -17,7 +17,7 @@ use bytes::Bytes;
 use quipu_core::effect::{Destination, Effect};
 use quipu_core::identity::{Address, NodeId, OriginId};
 use quipu_core::input::{Input, LinkId};
-use quipu_core::node::{Config, Node};
+use quipu_core::node::{Config, Node, RemovesAfter};
 use quipu_core::outbox::Effects;
 use quipu_core::time::Time;
 use quipu_core::wire::datagram::DATAGRAM_BYTES_MAX;
@@ -60,6 +60,7 @@ impl DeafPeer {
             discovery: false,
             is_kept: true,
             settles: true,
+            removes_after: RemovesAfter::default(),
             chance,
         };
         let stop = Arc::new(AtomicBool::new(false));
