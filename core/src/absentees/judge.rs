@@ -108,6 +108,10 @@ impl View<'_> {
     /// What a majority has agreed to. Who knows other members than those who agreed cannot count them.
     fn decided(&self) -> Option<Absentee> {
         let call = self.absences.call().filter(|call| call.is_chosen && call.list == self.list)?;
+        if call.absentee.member.node == self.me {
+            // Its links would end before any other member has heard of it.
+            return None;
+        }
         let has_agreed = |stance: &&Stance| {
             stance.accepted.is_some_and(|(accepted, _)| accepted == call.attempt)
         };

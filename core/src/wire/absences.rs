@@ -120,8 +120,8 @@ impl From<AbsenceTwin> for AbsenceEntry {
     }
 }
 
-/// Entries as they travel: for `#[serde(with = "absences")]`.
-pub(super) mod absences {
+/// Entries as they travel: for `#[serde(with = "absence_entries")]`.
+pub(super) mod entries {
     use serde::{Deserializer, Serializer};
 
     use super::{AbsenceEntry, AbsenceTwin, Deserialize};

@@ -11,7 +11,7 @@ use crate::identity::{Identity, NodeId, OriginId, Version};
 use crate::membership::{MembershipRecord, PARTS, PARTS_ASKED_MAX};
 use crate::name;
 use crate::settlement::Entry;
-use crate::wire::absences::absences;
+use crate::wire::absences::entries as absence_entries;
 use crate::wire::auth::PROOF_BYTES;
 use crate::wire::datagram::CLUSTER_BYTES_MAX;
 use crate::wire::error::{CodecError, malformed};
@@ -253,7 +253,7 @@ pub enum Message<'a> {
     /// What the sender's records of removals for absence hash to. (Version 7, as all that follow.)
     AbsenceHash(u64),
     /// Records of removals for absence, and calls for one.
-    Absences(#[serde(with = "absences")] Vec<AbsenceEntry>),
+    Absences(#[serde(with = "absence_entries")] Vec<AbsenceEntry>),
     /// What the list hashes to of all members that the sender knows (rule `common-list`).
     Roll(u64),
 }
