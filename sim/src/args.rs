@@ -19,6 +19,7 @@ quipu-sim: clusters of Quipu nodes in virtual time, with faults
   --seconds S     how long faults go on in each run (default 20)
   --in-memory     nodes keep nothing (default: those of every fifth plan)
   --settle        operators ask for settlements
+  --absent        members that are away are removed, and splits outlast that (90 s, 3 to 6 nodes)
   --bug NAME      plant a bug, one of those named below
   --no-shrink     print a failing run as it was drawn
 ";
@@ -89,6 +90,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, ArgsError>
             "--bug" => args.bounds.bug = Some(value("the name of a bug")?.read(bug)?),
             "--in-memory" => args.bounds.in_memory = true,
             "--settle" => args.bounds.settles = true,
+            "--absent" => args.bounds = Bounds { bug: args.bounds.bug, ..Bounds::absent() },
             "--trace" => args.trace = true,
             "--no-shrink" => args.shrink = false,
             "--help" | "-h" => return Err(ArgsError::Help),

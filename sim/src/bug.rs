@@ -3,7 +3,7 @@
 pub use quipu_core::bug::Bug;
 
 /// All of them, by the names that the command line knows.
-pub const BUGS: [(&str, Bug); 42] = [
+pub const BUGS: [(&str, Bug); 45] = [
     ("add-on-merge", Bug::AddOnMerge),
     ("digest-over-gap", Bug::DigestOverGap),
     ("fingerprints-ignored", Bug::FingerprintsIgnored),
@@ -46,4 +46,7 @@ pub const BUGS: [(&str, Bug); 42] = [
     ("takes-what-is-gone", Bug::TakesWhatIsGone),
     ("reset-names-nothing", Bug::ResetNamesNothing),
     ("votes-forgotten", Bug::VotesForgotten),
+    ("majority-of-those-up", Bug::MajorityOfThoseUp),
+    ("stances-forgotten", Bug::StancesForgotten),
+    ("absentees-stay-out", Bug::AbsenteesStayOut),
 ];

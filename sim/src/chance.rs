@@ -37,6 +37,8 @@ pub enum Purpose {
     WallClocks = 11,
     /// When operators ask for settlements.
     Settlements = 12,
+    /// What goes wrong for so long that members are removed for absence.
+    Splits = 13,
 }
 
 /// A stream of chance.

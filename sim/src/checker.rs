@@ -16,6 +16,7 @@ use quipu_core::operation::{Op, Refusal, Results};
 use quipu_core::slot::Slot;
 use quipu_core::time::Time;
 
+use crate::absences::Absences;
 use crate::endings::EndedHistory;
 use crate::endings::said::AllSaid;
 use crate::endings::workload::{ends, may_end, waits_while_behind};
@@ -63,6 +64,7 @@ pub struct Checker {
     pub(crate) harmed: BTreeSet<OriginId>,
     pub(crate) operators: Operators,
     pub(crate) settlements: Settlements,
+    pub(crate) absences: Absences,
     lives: u64,
     asked: BTreeMap<Token, Asked>,
     tally: Tally,

@@ -47,7 +47,7 @@ impl HostSet {
     }
 
     /// Some of `hosts` machines, not none and not all. There must be two at least.
-    fn some(hosts: usize, chance: &mut Chance) -> Self {
+    pub(crate) fn some(hosts: usize, chance: &mut Chance) -> Self {
         let all = (1u64 << hosts) - 1;
         HostSet(u32::try_from(chance.between(1, all - 1)).unwrap_or(1))
     }
@@ -321,7 +321,7 @@ fn within(span: Duration, chance: &mut Chance) -> Duration {
 }
 
 /// A machine suffers one fate at a time, and one removal is repaired before the next.
-fn collides(one: &Fault, other: &Fault) -> bool {
+pub(crate) fn collides(one: &Fault, other: &Fault) -> bool {
     let same = match (one.kind, other.kind) {
         (FaultKind::Remove(..), FaultKind::Remove(..)) => true,
         _ => one.kind.strikes().meets(other.kind.strikes()),

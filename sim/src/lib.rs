@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod absences;
 pub mod args;
 pub mod bug;
 pub mod chance;
@@ -34,6 +35,7 @@ pub mod run;
 pub mod schedule;
 pub mod settlements;
 pub mod shrink;
+pub mod splits;
 pub mod summary;
 pub mod trace;
 pub mod violation;

@@ -80,7 +80,11 @@ fn report(
         true => String::new(),
         false => format!(" --nodes {}..{}", nodes.start(), nodes.end()),
     };
-    let settle = if args.bounds.settles { " --settle" } else { "" };
+    let settle = match (args.bounds.absent, args.bounds.settles) {
+        (true, _) => " --absent",
+        (false, true) => " --settle",
+        (false, false) => "",
+    };
     writeln!(
         out,
         "again, with every event: cargo run -p quipu-sim -- --seed {seed}{nodes}{settle} --seconds {} \

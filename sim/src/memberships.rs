@@ -35,6 +35,12 @@ impl Operators {
         self.removed.contains(&host)
     }
 
+    /// The machine whose processes lived under an id.
+    pub(crate) fn host_of(&self, node: NodeId) -> Option<HostId> {
+        let lives = self.lives.iter().find(|(_, lives)| lives.contains(&Key::Node(node)));
+        lives.map(|(host, _)| *host)
+    }
+
     fn are_about(&self, hosts: &BTreeSet<HostId>, key: &Key) -> bool {
         hosts.iter().any(|host| self.lives.get(host).is_some_and(|lives| lives.contains(key)))
     }

@@ -19,7 +19,7 @@ use crate::host::HostId;
 use crate::inquiries::ClientQuestion;
 use crate::workload::{ClientRequest, Load};
 use crate::world::{EPOCH_MILLIS, WALL_SKEW_MILLIS_MAX};
-use crate::{faults, inquiries, workload};
+use crate::{faults, inquiries, splits, workload};
 
 /// What a plan is drawn within.
 #[derive(Clone, Debug)]
@@ -34,8 +34,24 @@ pub struct Bounds {
     pub in_memory: bool,
     /// Whether operators ask for settlements.
     pub settles: bool,
+    /// Whether members that are away are removed, and splits outlast that.
+    pub absent: bool,
     /// A bug planted in every node.
     pub bug: Option<Bug>,
+}
+
+impl Bounds {
+    /// Clusters in which members are removed for absence.
+    pub fn absent() -> Self {
+        Bounds {
+            nodes: 3..=6,
+            crowds: false,
+            troubled: Duration::from_secs(90),
+            settles: true,
+            absent: true,
+            ..Bounds::default()
+        }
+    }
 }
 
 impl Default for Bounds {
@@ -46,6 +62,7 @@ impl Default for Bounds {
             troubled: Duration::from_secs(20),
             in_memory: false,
             settles: false,
+            absent: false,
             bug: None,
         }
     }
@@ -122,6 +139,8 @@ pub struct Plan {
     pub questions: Vec<ClientQuestion>,
     /// Whether operators ask for settlements, in the calm too.
     pub settles: bool,
+    /// Whether members that are away are removed.
+    pub absent: bool,
     /// When all that can be mended is mended and clients fall silent.
     pub calm_at: Time,
     /// A bug planted in every node.
@@ -196,6 +215,10 @@ impl Plan {
         }
         let (has_secret, by_name) = (chance.permille(300), chance.permille(300));
         let mut limits = draw_limits(&load, &mut chance);
+        if bounds.absent {
+            faults = splits::draw(hosts, calm_at, &mut Chance::new(seed, Purpose::Splits));
+            usage.fsync = Fsync::Always;
+        }
         let mut questions = inquiries::draw(hosts, calm_at, &mut workload_chance);
         if bounds.settles {
             let mut chance = Chance::new(seed, Purpose::Settlements);
@@ -213,7 +236,11 @@ impl Plan {
             by_name,
             usage,
             limits,
-            table: draw_table(hosts, &mut chance),
+            table: if bounds.absent {
+                TableBounds::default()
+            } else {
+                draw_table(hosts, &mut chance)
+            },
             wall_skew_millis,
             starts,
             weather,
@@ -221,6 +248,7 @@ impl Plan {
             requests,
             questions,
             settles: bounds.settles,
+            absent: bounds.absent,
             calm_at,
             bug: bounds.bug,
         }

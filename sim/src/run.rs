@@ -10,6 +10,7 @@ use std::time::Duration;
 use quipu_core::operation::Op;
 use quipu_core::time::Time;
 
+use crate::absences::Fault as AbsenceFault;
 use crate::endings::Fault;
 use crate::endings::workload as endings;
 use crate::host::HostId;
@@ -58,6 +59,10 @@ fn seen_max(plan: &Plan) -> Duration {
 /// pause behind it, and what was asked for before.
 const SETTLED_MAX: Duration = Duration::from_secs(30);
 
+/// Within this time all are removed that are away in the calm, one after the other: a machine in memory may
+/// have ended a dozen times, and its last process at the end of the trouble.
+const REMOVED_MAX: Duration = Duration::from_secs(120);
+
 /// By how much a calm cluster's counter is raised.
 const RAISED_BY: i128 = 100;
 
@@ -99,6 +104,9 @@ fn live(plan: &Plan, world: &mut World<'_>) -> Result<Convergence, Box<Violation
         see_an_increment(world, host, seen_max(plan))?;
         see_a_raise(world, host, seen_max(plan))?;
         see_an_end(world, host, seen_max(plan))?;
+    }
+    if plan.absent {
+        see_the_absent_removed(world)?;
     }
     if plan.settles {
         see_a_settlement(world)?;
@@ -213,6 +221,21 @@ fn see_a_raise(
         }
     }
     Ok(())
+}
+
+/// Whoever is away in calm is removed, where a majority answers.
+fn see_the_absent_removed(world: &mut World<'_>) -> Result<(), Box<Violation>> {
+    let until = world.now() + REMOVED_MAX;
+    while world.still_absent().is_some() && world.now() < until {
+        world.run_until(world.now() + LOOK_EVERY)?;
+    }
+    match world.still_absent() {
+        Some((host, state)) => {
+            let seconds = REMOVED_MAX.as_secs();
+            Err(AbsenceFault::Stuck { seconds, state }.at(host))
+        }
+        None => converge(world, CONVERGENCE_MAX).map(drop),
+    }
 }
 
 /// An operator asks the first member for a settlement: it comes to pass, and leaves one slot of each

@@ -7,6 +7,7 @@ use quipu_core::operation::Refusal;
 use quipu_core::slot::Slot;
 use quipu_core::storage::record::Start;
 
+use crate::absences::Fault as AbsenceFault;
 use crate::endings::Fault;
 use crate::host::HostId;
 use crate::settlements::Fault as SettlementFault;
@@ -233,6 +234,9 @@ pub enum Violation {
     /// Origins are not folded as they must be.
     #[error("n{host}: {fault}")]
     Settlement { host: HostId, fault: SettlementFault },
+    /// Members are not removed for absence as they must be.
+    #[error("n{host}: {fault}")]
+    Absence { host: HostId, fault: AbsenceFault },
     /// A node panicked.
     #[error("panicked: {0}")]
     Panicked(String),

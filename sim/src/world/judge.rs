@@ -163,7 +163,8 @@ impl<'a> Judge<'a> {
     pub(super) fn look_at_batch(&mut self, process: &Process, batch: Batch, effects: &Effects) {
         let counters = process.node.counters();
         let origin = process.origin;
-        let mut checked = self.checker.closed(counters);
+        let mut checked = self.checker.look_at_absences(process.id.host, &process.node);
+        checked = checked.and(self.checker.closed(counters));
         if batch.came_by_link && counters.len() * counters.origins() <= SLOTS_AT_EVERY_STEP_MAX {
             checked = checked.and_then(|()| self.checker.look_at(counters));
             checked = checked.and_then(|()| self.checker.look_at_size(process.id.host, counters));

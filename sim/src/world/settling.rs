@@ -5,28 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use quipu_core::counters::Counters;
 use quipu_core::identity::{NodeId, OriginId};
 use quipu_core::input::Input;
-use quipu_core::membership::Key;
 use quipu_core::query::Settle;
 use quipu_core::settlement::{Entry, Prefix};
 use quipu_core::slot::Numbers;
-use quipu_core::status::SettlementPhase;
+use quipu_core::status::{AbsentPhase, AbsentStatus, SettlementPhase};
 
 use super::World;
+use crate::absences::members_known_to;
 use crate::disk::Fsync;
 use crate::endings::workload::may_end;
 use crate::host::{HostId, Process};
 use crate::settlements::Fault;
 use crate::violation::Violation;
-
-/// The members that a node knows of and that are not removed.
-fn members_known_to(process: &Process) -> BTreeSet<NodeId> {
-    let registry = process.node.registry();
-    let known = process.node.settlement_entries().filter_map(|entry| match entry {
-        Entry::Member { node, .. } => Some(node),
-        _ => None,
-    });
-    known.filter(|node| !registry.of(&Key::Node(*node)).is_removed()).collect()
-}
 
 /// Whether what was added to each counter, and what was subtracted, fits into one slot: else no voter may grant
 /// that it is folded.
@@ -60,7 +50,18 @@ impl World<'_> {
             joined.iter().map(|process| process.node.identity().node).collect();
         (usage.in_memory || usage.fsync == Fsync::Always)
             && joined.iter().all(|process| fits(process.node.counters()))
-            && joined.iter().all(|process| members_known_to(process).is_subset(&ids))
+            && joined.iter().all(|process| members_known_to(&process.node).is_subset(&ids))
+    }
+
+    /// A member that still knows of one which is away and is about to be removed.
+    pub fn still_absent(&self) -> Option<(HostId, String)> {
+        self.members().into_iter().find_map(|host| {
+            let absent = self.machines.status(host, self.now())?.absent;
+            let is_due = |status: &&AbsentStatus| {
+                matches!(status.phase, AbsentPhase::Watched | AbsentPhase::Deciding)
+            };
+            absent.iter().find(is_due).map(|status| (host, format!("{status:?}")))
+        })
     }
 
     /// A member for which something is still to be settled, and how far that has come.

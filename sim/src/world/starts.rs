@@ -21,6 +21,7 @@ use crate::directory::Directory;
 use crate::disk::Fsync;
 use crate::host::{Host, HostId, Process, ProcessId, name_of};
 use crate::plan::{Joining, Plan};
+use crate::splits::REMOVED_AFTER;
 use crate::violation::Violation;
 
 /// What became of a start.
@@ -181,7 +182,10 @@ impl Starts {
             discovery: plan.joining != Joining::Seeds,
             is_kept: !plan.usage.in_memory,
             settles: settles(plan),
-            removes_after: RemovesAfter::default(),
+            removes_after: match plan.absent {
+                true => RemovesAfter { in_memory: REMOVED_AFTER, on_disk: Some(REMOVED_AFTER) },
+                false => RemovesAfter::default(),
+            },
             chance: self.chance.bytes(),
         }
     }
