@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use quipu_core::identity::{Address, AddressError};
 use quipu_core::wire::auth::{Secret, SecretTooShort};
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) seeds: Vec<Address>,
     pub(crate) discovery: Option<DiscoveryConfig>,
     pub(crate) cluster: String,
+    /// After which time a member with a disk that is away is removed.
+    pub(crate) remove_absent_after: Option<Duration>,
     pub(crate) secret: Option<Secret>,
     /// A directory that was named for nothing, since all is kept in memory.
     pub(crate) unused_directory: Option<PathBuf>,
@@ -120,6 +123,7 @@ impl Config {
             seeds,
             discovery: (!flags.finding.disable_discovery).then_some(DiscoveryConfig { port, to }),
             cluster: flags.cluster.cluster,
+            remove_absent_after: flags.cluster.remove_absent_after,
             secret: flags.cluster.secret_file.as_deref().map(read_secret).transpose()?,
             unused_directory: flags.keeping.data_dir.clone().filter(|_| flags.keeping.in_memory),
             keeping: (!flags.keeping.in_memory).then_some(Keeping {

@@ -7,6 +7,7 @@
 use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
@@ -15,13 +16,17 @@ use quipu_core::wire::datagram::CLUSTER_BYTES_MAX;
 
 use crate::disk::fsync::Fsync;
 use crate::os::memory::Size;
-use crate::{cli, words};
+use crate::{cli, lifetime, words};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Yellow.on_default());
+
+/// The shortest time after which a member that is away can be had removed: a restart with a large table,
+/// or the upgrade of a machine, takes some part of it.
+const ABSENCE_MIN: Duration = Duration::from_secs(60);
 
 /// Most threads that can be asked for: more than the largest machines have processors.
 const THREADS_MAX: u16 = 1024;
@@ -145,6 +150,14 @@ pub(crate) struct Cluster {
     #[arg(long, value_name = "NAME", env = "QUIPU_CLUSTER", default_value = "quipu")]
     #[arg(hide_env_values = true, value_parser = cluster)]
     pub(crate) cluster: String,
+
+    /// Have a member with a disk that was away for so long, like 24h, removed by a majority of all; it is
+    /// taken back when it answers. One minute at least: a restart or an upgrade takes some seconds.
+    /// Give it to all nodes: each agrees by its own. Members in memory go after ten minutes [default:
+    /// members with a disk stay]
+    #[arg(long, value_name = "TIME", env = "QUIPU_REMOVE_ABSENT_AFTER", hide_env_values = true)]
+    #[arg(value_parser = absence)]
+    pub(crate) remove_absent_after: Option<Duration>,
 
     /// File with the secret that all nodes of the cluster share, 16 bytes or more. Without one,
     /// any client that reaches this node can join and count
@@ -281,6 +294,17 @@ fn one_line(paragraphs: &str, mut arguments: impl Iterator<Item = String>) -> St
     format!("{explanation}; see quipu {meant}--help")
 }
 
+/// How long a member may be away.
+fn absence(text: &str) -> Result<Duration, String> {
+    let time = lifetime::read(text).map(Duration::from_millis);
+    time.ok().filter(|time| *time >= ABSENCE_MIN).ok_or_else(|| {
+        format!(
+            "expected a time of 1m or more, like 30m or 24h, found {text:?}: a member that is \
+             started again is away for some seconds, and is not to be removed for that"
+        )
+    })
+}
+
 fn cluster(text: &str) -> Result<String, String> {
     match text.len() {
         1..=CLUSTER_BYTES_MAX => Ok(text.to_owned()),
@@ -308,6 +332,16 @@ mod tests {
         let line = line(&["quipu", "--htttp", "x"]);
         assert!(line.starts_with("unexpected argument '--htttp' found; tip: "), "{line}");
         assert!(line.ends_with("'--http'; see quipu --help"), "{line}");
+    }
+
+    #[test]
+    fn a_member_may_be_away_for_a_minute_at_least() {
+        assert_eq!(absence("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(absence("24h"), Ok(Duration::from_secs(86_400)));
+        for text in ["59s", "0s", "", "1", "-5m", "soon", "1h30m"] {
+            let error = absence(text).unwrap_err();
+            assert!(error.contains("expected a time of 1m or more"), "{text}: {error}");
+        }
     }
 
     #[test]

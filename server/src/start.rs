@@ -83,7 +83,10 @@ pub(crate) async fn start(
         seeds: config.seeds.clone(),
         discovery: config.discovery.is_some(),
         is_kept: config.keeping.is_some(),
-        removes_after: node::RemovesAfter::default(),
+        removes_after: node::RemovesAfter {
+            on_disk: config.remove_absent_after,
+            ..node::RemovesAfter::default()
+        },
         settles: config.keeping.as_ref().is_none_or(|keeping| keeping.fsync == Fsync::Always),
         chance,
     };

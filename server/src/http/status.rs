@@ -1,9 +1,11 @@
 //! `GET /status`: what an operator wants to know of a node at a glance.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use quipu_core::status::PeerStatus;
+use quipu_core::status::{AbsentStatus, PeerStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -42,6 +44,8 @@ pub(super) struct Status<'a> {
     /// How far the wall clocks of most nodes are ahead of this one's, negative if it is ahead; null while
     /// no peer has told what its own shows. Counters expire by it.
     clock_behind_ms: Option<i64>,
+    /// Members that are away and not removed.
+    absent: Vec<Absent>,
 }
 
 /// Another node, as this one sees it.
@@ -67,6 +71,45 @@ pub(super) struct Link {
     lag_ms: f64,
     unconfirmed_bytes: usize,
     behind: bool,
+}
+
+/// A member that is away.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Absent {
+    node: String,
+    /// Where it answered last; null if this node has not met it.
+    address: Option<String>,
+    /// For how long this node has seen it away since its own start.
+    away_ms: u64,
+    /// After which time the others remove it; null: never, but by an operator.
+    removed_after_ms: Option<u64>,
+    /// Whether it keeps nothing.
+    in_memory: bool,
+    /// kept: it has a disk, and this node was not given `--remove-absent-after`; watched: its time is
+    /// not over; no_common_list: some member has not met all others yet, or is of an earlier release,
+    /// or runs without `--fsync always`; no_majority: those that answer are none; deciding: they are
+    /// one, and agree as soon as each has seen it away for long enough.
+    phase: &'static str,
+    /// How many members could agree to its removal now.
+    agreed: usize,
+    /// Of how many; more than half of these are needed.
+    of: usize,
+}
+
+impl From<&AbsentStatus> for Absent {
+    fn from(status: &AbsentStatus) -> Self {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Absent {
+            node: status.node.to_string(),
+            address: status.address.as_ref().map(ToString::to_string),
+            away_ms: ms(status.away),
+            removed_after_ms: status.removed_after.map(ms),
+            in_memory: status.in_memory,
+            phase: status.phase.as_str(),
+            agreed: status.agreed,
+            of: status.of,
+        }
+    }
 }
 
 /// Tells how the node is, and its links to others
@@ -102,6 +145,7 @@ impl<'a> Status<'a> {
             peers: status.peers.iter().map(Peer::from).collect(),
             settlement: Settlement::from(&status.settlement),
             clock_behind_ms: status.clock_behind_ms,
+            absent: status.absent.iter().map(Absent::from).collect(),
         }
     }
 }

@@ -4,7 +4,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
-use quipu_core::status::{PeerState, SettlementPhase, SettlementStatus, Status};
+use quipu_core::status::{
+    AbsentPhase, AbsentStatus, PeerState, SettlementPhase, SettlementStatus, Status,
+};
 
 use super::{Depths, Report};
 use crate::metrics::{Steps, by_reason, signed};
@@ -74,6 +76,16 @@ pub(crate) fn totals(registry: &mut Registry, report: &Report) {
             "records_refused",
             "Records of removals with numbers that are nobody's",
             totals.records_refused,
+        ),
+        (
+            "absent_members_removed",
+            "Members removed because they were away, by a majority of all",
+            totals.absent_removed,
+        ),
+        (
+            "absent_members_taken_back",
+            "Nodes removed so that spoke to this one, and were registered again",
+            totals.absent_back,
         ),
         ("beacons_sent", "Discovery beacons sent", totals.beacons_sent),
         ("beacons_heard", "Discovery beacons heard from others", totals.beacons_heard),
@@ -147,6 +159,7 @@ pub(crate) fn levels(registry: &mut Registry, report: &Report) {
         );
     }
     settlements(registry, &status.settlement);
+    absent(registry, &status.absent);
     let peers = Family::<[(&str, &str); 1], Gauge>::default();
     for state in [
         PeerState::Joining,
@@ -177,6 +190,23 @@ fn settlements(registry: &mut Registry, settlement: &SettlementStatus) {
     );
     let settled = ConstCounter::new(settlement.settled);
     registry.register("settlements", "Settlements folded here since the start", settled);
+}
+
+/// Members that are away, by what becomes of each.
+fn absent(registry: &mut Registry, absent: &[AbsentStatus]) {
+    let members = Family::<[(&str, &str); 1], Gauge>::default();
+    for phase in AbsentPhase::ALL {
+        let count = absent.iter().filter(|member| member.phase == phase).count();
+        members.get_or_create(&[("phase", phase.as_str())]).set(signed(count as u64));
+    }
+    registry.register("absent_members", "Members that are away and not removed, by phase", members);
+    let longest = absent.iter().map(|member| member.away.as_secs_f64()).fold(0.0, f64::max);
+    registry.register_with_unit(
+        "absence",
+        "For how long this node has seen the member away that is away longest",
+        Unit::Seconds,
+        ConstGauge::new(longest),
+    );
 }
 
 /// What waits for the driver, how far peers are behind, and how long all of it took.
