@@ -13,11 +13,13 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
+use quipu_core::absence::{ABSENCES_MAX, AbsenceEntry, Absentee, Attempt, Call, Removal, Stance};
 use quipu_core::delta::{Change, Delta};
 use quipu_core::digest::Want;
 use quipu_core::identity::{Address, BOOT_MAX, EPOCH_MAX, Identity, NodeId, OriginId};
 use quipu_core::membership::{Key, MembershipRecord, PARTS};
 use quipu_core::name::{NAME_BYTES_MAX, NameError};
+use quipu_core::settlement::Voter;
 use quipu_core::slot::{Numbers, Slot};
 use quipu_core::wire::auth::{PROOF_BYTES, Secret};
 use quipu_core::wire::datagram::{
@@ -204,6 +206,29 @@ fn example_messages() -> Vec<(&'static str, Message<'static>)> {
         ("DigestPartsAsk", Message::DigestPartsAsk(vec![0, 7, 255])),
         ("DigestTold", Message::DigestTold),
         ("TimedPong", Message::TimedPong(1_700_000_000_123)),
+        ("AbsenceHash", Message::AbsenceHash(0x0123_4567_89ab_cdef)),
+        ("Absences", Message::Absences(example_absences())),
+        ("Roll", Message::Roll(0xfedc_ba98_7654_3210)),
+    ]
+}
+
+/// One of each kind.
+fn example_absences() -> Vec<AbsenceEntry> {
+    let voter = |node, epoch| Voter { node: NodeId(node), epoch };
+    let list = vec![voter(1, 0), voter(2, 300), voter(3, 3)];
+    let absentee = Absentee { member: voter(3, 3), removed: 4 };
+    let attempt = |round| Attempt { round, caller: NodeId(1) };
+    let accepted = Some((attempt(1), absentee));
+    let stance =
+        |accepted| Stance { voter: voter(2, 300), term: 7, promised: attempt(2), accepted };
+    let (term, attempt) = (7, attempt(300));
+    vec![
+        AbsenceEntry::InMemory(NodeId(3)),
+        AbsenceEntry::Common(list.clone()),
+        AbsenceEntry::Stance(stance(None)),
+        AbsenceEntry::Stance(stance(accepted)),
+        AbsenceEntry::Removal(Removal { term, absentee }),
+        AbsenceEntry::Call(Call { term, attempt, list, absentee, is_chosen: true }),
     ]
 }
 
@@ -260,7 +285,7 @@ fn there_is_an_example_of_every_kind() {
     let mut kinds: Vec<u8> =
         example_messages().iter().map(|(_, message)| frame::encode(message)[0]).collect();
     kinds.dedup();
-    let all: Vec<u8> = (0..=21).chain([29]).collect();
+    let all: Vec<u8> = (0..=21).chain(29..=32).collect();
     assert_eq!(kinds, all);
 }
 

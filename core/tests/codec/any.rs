@@ -2,9 +2,6 @@
 
 use proptest::prelude::*;
 
-use quipu_core::absence::{ABSENCES_MAX, AbsenceEntry, Absentee, Attempt, Call, Removal, Stance};
-use quipu_core::settlement::Voter;
-
 use super::*;
 
 pub(crate) fn number() -> impl Strategy<Value = u64> {
