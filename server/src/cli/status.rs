@@ -54,7 +54,10 @@ impl Status {
 /// A member that is away, in words: since when, and what becomes of it.
 fn absent(member: &Value) -> String {
     let time = |key: &str| member[key].as_u64().map(lifetime::left);
-    let name = member["address"].as_str().or(member["node"].as_str()).unwrap_or("?");
+    // By its id: another node may answer at its address by now.
+    let node = member["node"].as_str().unwrap_or("?");
+    let last = member["address"].as_str().map(|address| format!(", last at {address},"));
+    let last = last.unwrap_or_default();
     let away = time("away_ms").unwrap_or_default();
     let after = time("removed_after_ms").unwrap_or_default();
     let (agreed, of) = (&member["agreed"], &member["of"]);
@@ -65,7 +68,7 @@ fn absent(member: &Value) -> String {
         Some("no_majority") => format!("not removed: no majority, {agreed} of {of} could agree"),
         _ => format!("about to be removed: {agreed} of {of} could agree"),
     };
-    format!("{name} for {away}; {fate}")
+    format!("node {node}{last} for {away}; {fate}")
 }
 
 #[cfg(test)]
@@ -82,10 +85,14 @@ mod tests {
                 "removed_after_ms": 600_000, "phase": phase, "agreed": 2, "of": 5,
             }))
         };
-        assert_eq!(member("watched"), "10.0.0.1:8088 for 1m30s; to be removed after 10m");
-        let none = "10.0.0.1:8088 for 1m30s; not removed: no majority, 2 of 5 could agree";
+        assert_eq!(
+            member("watched"),
+            "node ab, last at 10.0.0.1:8088, for 1m30s; to be removed after 10m"
+        );
+        let none = "node ab, last at 10.0.0.1:8088, for 1m30s; \
+                    not removed: no majority, 2 of 5 could agree";
         assert_eq!(member("no_majority"), none);
         let unmet = json!({"node": "ab", "address": null, "away_ms": 5_000, "phase": "kept"});
-        assert_eq!(absent(&unmet), "ab for 5s; stays a member: it has a disk");
+        assert_eq!(absent(&unmet), "node ab for 5s; stays a member: it has a disk");
     }
 }
