@@ -3,6 +3,7 @@
 
 pub mod support;
 
+mod absent;
 mod batch_api;
 mod cli;
 mod cluster;
