@@ -337,5 +337,5 @@ fn what_differs_from_redis_is_refused_and_says_why() {
         || client.ask(&["INCR", "used"]),
         |said| said == ":1\\r\\n",
     );
-    assert_eq!(client.ask(&["MEMORY", "USAGE", "used"]), ":184\\r\\n");
+    assert_eq!(client.ask(&["MEMORY", "USAGE", "used"]), ":149\\r\\n");
 }
