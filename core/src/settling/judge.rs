@@ -122,7 +122,12 @@ impl View<'_> {
     /// The settlement for which this node may cover nothing now (rule `no-cover-while-behind`).
     pub(crate) fn behind(&self) -> Option<OriginId> {
         let blocks = |proposal: &&Proposal| {
-            if self.is_done(proposal.settlement) || self.my_voice(proposal).is_some() {
+            // There is nothing in it that could be covered.
+            let is_of_nothing = proposal.members.is_empty();
+            if is_of_nothing
+                || self.is_done(proposal.settlement)
+                || self.my_voice(proposal).is_some()
+            {
                 return false;
             }
             let is_told_of = self.is_folded(proposal) && !self.is_dead(proposal);

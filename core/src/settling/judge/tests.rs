@@ -215,6 +215,20 @@ fn who_is_no_voter_ends_nothing_before_all_that_is_to_be_folded_is_here() {
 }
 
 /// Rule `reset`: a voter names what it has granted, until it is refused.
+/// Rule `no-cover-while-behind`: `A settles alone, of nothing, before it has met any other; J hears of it,
+/// and A is gone for good.` J held back every set until an operator removed A (seed 272).
+#[test]
+fn who_lacks_a_settlement_of_nothing_lacks_nothing() {
+    let mut joiner = Site::new(9);
+    let nothing =
+        Proposal { settlement: Z, members: Vec::new(), voters: vec![voter(1)], cutoff_ms: 0 };
+    joiner.hears(&Entry::Proposal(nothing));
+    assert_eq!(joiner.view().behind(), None);
+    joiner.votes(Z, 1, Ballot::Grant(granted(1)));
+    joiner.votes(Z, 1, Ballot::Fold(granted(1)));
+    assert_eq!(joiner.view().behind(), None);
+}
+
 #[test]
 fn a_voter_names_what_it_has_granted_until_another_refuses_it() {
     let mut site = Site::new(1);
