@@ -11,7 +11,7 @@ use crate::settlement::{VOTERS_MAX, Voter};
 /// leave them room.
 pub const ABSENCES_MAX: u64 = 16_384;
 
-/// Rounds beyond this are nobody's: at one a second they take longer than the earth has.
+/// No member calls a round beyond this: at one a second they take longer than the earth has.
 const ROUND_MAX: u64 = 1 << 62;
 
 /// Which attempt to agree: the later one outranks the earlier.

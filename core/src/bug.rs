@@ -91,6 +91,6 @@ pub enum Bug {
     MajorityOfThoseUp,
     /// The journal keeps no stances on removals for absence.
     StancesForgotten,
-    /// Who was removed for absence is registered by nobody when it is met.
+    /// No member registers again what was removed for absence and is met.
     AbsenteesStayOut,
 }

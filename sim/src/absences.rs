@@ -1,7 +1,7 @@
 //! Removals for absence, held against what every member has said.
 //!
 //! Whatever any node writes down of them is taken down here. Removals are one chain: of each number
-//! there is one, whoever is cut off from whom. Each was agreed to by a majority of all members that
+//! there is one, whichever members are cut off. Each was agreed to by a majority of all members that
 //! the node knew which decided it. And what a member has said it knows for as long as it may vote.
 
 use std::collections::{BTreeMap, BTreeSet};

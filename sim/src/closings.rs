@@ -1,6 +1,6 @@
 //! At which version each origin is closed, as far as any node has written it down.
 //!
-//! A process may close an origin and end before that is synced. Then nobody was told of it (rule
+//! A process may close an origin and end before that is synced. Then no peer was told of it (rule
 //! `grant-closes`: a vote is in the journal before it leaves), and the next start on the same disk closes
 //! the origin at whatever version it finds. What was synced, or closed by a process that still runs, is
 //! closed for good.

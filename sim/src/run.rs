@@ -223,7 +223,7 @@ fn see_a_raise(
     Ok(())
 }
 
-/// Whoever is away in calm is removed, where a majority answers.
+/// A member that is away in calm is removed, where a majority answers.
 fn see_the_absent_removed(world: &mut World<'_>) -> Result<(), Box<Violation>> {
     let until = world.now() + REMOVED_MAX;
     while world.still_absent().is_some() && world.now() < until {

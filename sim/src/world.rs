@@ -470,7 +470,7 @@ impl<'a> World<'a> {
             FaultKind::Kill(host) => self.end_process(host, "killed"),
             FaultKind::PowerCut(host) => self.cut_power(host),
             FaultKind::Stop(host) => self.machines.stop(host, &mut self.stage),
-            FaultKind::Clock(host, rate_ppm) => self.set_rate(host, rate_ppm),
+            FaultKind::Clock(host, rate_ppm) => self.machines.set_rate(host, rate_ppm, self.now()),
             FaultKind::ClockSet(host, millis) => {
                 self.end_process(host, "killed");
                 let wall = &mut self.machines[host].wall_at_zero_millis;
@@ -538,7 +538,7 @@ impl<'a> World<'a> {
                 self.end_process(host, "stopped");
                 self.start(host);
             }
-            FaultKind::Clock(host, _) => self.set_rate(host, EXACT_PPM),
+            FaultKind::Clock(host, _) => self.machines.set_rate(host, EXACT_PPM, self.now()),
             FaultKind::Remove(host, _) => {
                 self.membership.register(host, &mut self.machines, &mut self.stage);
             }
@@ -568,11 +568,6 @@ impl<'a> World<'a> {
     fn suffer(&mut self) {
         let on: Vec<FaultKind> = self.trouble.kinds(self.stage.plan).collect();
         self.wires.suffer(&on);
-    }
-
-    fn set_rate(&mut self, host: HostId, rate_ppm: u64) {
-        let now = self.now();
-        self.machines[host].clock.set_rate(now, rate_ppm);
     }
 
     /// A process that stood still goes on: it finds all that has come meanwhile.

@@ -5,8 +5,8 @@
 //! a counter. One block for all, grown by doubling, leaves up to half of it empty and stalls the node
 //! while it copies: measured, 2 s at 8 million counters. Shrinking rewrites one chunk at a time.
 //!
-//! Rejected: moving the last counter into a place that has become vacant, which leaves none. Whoever
-//! walks over the list would miss what moves, and whoever knows a place would have to be told.
+//! Rejected: moving the last counter into a place that has become vacant, which leaves none. A walk
+//! over the list would miss what moves, and each room that knows a place would have to be told.
 
 use std::collections::BTreeSet;
 use std::ops::{Index, IndexMut};

@@ -40,7 +40,7 @@ impl Counters {
         !self.vacating.emptied.is_empty() && !self.is_gone_at(self.ours)
     }
 
-    /// Lets go of some counters; whoever knows places looks for them anew.
+    /// Lets go of some counters; rooms that know places look for them anew.
     pub(crate) fn vacate_step(&mut self) {
         for _ in 0..CHUNKS_A_STEP {
             let emptied = &mut self.vacating.emptied;

@@ -42,6 +42,6 @@ fn who_is_away_is_told_with_what_becomes_of_it() {
     let _again = start(2, &minute);
     for node in [&asked, &unasked] {
         let absent = || node.get("/status").json()["absent"].clone();
-        wait_until("nobody is away", MEETING_TIME_MAX, absent, |told| *told == json!([]));
+        wait_until("no member is away", MEETING_TIME_MAX, absent, |told| *told == json!([]));
     }
 }

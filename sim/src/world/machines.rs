@@ -308,6 +308,11 @@ impl Machines {
         }
     }
 
+    /// A machine's clock runs at this rate from now on.
+    pub(super) fn set_rate(&mut self, host: HostId, rate_ppm: u64, now: Time) {
+        self[host].clock.set_rate(now, rate_ppm);
+    }
+
     /// A process that stood still goes on.
     pub(super) fn go_on(&mut self, host: HostId, now: Time) -> Option<ProcessId> {
         let machine = &mut self.hosts[host];

@@ -53,7 +53,7 @@ pub(in crate::node) struct Settlements {
     looked: Time,
     weighed: Time,
     propose_from: Time,
-    /// When a proposal was heard of last, whoever made it.
+    /// When a proposal was heard of last, this node's own or a peer's.
     proposed: Option<Time>,
     /// Whether one that no operator asked for was found worth it when it was looked at last.
     is_worth_it: bool,

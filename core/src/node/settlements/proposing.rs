@@ -19,7 +19,7 @@ use crate::wire::versions::SETTLEMENTS_SINCE;
 const WEIGH_EVERY: Duration = Duration::from_secs(10);
 
 /// The time between settlements that no operator asked for, and from a start to the first of them. Each closes
-/// the origins that count at the moment, and whoever counts on after it tells each counter once more.
+/// the origins that count at the moment, and a node that counts on after it tells each counter once more.
 pub(crate) const SETTLE_EVERY: Duration = Duration::from_secs(600);
 
 /// The same while memory is short: names are refused if nothing is given back.
